@@ -1,0 +1,40 @@
+"""facesegl trains, watches and scores face segmentation models from a few labelled photos.
+
+What stands here is imported when it is first touched, so that `import facesegl` and `facesegl --help` stay quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facesegl.config import compose as compose
+    from facesegl.data import FaceDataModule as FaceDataModule
+    from facesegl.labels import Taxonomy as Taxonomy
+    from facesegl.learning import SegmentationModule as SegmentationModule
+    from facesegl.runs import Result as Result
+    from facesegl.runs import evaluate as evaluate
+    from facesegl.runs import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "FaceDataModule": "facesegl.data",
+    "Result": "facesegl.runs",
+    "SegmentationModule": "facesegl.learning",
+    "Taxonomy": "facesegl.labels",
+    "compose": "facesegl.config",
+    "evaluate": "facesegl.runs",
+    "train": "facesegl.runs",
+}
+
+__all__ = [*sorted(_HOMES), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

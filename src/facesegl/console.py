@@ -1,0 +1,95 @@
+"""What a command shows while it works: a live bar on a terminal, sparse plain lines elsewhere; never on stdout."""
+
+import functools
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
+
+T = TypeVar("T")
+
+_QUIET_S = 1.0  # work that is done sooner is not worth a line
+_log = logging.getLogger("facesegl")
+
+
+@functools.cache
+def console() -> "Console":
+    """The one console of the process: what goes through it does not tear a live bar."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def is_live() -> bool:
+    """Whether a bar can be redrawn in place: a terminal that understands how, and neither a file, a pipe nor a log."""
+    return console().is_terminal and not console().is_dumb_terminal
+
+
+def bar(*columns: "ProgressColumn") -> "Progress":
+    """A bar of these columns on the console, to be used in a `with` block or stopped by hand."""
+    from rich.progress import Progress
+
+    # While a bar is shown, rich sends prints through the bar's console: right for a terminal, wrong for `> out.txt`.
+    prints = sys.stdout.isatty()
+    return Progress(*columns, console=console(), expand=True, refresh_per_second=5, redirect_stdout=prints)
+
+
+def track(items: Iterable[T], *, total: int, what: str, every_s: float = 10.0) -> Iterator[T]:
+    """Hand on items and show how far it is; away from a terminal, work that ends within a second leaves no line.
+
+    Args:
+        items: anything to iterate over; it may be lazy.
+        total: how many items there will be.
+        what: what is being done, as in "building the cache".
+        every_s: seconds between plain lines, which go to the logger `facesegl`.
+
+    Example:
+        >>> list(track("abc", total=3, what="reading"))
+        ['a', 'b', 'c']
+    """
+    return _with_bar(items, total, what) if is_live() else _with_lines(items, total, what, every_s)
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any.
+
+    Example:
+        >>> duration(190), duration(3723.4)
+        ('3:10', '1:02:03')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _with_bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    name = TextColumn("{task.description}", markup=False)
+    with bar(name, BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn()) as shown:
+        task = shown.add_task(what, total=total)
+        for item in items:
+            yield item
+            shown.advance(task)
+
+
+def _with_lines(items: Iterable[T], total: int, what: str, every_s: float) -> Iterator[T]:
+    started = time.monotonic()
+    due = started + _QUIET_S
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now >= due and done < total:
+            left = (now - started) / done * (total - done)
+            _log.info("%s: %d of %d, %s left", what, done, total, duration(left))
+            due = now + every_s
+    took = time.monotonic() - started
+    if took >= _QUIET_S:
+        _log.info("%s: %d of %d in %s", what, done, total, duration(took))

@@ -1,0 +1,118 @@
+import io
+import itertools
+import logging
+import os
+import pty
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from rich.console import Console
+
+from facesegl import console as subject
+from facesegl.console import duration, track
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that is moved by hand: `clock[0] += 5`."""
+    now = [0.0]
+    monkeypatch.setattr(subject.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    monkeypatch.setattr(subject, "console", lambda: Console(file=io.StringIO(), force_terminal=False))
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80, _environ={"TERM": "xterm"})
+    monkeypatch.setattr(subject, "console", lambda: screen)
+    return screen.file
+
+
+def test_work_that_is_done_at_once_leaves_no_line(elsewhere, clock, caplog):
+    caplog.set_level(logging.INFO, "facesegl")
+    for _ in track(range(50), total=50, what="reading"):
+        clock[0] += 0.01
+    assert caplog.messages == []
+
+
+def test_long_work_leaves_sparse_lines_and_says_when_it_will_be_done(elsewhere, clock, caplog):
+    caplog.set_level(logging.INFO, "facesegl")
+    for _ in track(range(60), total=60, what="reading", every_s=30):
+        clock[0] += 2
+    assert caplog.messages == [
+        "reading: 1 of 60, 1:58 left",
+        "reading: 16 of 60, 1:28 left",
+        "reading: 31 of 60, 0:58 left",
+        "reading: 46 of 60, 0:28 left",
+        "reading: 60 of 60 in 2:00",
+    ]
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_items_are_handed_on_lazily_and_in_order():
+    tracked = track(itertools.count(3), total=9, what="counting")
+    assert [next(tracked), next(tracked)] == [3, 4]
+
+
+def test_a_terminal_gets_one_bar_and_the_items(terminal, caplog):
+    caplog.set_level(logging.INFO, "facesegl")
+    assert list(track("abc", total=3, what="reading [all]")) == ["a", "b", "c"]
+    assert "reading [all]" in terminal.getvalue()
+    assert "3/3" in terminal.getvalue()
+    assert caplog.messages == []
+
+
+def test_an_error_in_the_work_gives_the_terminal_back(terminal):
+    def work():
+        for _ in track(range(3), total=3, what="reading"):
+            raise KeyError("broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        work()
+    hidden, shown = terminal.getvalue().rfind("\x1b[?25l"), terminal.getvalue().rfind("\x1b[?25h")
+    assert 0 <= hidden < shown, "the cursor is back"
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch):
+    dumb = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
+    monkeypatch.setattr(subject, "console", lambda: dumb)
+    assert not subject.is_live()
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0:00"), (59.6, "1:00"), (190, "3:10"), (86_399, "23:59:59")])
+def test_durations_read_like_a_clock(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_a_real_terminal_is_known_and_prints_still_go_to_standard_output(tmp_path):
+    script = textwrap.dedent("""
+        from facesegl.console import track
+        for item in track("ab", total=2, what="reading"):
+            print("item", item, flush=True)
+    """)
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path)}
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=theirs, env=environment, check=True, timeout=60
+    )
+    os.close(theirs)
+    screen = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert done.stdout.decode() == "item a\nitem b\n"
+    assert "2/2" in screen
+    assert "item" not in screen
+
+
+def test_importing_it_does_not_import_rich():
+    check = "import sys, facesegl.console; sys.exit('rich' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", check], env=environment, check=True, timeout=60)
