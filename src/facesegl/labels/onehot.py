@@ -1,0 +1,53 @@
+"""Index mask to bit-packed one-hot mask and back."""
+
+import numpy as np
+
+from facesegl.labels.taxonomy import VOID
+
+
+def packed_depth(num_classes: int) -> int:
+    """How many bytes hold the bits of one pixel: ceil(num_classes / 8)."""
+    return -(-num_classes // 8)
+
+
+def pack_onehot(mask: np.ndarray, num_classes: int) -> np.ndarray:
+    """Set one bit a pixel: bit `c % 8` of byte `c // 8` for class c, no bit for what is no class.
+
+    Args:
+        mask: (H, W) uint8, class indices; VOID and every other value that is no class give no bit.
+        num_classes: how many classes there are.
+
+    Returns:
+        (H, W, ceil(num_classes / 8)) uint8: the one-hot mask, eight classes a byte.
+
+    Example:
+        >>> pack_onehot(np.uint8([[0, 2, VOID]]), num_classes=3)[..., 0]
+        array([[1, 4, 0]], dtype=uint8)
+    """
+    classes = np.arange(num_classes)
+    bits = np.zeros((256, packed_depth(num_classes)), dtype=np.uint8)
+    bits[classes, classes // 8] = 1 << (classes % 8)
+    packed: np.ndarray = bits[mask]
+    return packed
+
+
+def unpack_onehot(packed: np.ndarray) -> np.ndarray:
+    """The class index of each pixel, VOID where no bit is set.
+
+    Args:
+        packed: (..., ceil(num_classes / 8)) uint8 with at most one bit a pixel.
+
+    Returns:
+        (...) uint8, class indices or VOID.
+    """
+    mask = np.full(packed.shape[:-1], VOID, dtype=np.uint8)
+    for byte in range(packed.shape[-1]):
+        mask = np.minimum(mask, class_of_byte(byte)[packed[..., byte]])
+    return mask
+
+
+def class_of_byte(byte: int) -> np.ndarray:
+    """A (256,) uint8 table from the value of a pixel's byte number `byte` to its class, VOID where no bit is set."""
+    table = np.full(256, VOID, dtype=np.uint8)
+    table[1 << np.arange(8)] = np.minimum(8 * byte + np.arange(8), VOID)
+    return table
