@@ -1,0 +1,65 @@
+"""Drawn faces: written to disk in FASSEG's own layout where nothing lies yet, then read like FASSEG."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import filelock
+import numpy as np
+from PIL import Image
+
+from facesegl.console import track
+from facesegl.files import machine_errors
+from facesegl.labels import Taxonomy
+from facesegl.sources.fasseg import list_fasseg_folder
+from facesegl.sources.source import Sample, Source
+from facesegl.synthetic import draw_face
+
+log = logging.getLogger(__name__)
+
+
+class SyntheticFaces(Source):
+    """Faces that nobody has, for trying things out without a photo of anybody.
+
+    Args:
+        root: the folder below which they are written, one folder a choice of the other arguments.
+        train: how many training photos.
+        test: how many test photos.
+        height: rows of a photo; its width varies around four fifths of that.
+        taxonomy: the six classes whose colours the masks are painted in.
+    """
+
+    name = "synthetic"
+
+    def __init__(self, root: str, train: int, test: int, height: int, taxonomy: dict[str, object]) -> None:
+        self.folder = Path(root) / f"train{train}-test{test}-height{height}"
+        self.train, self.test, self.height = train, test, height
+        self.taxonomy = Taxonomy.from_mapping(taxonomy)
+
+    def samples(self) -> list[Sample]:
+        """List the drawn photos; draws them first where they are not there yet.
+
+        Raises:
+            MachineError: they cannot be written there.
+        """
+        with machine_errors(self.folder):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(f"{self.folder}.lock"):
+                if not self.folder.is_dir():
+                    self._draw()
+        return list_fasseg_folder(self.folder)
+
+    def _draw(self) -> None:
+        part = self.folder.with_name(f".{self.folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)  # of a start that was killed: this one holds the lock
+        jobs = [("Train", number) for number in range(self.train)] + [("Test", number) for number in range(self.test)]
+        for seed, (split, number) in enumerate(track(jobs, total=len(jobs), what="drawing faces")):
+            face = draw_face(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15)
+            colours = np.array(self.taxonomy.colours, dtype=np.float32)
+            mask = np.rint(face.coverage @ colours).astype(np.uint8)  # blended at the rims, as FASSEG's masks are
+            for kind, pixels in (("RGB", face.photo), ("Labels", mask)):
+                path = part / f"{split}_{kind}" / f"{number + 1}.bmp"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)
+        part.replace(self.folder)
+        log.info("drew %d faces into %s", len(jobs), self.folder)

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+from drawn import FASSEG6, write_pair
+from PIL import Image
+
+from facesegl.errors import DataError
+from facesegl.sources import FASSEG, join_groups, read_rgb
+
+
+def test_groups_join_along_chains():
+    groups = {name: name for name in "abcdef"}
+    joined = join_groups(groups, [("b", "c"), ("c", "e"), ("f", "e"), ("a", "x")])
+    assert joined == {"a": "a", "b": "b", "c": "b", "d": "d", "e": "b", "f": "b"}
+
+
+def read_mask(folder):
+    source = FASSEG(str(folder.parent), folder.name)
+    return source.read_mask(source.samples()[0], FASSEG6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "1.bmp: empty"),
+        (b"this is no picture", "1.bmp: no image .it begins with b'this is no p'"),
+        (None, "1.bmp: cannot be read as an image .*cut off"),
+    ],
+)
+def test_a_file_that_is_no_image_is_named_with_what_it_holds(tmp_path, content, message):
+    write_pair(tmp_path / "V2", "Train", "1", 0)
+    mask = tmp_path / "V2" / "Train_Labels" / "1.bmp"
+    mask.write_bytes(mask.read_bytes()[:1000] if content is None else content)
+    with pytest.raises(DataError, match=message):
+        read_mask(tmp_path / "V2")
+
+
+def test_a_mask_in_other_colours_names_its_file(tmp_path):
+    write_pair(tmp_path / "V2", "Train", "1", 0)
+    mask = tmp_path / "V2" / "Train_Labels" / "1.bmp"
+    Image.new("RGB", (32, 40), (12, 90, 40)).save(mask)
+    with pytest.raises(DataError, match=r"Train_Labels/1\.bmp: 100% of the pixels are far"):
+        read_mask(tmp_path / "V2")
+
+
+def test_a_fourth_byte_is_padding_and_never_alpha(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    pixels[..., 3] = 0
+    header = b"BM" + (54 + 140).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")
+    info = (40).to_bytes(4, "little") + (7).to_bytes(4, "little") + (5).to_bytes(4, "little")
+    info += (1).to_bytes(2, "little") + (32).to_bytes(2, "little") + bytes(24)
+    (tmp_path / "x.bmp").write_bytes(header + info + pixels[::-1].tobytes())
+    assert (read_rgb(tmp_path / "x.bmp") == pixels[..., 2::-1]).all()

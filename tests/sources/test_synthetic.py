@@ -1,0 +1,47 @@
+import numpy as np
+from drawn import CLASSES, FASSEG6
+
+from facesegl.sources import SyntheticFaces, read_rgb
+
+
+def faces(root, **changes):
+    return SyntheticFaces(**{"root": str(root), "train": 2, "test": 1, "height": 64, "taxonomy": {"classes": CLASSES}} | changes)
+
+
+def test_faces_are_drawn_once_in_fassegs_layout(tmp_path):
+    samples = faces(tmp_path).samples()
+    assert [sample.id for sample in samples] == ["train/1", "train/2", "test/1"]
+    written = samples[0].photo.stat().st_mtime_ns
+    assert faces(tmp_path).samples() == samples
+    assert samples[0].photo.stat().st_mtime_ns == written
+    assert len({read_rgb(sample.photo).tobytes() for sample in samples}) == 3
+
+
+def test_masks_are_blended_at_the_rims_and_hold_every_class(tmp_path):
+    source = faces(tmp_path, height=128)
+    for sample in source.samples():
+        mask, inexact = source.read_mask(sample, FASSEG6)
+        assert mask.shape == read_rgb(sample.photo).shape[:2]
+        assert set(np.unique(mask)) == set(range(6))
+        assert 0.005 < inexact.mean() < 0.12
+
+
+def test_another_number_of_faces_lies_beside_the_first(tmp_path):
+    one, other = faces(tmp_path).samples(), faces(tmp_path, train=3).samples()
+    assert (len(one), len(other)) == (3, 4)
+    assert one[0].photo != other[0].photo
+
+
+def test_a_start_that_was_killed_leaves_nothing_that_looks_drawn(tmp_path, monkeypatch):
+    import facesegl.sources.synthetic as module
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "draw_face", die)
+        try:
+            faces(tmp_path).samples()
+        except KeyboardInterrupt:
+            pass
+    assert len(faces(tmp_path).samples()) == 3
