@@ -1,0 +1,6 @@
+"""The nets: float images (B, 3, H, W) to logits (B, classes, H, W). Plain torch; they know nothing else."""
+
+from facesegl.nets.fcn import FCN, check_size
+from facesegl.nets.unet import UNet
+
+__all__ = ["FCN", "UNet", "check_size"]

@@ -1,0 +1,69 @@
+"""The two yardsticks beside every test score: a model that never looks, and two people who do.
+
+Both are masks like a model's predictions, and are scored by the same functions.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facesegl.errors import DataError
+from facesegl.labels import VOID
+from facesegl.scores.counts import confusion_counts
+
+
+def commonest_classes(masks: Iterable[np.ndarray], num_classes: int) -> np.ndarray:
+    """The floor: at each pixel the class that most of the training masks have there, whatever the photo.
+
+    `restore_mask` brings it to each photo's size. Void never wins unless there is nothing else; ties go to the lower
+    index. Memory does not grow with the number of masks.
+
+    Args:
+        masks: (h, w) uint8 each, class indices or VOID, all of one size.
+        num_classes: how many classes there are.
+
+    Returns:
+        (h, w) uint8, class indices; VOID where every mask is void.
+
+    Raises:
+        DataError: there is no mask.
+
+    Example:
+        >>> commonest_classes([np.uint8([[1, 0]]), np.uint8([[1, 2]]), np.uint8([[0, VOID]])], num_classes=3)
+        array([[1, 0]], dtype=uint8)
+    """
+    votes: np.ndarray | None = None  # (C, h, w)
+    for mask in masks:
+        if votes is None:
+            votes = np.zeros((num_classes, *mask.shape), dtype=np.int32)
+        for index, of_class in enumerate(votes):
+            of_class += mask == index
+    if votes is None:
+        raise DataError("scores: the floor has no training mask to be made from; expected at least one.")
+    return np.where(votes.any(axis=0), votes.argmax(axis=0), VOID).astype(np.uint8)
+
+
+def agreement(pairs: Iterable[tuple[np.ndarray, np.ndarray]], num_classes: int) -> Tensor:
+    """The agreement: two people's masks of the same photos against each other.
+
+    Args:
+        pairs: two masks of one photo each, (H, W) uint8, class indices or VOID; the second counts as the truth. What
+            either leaves void does not count.
+        num_classes: how many classes there are.
+
+    Returns:
+        (C, C) int64, pooled over all pairs, second mask by first; all 0 without pairs.
+
+    Raises:
+        DataError: the masks of a pair differ in size, or hold other values.
+    """
+    counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    for mask, truth in pairs:
+        first, second = (torch.from_numpy(each.astype(np.int64)) for each in (mask, truth))
+        if first.shape == second.shape:  # else confusion_counts says so
+            second = second.where(first != VOID, VOID)
+            first = first.where(first != VOID, 0)
+        counts += confusion_counts(first, second, num_classes)
+    return counts

@@ -1,0 +1,187 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from facesegl.errors import DataError, FaceseglError
+from facesegl.labels import VOID
+from facesegl.losses import CrossEntropy, CrossEntropyDice, weights_from_shares
+
+SHARES = torch.tensor([0.5, 0.3, 0.19, 0.01])
+
+
+def batch(seed=0, classes=4, void=0.2, size=(3, 8, 7)):
+    generator = torch.Generator().manual_seed(seed)
+    batches, height, width = size
+    logits = 3 * torch.randn(batches, classes, height, width, generator=generator)
+    target = torch.randint(0, classes, size, generator=generator)
+    target[torch.rand(size, generator=generator) < void] = VOID
+    return logits, target
+
+
+def losses():
+    every = [CrossEntropy(False), CrossEntropy(True), CrossEntropyDice(False, 1.0), CrossEntropyDice(True, 0.5)]
+    for loss in every:
+        loss.set_class_shares(SHARES)
+    return every
+
+
+def reference(logits, target, weight, dice):
+    """Cross-entropy and Dice in NumPy, pixel by pixel and class by class."""
+    logits, target = logits.double().numpy(), target.numpy()
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities = np.moveaxis(odds / odds.sum(1, keepdims=True), 1, -1)[target != VOID]  # (known pixels, C)
+    truth = target[target != VOID]
+    each = np.array([-np.log(row[index]) for row, index in zip(probabilities, truth, strict=True)])
+    entropy = (each * weight[truth]).sum() / weight[truth].sum()
+    missing = []
+    for index in np.unique(truth):
+        predicted, true = probabilities[:, index], truth == index
+        missing.append(1 - (2 * (predicted * true).sum() + 1) / (predicted.sum() + true.sum() + 1))
+    return entropy + dice * np.mean(missing)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), void=st.sampled_from([0.0, 0.3, 0.9]))
+def test_losses_equal_a_numpy_reference(seed, void):
+    logits, target = batch(seed, void=void)
+    if (target == VOID).all():
+        return
+    weight = weights_from_shares(SHARES).double().numpy()
+    for loss, weights, dice in zip(losses(), (np.ones(4), weight, np.ones(4), weight), (0, 0, 1, 0.5), strict=True):
+        assert loss(logits, target).item() == pytest.approx(reference(logits, target, weights, dice), rel=1e-4)
+
+
+def test_cross_entropy_equals_that_of_torch():
+    logits, target = batch()
+    for loss, weight in ((CrossEntropy(False), None), (CrossEntropy(True), weights_from_shares(SHARES))):
+        loss.set_class_shares(SHARES)
+        torch.testing.assert_close(
+            loss(logits, target), functional.cross_entropy(logits, target, weight, ignore_index=VOID)
+        )
+
+
+@pytest.mark.parametrize("loss", losses(), ids=lambda loss: f"{type(loss).__name__}-{loss.class_weights}")
+class TestEveryLoss:
+    def test_void_neither_helps_nor_hurts(self, loss):
+        logits, target = batch()
+        other, _ = batch(seed=1)
+        disturbed = logits.where((target != VOID)[:, None], 9 * other)
+        torch.testing.assert_close(loss(logits, target), loss(disturbed, target))
+
+    def test_only_void_pixels_have_no_gradient(self, loss):
+        logits, target = batch()
+        logits.requires_grad_()
+        loss(logits, target).backward()
+        steered = (logits.grad != 0).any(dim=1)
+        assert torch.equal(steered, target != VOID)
+
+    def test_a_batch_of_void_gives_zero_and_no_gradient(self, loss):
+        logits, target = batch(void=1.1)
+        logits.requires_grad_()
+        value = loss(logits, target)
+        value.backward()
+        assert value.item() == 0
+        assert (logits.grad == 0).all()
+
+    def test_the_gradient_is_that_of_finite_differences(self, loss):
+        logits, target = batch(size=(2, 3, 3))
+        logits.requires_grad_()
+        loss(logits, target).backward()
+        direction = torch.sign(logits.grad)
+        with torch.no_grad():
+            slope = (loss(logits + 1e-3 * direction, target) - loss(logits - 1e-3 * direction, target)) / 2e-3
+        assert slope.item() == pytest.approx((logits.grad * direction).sum().item(), rel=1e-2)
+
+    def test_it_is_float32_under_autocast_and_for_half_logits(self, loss):
+        logits, target = batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            value = loss(logits, target)
+            coarse = loss(logits.bfloat16(), target)
+        assert value.dtype == coarse.dtype == torch.float32
+        assert torch.equal(value, loss(logits, target))
+
+    def test_it_adds_nothing_to_a_checkpoint(self, loss):
+        assert not loss.state_dict()
+
+    def test_the_layout_in_memory_does_not_matter(self, loss):
+        logits, target = batch()
+        torch.testing.assert_close(
+            loss(logits.contiguous(memory_format=torch.channels_last), target), loss(logits, target)
+        )
+
+    def test_nothing_waits_for_the_device(self, loss):
+        # tensors without values: whatever reads one raises
+        logits, target = (each.to("meta") for each in batch())
+        assert copy.deepcopy(loss).to("meta")(logits, target).shape == ()
+
+    def test_a_target_that_is_no_class_is_not_passed_over(self, loss):
+        logits, target = batch()
+        target[0, 0, 0] = 4
+        with pytest.raises(IndexError):
+            loss(logits, target)
+
+
+def test_a_perfect_prediction_costs_nearly_nothing_and_the_worst_costs_the_whole_dice():
+    _, target = batch()
+    onehot = functional.one_hot(target.where(target != VOID, 0), 4).movedim(-1, 1).float()
+    loss, entropy = CrossEntropyDice(False, 1.0), CrossEntropy(False)
+    assert loss(40 * onehot, target).item() == pytest.approx(0, abs=1e-5)
+    wrong = 40 * onehot.roll(1, dims=1)
+    assert (loss(wrong, target) - entropy(wrong, target)).item() == pytest.approx(1, abs=0.05)
+
+
+def test_dice_leaves_absent_classes_out():
+    target = torch.zeros(1, 4, 4, dtype=torch.int64)
+    logits = torch.zeros(1, 2, 4, 4)
+    value = CrossEntropyDice(False, 1.0)(logits, target) - CrossEntropy(False)(logits, target)
+    assert value.item() == pytest.approx(1 - (2 * 8 + 1) / (8 + 16 + 1))
+
+
+def test_dice_is_pooled_over_the_batch_and_not_averaged_over_photos():
+    logits, target = batch(size=(2, 4, 4), void=0)
+    side_by_side = CrossEntropyDice(False, 1.0)(logits.permute(1, 0, 2, 3).reshape(1, 4, 8, 4), target.reshape(1, 8, 4))
+    torch.testing.assert_close(CrossEntropyDice(False, 1.0)(logits, target), side_by_side)
+
+
+def test_class_weights_go_with_the_inverse_root_and_have_mean_one():
+    weights = weights_from_shares(torch.tensor([0.64, 0.25, 0.0, 0.01]))
+    present = weights[[0, 1, 3]]
+    assert present.mean().item() == pytest.approx(1)
+    assert (present / present[0]).tolist() == pytest.approx([1, 0.8 / 0.5, 0.8 / 0.1])
+    assert weights[2] == 0
+
+
+def test_a_batch_of_a_class_that_training_never_saw_counts_nothing():
+    loss = CrossEntropy(True)
+    loss.set_class_shares(torch.tensor([0.7, 0.3, 0.0]))
+    assert loss(torch.randn(1, 3, 2, 2), torch.full((1, 2, 2), 2)).item() == 0
+
+
+def test_shares_change_nothing_without_class_weights():
+    logits, target = batch()
+    loss = CrossEntropy(False)
+    before = loss(logits, target)
+    loss.set_class_shares(SHARES)
+    assert torch.equal(loss(logits, target), before)
+    assert loss.weight is None
+
+
+def test_weights_move_with_the_module():
+    loss = CrossEntropy(True)
+    loss.set_class_shares(SHARES)
+    assert loss.to("meta").weight.device.type == "meta"
+
+
+def test_missing_shares_are_said():
+    with pytest.raises(FaceseglError, match="set_class_shares"):
+        CrossEntropyDice(True, 1.0)(*batch())
+
+
+def test_shares_of_nothing_are_refused():
+    with pytest.raises(DataError, match="no class has a pixel"):
+        CrossEntropy(True).set_class_shares(torch.zeros(3))
