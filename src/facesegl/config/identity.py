@@ -1,0 +1,51 @@
+"""What makes two runs the same run: a config as plain data, and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from facesegl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+_NOT_THE_RUN = ("choices", "hydra", "logger", "name", "paths", "resume", "trust")
+
+
+def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """A config as builtin values, its interpolations resolved: what JSON and a checkpoint can hold."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if not OmegaConf.is_config(config):
+        return dict(config)
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from error
+    return {str(key): value for key, value in plain.items()}
+
+
+def identity(config: DictConfig, data_key: str) -> str:
+    """Twelve hex digits that two runs share if and only if they train the same thing on the same data.
+
+    Where things lie, how they are watched and what a checkpoint may build do not count, nor does the keys' order.
+
+    Args:
+        config: as composed, before `auto` becomes anything that belongs to one machine.
+        data_key: the key of the data's content.
+    """
+    from omegaconf import OmegaConf, open_dict
+
+    masked: Any = OmegaConf.masked_copy(config, [str(key) for key in config])
+    with open_dict(masked):
+        # A path reached through an interpolation counts by its name: the run is the same when its data have moved.
+        masked.paths = {key: f"paths.{key}" for key in config.get("paths") or {}}
+    plain = {key: value for key, value in to_plain(masked).items() if key not in _NOT_THE_RUN}
+    if plain.get("callbacks"):
+        plain["callbacks"] = {key: value for key, value in plain["callbacks"].items() if key != "progress"}
+    text = json.dumps([plain, data_key], sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

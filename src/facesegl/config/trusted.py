@@ -1,0 +1,85 @@
+"""Build the one thing that may come out of a file from elsewhere: a net that its card names.
+
+Nothing here touches Hydra or OmegaConf, which would resolve an `${oc.env:...}` that a stranger wrote.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from facesegl.errors import CheckpointError, FaceseglError
+
+
+def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) -> Any:
+    """Build what a travelling node names, if it is a class that this package or a trusted one defines itself.
+
+    Args:
+        node: a `_target_` and builtin values, with no `_target_` below it; `${...}` is text like any other.
+        base: what the class must derive from.
+        trust: packages that a person named besides `facesegl`.
+
+    Raises:
+        CheckpointError: the node is anything else. Nothing outside the trusted packages has been imported by then.
+    """
+    target = node.get("_target_")
+    parameters = {name: value for name, value in node.items() if name != "_target_"}
+    if not isinstance(target, str) or not _is_builtin(parameters):
+        raise CheckpointError(
+            f"net {target!r}: a checkpoint may hold one _target_ and builtin values; do not use this file"
+        )
+    trusted = ("facesegl", *trust)
+    if not _lies_in(target, trusted):
+        package = target.partition(".")[0]
+        raise CheckpointError(
+            f"net {target}: it lies outside facesegl, and its package is not trusted; "
+            f"if you know its code, allow it with trust=[{package}]"
+        )
+    found = _class(target)
+    if not (isinstance(found, type) and issubclass(found, base) and _lies_in(f"{found.__module__}.", trusted)):
+        raise CheckpointError(
+            f"net {target}: not a {base.__name__} that {' or '.join(trusted)} defines; do not use this file"
+        )
+    try:
+        return found(**parameters)
+    except (TypeError, ValueError, FaceseglError) as error:
+        raise CheckpointError(f"net {target}: cannot be built from the checkpoint's parameters: {error}") from error
+
+
+def _lies_in(dotted: str, packages: Sequence[str]) -> bool:
+    return dotted.startswith(tuple(f"{package}." for package in packages if package))
+
+
+def _is_builtin(value: Any) -> bool:
+    """Whether a value is made of builtin values alone, with names that neither Hydra nor Python treat as special."""
+    if type(value) is dict:
+        return all(type(key) is str and not key.startswith("_") and _is_builtin(inner) for key, inner in value.items())
+    return all(map(_is_builtin, value)) if type(value) is list else type(value) in (type(None), bool, int, float, str)
+
+
+def _class(target: str) -> Any:
+    """What stands under the last name of a dotted path whose other names are all modules; None otherwise.
+
+    Names are never looked up in what a module happens to have imported: `facesegl.some_module.os.system` ends here.
+    """
+    module_name, _, name = target.rpartition(".")
+    try:
+        module = _module(module_name)
+    except Exception as error:  # an import runs the package's code, which may raise anything
+        raise CheckpointError(f"net {target}: {module_name} does not import: {error}") from error
+    return None if module is None else getattr(module, name, None)
+
+
+def _module(dotted: str) -> ModuleType | None:
+    """Import a module from the outside in, so that only packages of the path are ever imported; None if it is none."""
+    parts = dotted.split(".")
+    if not all(part.isidentifier() and not part.startswith("__") for part in parts):
+        return None
+    module = importlib.import_module(parts[0])
+    for end in range(2, len(parts) + 1):
+        inner = ".".join(parts[:end])
+        if not hasattr(module, "__path__") or importlib.util.find_spec(inner) is None:
+            return None
+        module = importlib.import_module(inner)
+    return module

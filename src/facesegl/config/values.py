@@ -1,0 +1,119 @@
+"""Whether a value fits a type, judged by pydantic and told in plain words."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic_core import ErrorDetails
+
+_WORDS = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a finite number": "a finite number",
+    "a valid boolean": "true or false",
+    "a valid string": "text",
+    "a valid list": "a list",
+    "a valid tuple": "a list",
+    "a valid dictionary": "a mapping",
+}
+_LENGTHS = {"missing": "long enough", "too_short": "long enough", "too_long": "short enough"}
+
+
+def fit(value: Any, hint: Any) -> tuple[Any, list[str]]:
+    """Fit a value from a config to a type.
+
+    Args:
+        value: builtin, as YAML or the command line gave it.
+        hint: any type hint. One that pydantic cannot judge (a class of one's own) is left to the constructor.
+
+    Returns:
+        The value as the type has it (`1` for a float is `1.0`), still builtin, and what is wrong with it: nothing, or
+        half sentences such as `: 'abc' is not a number`, with the place inside a list in front.
+
+    Example:
+        >>> fit(1, float)
+        (1.0, [])
+        >>> fit([0.9, "abc"], tuple[float, float])
+        ([0.9, 'abc'], [".1: 'abc' is not a number"])
+    """
+    from pydantic import ValidationError
+
+    try:
+        adapter = _adapter(hint)
+        taken = adapter.validate_python(value)
+        if isinstance(value, bool) and not isinstance(taken, bool):
+            adapter.validate_python(_Truth(value))  # Python takes true for 1, and so does pydantic; a person does not
+    except ValidationError as error:
+        return value, _in_words(error, value)
+    except Exception:  # a hint that pydantic cannot judge, or foreign code behind it
+        return value, []
+    return _builtin(taken, value), []
+
+
+@functools.cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    from pydantic import ConfigDict, TypeAdapter
+
+    # `name=2024` is text, but 2024 stays a number where a number may stand.
+    as_text = not {int, float} & {*typing.get_args(hint)}
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, coerce_numbers_to_str=as_text))
+
+
+class _Truth:
+    """A bool that no number takes in, and that shows itself as YAML writes it."""
+
+    def __init__(self, value: bool) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return _shown(self.value)
+
+
+def _builtin(taken: Any, given: Any) -> Any:
+    """The fitted value with lists for tuples, or the given one where fitting made it more than YAML can say."""
+    if isinstance(taken, list | tuple) and isinstance(given, list) and len(taken) == len(given):
+        return [_builtin(*pair) for pair in zip(taken, given, strict=True)]
+    if isinstance(taken, dict) and isinstance(given, dict) and taken.keys() == given.keys():
+        return {key: _builtin(taken[key], given[key]) for key in given}
+    return taken if isinstance(taken, bool | int | float | str | None) else given
+
+
+def _in_words(error: ValidationError, value: Any) -> list[str]:
+    """One line for each place of a value that is wrong; a place where several types may stand names them all."""
+    wrong: dict[str, list[str]] = {}
+    for detail in error.errors(include_url=False):
+        if detail["type"] == "is_instance_of":  # an object that no config can write down
+            continue
+        places = [f".{part}" for part in detail["loc"] if isinstance(part, int)]
+        short = detail["type"] == "missing"  # told of the list, not of the place that is not there
+        where = "".join(places[:-1] if short else places)
+        wrong.setdefault(f"{where}: {_shown(value if short else detail['input'])}", []).extend(_expected(detail))
+    return [f"{start} is not {_either([*dict.fromkeys(words)])}" for start, words in wrong.items()]
+
+
+def _expected(detail: ErrorDetails) -> list[str]:
+    """What may stand in a place, each as half a sentence."""
+    if detail["type"] in _LENGTHS:
+        return [_LENGTHS[detail["type"]]]
+    if detail["type"] == "literal_error":
+        return str(detail["ctx"]["expected"]).replace(" or ", ", ").split(", ")
+    said = detail["msg"].removeprefix("Input should be ").split(", unable")[0].split(", got")[0]
+    if said in _WORDS:
+        return _WORDS[said].split(" or ")
+    return [said if said != detail["msg"] else f"right: {said}"]
+
+
+def _either(words: list[str]) -> str:
+    *others, last = [word for word in words if word != "a whole number" or "a number" not in words]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _shown(value: Any) -> str:
+    """A value as a person would write it into YAML, text in quotes."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return repr(value)

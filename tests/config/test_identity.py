@@ -1,0 +1,63 @@
+import re
+
+import pytest
+from omegaconf import OmegaConf
+
+from facesegl.config import compose, identity, to_plain
+from facesegl.errors import ConfigError
+
+
+def of(*overrides: str, data_key: str = "d") -> str:
+    return identity(compose(overrides), data_key)
+
+
+def test_identity_is_twelve_hex_digits():
+    assert re.fullmatch("[0-9a-f]{12}", of())
+
+
+def test_order_of_overrides_and_keys_does_not_matter():
+    assert of("seed=3", "optimizer.lr=1e-3") == of("optimizer.lr=1e-3", "seed=3")
+    config = compose()
+    turned = OmegaConf.create(dict(reversed(OmegaConf.to_container(config).items())))
+    assert identity(turned, "d") == of()
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["resume=auto", "paths.data=/elsewhere", "paths.runs=/r", "trust=[mine]", "+logger.a=1", "~callbacks.progress"],
+)
+def test_what_is_not_the_run_does_not_count(override: str):
+    assert of(override) == of()
+
+
+@pytest.mark.parametrize("override", ["seed=1", "optimizer.lr=3", "model=fcn", "~callbacks.early_stopping", "init=x"])
+def test_what_trains_otherwise_is_another_run(override: str):
+    assert of(override) != of()
+
+
+def test_other_data_are_another_run():
+    assert of(data_key="e") != of()
+
+
+def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SOME_SEED", "1")
+    first = of("seed=${oc.env:SOME_SEED}")
+    monkeypatch.setenv("SOME_SEED", "2")
+    assert of("seed=${oc.env:SOME_SEED}") != first
+
+
+def test_identity_leaves_the_config_alone():
+    config = compose()
+    identity(config, "d")
+    assert config.paths.data == "data"
+
+
+def test_plain_config_is_builtin_and_resolved():
+    plain = to_plain(compose())
+    assert plain["data"]["root"] == "data/faces"
+    assert type(plain["optimizer"]["betas"]) is list
+
+
+def test_plain_config_names_what_does_not_resolve():
+    with pytest.raises(ConfigError, match=r"^a\.b: "):
+        to_plain(OmegaConf.create({"a": {"b": "${nowhere}"}}))

@@ -1,0 +1,43 @@
+import pytest
+
+from facesegl.config import resolve_accelerator, resolve_precision
+from facesegl.errors import MachineError
+
+
+@pytest.fixture
+def devices(monkeypatch: pytest.MonkeyPatch):
+    def have(cuda: bool = False, mps: bool = False, **cpu: bool) -> None:
+        monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: cuda)
+        monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+        monkeypatch.setattr("torch.cpu.get_capabilities", lambda: cpu)
+
+    return have
+
+
+def test_auto_is_bf16_only_where_the_device_computes_in_it(devices):
+    devices(amx_bf16=True)
+    assert resolve_precision("auto", "cpu") == "bf16-mixed"
+    devices(avx512_bf16=False, avx2=True)
+    assert resolve_precision("auto", "cpu") == "32-true"
+    devices(cuda=True)
+    assert resolve_precision("auto", "cuda") == "bf16-mixed"
+    assert resolve_precision("auto", "mps") == "32-true"
+    assert resolve_precision("16-mixed", "cpu") == "16-mixed"
+
+
+def test_auto_takes_the_best_device(devices):
+    devices(cuda=True)
+    assert resolve_accelerator("auto") == resolve_accelerator("gpu") == "cuda"
+    devices(mps=True)
+    assert resolve_accelerator("auto") == resolve_accelerator("gpu") == "mps"
+    devices()
+    assert resolve_accelerator("auto") == "cpu"
+    assert resolve_accelerator("tpu") == "tpu"
+
+
+@pytest.mark.parametrize("wanted", ["gpu", "cuda", "mps"])
+def test_device_that_is_not_there_is_refused_with_a_way_out(devices, wanted: str):
+    devices()
+    with pytest.raises(MachineError, match=f"^device={wanted}: .* use device=cpu or device=auto$"):
+        resolve_accelerator(wanted, "device")
