@@ -1,0 +1,264 @@
+"""Pictures of what the net does: photo, truth, prediction and error side by side, from epoch to epoch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from facesegl.files import replacing
+from facesegl.labels import VOID, Taxonomy
+
+_COLUMNS = ("photo", "truth", "prediction", "error")
+_MARGIN, _GAP, _LINE, _SWATCH = 20, 8, 22, 14
+_TEXT, _HEADING = 13, 17  # font sizes
+_INK, _FAINT, _PAPER = (32, 32, 36), (112, 112, 120), (255, 255, 255)
+_LEAST_TILE, _MOST_TILE = 160, 480  # a tile's width in pixels, where whole zoom factors allow
+_HATCH = np.array([[96] * 3, [176] * 3], dtype=np.uint8)
+
+
+def draw_panel(
+    photos: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray],
+    predictions: Sequence[np.ndarray],
+    taxonomy: Taxonomy,
+    captions: Sequence[str],
+    *,
+    title: str,
+) -> Image.Image:
+    """Draw one row a photo: photo, truth, prediction, error; above them the title, below them what the colours mean.
+
+    Args:
+        photos: (H, W, 3) uint8 each, all of one size.
+        truths: (H, W) uint8 each, class indices or VOID.
+        predictions: (H, W) uint8 each, class indices.
+        taxonomy: the classes, their names and colours.
+        captions: a photo's name each.
+        title: what the panel shows as a whole.
+
+    Returns:
+        An RGB picture.
+    """
+    rows = [
+        [_zoom(tile) for tile in _tiles(photo, truth, prediction, taxonomy)]
+        for photo, truth, prediction in zip(photos, truths, predictions, strict=True)
+    ]
+    height, width = rows[0][0].shape[:2]
+    full = 2 * _MARGIN + 4 * width + 3 * _GAP
+    legend = _legend(taxonomy, full - 2 * _MARGIN)
+    head, step = _MARGIN + 2 * _LINE + _GAP, _LINE + height + _GAP
+    foot = head + step * len(rows) + _GAP
+    panel = Image.new("RGB", (full, foot + legend[-1][1] + 2 * _LINE + _MARGIN), _PAPER)
+    pen = ImageDraw.Draw(panel)
+    _write_head(pen, title, width)
+    for row, (tiles, caption) in enumerate(zip(rows, captions, strict=True)):
+        rightness = _rightness(truths[row], predictions[row])
+        _paste_row(panel, pen, tiles, _shorten(caption, 3 * width), rightness, head + step * row)
+    _write_legend(panel, pen, legend, foot)
+    return panel
+
+
+def paint_errors(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
+    """A dark grey photo on which each wrong pixel has the colour of the class that was predicted; void is hatched.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        truth: (H, W) uint8, class indices or VOID.
+        prediction: (H, W) uint8, class indices.
+        taxonomy: the classes' colours.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    grey = photo.mean(axis=-1, keepdims=True) * 0.55
+    wrong = (truth != prediction)[..., None]
+    return _hatch_void(np.where(wrong, taxonomy.palette()[prediction], grey.astype(np.uint8)), truth)
+
+
+class PanelCallback(pl.Callback):
+    """Leaves a panel of the same few photos every few epochs, as a PNG and in TensorBoard, and one when training ends.
+
+    A panel of validation photos is drawn before the first batch is validated: that is where averaged weights stand
+    swapped in, whatever the order of the callbacks (Lightning swaps them out again before `on_validation_end`). The
+    panel at the end shows averaged weights if the averaging stands before this callback.
+
+    The data module offers `preview(count)`, the module `predict_masks(photo)`. Nothing random is drawn, and the net is
+    left in the mode it was in.
+
+    Args:
+        folder: where `epoch_0094.png` (after 94 epochs) goes.
+        photos: how many photos a panel shows.
+        every: how many epochs lie between two panels.
+    """
+
+    def __init__(self, folder: str | Path, photos: int, every: int) -> None:
+        self.folder = Path(folder)
+        self.photos = photos
+        self.every = every
+        self._epochs = 0  # how many epochs had passed at the latest panel
+        self._step = -1  # and how many steps
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A resumed training counts its epochs on."""
+        self._epochs, self._step = trainer.current_epoch, trainer.global_step
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """A panel of validation photos, where one is due."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and batch_idx == dataloader_idx == 0:
+            self._draw_if_due(trainer, trainer.current_epoch + 1)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A panel of training photos, where one is due and nothing is validated."""
+        if not any(trainer.num_val_batches):
+            self._draw_if_due(trainer, trainer.current_epoch + 1)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A panel of what training has come to, unless there is one of just these weights."""
+        if trainer.global_step != self._step:
+            self._draw(trainer, trainer.current_epoch)
+
+    def _draw_if_due(self, trainer: pl.Trainer, epochs: int) -> None:
+        if epochs // self.every > self._epochs // self.every:
+            self._draw(trainer, epochs)
+
+    def _draw(self, trainer: pl.Trainer, epochs: int) -> None:
+        self._epochs, self._step = epochs, trainer.global_step
+        if not trainer.is_global_zero or not self.photos:
+            return
+        which, panel = _panel(trainer, self.photos, epochs)
+        with replacing(self.folder / f"epoch_{epochs:04d}.png") as part:
+            panel.save(part, format="PNG")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                pixels = np.asarray(panel)
+                logger.experiment.add_image(f"panels/{which}", pixels, trainer.global_step, dataformats="HWC")
+
+
+class _Batch(Protocol):
+    """What of a `data.Batch` is drawn: photo (B, 3, H, W) in 0..255, target (B, H, W) int64 with VOID."""
+
+    @property
+    def photo(self) -> Tensor: ...
+
+    @property
+    def target(self) -> Tensor: ...
+
+
+class _Faces(Protocol):
+    """What a data module offers to be looked at."""
+
+    @property
+    def taxonomy(self) -> Taxonomy: ...
+
+    def preview(self, count: int) -> tuple[str, _Batch, list[str]]: ...
+
+
+class _Net(Protocol):
+    """What a module does for a picture: (B, 3, H, W) photos in 0..255 to (B, H, W) uint8 masks."""
+
+    device: torch.device
+
+    def predict_masks(self, photo: Tensor) -> Tensor: ...
+
+
+def _panel(trainer: pl.Trainer, count: int, epochs: int) -> tuple[str, Image.Image]:
+    """Which photos these are, "val" or "train", and the panel of them."""
+    faces, net = cast(_Faces, trainer.datamodule), cast(_Net, trainer.lightning_module)  # type: ignore[attr-defined]
+    which, batch, ids = faces.preview(count)
+    masks = net.predict_masks(batch.photo.to(net.device)).cpu().numpy()
+    photos = batch.photo.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()
+    truths = batch.target.to("cpu", torch.uint8).numpy()
+    shown = "validation photos" if which == "val" else "TRAINING photos: the net has learnt from these very masks"
+    title = f"After epoch {epochs}: {shown}"
+    return which, draw_panel(list(photos), list(truths), list(masks), faces.taxonomy, ids, title=title)
+
+
+def _tiles(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, taxonomy: Taxonomy) -> list[np.ndarray]:
+    """The four pictures of a row, (H, W, 3) uint8 each, from a photo of that shape and two (H, W) uint8 masks."""
+    palette = taxonomy.palette()
+    painted = _hatch_void(palette[truth], truth)
+    return [photo, painted, palette[prediction], paint_errors(photo, truth, prediction, taxonomy)]
+
+
+def _hatch_void(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Stripes over the pixels of a (H, W, 3) uint8 picture that are VOID in a (H, W) uint8 mask."""
+    rows, columns = np.indices(truth.shape)
+    return np.where((truth == VOID)[..., None], _HATCH[(rows + columns) // 4 % 2], picture)
+
+
+def _zoom(tile: np.ndarray) -> np.ndarray:
+    """Bring a (H, W, 3) picture to a width that can be looked at, by whole factors: no colour is made up."""
+    width = tile.shape[1]
+    larger, smaller = -(-_LEAST_TILE // width), -(-width // _MOST_TILE)
+    return tile[::smaller, ::smaller].repeat(larger, axis=0).repeat(larger, axis=1)
+
+
+def _rightness(truth: np.ndarray, prediction: np.ndarray) -> str:
+    """How much of a photo is right, in words; both (H, W) uint8, VOID in the truth left out."""
+    labelled = truth != VOID
+    if not labelled.any():
+        return "all void"
+    return f"{100 * (truth == prediction)[labelled].mean():.1f} % right"
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _shorten(text: str, width: float) -> str:
+    """Cut a name's beginning off where it is too wide: the end of a path tells more."""
+    font, cut = _font(_TEXT), text
+    while len(cut) > 1 and font.getlength(cut) > width:
+        cut = "..." + cut.removeprefix("...")[1:]
+    return cut
+
+
+def _write_head(pen: ImageDraw.ImageDraw, title: str, width: int) -> None:
+    pen.text((_MARGIN, _MARGIN), title, _INK, _font(_HEADING), anchor="lt")
+    for column, name in enumerate(_COLUMNS):
+        left = _MARGIN + column * (width + _GAP)
+        pen.text((left, _MARGIN + 2 * _LINE - 4), name, _INK, _font(_TEXT), anchor="ls")
+
+
+def _paste_row(
+    panel: Image.Image, pen: ImageDraw.ImageDraw, tiles: list[np.ndarray], caption: str, rightness: str, top: int
+) -> None:
+    width = tiles[0].shape[1]
+    pen.text((_MARGIN, top + _LINE - 6), caption, _FAINT, _font(_TEXT), anchor="ls")
+    pen.text((panel.width - _MARGIN, top + _LINE - 6), rightness, _FAINT, _font(_TEXT), anchor="rs")
+    for column, tile in enumerate(tiles):
+        panel.paste(Image.fromarray(tile), (_MARGIN + column * (width + _GAP), top + _LINE))
+
+
+def _legend(taxonomy: Taxonomy, width: float) -> list[tuple[float, int, str, np.ndarray]]:
+    """Left, top, words and swatch of each entry, as many on a line as go into the width."""
+    everything = np.arange(taxonomy.num_classes + 1, dtype=np.uint8)
+    everything[-1] = VOID
+    swatches = [np.full((_SWATCH, _SWATCH), value, dtype=np.uint8) for value in everything]
+    left, top, entries = 0.0, 0, []
+    for name, swatch in zip([*taxonomy.names, "void"], swatches, strict=True):
+        wide = _SWATCH + 6 + _font(_TEXT).getlength(name)
+        if left and left + wide > width:
+            left, top = 0.0, top + _LINE
+        entries.append((left, top, name, _hatch_void(taxonomy.palette()[swatch], swatch)))
+        left += wide + 18
+    return entries
+
+
+def _write_legend(
+    panel: Image.Image, pen: ImageDraw.ImageDraw, entries: list[tuple[float, int, str, np.ndarray]], top: int
+) -> None:
+    for left, down, name, swatch in entries:
+        x, y = int(_MARGIN + left), top + down
+        panel.paste(Image.fromarray(swatch), (x, y))
+        pen.rectangle((x, y, x + _SWATCH - 1, y + _SWATCH - 1), outline=_FAINT)
+        pen.text((x + _SWATCH + 6, y + _SWATCH - 2), name, _INK, _font(_TEXT), anchor="ls")
+    note = "error: each wrong pixel in the colour that was predicted; void is neither learnt nor scored"
+    pen.text((_MARGIN, top + entries[-1][1] + _LINE + _SWATCH - 2), note, _FAINT, _font(_TEXT), anchor="ls")
