@@ -1,0 +1,320 @@
+"""The cache: photos at the net's size and bit-packed one-hot masks, made once from the files and memory-mapped.
+
+    <cache>/<name>-<size>-<key12>/
+      photos.npy      (N, S, S, 3) uint8
+      masks.npy       (N, S, S, ceil(C/8)) uint8, bit c of a pixel set for class c, no bit for void
+      checksums.npy   (N,) uint32, CRC-32 of each sample's photo and mask
+      manifest.json   a row a sample, what was left out, the key, versions; written last
+
+The key comes from what the files hold. A build happens in a folder beside the target, which is renamed when all of it
+lies on the disk: a killed build leaves nothing that looks whole.
+"""
+
+import collections
+import concurrent.futures
+import hashlib
+import json
+import logging
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TypeVar
+
+import filelock
+import numpy as np
+
+from facesegl.console import track
+from facesegl.data.contents import Contents, digest
+from facesegl.data.photo import open_photo, resize_photo
+from facesegl.errors import DataError
+from facesegl.files import machine_errors, sync, write_json
+from facesegl.labels import Taxonomy, pack_onehot, packed_depth, shrink_mask
+from facesegl.labels.decode import RULE
+from facesegl.sources import Sample, Source, join_groups
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Raised whenever the files of a cache change their meaning."""
+
+_SHOWN_PROBLEMS = 50
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the manifest says of one cached sample.
+
+    Attributes:
+        id: the sample's id.
+        split: train, val or test.
+        group: the person where it is known; samples with identical pixels share one.
+        tags: what else is known of the sample.
+        height: native rows.
+        width: native columns.
+        pixels: a hash of the photo's native pixels.
+        class_pixels: native pixels of each class.
+        inexact: of those, the ones whose colour was not exactly that of the class.
+    """
+
+    id: str
+    split: str
+    group: str
+    tags: tuple[str, ...]
+    height: int
+    width: int
+    pixels: str
+    class_pixels: tuple[int, ...]
+    inexact: tuple[int, ...]
+
+
+class FaceCache:
+    """Cached samples; opened if they are there and whole, built otherwise.
+
+    Args:
+        source: where photos and masks lie.
+        taxonomy: the classes.
+        image_size: height and width in the cache.
+        root: the folder of all caches.
+
+    Attributes:
+        samples: the source's samples, in the order of `rows`.
+        rows: the manifest's rows.
+        left_out: a line for each sample whose mask has another size than its photo.
+        fingerprint: 12 hex digits that name what the files hold and how they are split.
+        folder: where the cache lies.
+    """
+
+    def __init__(self, source: Source, taxonomy: Taxonomy, image_size: int, root: Path) -> None:
+        self._source, self._taxonomy, self._size, self._root = source, taxonomy, image_size, root
+        listed = source.samples()
+        self.fingerprint = _fingerprint(listed, root)
+        self.key = digest([self.fingerprint, taxonomy.to_mapping(), image_size, RULE, FORMAT])
+        self.folder = root / f"{source.name}-{image_size}-{self.key}"
+        if not self._open():
+            self._build(listed)
+        if self.left_out:
+            log.warning("%s", "\n".join(self.left_out))
+        by_id = {sample.id: sample for sample in listed}
+        self.samples = [by_id[row.id] for row in self.rows]
+
+    def read(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gather samples; each one's checksum is compared the first time that this process reads it.
+
+        Args:
+            places: (B,) int64, places in `rows`.
+
+        Returns:
+            (B, S, S, 3) uint8 photos and (B, S, S, ceil(C/8)) uint8 masks.
+        """
+        for place in places[~self._checked[places]]:
+            if _checksum(self._photos[place], self._masks[place]) != self._checksums[place]:
+                log.warning("%s: %s has changed since it was cached; building it anew", self.folder, self.rows[place].id)
+                (self.folder / "manifest.json").unlink(missing_ok=True)
+                self._build(self.samples)
+                return self.read(places)
+            self._checked[place] = True
+        return self._photos[places], self._masks[places]
+
+    def _open(self) -> bool:
+        """Map the files, if the folder is whole."""
+        if not (self.folder / "manifest.json").is_file():
+            return False
+        try:
+            manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+            self.rows = [_row(row) for row in manifest["rows"]]
+            self.left_out: list[str] = manifest["left_out"]
+            files = (self.folder / f"{name}.npy" for name in ("photos", "masks", "checksums"))
+            self._photos, self._masks, self._checksums = (np.load(file, mmap_mode="r") for file in files)
+            self._require_shapes()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("%s: not whole (%s); building it anew", self.folder, error)
+            return False
+        self._checked = np.zeros(len(self.rows), dtype=bool)
+        return True
+
+    def _require_shapes(self) -> None:
+        square, depth = (len(self.rows), self._size, self._size), packed_depth(self._taxonomy.num_classes)
+        found = [(array.shape, array.dtype) for array in (self._photos, self._masks, self._checksums)]
+        if found != [((*square, 3), np.uint8), ((*square, depth), np.uint8), (square[:1], np.uint32)]:
+            raise ValueError(f"shapes and types are {found}")
+
+    def _build(self, samples: Sequence[Sample]) -> None:
+        """Build under a lock, which dies with its process; others wait and then find the cache built."""
+        with machine_errors(self.folder):
+            self._root.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(f"{self.folder}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                log.info("another process is building %s; waiting for it", self.folder)
+                lock.acquire()
+            try:
+                if not self._open():
+                    self._write(samples)
+                    if not self._open():
+                        raise DataError(f"{self.folder}: just built and not whole. Does another program change it?")
+            finally:
+                lock.release()
+
+    def _write(self, samples: Sequence[Sample]) -> None:
+        part = self.folder.with_name(f".{self.folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)  # of a build that was killed: this one holds the lock
+        part.mkdir()
+        rows, left_out = self._write_arrays(part, samples)
+        groups = join_groups({row.id: row.group for row in rows}, _identical(rows))
+        manifest = {
+            "format": FORMAT,
+            "key": self.key,
+            "fingerprint": self.fingerprint,
+            "source": self._source.name,
+            "taxonomy": self._taxonomy.to_mapping(),
+            "decoding": RULE,
+            "left_out": left_out,
+            "rows": [{**asdict(row), "group": groups[row.id]} for row in rows],
+        }
+        write_json(part / "manifest.json", manifest)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        part.replace(self.folder)
+        sync(self._root)
+        log.info("cached %d samples in %s", len(rows), self.folder)
+
+    def _write_arrays(self, folder: Path, samples: Sequence[Sample]) -> tuple[list[Row], list[str]]:
+        size, depth = self._size, packed_depth(self._taxonomy.num_classes)
+        rows: list[Row] = []
+        left_out: list[str] = []
+        problems: list[str] = []
+        with (
+            _GrowingArray(folder / "photos.npy", (size, size, 3), np.uint8) as photos,
+            _GrowingArray(folder / "masks.npy", (size, size, depth), np.uint8) as masks,
+            _GrowingArray(folder / "checksums.npy", (), np.uint32) as checksums,
+        ):
+            for outcome in track(_in_threads(self._prepare, samples), total=len(samples), what="caching photos and masks"):
+                if isinstance(outcome, DataError):
+                    problems += outcome.problems
+                elif isinstance(outcome, str):
+                    left_out.append(outcome)
+                else:
+                    rows.append(outcome.row)
+                    photos.append(outcome.photo)
+                    masks.append(outcome.mask)
+                    checksums.append(np.uint32(_checksum(outcome.photo, outcome.mask)))
+        if problems or not rows:
+            more = [f"... and {len(problems) - _SHOWN_PROBLEMS} more."] if len(problems) > _SHOWN_PROBLEMS else []
+            raise DataError(*problems[:_SHOWN_PROBLEMS], *more) if problems else DataError(*left_out)
+        return rows, left_out
+
+    def _prepare(self, sample: Sample) -> "_Prepared | str | DataError":
+        """Photo and mask of one sample, or a line on why it is left out, or what is wrong with its files."""
+        try:
+            photo = open_photo(sample.photo)
+            mask, inexact = self._source.read_mask(sample, self._taxonomy)
+        except DataError as error:
+            return error
+        if mask.shape != photo.shape[:2]:
+            return (
+                f"{sample.mask}: the mask is {mask.shape[1]}x{mask.shape[0]}, its photo {photo.shape[1]}x"
+                f"{photo.shape[0]}; {sample.id} is left out. A stretched mask would be a wrong one."
+            )
+        num_classes, size = self._taxonomy.num_classes, self._size
+        row = Row(
+            id=sample.id,
+            split=sample.split,
+            group=sample.group,
+            tags=sample.tags,
+            height=photo.shape[0],
+            width=photo.shape[1],
+            pixels=hashlib.blake2b(photo.tobytes() + str(photo.shape).encode(), digest_size=16).hexdigest(),
+            class_pixels=_count(mask, num_classes),
+            inexact=_count(mask[inexact], num_classes),
+        )
+        packed = pack_onehot(shrink_mask(mask, size, size, num_classes), num_classes)
+        return _Prepared(row, resize_photo(photo, size, size), packed)
+
+
+class _Prepared(NamedTuple):
+    row: Row
+    photo: np.ndarray
+    mask: np.ndarray
+
+
+class _GrowingArray:
+    """An .npy file that grows row by row through plain writes, so that a full disk is an error and not a crash."""
+
+    def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: type) -> None:
+        self._file: IO[bytes] = path.open("wb")
+        self._row_shape, self._dtype, self._length = row_shape, np.dtype(dtype), 0
+        self._write_header()
+
+    def __enter__(self) -> "_GrowingArray":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._file:
+            self._file.seek(0)
+            self._write_header()  # NumPy pads it so that a longer first axis fits
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def append(self, row: Any) -> None:
+        self._file.write(np.ascontiguousarray(row, dtype=self._dtype).tobytes())
+        self._length += 1
+
+    def _write_header(self) -> None:
+        shape = (self._length, *self._row_shape)
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
+def _fingerprint(samples: Sequence[Sample], root: Path) -> str:
+    contents = Contents(root / "contents.json")
+    photos = contents.hashes(sample.photo for sample in samples)
+    masks = contents.hashes(sample.mask for sample in samples)
+    described = [[sample.id, sample.split, sample.group, list(sample.tags)] for sample in samples]
+    return digest([described, photos, masks])
+
+
+def _identical(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
+    """Pairs of samples whose photos have the same pixels."""
+    first: dict[str, str] = {}
+    for row in rows:
+        if row.pixels in first:
+            yield first[row.pixels], row.id
+        first.setdefault(row.pixels, row.id)
+
+
+def _row(row: dict[str, Any]) -> Row:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Row(**values)
+
+
+def _checksum(photo: np.ndarray, mask: np.ndarray) -> int:
+    return zlib.crc32(mask.tobytes(), zlib.crc32(photo.tobytes()))
+
+
+def _count(mask: np.ndarray, num_classes: int) -> tuple[int, ...]:
+    return tuple(np.bincount(mask.ravel(), minlength=256)[:num_classes].tolist())
+
+
+def _in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Results in order, from one thread a core; few of them wait at a time, so memory does not grow with the items.
+
+    Threads, not processes: Pillow and NumPy release the GIL, and a killed build leaves none behind.
+    """
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        waiting: collections.deque[concurrent.futures.Future[R]] = collections.deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,255 @@
+"""The LightningDataModule: cached faces, folds, loaders and the sets that are scored."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from facesegl.data.augment import Augment, unpack_masks
+from facesegl.data.cache import FaceCache
+from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
+from facesegl.data.folds import assign_folds
+from facesegl.data.photo import open_photo
+from facesegl.errors import ConfigError, DataError
+from facesegl.labels import Taxonomy, unpack_onehot
+from facesegl.sources import Source
+
+SETS = {
+    "train": "the photos that are learnt from",
+    "val": "the photos held out for validation",
+    "test": "the test photos",
+    "test_clean": "the test photos whose pixels do not also stand in training",
+    "test_strict": "the test photos of persons who do not stand in training, as far as is known",
+}
+"""The sets that can be scored, and what they are."""
+
+
+class FaceDataModule(pl.LightningDataModule):
+    """Labelled faces for training, validation and test.
+
+    Args:
+        source: where photos and masks lie.
+        taxonomy: the classes, as `Taxonomy.from_mapping` takes them, or a `Taxonomy`.
+        image_size: height and width of what the net sees, pixels.
+        batch_size: photos a batch and device.
+        fold: which part of the training photos is held out for validation; None learns from all of them.
+        folds: into how many parts the training photos are dealt.
+        strict: whether a mask of another size than its photo is an error; otherwise it is left out and named.
+        workers: processes that read ahead; 0 reads in the process itself.
+        seed: deals the folds, shuffles and augments.
+        cache: the folder of all caches.
+        augment: what is done to training batches; None for nothing.
+
+    Raises:
+        ConfigError: arguments that contradict each other.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        taxonomy: Taxonomy | Mapping[str, Any],
+        image_size: int,
+        batch_size: int,
+        fold: int | None,
+        folds: int,
+        strict: bool,
+        workers: int,
+        seed: int,
+        cache: str,
+        augment: Augment | None = None,
+    ) -> None:
+        super().__init__()
+        self.source, self.augment = source, augment
+        self.taxonomy = taxonomy if isinstance(taxonomy, Taxonomy) else Taxonomy.from_mapping(taxonomy)
+        self.image_size, self.batch_size, self.workers = image_size, batch_size, workers
+        self.fold, self.folds, self.strict, self.seed, self.cache_root = fold, folds, strict, seed, Path(cache)
+        _require_sensible(image_size, batch_size, fold, folds, workers)
+        self._cache: FaceCache | None = None
+        self._generator = torch.Generator()
+        self._mirror = torch.from_numpy(self.taxonomy.mirrored())
+
+    def prepare_data(self) -> None:
+        """Build the cache, or find it built.
+
+        Raises:
+            DataError: what is wrong with photos and masks, all told at once.
+        """
+        if self._cache is None:
+            cache = FaceCache(self.source, self.taxonomy, self.image_size, self.cache_root)
+            if self.strict and cache.left_out:
+                raise DataError(*cache.left_out)
+            self._cache = cache
+
+    def setup(self, stage: str | None = None) -> None:
+        """Split into training, validation and test photos.
+
+        Raises:
+            DataError: nothing to learn from, or fewer persons than folds.
+        """
+        self.prepare_data()
+        training = self._of_split("train")
+        own_val = self._of_split("val")
+        self.fold_of: dict[str, int] = {}
+        if self.fold is not None and not own_val.size:
+            groups = {self.cache.rows[place].id: self.cache.rows[place].group for place in training}
+            self.fold_of = assign_folds(groups, self.folds, self.seed)
+        held_out = np.array([fold == self.fold for fold in self.fold_of.values()] or [False] * len(training), dtype=bool)
+        self.train, self.val = training[~held_out], own_val if own_val.size else training[held_out]
+        self.test = self._of_split("test")
+        if not self.train.size:
+            raise DataError(f"{self.source.name}: no photo to learn from; expected labelled training photos.")
+
+    @property
+    def cache(self) -> FaceCache:
+        """The opened cache."""
+        self.prepare_data()
+        assert self._cache is not None
+        return self._cache
+
+    @property
+    def held_out(self) -> str:
+        """The set that training ends with scoring: `val`, or `test` where nothing is held out to choose by."""
+        return "val" if self.val.size else "test"
+
+    def places(self, name: str) -> np.ndarray:
+        """The places in the cache, (N,) int64, of one of `SETS`.
+
+        Training here means every training photo of the source, whatever the fold.
+
+        Raises:
+            ConfigError: no such set.
+            DataError: the set has no photo.
+        """
+        places = self._places(name)
+        if not places.size:
+            raise DataError(f"{self.source.name}: the set {name} has no photo ({SETS[name]}).")
+        return places
+
+    def has(self, name: str) -> bool:
+        """Whether a set has a photo."""
+        return self._places(name).size > 0
+
+    def ids(self, places: "Iterable[int] | np.ndarray | Tensor") -> list[str]:
+        """The samples' ids at places in the cache."""
+        return [self.cache.rows[int(place)].id for place in places]
+
+    def native(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        """A photo, (H, W, 3) uint8, and its mask, (H, W) uint8, decoded from their files at native size."""
+        sample = self.cache.samples[place]
+        return open_photo(sample.photo), self.source.read_mask(sample, self.taxonomy).mask
+
+    def doubled(self) -> list[tuple[int, int]]:
+        """Places of photos with identical pixels whose masks were made separately, in pairs."""
+        first: dict[str, int] = {}
+        pairs = []
+        for place, row in enumerate(self.cache.rows):
+            if row.pixels in first:
+                pairs.append((first[row.pixels], place))
+            first.setdefault(row.pixels, place)
+        return pairs
+
+    def training_masks(self) -> Iterator[np.ndarray]:
+        """The masks that are learnt from, (S, S) uint8 each, at the cache's size."""
+        for place in self.train:
+            yield unpack_onehot(self.cache.read(np.array([place]))[1][0])
+
+    def normalisation(self) -> dict[str, list[float]]:
+        """Mean and standard deviation of red, green, blue (0 to 255) over the photos that are learnt from."""
+        total, squares = np.zeros(3), np.zeros(3)
+        for place in self.train:
+            pixels = self.cache.read(np.array([place]))[0].reshape(-1, 3).astype(np.float64)
+            total += pixels.mean(axis=0)
+            squares += (pixels**2).mean(axis=0)
+        mean = total / len(self.train)
+        deviation = np.sqrt(np.maximum(squares / len(self.train) - mean**2, 0))
+        return {"mean": mean.tolist(), "std": np.maximum(deviation, 1.0).tolist()}
+
+    def class_shares(self) -> Tensor:
+        """Each class's share of the pixels that are learnt from: (C,) float64."""
+        counts = np.array([self.cache.rows[place].class_pixels for place in self.train], dtype=np.float64)
+        return torch.from_numpy(counts.sum(axis=0) / max(counts.sum(), 1))
+
+    def preview(self, count: int) -> tuple[str, Batch, list[str]]:
+        """Some photos to look at during training: the set's name, the batch without augmentation, and its ids."""
+        name, places = ("val", self.val) if self.val.size else ("train", self.train)
+        order = BatchOrder(places[:count], count, None, 0, 1)
+        batch = CachedFaces(self.cache).__getitems__(next(iter(order)))
+        return name, _unpacked(batch), self.ids(batch.places)
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Shuffled batches of the photos that are learnt from."""
+        return ResumableLoader(CachedFaces(self.cache), self._order(self.train, self.seed), self.workers)
+
+    def val_dataloader(self) -> FaceLoader | list[Any]:
+        """Batches of the held-out photos at the cache's size, or nothing."""
+        if not self.val.size:
+            return []
+        return FaceLoader(CachedFaces(self.cache), self._order(self.val, None), self.workers)
+
+    def test_dataloader(self) -> FaceLoader:
+        """Batches of the test photos at the cache's size; the scores that count are those at native size."""
+        return FaceLoader(CachedFaces(self.cache), self._order(self.places("test"), None), self.workers)
+
+    def on_after_batch_transfer(self, batch: CachedBatch, dataloader_idx: int) -> Batch:
+        """Unpack a batch on its device, and augment it there if it is to be learnt from."""
+        unpacked = _unpacked(batch)
+        if self.augment is None or self.trainer is None or not self.trainer.training:
+            return unpacked
+        # a stream apart from the one that the module's dropout takes from the same seed
+        self._generator.manual_seed(batch.seed + 1)
+        photo, mask = self.augment(
+            batch.photo,
+            unpacked.target.to(torch.uint8),
+            mirror=self._mirror.to(batch.photo.device),
+            generator=self._generator,
+        )
+        return Batch(photo, mask.long(), batch.places, batch.seed)
+
+    def _places(self, name: str) -> np.ndarray:
+        if name not in SETS:
+            raise ConfigError(f"set={name}: no such set; expected one of {', '.join(SETS)}.")
+        rows, training = self.cache.rows, [self.cache.rows[place] for place in self._of_split("train")]
+        if name == "test_clean":
+            known = {row.pixels for row in training}
+            return np.array([place for place in self.test if rows[place].pixels not in known], dtype=np.int64)
+        if name == "test_strict":
+            known = {row.group for row in training}
+            return np.array([place for place in self.test if rows[place].group not in known], dtype=np.int64)
+        named: np.ndarray = {"train": self.train, "val": self.val, "test": self.test}[name]
+        return named
+
+    def _of_split(self, split: str) -> np.ndarray:
+        places = [place for place, row in enumerate(self.cache.rows) if row.split == split]
+        return np.array(places, dtype=np.int64)
+
+    def _order(self, places: np.ndarray, seed: int | None) -> BatchOrder:
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return BatchOrder(places, self.batch_size, seed, rank, world_size)
+
+
+def _unpacked(batch: CachedBatch) -> Batch:
+    return Batch(batch.photo, unpack_masks(batch.packed).long(), batch.places, batch.seed)
+
+
+def _require_sensible(image_size: int, batch_size: int, fold: int | None, folds: int, workers: int) -> None:
+    problems = [
+        f"data.{name}={value}: expected {least} or more."
+        for name, value, least in (
+            ("image_size", image_size, 1),
+            ("batch_size", batch_size, 1),
+            ("folds", folds, 2),
+            ("workers", workers, 0),
+        )
+        if value < least
+    ]
+    if fold is not None and not 0 <= fold < folds:
+        problems.append(
+            f"data.fold={fold}: expected 0 to {folds - 1}, since data.folds={folds}, or null to learn from all training "
+            f"photos."
+        )
+    if problems:
+        raise ConfigError(*problems)

@@ -1,0 +1,187 @@
+"""The card that says what weights are, and the one way into and out of a checkpoint file.
+
+A checkpoint is Lightning's file with the card as its only hyper-parameter. It holds tensors and builtin values, is read
+with `weights_only=True`, and nothing in it is ever run: the one class that its card names is the net's, and that is
+built only if it is an `nn.Module` of facesegl or of a package that the person trusts by name.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import nn
+
+from facesegl.config import build_trusted
+from facesegl.errors import CheckpointError, ConfigError
+from facesegl.files import replacing
+from facesegl.labels import Taxonomy
+
+FORMAT = 1
+"""The card's format; raised whenever an older facesegl could misread a newer card."""
+
+Card = dict[str, Any]
+
+_PARTS: dict[str, type] = {
+    "format": int,
+    "net": dict,
+    "taxonomy": dict,
+    "normalisation": dict,
+    "image_size": int,
+    "data": dict,
+    "config": str,
+    "versions": dict,
+}
+
+
+def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint file without running anything that it holds, and check its card.
+
+    Raises:
+        CheckpointError: no such file, no checkpoint, one that holds code, or one whose card is not understood.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: no such file; expected a checkpoint such as runs/NAME/DATE/checkpoints/last.ckpt."
+        )
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # torch raises what zip, pickle and storages raise, each for its own damage
+        raise CheckpointError(f"{path}: {_why_unreadable(error)}") from None
+    if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= checkpoint.keys():
+        raise CheckpointError(
+            f"{path}: no checkpoint of facesegl; it has no weights with a card that says what they are."
+        )
+    check_card(checkpoint["hyper_parameters"], str(path))
+    return checkpoint
+
+
+def check_card(card: Any, place: str) -> None:
+    """Refuse a card that is not understood; its values stay plain data whatever they are.
+
+    Raises:
+        CheckpointError: what is wrong with it, naming `place`.
+    """
+    if not isinstance(card, Mapping) or "format" not in card:
+        raise CheckpointError(f"{place}: no card of facesegl in it; was it written by another program?")
+    if card["format"] != FORMAT:
+        raise CheckpointError(
+            f"{place}: its card has format {card['format']!r}, this facesegl reads {FORMAT}; use the one that wrote it "
+            f"({_version(card)}), or train anew."
+        )
+    wrong = [name for name, kind in _PARTS.items() if not isinstance(card.get(name), kind)]
+    if wrong:
+        raise CheckpointError(f"{place}: its card lacks {', '.join(wrong)}, or has another type there; is it damaged?")
+    for name in ("net", "taxonomy", "normalisation", "data"):
+        if _has_interpolation(card[name]):
+            raise CheckpointError(
+                f"{place}: its card has ${{...}} in {name}; expected plain values. It is not to be trusted."
+            )
+    try:
+        Taxonomy.from_mapping(card["taxonomy"])
+    except ConfigError as error:
+        raise CheckpointError(*(f"{place}: in its card, {problem}" for problem in error.problems)) from None
+
+
+def build_net(card: Card, trust: Sequence[str] = ()) -> nn.Module:
+    """Build the net that a card names, untrained.
+
+    Args:
+        card: a checked card.
+        trust: packages beside facesegl whose classes may be built.
+
+    Raises:
+        CheckpointError: the class is not an `nn.Module` of a trusted package, or does not take its parameters.
+    """
+    net: nn.Module = build_trusted(card["net"], base=nn.Module, trust=trust)
+    return net
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its final name, syncs it and renames it: disk full or a kill leaves the old one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint whole or not at all.
+
+        Raises:
+            MachineError: disk full or no permission.
+        """
+        with replacing(Path(path)) as part:
+            torch.save(checkpoint, part)
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps `last.ckpt`: at the end of an epoch, not more often than every so many seconds, and when training ends.
+
+    It is written where a step ends, after the weights were averaged: there a resumed run can go on bit for bit.
+    SIGTERM has one written at the end of the step that it meets.
+
+    Args:
+        dirpath: the folder.
+        every_s: seconds that lie between two of them at least.
+    """
+
+    def __init__(self, dirpath: str, every_s: float) -> None:
+        super().__init__(dirpath=dirpath, filename="last", save_top_k=1, enable_version_counter=False)
+        self._every_s, self._written_at, self._written_step = every_s, -float("inf"), -1
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Write one if an epoch ends and it is time, or if the training ends."""
+        epoch_ends = trainer.is_last_batch
+        due = time.monotonic() - self._written_at >= self._every_s
+        if trainer.received_sigterm or (epoch_ends and due) or (epoch_ends and _is_last_epoch(trainer)):
+            self._write(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nothing: the weights of an epoch's end were written with its last step."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nothing: what validation says does not change the last weights."""
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Nothing: it may come in the middle of a step, or while the averaged weights stand swapped in."""
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write one if training ended otherwise than with its last step, as early stopping ends it."""
+        if self._written_step != trainer.global_step:
+            self._write(trainer)
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        assert self.dirpath is not None
+        path = str(Path(self.dirpath) / "last.ckpt")
+        self.best_model_path = self.last_model_path = path
+        self._save_checkpoint(trainer, path)
+        self._written_at, self._written_step = time.monotonic(), trainer.global_step
+
+
+def _is_last_epoch(trainer: pl.Trainer) -> bool:
+    epochs, steps = trainer.max_epochs or -1, trainer.max_steps
+    return trainer.should_stop or trainer.current_epoch + 1 == epochs or trainer.global_step == steps
+
+
+def _why_unreadable(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "weights_only" in text or "Unsupported" in text:
+        return (
+            "no checkpoint, or one that holds more than tensors and plain values; it was not opened, since that would "
+            "run code from it. Expected a file that facesegl wrote."
+        )
+    return f"cannot be read as a checkpoint ({text[:200] or type(error).__name__}); is it cut off? Copy it again."
+
+
+def _version(card: Mapping[str, Any]) -> str:
+    versions = card.get("versions")
+    return f"facesegl {versions.get('facesegl', 'unknown')}" if isinstance(versions, Mapping) else "unknown"
+
+
+def _has_interpolation(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_interpolation(item) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return any(_has_interpolation(item) for item in value)
+    return isinstance(value, str) and "${" in value

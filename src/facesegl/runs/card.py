@@ -1,0 +1,63 @@
+"""The card of a model in training: what its weights will be, as plain data that can travel."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from facesegl.config import to_plain
+from facesegl.data import FaceDataModule
+from facesegl.learning import Card
+from facesegl.learning.checkpoint import FORMAT
+from facesegl.runs.result import versions
+
+
+def make_card(config: DictConfig, plan: DictConfig, faces: FaceDataModule) -> Card:
+    """Describe the weights that a run will make.
+
+    It holds no absolute path and one `_target_`, the net's. The config stands in it as text, to be read by people.
+
+    Args:
+        config: as composed, with its interpolations.
+        plan: the same, checked and resolved.
+        faces: set up.
+    """
+    return {
+        "format": FORMAT,
+        "net": {**to_plain(plan.model), "num_classes": faces.taxonomy.num_classes},
+        "taxonomy": faces.taxonomy.to_mapping(),
+        "normalisation": faces.normalisation(),
+        "image_size": faces.image_size,
+        "data": {
+            "choice": str(config.choices.data),
+            "name": faces.source.name,
+            "fingerprint": faces.cache.fingerprint,
+            "values": _travelling(to_plain(plan.data), OmegaConf.to_container(config.data)),
+        },
+        "config": yaml.safe_dump(_without_paths(OmegaConf.to_container(config)), sort_keys=False),
+        "versions": versions(),
+    }
+
+
+def _travelling(plan: Mapping[str, Any], written: Any) -> dict[str, Any]:
+    """What a data node says beside what is built and where things lie: `fold`, `seed`, `source.version`, ..."""
+    kept = {}
+    for key, value in plan.items():
+        as_written = written.get(key) if isinstance(written, Mapping) else None
+        if isinstance(value, Mapping):
+            kept[key] = _travelling(value, as_written)
+        elif key != "_target_" and not _names_a_place(value) and "${paths." not in str(as_written):
+            kept[key] = value
+    return kept
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_paths(inner) for key, inner in value.items()}
+    return "(a path)" if _names_a_place(value) else value
+
+
+def _names_a_place(value: Any) -> bool:
+    return isinstance(value, str) and PurePath(value).is_absolute()

@@ -1,0 +1,128 @@
+"""Score a checkpoint on the data that it names, or on others."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from facesegl.config import EvaluateKeys, build, check, compose, resolve_accelerator, to_plain
+from facesegl.data import FaceDataModule, digest
+from facesegl.errors import ConfigError
+from facesegl.files import write_text
+from facesegl.learning import Card, read_checkpoint
+from facesegl.runs.folder import make_folder, recording
+from facesegl.runs.panels import draw_worst
+from facesegl.runs.result import Result, command_line
+from facesegl.runs.scoring import score, sets_to_score
+from facesegl.runs.tables import write_scores
+
+log = logging.getLogger(__name__)
+
+GIVEN = {"data": {"augment"}}
+
+
+def evaluate(checkpoint: "str | Path", overrides: Sequence[str] = (), config_dirs: Sequence["str | Path"] = ()) -> Result:
+    """Score a checkpoint file: float32, native size, counts pooled over each set.
+
+    Args:
+        checkpoint: the file; it may have been moved anywhere.
+        overrides: keys and groups of conf/evaluate.yaml, as on the command line: `set=val`, `data=fasseg_v1`.
+        config_dirs: folders with a person's own groups.
+
+    Raises:
+        FaceseglError: whatever ends it; each class is an exit code.
+    """
+    checkpoint = Path(checkpoint)
+    card: Card = read_checkpoint(checkpoint)["hyper_parameters"]
+    config = _config(card, checkpoint, overrides, config_dirs)
+    plan = check(config, roots=EvaluateKeys, given=GIVEN)
+    device = resolve_accelerator(plan.device, "device")
+    faces: FaceDataModule = build(plan.data)
+    _require_same_classes(faces, card)
+    faces.setup("test")
+    sets = sets_to_score(plan.set, faces)
+    result = Result(
+        folder=make_folder(Path(plan.paths.runs) / plan.name),
+        command=command_line(),
+        config=to_plain(plan),
+        identity=digest([to_plain(plan.data), faces.cache.fingerprint, sets]),
+        data=_describe(card, config, faces),
+        scored=str(checkpoint),
+    )
+    with recording(result):
+        write_text(result.folder / "config.yaml", yaml.safe_dump(to_plain(plan), sort_keys=False, allow_unicode=True))
+        with result.phase("scoring"):
+            scored = score(checkpoint, faces, sets, device, plan.trust)
+        result.scores = {name: found.to_dict() for name, found in scored.items()}
+        write_scores(result.folder, scored)
+        draw_worst(result.folder / "panels", checkpoint, faces, scored, plan.panels, plan.trust)
+    return result
+
+
+def _config(card: Card, checkpoint: Path, overrides: Sequence[str], config_dirs: Sequence["str | Path"]) -> DictConfig:
+    """The config to evaluate with; data that the command line does not name are those of the card."""
+    typed = [override.split("=", 1)[0].lstrip("+~") for override in overrides]
+    chosen = [] if "data" in typed else [f"data={card['data']['choice']}"]
+    config = compose([*chosen, *overrides], config_name="evaluate", config_dirs=config_dirs)
+    with open_dict(config):
+        if chosen:
+            for key, value in _leaves(card["data"]["values"]):
+                if f"data.{key}" not in typed and OmegaConf.select(config.data, key.rpartition(".")[0] or key) is not None:
+                    OmegaConf.update(config.data, key, value, force_add=True)
+        elif "data.image_size" not in typed and config.data is not None:
+            config.data.image_size = card["image_size"]
+        if config.paths.data is None:
+            config.paths.data = _data_of_the_run_around(checkpoint) or "data"
+    return config
+
+
+def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _data_of_the_run_around(checkpoint: Path) -> str | None:
+    """Where the run that made a checkpoint had its photos, if that run's folder is still around it."""
+    try:
+        before = yaml.safe_load((checkpoint.resolve().parent.parent / "config.yaml").read_text(encoding="utf-8"))
+        data = before["paths"]["data"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return None
+    return data if isinstance(data, str) else None
+
+
+def _require_same_classes(faces: FaceDataModule, card: Card) -> None:
+    ours, theirs = list(faces.taxonomy.names), list(card["taxonomy"]["classes"])
+    if ours != theirs:
+        raise ConfigError(
+            f"data: these have the classes {', '.join(ours)}; the checkpoint learnt {', '.join(theirs)}. Score it on data "
+            f"of its own classes."
+        )
+
+
+def _describe(card: Card, config: DictConfig, faces: FaceDataModule) -> dict[str, Any]:
+    trained_on = {name: card["data"].get(name) for name in ("name", "fingerprint")}
+    other = trained_on["fingerprint"] != faces.cache.fingerprint
+    if other:
+        log.warning(
+            "these are other data than it was trained on: %s (%s) and not %s (%s)",
+            faces.source.name,
+            faces.cache.fingerprint,
+            trained_on["name"],
+            trained_on["fingerprint"],
+        )
+    return {
+        "choice": config.choices.data,
+        "name": faces.source.name,
+        "fingerprint": faces.cache.fingerprint,
+        "photos": {"train": len(faces.train), "val": len(faces.val), "test": len(faces.test)},
+        "left_out": faces.cache.left_out,
+        "trained_on": trained_on,
+        "other_data": other,
+    }

@@ -1,0 +1,119 @@
+"""A run's folder: made for one run alone, locked while that runs, and never left in doubt.
+
+    runs/<name>/<date_time>/          (a job of a sweep: runs/<name>/<date_time>/<job>/)
+      config.yaml  folds.json  log.txt  result.json  scores.csv  per_image.csv
+      checkpoints/  tensorboard/  panels/
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import filelock
+
+from facesegl.errors import FaceseglError, MachineError, Stopped
+from facesegl.files import machine_errors
+from facesegl.runs.result import Result, read_result
+
+log = logging.getLogger(__name__)
+
+_LOCK = ".lock"
+_JOINED = "FACESEGL_RUN"  # set for the other ranks of a run, which log and save into the folder of the first one
+
+
+def make_folder(parent: Path) -> Path:
+    """Make a folder below `parent` that nobody else has, named by date and time.
+
+    Raises:
+        MachineError: it cannot be made there.
+    """
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    with machine_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, 1000):
+            folder = parent / (stamp if attempt == 1 else f"{stamp}_{attempt}")
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    raise MachineError(f"{parent}: a thousand runs started in one second; start it again.")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Hold the folder's lock, which dies with its process; yields False if a live run has it."""
+    lock = filelock.FileLock(folder / _LOCK)
+    try:
+        with machine_errors(folder):
+            lock.acquire(timeout=0)
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def is_live(folder: Path) -> bool:
+    """Whether a running process holds the folder."""
+    if not (folder / _LOCK).exists():
+        return False
+    with locked(folder) as free:
+        return not free
+
+
+@contextlib.contextmanager
+def recording(result: Result) -> Iterator[Result]:
+    """Keep the record of a run: result.json and log.txt from start to end, whatever the end is.
+
+    Raises:
+        MachineError: another process holds the folder.
+    """
+    if joined := os.environ.get(_JOINED):
+        result.folder = Path(joined)
+        yield result
+        return
+    with locked(result.folder) as free:
+        if not free:
+            raise MachineError(f"{result.folder}: a live run holds this folder; wait for it, or start a new run.")
+        before = read_result(result.folder) or {}
+        result.seconds = before.get("seconds") or {}
+        os.environ[_JOINED] = str(result.folder.absolute())
+        try:
+            with _log_file(result.folder / "log.txt"):
+                result.write()
+                yield from _ended(result)
+        finally:
+            del os.environ[_JOINED]
+
+
+def _ended(result: Result) -> Iterator[Result]:
+    try:
+        yield result
+        result.state = "done"
+    except BaseException as error:
+        result.state = "stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed"
+        code = error.exit_code if isinstance(error, FaceseglError) else 70
+        result.failure = {"exit_code": code, "messages": str(error).splitlines() or [type(error).__name__]}
+        log.debug("the run ended with %r", error, exc_info=not isinstance(error, FaceseglError))
+        raise
+    finally:
+        result.write()
+
+
+@contextlib.contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """What the command says, with times, in the run's folder too."""
+    logger = logging.getLogger("facesegl")
+    with machine_errors(path):
+        handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

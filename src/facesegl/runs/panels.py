@@ -1,0 +1,38 @@
+"""The worst photos of an evaluation as pictures: photo | truth | prediction | error."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from facesegl.data import FaceDataModule
+from facesegl.files import replacing
+from facesegl.learning import SegmentationModule
+from facesegl.monitoring import draw_panel
+from facesegl.runs.scoring import SetScores, predict
+
+
+def draw_worst(
+    folder: Path,
+    checkpoint: Path,
+    faces: FaceDataModule,
+    scored: Mapping[str, SetScores],
+    count: int,
+    trust: Sequence[str],
+) -> None:
+    """Write `worst.png` with the photos of lowest mIoU of all scored sets, worst first."""
+    photos = {photo: scores.miou for found in scored.values() for photo, scores in found.photos.items()}
+    worst = sorted(photos, key=photos.__getitem__)[:count]
+    if not worst:
+        return
+    module = SegmentationModule.load_from_checkpoint(checkpoint, trust=trust)
+    place_of = {row.id: place for place, row in enumerate(faces.cache.rows)}
+    shown = [faces.native(place_of[photo]) for photo in worst]
+    panel = draw_panel(
+        [photo for photo, _ in shown],
+        [truth for _, truth in shown],
+        [predict(module, photo) for photo, _ in shown],
+        faces.taxonomy,
+        [f"{photo}  mIoU {photos[photo]:.3f}" for photo in worst],
+        title=f"the {len(worst)} worst of {len(photos)} photos",
+    )
+    with replacing(folder / "worst.png") as part:
+        panel.save(part, format="PNG")

@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM end a training after the step that they meet, with a checkpoint of it."""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from facesegl.errors import Stopped
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def stops_after_a_step(how_to_go_on: str) -> Iterator[None]:
+    """Around `trainer.fit`: the first Ctrl-C ends it as SIGTERM does, after a step; the second ends it at once.
+
+    Args:
+        how_to_go_on: the last part of the message.
+
+    Raises:
+        Stopped: a signal ended the training.
+    """
+    received = signal.SIGTERM
+
+    def interrupt(_signum: int, _frame: Any) -> None:
+        nonlocal received
+        received = signal.SIGINT
+        log.info("stopping after this step; press Ctrl-C again to stop at once")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.kill(os.getpid(), signal.SIGTERM)  # Lightning ends cleanly on this one
+
+    try:
+        with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: signal.SIG_DFL}):
+            yield
+    except SIGTERMException:
+        raise Stopped(f"stopped by {received.name} after a step, with a checkpoint of it. {how_to_go_on}", received) from None
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise Stopped(f"stopped at once by SIGINT. {how_to_go_on}", signal.SIGINT) from None
+
+
+@contextlib.contextmanager
+def _handlers(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+        yield
+        return
+    before = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,134 @@
+"""Many trainings from one command: Hydra makes the jobs, each leaves a note, and the notes make the table.
+
+A job leaves job.json beside its run's files, whatever its end was and whatever launcher ran it: the command reads them
+when all jobs are over, and names those that failed.
+"""
+
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, open_dict
+
+from facesegl.config import compose, conf_dir, loosen
+from facesegl.errors import FaceseglError, Stopped
+from facesegl.files import write_json
+from facesegl.runs.folder import make_folder
+from facesegl.runs.train import train
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+log = logging.getLogger(__name__)
+
+
+def sweep(first: DictConfig, overrides: Sequence[str], config_dirs: Sequence[Path]) -> Path:
+    """Train one model for each combination of values, each in a numbered folder of one sweep folder.
+
+    Args:
+        first: the config of a first job, which names the sweep.
+        overrides: as typed; checked before.
+        config_dirs: folders with a person's own groups.
+
+    Returns:
+        The sweep's folder.
+
+    Raises:
+        Stopped: a signal ended the sweep.
+    """
+    import hydra
+
+    folder = make_folder(Path(first.paths.runs) / first.name).absolute()
+    loosened = loosen(overrides, config_dirs=config_dirs)
+    places = [argument for place in config_dirs for argument in ("--config-dir", str(place))]
+    typed, sys.argv = sys.argv, [sys.argv[0], "-m", *places, *loosened, f"hydra.sweep.dir={_quoted(folder)}"]
+    job = partial(_job, command=Path(typed[0]).name, config_dirs=config_dirs)
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt.__cause__, Stopped):
+            raise interrupt.__cause__ from None
+        raise
+    finally:
+        sys.argv = typed
+    return folder
+
+
+def sweep_table(folder: Path) -> "Table":
+    """A row a job, best first: what it overrode, how it ended, and its headline score."""
+    from rich.table import Table
+
+    notes = sorted(read_notes(folder), key=lambda note: -(note["miou"] or -1))
+    scored = next((note["set"] for note in notes if note["set"]), "")
+    table = Table(title=f"Sweep {folder.name}")
+    for column in ("job", "overrides", "state", f"mIoU on {scored}" if scored else "mIoU"):
+        table.add_column(column, justify="right" if column.startswith("mIoU") else "left")
+    for note in notes:
+        miou = "-" if note["miou"] is None else f"{note['miou']:.3f}"
+        table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"], miou)
+    return table
+
+
+def read_notes(folder: Path) -> list[dict[str, Any]]:
+    """The notes of a sweep's jobs, in the order of the jobs; a job that died without one has the state `died`."""
+    notes = []
+    for place in sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name)):
+        try:
+            notes.append(json.loads((place / "job.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            died = {"state": "died", "messages": ["it left no word"], "exit_code": 70, "run": str(place)}
+            notes.append({"job": int(place.name), "overrides": [], "set": None, "miou": None, **died})
+    return notes
+
+
+def failures(folder: Path) -> list[str]:
+    """A line for each job that failed, and one that counts them; nothing if all are done."""
+    notes = read_notes(folder)
+    failed = [note for note in notes if note["state"] != "done"]
+    lines = [
+        f"job {note['job']} ({' '.join(note['overrides'])}) {note['state']}: {note['messages'][0]}" for note in failed
+    ]
+    return [*lines, f"{len(failed)} of {len(notes)} jobs failed; the others are done, in {folder}."] if failed else []
+
+
+def _job(_config: DictConfig, *, command: str, config_dirs: Sequence[Path]) -> None:
+    """One job. What it raises Hydra tells at its end; a signal ends the whole sweep."""
+    from hydra.core.hydra_config import HydraConfig
+
+    job = HydraConfig.get()
+    folder, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
+    note: dict[str, Any] = {"job": job.job.num, "overrides": overrides, "run": str(folder), "set": None, "miou": None}
+    sys.argv = [command, "train", *overrides]  # what repeats this job alone; other ranks are started from it
+    log.info("job %s: %s", job.job.num, shlex.join(overrides))
+    try:
+        config = compose(overrides, config_dirs=config_dirs)
+        with open_dict(config):
+            config.paths.run = str(folder)
+        result = train(config)
+        headline = next(iter(result.scores), None)
+        miou = result.scores[headline]["scores"]["miou"] if headline else None
+        note |= {"state": "done", "run": str(result.folder), "set": headline, "miou": miou}
+    except Stopped as error:
+        note |= {"state": "stopped", "exit_code": error.exit_code, "messages": list(error.problems)}
+        raise KeyboardInterrupt from error  # which Hydra does not take for a job that failed
+    except FaceseglError as error:
+        note |= {"state": "failed", "exit_code": error.exit_code, "messages": list(error.problems)}
+        for problem in error.problems:
+            log.error("job %s: %s", job.job.num, problem)
+        # told above and in the note: raised on, it would only be told again
+    except BaseException as error:
+        note |= {"state": "failed", "exit_code": FaceseglError.exit_code, "messages": [repr(error)]}
+        raise
+    finally:
+        write_json(folder / "job.json", note)
+
+
+def _quoted(path: Path) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(str(path), Quote.single).with_quotes()

@@ -1,0 +1,105 @@
+"""Scores as a table on the terminal and as CSV files."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facesegl.files import write_text
+from facesegl.runs.scoring import TOUCHES_TEST, SetScores
+
+from facesegl.scores import Scores
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Cell = str | float | None
+
+DEFINITION = (
+    "IoU at native size, counts pooled over all pixels of the set; mIoU is the mean over classes, background included. "
+    "Floor: a model that never looks. Agreement: two people's masks of the same photos."
+)
+
+
+_MEANS = {
+    "mIoU": "miou",
+    "mIoU per photo": "miou_per_photo",
+    "accuracy": "accuracy",
+    "boundary F, 2 px": "boundary_f",
+}
+
+
+def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
+    """Write scores.csv, a row a set and class, and per_image.csv, a row a photo, worst first."""
+    rows: list[list[Cell]] = []
+    for name, found in scored.items():
+        beside = [found.floor, *([found.agreement] if found.agreement else [])]
+        for label, value in found.scores.iou.items():
+            rows.append([name, label, value, found.scores.dice[label], *(scores.iou[label] for scores in beside)])
+        rows.append([name, "mean", found.scores.miou, None, *(scores.miou for scores in beside)])
+    write_text(folder / "scores.csv", _csv(["set", "class", "iou", "dice", "floor_iou", "agreement_iou"], rows))
+    sets_of = {photo: [name for name in scored if photo in scored[name].photos] for photo in _photos(scored)}
+    names = [f"iou_{name}" for name in next(iter(scored.values())).scores.iou]
+    lines: list[list[Cell]] = [
+        [photo, " ".join(sets_of[photo]), scores.miou, scores.accuracy, scores.boundary_f, *scores.iou.values()]
+        for photo, scores in sorted(_photos(scored).items(), key=lambda item: item[1].miou)
+    ]
+    write_text(folder / "per_image.csv", _csv(["photo", "sets", "miou", "accuracy", "boundary_f", *names], lines))
+
+
+def score_table(scores: Mapping[str, Any]) -> "Table":
+    """One table of all sets: IoU of each class, the means, and the yardsticks beside them.
+
+    Args:
+        scores: as a `Result` has them.
+    """
+    from rich.table import Table
+
+    table = Table(title="Scores", caption=DEFINITION, caption_justify="left")
+    columns = list(_columns(scores))
+    table.add_column("")
+    for title, _ in columns:
+        table.add_column(title, justify="right")
+    for label in columns[0][1]["iou"]:
+        table.add_row(label, *(_shown(column["iou"][label]) for _, column in columns))
+    table.add_section()
+    for label, key in _MEANS.items():
+        row = (_shown(column[key]) for _, column in columns)
+        table.add_row(label, *row, style="bold" if key == "miou" else None)
+    return table
+
+
+def _columns(scores: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each set, its floor beside it, and the agreement, which is the same for all."""
+    for name, found in scores.items():
+        kind = "test photos" if name in TOUCHES_TEST else "photos"
+        yield f"{name}\n{found['scores']['photos']} {kind}", found["scores"]
+        yield "floor", found["floor"]
+    agreement = next(iter(scores.values()))["agreement"]
+    if agreement:
+        yield f"agreement\n{agreement['photos']} photos", agreement
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _photos(scored: Mapping[str, SetScores]) -> dict[str, Scores]:
+    return {photo: scores for found in scored.values() for photo, scores in found.photos.items()}
+
+
+def _csv(head: list[str], rows: list[list[Cell]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([_cell(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _cell(cell: Cell) -> str:
+    """Six digits; an absent class is an empty cell."""
+    if isinstance(cell, float):
+        return "" if math.isnan(cell) else f"{cell:.6f}"
+    return cell or ""

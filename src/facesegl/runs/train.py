@@ -1,0 +1,209 @@
+"""Train one model as a config says, score its last checkpoint, and leave both in a run folder."""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import yaml
+from omegaconf import DictConfig, OmegaConf, open_dict
+from torch import nn
+
+from facesegl.config import build, check, identity, to_plain
+from facesegl.data import FaceDataModule
+from facesegl.errors import ConfigError
+from facesegl.files import machine_errors, write_json, write_text
+from facesegl.learning import SegmentationModule, WholeCheckpointIO, read_checkpoint
+from facesegl.nets import check_size
+from facesegl.runs.card import make_card
+from facesegl.runs.folder import make_folder, recording
+from facesegl.runs.result import Result, command_line, read_result
+from facesegl.runs.resume import Resumed, find_run
+from facesegl.runs.scoring import score, sets_to_score
+from facesegl.runs.stopping import stops_after_a_step
+from facesegl.runs.tables import write_scores
+
+log = logging.getLogger(__name__)
+
+GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}
+"""Parameters that no config gives, by the key of their node: the code below does."""
+
+
+def train(config: DictConfig) -> Result:
+    """Train one model as `config` says, score its last checkpoint, and leave both in a run folder.
+
+    Args:
+        config: as `facesegl.compose` makes it.
+
+    Raises:
+        FaceseglError: whatever ends it; each class is an exit code. The run folder, if there is one yet, says it too.
+    """
+    plan = check(config, given=GIVEN)  # every problem at once; nothing is written before it has passed
+    pl.seed_everything(plan.seed, verbose=False)
+    faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
+    net, loss = build(plan.model, num_classes=faces.taxonomy.num_classes), build(plan.loss)
+    check_size(faces.image_size, faces.image_size, getattr(net, "stride", 1), type(net).__name__)
+    faces.setup("fit")  # builds the cache; what is wrong with the data ends it here
+    result, resumed = _open(config, plan, faces)
+    with recording(result):
+        plan = _placed(config, result.folder, resumed)
+        _describe(result.folder, plan, faces)
+        if plan.init:
+            _take_weights(net, plan.init)
+        module = SegmentationModule(
+            net, loss, build(plan.optimizer), build(plan.schedule), card=make_card(config, plan, faces)
+        )
+        result.parameters = sum(weights.numel() for weights in net.parameters())
+        with result.phase("training"):
+            trainer = _fit(plan, module, faces, resumed.checkpoint if resumed else None)
+        if trainer.is_global_zero:
+            _score(result, plan, faces)
+    return result
+
+
+def _open(config: DictConfig, plan: DictConfig, faces: FaceDataModule) -> tuple[Result, Resumed | None]:
+    """A new run folder, or the old one that is to go on."""
+    runs, name = Path(plan.paths.runs), plan.name
+    name_of_run = identity(config, faces.cache.key)
+    resumed = find_run(plan.resume, runs, name, name_of_run) if plan.resume else None
+    if resumed:
+        where = f"from {resumed.checkpoint}" if resumed.checkpoint else "from its beginning, since it has no checkpoint"
+        log.info("going on with %s, %s", resumed.folder, where)
+    return (
+        Result(
+            folder=resumed.folder if resumed else _new_folder(plan),
+            command=command_line(),
+            config=to_plain(plan),
+            identity=name_of_run,
+            data={
+                "choice": config.choices.data,
+                "name": faces.source.name,
+                "fingerprint": faces.cache.fingerprint,
+                "photos": {"train": len(faces.train), "val": len(faces.val), "test": len(faces.test)},
+                "left_out": faces.cache.left_out,
+            },
+        ),
+        resumed,
+    )
+
+
+def _new_folder(plan: DictConfig) -> Path:
+    """The folder that `paths.run` names (a sweep names one a job), or a new one by date and time."""
+    if joined := os.environ.get("FACESEGL_RUN"):  # another rank of this run made it
+        return Path(joined)
+    if plan.paths.run is None:
+        return make_folder(Path(plan.paths.runs) / plan.name)
+    folder = Path(plan.paths.run)
+    with machine_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if read_result(folder) is not None:
+        raise ConfigError(f"paths.run={folder}: it holds a run already. Go on with it by resume={folder}, or name another.")
+    return folder
+
+
+def _placed(config: DictConfig, folder: Path, resumed: Resumed | None) -> DictConfig:
+    """The plan again, now that the run has a folder; a resumed run keeps its precision on another machine."""
+    placed = OmegaConf.masked_copy(config, [str(key) for key in config])
+    with open_dict(placed):
+        placed.paths.run = str(folder)
+        if resumed and (folder / "config.yaml").is_file():
+            before = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+            placed.trainer.precision = before["trainer"]["precision"]
+    return check(placed, given=GIVEN)
+
+
+def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
+    write_text(folder / "config.yaml", yaml.safe_dump(to_plain(plan), sort_keys=False, allow_unicode=True))
+    write_json(
+        folder / "folds.json",
+        {
+            "seed": faces.seed,
+            "folds": faces.folds,
+            "fold": faces.fold,
+            "train": faces.ids(faces.train),
+            "val": faces.ids(faces.val),
+            "fold_of": faces.fold_of,
+        },
+    )
+    log.info(
+        "learning from %d photos, %s; %s on %s; run folder %s",
+        len(faces.train),
+        f"validating on {len(faces.val)}" if faces.val.size else "none held out",
+        plan.trainer.precision,
+        plan.trainer.accelerator,
+        folder,
+    )
+
+
+def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, checkpoint: Path | None) -> pl.Trainer:
+    with _quiet():
+        trainer: pl.Trainer = build(
+            plan.trainer,
+            logger=[build(node) for node in (plan.logger or {}).values() if node] or False,
+            callbacks=[build(node) for node in _callbacks(plan, faces)],
+            plugins=[WholeCheckpointIO()],
+            **({} if faces.val.size else {"limit_val_batches": 0}),
+        )
+        with stops_after_a_step("The same command with resume=auto goes on."):
+            trainer.fit(module, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
+    return trainer
+
+
+def _callbacks(plan: DictConfig, faces: FaceDataModule) -> Iterator[Any]:
+    """The callbacks that have something to do; each other one is named."""
+    for name, node in (plan.callbacks or {}).items():
+        if not node:
+            continue
+        if str(node.get("monitor", "")).startswith("val/") and not faces.val.size:
+            log.info("callbacks.%s is left out: data.fold=null holds no photo out to watch", name)
+        elif node["_target_"].endswith(".LearningRateMonitor") and not plan.logger:
+            log.info("callbacks.%s is left out: logger=none leaves it nothing to write to", name)
+        else:
+            yield node
+
+
+def _take_weights(net: nn.Module, path: str) -> None:
+    """Start from another checkpoint's weights: what fits by name and shape is taken, the rest is listed."""
+    state, own = read_checkpoint(path)["state_dict"], net.state_dict()
+    theirs = {name.removeprefix("net."): value for name, value in state.items()}
+    fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise ConfigError(f"init={path}: none of its weights fits this net by name and shape. Is it another model?")
+    net.load_state_dict(fitting, strict=False)
+    rest = [name for name in own if name not in fitting]
+    log.info("init: took %d of %d tensors from %s; new are: %s", len(fitting), len(own), path, ", ".join(rest) or "none")
+
+
+def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
+    """Score the last checkpoint: the held-out photos, or the test photos where nothing is left to choose."""
+    last = result.folder / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        log.info("no scores: callbacks.checkpoint=null left no last.ckpt to score")
+        return
+    if faces.held_out == "test" and not faces.test.size:
+        log.info("no scores: the data have no test photos, and data.fold=null holds none out")
+        return
+    with result.phase("scoring"):
+        scored = score(last, faces, sets_to_score(faces.held_out, faces), "cpu", plan.trust)
+    result.scored = str(last)
+    result.scores = {name: found.to_dict() for name, found in scored.items()}
+    write_scores(result.folder, scored)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what libraries say that nobody can act on; each line names its cause."""
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # tips, and which devices there are
+    with warnings.catch_warnings():
+        for message in (
+            r".*does not have many workers.*",  # cached data need none
+            r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
+            r"Checkpoint directory .* exists and is not empty.*",  # a resumed run's is not
+        ):
+            warnings.filterwarnings("ignore", message)
+        yield

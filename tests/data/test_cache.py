@@ -1,0 +1,217 @@
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from drawn import FASSEG6, write_faces
+from PIL import Image
+
+from facesegl.data import FaceCache
+from facesegl.data.photo import resize_photo
+from facesegl.errors import DataError, MachineError
+from facesegl.labels import pack_onehot, shrink_mask, unpack_onehot
+from facesegl.sources import FASSEG, read_rgb
+
+
+def cache(tmp_path, size=16):
+    return FaceCache(FASSEG(str(tmp_path / "data" / "fasseg"), "V2"), FASSEG6, size, tmp_path / "cache")
+
+
+def files(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_photos_and_onehot_masks_lie_in_npy_files(fasseg, tmp_path):
+    built = cache(tmp_path)
+    photos, masks = (np.load(built.folder / name) for name in ("photos.npy", "masks.npy"))
+    assert photos.shape == (9, 16, 16, 3)
+    assert masks.shape == (9, 16, 16, 1)
+    photo = read_rgb(fasseg / "Train_RGB" / "1.bmp")
+    colours = read_rgb(fasseg / "Train_Labels" / "1.bmp")
+    mask = (colours[:, :, None] == np.uint8(FASSEG6.colours)).all(-1).argmax(-1).astype(np.uint8)
+    assert (photos[0] == resize_photo(photo, 16, 16)).all()
+    assert (masks[0] == pack_onehot(shrink_mask(mask, 16, 16, 6), 6)).all()
+    assert built.rows[0].id == "train/1"
+    assert built.rows[0].class_pixels == tuple(np.bincount(mask.ravel(), minlength=6))
+
+
+def test_a_second_start_builds_nothing_and_opens_no_image(fasseg, tmp_path, monkeypatch):
+    hour_ago = time.time() - 3600
+    for path in fasseg.rglob("*.bmp"):
+        os.utime(path, (hour_ago, hour_ago))
+    before = cache(tmp_path)
+    stamps = files(before.folder)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened"))
+    import pathlib
+
+    real_open = pathlib.Path.open
+    monkeypatch.setattr(
+        pathlib.Path, "open", lambda self, *args, **kw: pytest.fail(f"{self} was read") if self.suffix == ".bmp" else real_open(self, *args, **kw)
+    )
+    after = cache(tmp_path)
+    assert (after.folder, files(after.folder)) == (before.folder, stamps)
+
+
+def test_a_changed_mask_makes_another_cache(fasseg, tmp_path):
+    before = cache(tmp_path)
+    path = fasseg / "Train_Labels" / "2.bmp"
+    colours = np.array(Image.open(path))
+    colours[:20] = FASSEG6.colours[2]
+    stat = path.stat()
+    Image.fromarray(colours).save(path)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # even where size and time stay the same within a moment
+    after = cache(tmp_path)
+    assert after.folder != before.folder
+    assert after.fingerprint != before.fingerprint
+    assert (after.read(np.array([1]))[1] != before.read(np.array([1]))[1]).any()
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "gone", "other shape"])
+def test_a_damaged_file_is_noticed_named_and_rebuilt(fasseg, tmp_path, caplog, damage):
+    first = cache(tmp_path)
+    whole = first.read(np.arange(9))
+    path = first.folder / "masks.npy"
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(content[:-100])
+    elif damage == "altered":
+        content[-3] ^= 1
+        path.write_bytes(content)
+    elif damage == "gone":
+        path.unlink()
+    else:
+        np.save(path, np.zeros((9, 16, 16, 2), np.uint8))
+    with caplog.at_level(logging.WARNING):
+        again = cache(tmp_path).read(np.arange(9))
+    assert all((one == other).all() for one, other in zip(whole, again, strict=True))
+    assert "building it anew" in caplog.text
+    if damage == "altered":
+        assert "test/3 has changed since it was cached" in caplog.text
+    assert np.load(path).shape == (9, 16, 16, 1)
+
+
+def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_whole(fasseg, tmp_path):
+    script = f"""
+import os, signal, sys
+sys.path.insert(0, {os.path.dirname(__file__)!r} + "/..")
+import facesegl.data.cache as module
+from drawn import FASSEG6
+from facesegl.sources import FASSEG
+real, seen = module.FaceCache._prepare, []
+def prepare(self, sample):
+    seen.append(sample)
+    if len(seen) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, sample)
+module.FaceCache._prepare = prepare
+module.FaceCache(FASSEG("data/fasseg", "V2"), FASSEG6, 16, module.Path("cache"))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False)
+    assert ended.returncode == -9
+    assert not list((tmp_path / "cache").glob("*/manifest.json"))
+    assert list((tmp_path / "cache").glob(".*.part"))
+    built = cache(tmp_path)
+    assert len(built.rows) == 9
+    assert not list((tmp_path / "cache").glob(".*.part"))
+
+
+def test_two_starts_at_once_build_one_cache(fasseg, tmp_path, monkeypatch, caplog):
+    import facesegl.data.cache as module
+
+    builds, real = [], module.FaceCache._write
+
+    def write(self, samples):
+        builds.append(threading.get_ident())
+        time.sleep(0.3)
+        real(self, samples)
+
+    monkeypatch.setattr(module.FaceCache, "_write", write)
+    found = []
+    with caplog.at_level(logging.INFO):
+        threads = [threading.Thread(target=lambda: found.append(cache(tmp_path))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(builds) == 1
+    assert len({one.folder for one in found}) == 1
+    assert all(len(one.rows) == 9 for one in found)
+    assert "another process is building" in caplog.text
+
+
+def test_identical_photos_share_a_group(fasseg, tmp_path):
+    for kind in ("RGB", "Labels"):
+        (fasseg / f"Test_{kind}" / "2.bmp").write_bytes((fasseg / f"Train_{kind}" / "4.bmp").read_bytes())
+    group = {row.id: row.group for row in cache(tmp_path).rows}
+    assert group["test/2"] == group["train/4"] == "train/4"
+
+
+def test_a_mask_of_another_size_is_left_out_and_named_never_stretched(fasseg, tmp_path, caplog):
+    Image.new("RGB", (31, 40), FASSEG6.colours[1]).save(fasseg / "Train_Labels" / "3.bmp")
+    with caplog.at_level(logging.WARNING):
+        built = cache(tmp_path)
+    assert "train/3" not in {row.id for row in built.rows}
+    assert np.load(built.folder / "photos.npy").shape[0] == 8
+    assert "3.bmp: the mask is 31x40, its photo 32x40; train/3 is left out" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        cache(tmp_path)
+    assert "train/3 is left out" in caplog.text
+
+
+def test_all_broken_files_are_told_at_once_and_nothing_is_kept(fasseg, tmp_path):
+    (fasseg / "Train_RGB" / "1.bmp").write_text("no picture")
+    (fasseg / "Train_Labels" / "2.bmp").write_bytes((fasseg / "Train_Labels" / "2.bmp").read_bytes()[:500])
+    Image.new("RGB", (32, 40), (1, 90, 90)).save(fasseg / "Test_Labels" / "1.bmp")
+    with pytest.raises(DataError) as caught:
+        cache(tmp_path)
+    assert len(caught.value.problems) == 3
+    assert not list((tmp_path / "cache").glob("*/manifest.json"))
+
+
+def test_the_manifest_says_what_lies_in_the_cache(fasseg, tmp_path):
+    built = cache(tmp_path)
+    manifest = json.loads((built.folder / "manifest.json").read_text())
+    assert [row["id"] for row in manifest["rows"]] == [sample.id for sample in built.samples]
+    assert manifest["key"] == built.key
+    assert str(built.folder).endswith(f"fasseg_v2-16-{built.key}")
+
+
+def test_void_has_no_bit_in_the_cache(fasseg, tmp_path):
+    from facesegl.labels import VOID, Taxonomy
+
+    mapping = FASSEG6.to_mapping()
+    del mapping["classes"]["background"]
+    taxonomy = Taxonomy.from_mapping({**mapping, "void": [255, 0, 0]})
+    built = FaceCache(FASSEG(str(tmp_path / "data" / "fasseg"), "V2"), taxonomy, 16, tmp_path / "cache")
+    mask = unpack_onehot(built.read(np.array([0]))[1][0])
+    assert mask[0, 0] == VOID
+    assert set(np.unique(mask)) <= {0, 1, 2, 3, 4, VOID}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_cache_folder_that_cannot_be_written_is_the_machines_fault(fasseg, tmp_path):
+    (tmp_path / "cache").mkdir(mode=0o500)
+    with pytest.raises(MachineError, match="no permission"):
+        cache(tmp_path)
+
+
+def test_a_cache_folder_that_is_a_file_is_the_machines_fault(fasseg, tmp_path):
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(MachineError, match=r"a file is in the way|not a folder"):
+        cache(tmp_path)
+
+
+def test_another_size_or_decoding_makes_another_cache(fasseg, tmp_path, monkeypatch):
+    import facesegl.data.cache as module
+
+    one, other = cache(tmp_path, 16), cache(tmp_path, 24)
+    monkeypatch.setattr(module, "RULE", "another rule")
+    assert len({one.folder, other.folder, cache(tmp_path, 16).folder}) == 3
+
+
