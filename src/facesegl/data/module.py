@@ -69,6 +69,8 @@ class FaceDataModule(pl.LightningDataModule):
         self.fold, self.folds, self.strict, self.seed, self.cache_root = fold, folds, strict, seed, Path(cache)
         _require_sensible(image_size, batch_size, fold, folds, workers)
         self._cache: FaceCache | None = None
+        self._training_loader: ResumableLoader | None = None
+        self._loader_state = {"batches": 0}
         self._generator = torch.Generator()
         self._mirror = torch.from_numpy(self.taxonomy.mirrored())
 
@@ -181,8 +183,11 @@ class FaceDataModule(pl.LightningDataModule):
         return name, _unpacked(batch), self.ids(batch.places)
 
     def train_dataloader(self) -> ResumableLoader:
-        """Shuffled batches of the photos that are learnt from."""
-        return ResumableLoader(CachedFaces(self.cache), self._order(self.train, self.seed), self.workers)
+        """Shuffled batches of the photos that are learnt from; the first comes after those that a resumed run had."""
+        loader = ResumableLoader(CachedFaces(self.cache), self._order(self.train, self.seed), self.workers)
+        loader.load_state_dict(self._loader_state)
+        self._training_loader = loader
+        return loader
 
     def val_dataloader(self) -> FaceLoader | list[Any]:
         """Batches of the held-out photos at the cache's size, or nothing."""
@@ -193,6 +198,14 @@ class FaceDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> FaceLoader:
         """Batches of the test photos at the cache's size; the scores that count are those at native size."""
         return FaceLoader(CachedFaces(self.cache), self._order(self.places("test"), None), self.workers)
+
+    def state_dict(self) -> dict[str, int]:
+        """The place in the data. Lightning restores it before it asks for a loader, unlike a loader's own state."""
+        return self._training_loader.state_dict() if self._training_loader else self._loader_state
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on where a run of the same seed was."""
+        self._loader_state = state_dict
 
     def on_after_batch_transfer(self, batch: CachedBatch, dataloader_idx: int) -> Batch:
         """Unpack a batch on its device, and augment it there if it is to be learnt from."""

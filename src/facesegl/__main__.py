@@ -1,0 +1,8 @@
+"""`python -m facesegl` is the command."""
+
+import sys
+
+from facesegl.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
