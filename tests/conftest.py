@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from drawn import write_faces
 
 REPOSITORY = Path(__file__).resolve().parents[1]

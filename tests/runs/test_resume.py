@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from runs.conftest import SMALL, SMALL_UNET, disturbed
 
 RECIPES = {"default": SMALL_UNET, "reference": [*SMALL, "experiment=reference"]}
@@ -33,10 +34,17 @@ def assert_same_end(one, other):
     assert first["global_step"] == second["global_step"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize(
     ("after_step", "signum", "code"),
-    [(4, signal.SIGKILL, -9), (6, signal.SIGKILL, -9), (5, signal.SIGTERM, 143), (5, signal.SIGINT, 130), (1, signal.SIGKILL, -9)],
+    [
+        (4, signal.SIGKILL, -9),
+        (6, signal.SIGKILL, -9),
+        (5, signal.SIGTERM, 143),
+        (5, signal.SIGINT, 130),
+        (1, signal.SIGKILL, -9),
+    ],
     ids=["in an epoch", "at its end", "sigterm", "ctrl-c", "before a checkpoint"],
 )
 def test_a_run_goes_on_bit_for_bit_in_its_own_folder(facesegl, fasseg, tmp_path, recipe, after_step, signum, code):
@@ -60,6 +68,7 @@ def test_a_run_goes_on_bit_for_bit_in_its_own_folder(facesegl, fasseg, tmp_path,
     assert_same_end(folder, other)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_curves_and_adds_up_its_seconds(facesegl, fasseg, tmp_path):
     command = ["train", *SMALL_UNET, *disturbed(5, signal.SIGTERM)]
     facesegl(*command)
@@ -71,6 +80,7 @@ def test_a_resumed_run_keeps_its_curves_and_adds_up_its_seconds(facesegl, fasseg
     assert after["cpu"] > before["cpu"]
 
 
+@pytest.mark.slow
 def test_a_second_start_leaves_a_live_run_alone(fasseg, facesegl, tmp_path):
     command = ["train", "data.fold=null", *SMALL_UNET, "trainer.max_epochs=2000"]
     live = subprocess.Popen([sys.executable, "-m", "facesegl", *command], cwd=tmp_path, stderr=subprocess.PIPE)
@@ -100,6 +110,7 @@ def test_a_second_start_leaves_a_live_run_alone(fasseg, facesegl, tmp_path):
     assert json.loads((folder / "result.json").read_text())["state"] == "stopped"
 
 
+@pytest.mark.slow
 def test_other_configs_and_finished_runs_do_not_go_on(facesegl, fasseg, tmp_path):
     assert facesegl("train", *SMALL_UNET).returncode == 0
     (folder,) = run_folders(tmp_path)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from drawn import FASSEG6, write_pair
 from PIL import Image
 
+from drawn import FASSEG6, write_pair
 from facesegl.errors import DataError
 from facesegl.sources import FASSEG, join_groups, read_rgb
 

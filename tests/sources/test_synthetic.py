@@ -1,11 +1,14 @@
 import numpy as np
-from drawn import CLASSES, FASSEG6
+import pytest
 
+from drawn import CLASSES, FASSEG6
 from facesegl.sources import SyntheticFaces, read_rgb
 
 
 def faces(root, **changes):
-    return SyntheticFaces(**{"root": str(root), "train": 2, "test": 1, "height": 64, "taxonomy": {"classes": CLASSES}} | changes)
+    return SyntheticFaces(
+        **{"root": str(root), "train": 2, "test": 1, "height": 64, "taxonomy": {"classes": CLASSES}} | changes
+    )
 
 
 def test_faces_are_drawn_once_in_fassegs_layout(tmp_path):
@@ -40,8 +43,6 @@ def test_a_start_that_was_killed_leaves_nothing_that_looks_drawn(tmp_path, monke
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "draw_face", die)
-        try:
+        with pytest.raises(KeyboardInterrupt):
             faces(tmp_path).samples()
-        except KeyboardInterrupt:
-            pass
     assert len(faces(tmp_path).samples()) == 3

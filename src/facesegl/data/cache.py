@@ -114,7 +114,9 @@ class FaceCache:
         """
         for place in places[~self._checked[places]]:
             if _checksum(self._photos[place], self._masks[place]) != self._checksums[place]:
-                log.warning("%s: %s has changed since it was cached; building it anew", self.folder, self.rows[place].id)
+                log.warning(
+                    "%s: %s has changed since it was cached; building it anew", self.folder, self.rows[place].id
+                )
                 (self.folder / "manifest.json").unlink(missing_ok=True)
                 self._build(self.samples)
                 return self.read(places)
@@ -194,7 +196,9 @@ class FaceCache:
             _GrowingArray(folder / "masks.npy", (size, size, depth), np.uint8) as masks,
             _GrowingArray(folder / "checksums.npy", (), np.uint32) as checksums,
         ):
-            for outcome in track(_in_threads(self._prepare, samples), total=len(samples), what="caching photos and masks"):
+            for outcome in track(
+                _in_threads(self._prepare, samples), total=len(samples), what="caching photos and masks"
+            ):
                 if isinstance(outcome, DataError):
                     problems += outcome.problems
                 elif isinstance(outcome, str):

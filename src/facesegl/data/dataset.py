@@ -1,6 +1,6 @@
 """Batches from the cache, in an order that depends on nothing but the seed and how many batches came before."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,7 +119,7 @@ class BatchOrder(Sampler[Draw]):
 
 
 class FaceLoader(DataLoader[CachedBatch]):
-    """A loader of whole batches. In the process itself by default: for cached data, workers cost more than they give."""
+    """Loads whole batches, in the process itself by default: for cached data, workers cost more than they give."""
 
     def __init__(self, faces: CachedFaces, order: BatchOrder, workers: int) -> None:
         super().__init__(

@@ -99,7 +99,9 @@ class FaceDataModule(pl.LightningDataModule):
         if self.fold is not None and not own_val.size:
             groups = {self.cache.rows[place].id: self.cache.rows[place].group for place in training}
             self.fold_of = assign_folds(groups, self.folds, self.seed)
-        held_out = np.array([fold == self.fold for fold in self.fold_of.values()] or [False] * len(training), dtype=bool)
+        held_out = np.array(
+            [fold == self.fold for fold in self.fold_of.values()] or [False] * len(training), dtype=bool
+        )
         self.train, self.val = training[~held_out], own_val if own_val.size else training[held_out]
         self.test = self._of_split("test")
         if not self.train.size:
@@ -261,8 +263,8 @@ def _require_sensible(image_size: int, batch_size: int, fold: int | None, folds:
     ]
     if fold is not None and not 0 <= fold < folds:
         problems.append(
-            f"data.fold={fold}: expected 0 to {folds - 1}, since data.folds={folds}, or null to learn from all training "
-            f"photos."
+            f"data.fold={fold}: expected 0 to {folds - 1}, since data.folds={folds}, or null to learn from all "
+            f"training photos."
         )
     if problems:
         raise ConfigError(*problems)

@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 GIVEN = {"data": {"augment"}}
 
 
-def evaluate(checkpoint: "str | Path", overrides: Sequence[str] = (), config_dirs: Sequence["str | Path"] = ()) -> Result:
+def evaluate(
+    checkpoint: "str | Path", overrides: Sequence[str] = (), config_dirs: Sequence["str | Path"] = ()
+) -> Result:
     """Score a checkpoint file: float32, native size, counts pooled over each set.
 
     Args:
@@ -70,7 +72,7 @@ def _config(card: Card, checkpoint: Path, overrides: Sequence[str], config_dirs:
     with open_dict(config):
         if chosen:
             for key, value in _leaves(card["data"]["values"]):
-                if f"data.{key}" not in typed and OmegaConf.select(config.data, key.rpartition(".")[0] or key) is not None:
+                if f"data.{key}" not in typed:
                     OmegaConf.update(config.data, key, value, force_add=True)
         elif "data.image_size" not in typed and config.data is not None:
             config.data.image_size = card["image_size"]
@@ -101,8 +103,8 @@ def _require_same_classes(faces: FaceDataModule, card: Card) -> None:
     ours, theirs = list(faces.taxonomy.names), list(card["taxonomy"]["classes"])
     if ours != theirs:
         raise ConfigError(
-            f"data: these have the classes {', '.join(ours)}; the checkpoint learnt {', '.join(theirs)}. Score it on data "
-            f"of its own classes."
+            f"data: these have the classes {', '.join(ours)}; the checkpoint learnt {', '.join(theirs)}. Score it on "
+            f"data of its own classes."
         )
 
 

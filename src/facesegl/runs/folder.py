@@ -1,8 +1,10 @@
 """A run's folder: made for one run alone, locked while that runs, and never left in doubt.
 
-    runs/<name>/<date_time>/          (a job of a sweep: runs/<name>/<date_time>/<job>/)
-      config.yaml  folds.json  log.txt  result.json  scores.csv  per_image.csv
-      checkpoints/  tensorboard/  panels/
+runs/<name>/<date_time>/          (a job of a sweep: runs/<name>/<date_time>/<job>/)
+  config.yaml  folds.json  log.txt  result.json  scores.csv  per_image.csv
+  checkpoints/  tensorboard/  panels/
+
+A state of `running` in result.json without a holder of the lock is a run that died.
 """
 
 import contextlib

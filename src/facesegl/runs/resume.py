@@ -49,11 +49,13 @@ def find_run(resume: str, runs: Path, name: str, identity: str) -> Resumed | Non
         raise ConfigError(f"resume={resume}: that run is still going on; wait for it, or stop it first.")
     if result.get("identity") != identity:
         raise ConfigError(
-            f"resume={resume}: that run had another config or other data; a run goes on only as it began (its config is "
-            f"in {folder / 'config.yaml'}). To start a new run from its weights use init=CHECKPOINT."
+            f"resume={resume}: that run had another config or other data; a run goes on only as it began (its config "
+            f"is in {folder / 'config.yaml'}). To start a new run from its weights use init=CHECKPOINT."
         )
     if result.get("state") == "done":
-        raise ConfigError(f"resume={resume}: that run is done. To start a new run from its weights use init=CHECKPOINT.")
+        raise ConfigError(
+            f"resume={resume}: that run is done. To start a new run from its weights use init=CHECKPOINT."
+        )
     checkpoint = Path(resume) if Path(resume).is_file() else _checkpoint(folder)
     return Resumed(folder, checkpoint)
 

@@ -65,7 +65,9 @@ def sets_to_score(asked: str, faces: FaceDataModule) -> list[str]:
     return sorted(whole, key=lambda name: name != "test_clean")  # the headline first
 
 
-def score(checkpoint: Path, faces: FaceDataModule, sets: Sequence[str], device: str, trust: Sequence[str]) -> dict[str, SetScores]:
+def score(
+    checkpoint: Path, faces: FaceDataModule, sets: Sequence[str], device: str, trust: Sequence[str]
+) -> dict[str, SetScores]:
     """Score a checkpoint file on sets of photos: float32, native size, void left out, counts pooled over each set.
 
     Args:

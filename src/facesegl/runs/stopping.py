@@ -38,11 +38,11 @@ def stops_after_a_step(how_to_go_on: str) -> Iterator[None]:
         with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: signal.SIG_DFL}):
             yield
     except SIGTERMException:
-        raise Stopped(f"stopped by {received.name} after a step, with a checkpoint of it. {how_to_go_on}", received) from None
+        raise Stopped(f"by {received.name} after a step, with a checkpoint of it. {how_to_go_on}", received) from None
     except SystemExit as error:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
-        raise Stopped(f"stopped at once by SIGINT. {how_to_go_on}", signal.SIGINT) from None
+        raise Stopped(f"at once by SIGINT. {how_to_go_on}", signal.SIGINT) from None
 
 
 @contextlib.contextmanager

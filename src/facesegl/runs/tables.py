@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl.files import write_text
 from facesegl.runs.scoring import TOUCHES_TEST, SetScores
-
 from facesegl.scores import Scores
 
 if TYPE_CHECKING:

@@ -48,15 +48,16 @@ def train(config: DictConfig) -> Result:
     net, loss = build(plan.model, num_classes=faces.taxonomy.num_classes), build(plan.loss)
     check_size(faces.image_size, faces.image_size, getattr(net, "stride", 1), type(net).__name__)
     faces.setup("fit")  # builds the cache; what is wrong with the data ends it here
-    result, resumed = _open(config, plan, faces)
-    with recording(result):
-        plan = _placed(config, result.folder, resumed)
-        _describe(result.folder, plan, faces)
+    run = identity(config, faces.cache.key)
+    resumed = _resumed(plan, run)
+    folder = resumed.folder if resumed else _new_folder(plan)
+    plan = _placed(config, folder, resumed)
+    with recording(_record(folder, config, plan, faces, run)) as result:
+        _describe(folder, plan, faces)
         if plan.init:
             _take_weights(net, plan.init)
-        module = SegmentationModule(
-            net, loss, build(plan.optimizer), build(plan.schedule), card=make_card(config, plan, faces)
-        )
+        card = make_card(config, plan, faces)
+        module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         result.parameters = sum(weights.numel() for weights in net.parameters())
         with result.phase("training"):
             trainer = _fit(plan, module, faces, resumed.checkpoint if resumed else None)
@@ -65,29 +66,28 @@ def train(config: DictConfig) -> Result:
     return result
 
 
-def _open(config: DictConfig, plan: DictConfig, faces: FaceDataModule) -> tuple[Result, Resumed | None]:
-    """A new run folder, or the old one that is to go on."""
-    runs, name = Path(plan.paths.runs), plan.name
-    name_of_run = identity(config, faces.cache.key)
-    resumed = find_run(plan.resume, runs, name, name_of_run) if plan.resume else None
+def _resumed(plan: DictConfig, run: str) -> Resumed | None:
+    """The run that is to go on, if one is asked for and found."""
+    resumed = find_run(plan.resume, Path(plan.paths.runs), plan.name, run) if plan.resume else None
     if resumed:
-        where = f"from {resumed.checkpoint}" if resumed.checkpoint else "from its beginning, since it has no checkpoint"
+        where = f"from {resumed.checkpoint}" if resumed.checkpoint else "from its beginning: it has no checkpoint yet"
         log.info("going on with %s, %s", resumed.folder, where)
-    return (
-        Result(
-            folder=resumed.folder if resumed else _new_folder(plan),
-            command=command_line(),
-            config=to_plain(plan),
-            identity=name_of_run,
-            data={
-                "choice": config.choices.data,
-                "name": faces.source.name,
-                "fingerprint": faces.cache.fingerprint,
-                "photos": {"train": len(faces.train), "val": len(faces.val), "test": len(faces.test)},
-                "left_out": faces.cache.left_out,
-            },
-        ),
-        resumed,
+    return resumed
+
+
+def _record(folder: Path, config: DictConfig, plan: DictConfig, faces: FaceDataModule, run: str) -> Result:
+    return Result(
+        folder=folder,
+        command=command_line(),
+        config=to_plain(plan),
+        identity=run,
+        data={
+            "choice": config.choices.data,
+            "name": faces.source.name,
+            "fingerprint": faces.cache.fingerprint,
+            "photos": {"train": len(faces.train), "val": len(faces.val), "test": len(faces.test)},
+            "left_out": faces.cache.left_out,
+        },
     )
 
 
@@ -101,7 +101,9 @@ def _new_folder(plan: DictConfig) -> Path:
     with machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if read_result(folder) is not None:
-        raise ConfigError(f"paths.run={folder}: it holds a run already. Go on with it by resume={folder}, or name another.")
+        raise ConfigError(
+            f"paths.run={folder}: it holds a run already. Go on with it by resume={folder}, or name another."
+        )
     return folder
 
 
@@ -175,7 +177,9 @@ def _take_weights(net: nn.Module, path: str) -> None:
         raise ConfigError(f"init={path}: none of its weights fits this net by name and shape. Is it another model?")
     net.load_state_dict(fitting, strict=False)
     rest = [name for name in own if name not in fitting]
-    log.info("init: took %d of %d tensors from %s; new are: %s", len(fitting), len(own), path, ", ".join(rest) or "none")
+    log.info(
+        "init: took %d of %d tensors from %s; new are: %s", len(fitting), len(own), path, ", ".join(rest) or "none"
+    )
 
 
 def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
