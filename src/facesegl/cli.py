@@ -197,7 +197,7 @@ def _show(result: "Result") -> None:
     from facesegl.runs.tables import score_table
 
     if result.scores:
-        Console().print(score_table(result.scores))
+        Console().print(score_table(result.scores, result.data["name"]))
     print(f"run folder: {result.folder}")
     if (result.folder / "tensorboard").is_dir():
         print(f"curves:     tensorboard --logdir {shlex.quote(str(result.folder.parent))}")

@@ -28,7 +28,11 @@ _UNREAD = object()  # stands for a value that could not be resolved; that it cou
 
 
 def check(
-    config: DictConfig, *, roots: type = TrainKeys, given: Mapping[str, Collection[str]] | None = None
+    config: DictConfig,
+    *,
+    roots: type = TrainKeys,
+    given: Mapping[str, Collection[str]] | None = None,
+    again: bool = False,
 ) -> DictConfig:
     """Hold a config against what it configures; nothing is built.
 
@@ -36,6 +40,7 @@ def check(
         config: as composed.
         roots: a dataclass whose fields are the keys at the root.
         given: parameters that the code gives later, by the key of their node: `{"model": {"num_classes"}}`.
+        again: whether the same has been checked before, so that what passed unchecked is told already.
 
     Returns:
         The plan: a resolved copy whose values are those that were checked (`1` for a float is `1.0`), with the
@@ -50,7 +55,7 @@ def check(
     walk = _Walk(given or {})
     plan = walk.over(config, roots)
     _raise(walk.problems, walk.lacks)
-    for line in walk.notes:
+    for line in () if again else walk.notes:
         log.info(line)
     return OmegaConf.create(plan)
 

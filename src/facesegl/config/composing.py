@@ -230,7 +230,8 @@ class _Conf:
         """A composed config whose nodes remember whether they were added, or set though no file has them."""
         plain = [override for override in overrides if self._sets_value(override)]
         if plain:
-            before = self._composed(str(override.input_line) for override in overrides if override not in plain)
+            rest = [override for override in overrides if override not in plain and not override.is_delete()]
+            before = self._composed(str(override.input_line) for override in rest)
         for override in plain:
             _mark(config, _first_unknown(before, override.key_or_group.split(".")), UNKNOWN)
         for override in overrides:

@@ -48,19 +48,23 @@ def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
     write_text(folder / "per_image.csv", _csv(["photo", "sets", "miou", "accuracy", "boundary_f", *names], lines))
 
 
-def score_table(scores: Mapping[str, Any]) -> "Table":
-    """One table of all sets: IoU of each class, the means, and the yardsticks beside them.
+def score_table(scores: Mapping[str, Any], data: str) -> "Table":
+    """One table of all sets, which says whether test photos were touched: IoU of each class, means, yardsticks.
 
     Args:
         scores: as a `Result` has them.
+        data: what the photos are called.
     """
+    from rich import box
     from rich.table import Table
 
-    table = Table(title="Scores", caption=DEFINITION, caption_justify="left")
+    kind = "test photos" if TOUCHES_TEST & scores.keys() else "training photos, held out or learnt from,"
+    table = Table(title=f"Scores on {kind} of {data}", caption=DEFINITION, caption_justify="left")
+    table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
     columns = list(_columns(scores))
-    table.add_column("")
+    table.add_column("IoU", no_wrap=True)
     for title, _ in columns:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for label in columns[0][1]["iou"]:
         table.add_row(label, *(_shown(column["iou"][label]) for _, column in columns))
     table.add_section()
@@ -71,13 +75,12 @@ def score_table(scores: Mapping[str, Any]) -> "Table":
 
 
 def _columns(scores: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each set, its floor beside it, and the agreement, which is the same for all."""
+    """Each set, then the yardsticks: the floor of the first set, and the agreement, which is the same for all."""
     for name, found in scores.items():
-        kind = "test photos" if name in TOUCHES_TEST else "photos"
-        yield f"{name}\n{found['scores']['photos']} {kind}", found["scores"]
-        yield "floor", found["floor"]
-    agreement = next(iter(scores.values()))["agreement"]
-    if agreement:
+        yield f"{name}\n{found['scores']['photos']} photos", found["scores"]
+    first = next(iter(scores.values()))
+    yield f"floor\n{first['floor']['photos']} photos", first["floor"]
+    if agreement := first["agreement"]:
         yield f"agreement\n{agreement['photos']} photos", agreement
 
 

@@ -47,6 +47,8 @@ def train(config: DictConfig) -> Result:
     faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
     net, loss = build(plan.model, num_classes=faces.taxonomy.num_classes), build(plan.loss)
     check_size(faces.image_size, faces.image_size, getattr(net, "stride", 1), type(net).__name__)
+    if plan.init:
+        _take_weights(net, plan.init)
     faces.setup("fit")  # builds the cache; what is wrong with the data ends it here
     run = identity(config, faces.cache.key)
     resumed = _resumed(plan, run)
@@ -54,8 +56,6 @@ def train(config: DictConfig) -> Result:
     plan = _placed(config, folder, resumed)
     with recording(_record(folder, config, plan, faces, run)) as result:
         _describe(folder, plan, faces)
-        if plan.init:
-            _take_weights(net, plan.init)
         card = make_card(config, plan, faces)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         result.parameters = sum(weights.numel() for weights in net.parameters())
@@ -115,7 +115,7 @@ def _placed(config: DictConfig, folder: Path, resumed: Resumed | None) -> DictCo
         if resumed and (folder / "config.yaml").is_file():
             before = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
             placed.trainer.precision = before["trainer"]["precision"]
-    return check(placed, given=GIVEN)
+    return check(placed, given=GIVEN, again=True)
 
 
 def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:

@@ -1,0 +1,387 @@
+import dataclasses
+import logging
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from drawn import FASSEG6, draw_mask, write_faces, write_pair
+from PIL import Image
+
+from facesegl import FaceDataModule
+from facesegl.data import Augment, resize_photo
+from facesegl.errors import ConfigError, DataError
+from facesegl.labels import VOID
+from facesegl.sources import FASSEG, read_rgb
+
+FACE = Augment(
+    flip=0.5,
+    rotate=15,
+    scale=0.2,
+    shift=0.1,
+    shear=5,
+    elastic=0.01,
+    brightness=0.1,
+    contrast=0.2,
+    saturation=0.2,
+    gamma=0.2,
+)
+
+
+def module(**changes):
+    given = {
+        "source": FASSEG("data/fasseg", "V2"),
+        "taxonomy": FASSEG6,
+        "image_size": 16,
+        "batch_size": 2,
+        "fold": 0,
+        "folds": 3,
+        "strict": False,
+        "workers": 0,
+        "seed": 0,
+        "cache": "cache",
+    }
+    return FaceDataModule(**{**given, **changes})
+
+
+def opened(**changes):
+    faces = module(**changes)
+    faces.setup("fit")
+    return faces
+
+
+def ids(faces, name):
+    return faces.ids(faces.places(name))
+
+
+def with_trainer(faces, training):
+    faces.trainer = SimpleNamespace(training=training, global_rank=0, world_size=1)
+    return faces
+
+
+def double(v2, one, other):
+    """The photo of `one` once more as `other`, whose mask stays its own."""
+    (split, name), (other_split, other_name) = one.split("/"), other.split("/")
+    shutil.copy(v2 / f"{split}_RGB" / f"{name}.bmp", v2 / f"{other_split}_RGB" / f"{other_name}.bmp")
+
+
+def test_a_fold_is_held_out_and_the_rest_is_learnt_from(fasseg):
+    faces = [opened(fold=fold) for fold in range(3)]
+    everyone = [f"train/{number}" for number in range(1, 7)]
+    for one in faces:
+        assert sorted(ids(one, "train") + ids(one, "val")) == everyone
+        assert len(one.val) == 2
+        assert one.held_out == "val"
+        assert ids(one, "test") == ["test/1", "test/2", "test/3"]
+    assert sorted(sum((ids(one, "val") for one in faces), [])) == everyone
+
+
+def test_without_a_fold_all_is_learnt_from_and_nothing_validates(fasseg):
+    faces = opened(fold=None)
+    assert len(faces.train) == 6
+    assert not faces.has("val")
+    assert faces.val_dataloader() == []
+    assert faces.held_out == "test"
+    assert faces.fold_of == {}
+    with pytest.raises(DataError, match="fasseg_v2: the set val has no photo"):
+        faces.places("val")
+
+
+def test_test_clean_leaves_out_photos_that_stand_in_training_whatever_the_fold(fasseg):
+    double(fasseg, "Train/2", "Test/2")
+    for fold in (None, 0, 1, 2):
+        faces = opened(fold=fold)
+        assert ids(faces, "test") == ["test/1", "test/2", "test/3"]
+        assert ids(faces, "test_clean") == ["test/1", "test/3"]
+
+
+def test_test_strict_leaves_out_persons_who_stand_in_training_in_another_shot(tmp_path):
+    v2 = write_faces(tmp_path / "data" / "fasseg" / "V2", train=6, test=4)
+    double(v2, "Train/2", "Test/2")
+    faces = opened(fold=1)
+    # FASSEG's own list: test/3 looks like train/1, test/1 like train/3
+    assert ids(faces, "test_clean") == ["test/1", "test/3", "test/4"]
+    assert ids(faces, "test_strict") == ["test/4"]
+
+
+def test_a_photo_that_stands_twice_in_training_is_never_on_both_sides_of_a_fold(fasseg):
+    double(fasseg, "Train/1", "Train/5")
+    for fold in range(3):
+        faces = opened(fold=fold)
+        assert not ({"train/1", "train/5"} & set(ids(faces, "val"))) or {"train/1", "train/5"} <= set(ids(faces, "val"))
+
+
+def test_photos_that_were_masked_twice_come_in_pairs(fasseg):
+    double(fasseg, "Train/2", "Test/2")
+    double(fasseg, "Train/3", "Test/1")
+    faces = opened()
+    pairs = {tuple(faces.ids(pair)) for pair in faces.doubled()}
+    assert pairs == {("train/2", "test/2"), ("train/3", "test/1")}
+
+
+def test_an_unknown_set_is_told_with_those_that_are_there(fasseg):
+    with pytest.raises(
+        ConfigError, match="set=tset: no such set; expected one of train, val, test, test_clean, test_strict"
+    ):
+        opened().places("tset")
+
+
+def test_more_folds_than_persons_are_told(fasseg):
+    with pytest.raises(DataError, match="data.folds=7"):
+        opened(folds=7)
+
+
+def test_all_bad_arguments_are_told_at_once():
+    with pytest.raises(ConfigError) as caught:
+        module(image_size=0, batch_size=-1, fold=3, folds=1, workers=-2)
+    told = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 5
+    assert all(f"data.{name}=" in told for name in ("image_size", "batch_size", "fold", "folds", "workers"))
+
+
+@pytest.mark.parametrize("fold", [-1, 3])
+def test_a_fold_that_there_is_not_is_told_with_those_that_there_are(fold):
+    with pytest.raises(ConfigError, match=rf"data.fold={fold}: expected 0 to 2, since data.folds=3, or null"):
+        module(fold=fold)
+
+
+def test_normalisation_is_that_of_the_photos_that_are_learnt_from_alone(fasseg):
+    photo = Image.fromarray(np.full((40, 32, 3), 255, np.uint8))
+    for name in ("Test_RGB/1.bmp", "Test_RGB/2.bmp", "Test_RGB/3.bmp"):
+        photo.save(fasseg / name)
+    faces = opened(fold=1)
+    learnt = [read_rgb(fasseg / "Train_RGB" / f"{name.split('/')[1]}.bmp") for name in ids(faces, "train")]
+    pixels = np.stack([resize_photo(photo, 16, 16) for photo in learnt]).astype(np.float64).reshape(-1, 3)
+    found = faces.normalisation()
+    np.testing.assert_allclose(found["mean"], pixels.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found["std"], pixels.std(axis=0), rtol=1e-9)
+    assert found != opened(fold=2).normalisation()
+
+
+def test_photos_of_one_colour_do_not_divide_by_nothing(fasseg):
+    for number in range(1, 7):
+        Image.new("RGB", (32, 40), (10, 20, 30)).save(fasseg / "Train_RGB" / f"{number}.bmp")
+    assert opened(fold=None).normalisation() == {"mean": [10.0, 20.0, 30.0], "std": [1.0, 1.0, 1.0]}
+
+
+def test_class_shares_are_those_of_the_native_masks_that_are_learnt_from(fasseg):
+    faces = opened(fold=2)
+    masks = [draw_mask(int(name.split("/")[1]) - 1) for name in ids(faces, "train")]
+    counts = np.bincount(np.concatenate([mask.ravel() for mask in masks]), minlength=6)
+    shares = faces.class_shares()
+    assert shares.dtype == torch.float64
+    np.testing.assert_allclose(shares.numpy(), counts / counts.sum(), rtol=1e-12)
+
+
+def test_training_masks_are_those_of_the_training_batches(fasseg):
+    faces = opened()
+    masks = np.stack(list(faces.training_masks()))
+    batches = [faces.on_after_batch_transfer(batch, 0) for batch in faces.train_dataloader()]
+    targets = {
+        int(place): target for batch in batches for place, target in zip(batch.places, batch.target, strict=True)
+    }
+    assert sorted(targets) == sorted(faces.train.tolist())
+    assert all((targets[int(place)].numpy() == mask).all() for place, mask in zip(faces.train, masks, strict=True))
+
+
+def test_native_photos_and_masks_are_those_of_the_files(fasseg):
+    write_pair(fasseg, "Test", "9", 5, height=50, width=30)
+    faces = opened()
+    place = int(faces.places("test")[-1])
+    photo, mask = faces.native(place)
+    assert faces.ids([place]) == ["test/9"]
+    assert (photo == read_rgb(fasseg / "Test_RGB" / "9.bmp")).all()
+    assert (mask == draw_mask(5, height=50, width=30)).all()
+
+
+def test_nothing_is_augmented_but_what_is_learnt_from(fasseg):
+    faces = opened(augment=FACE)
+    batch = next(iter(faces.train_dataloader()))
+    plain = faces.on_after_batch_transfer(batch, 0)
+    learnt = with_trainer(faces, training=True).on_after_batch_transfer(batch, 0)
+    seen = with_trainer(faces, training=False).on_after_batch_transfer(batch, 0)
+    assert torch.equal(plain.photo, batch.photo)
+    assert torch.equal(seen.photo, batch.photo)
+    assert torch.equal(seen.target, plain.target)
+    assert learnt.photo.shape == batch.photo.shape
+    assert not torch.equal(learnt.photo, batch.photo)
+    assert (learnt.target.dtype, learnt.places.tolist(), learnt.seed) == (
+        torch.int64,
+        batch.places.tolist(),
+        batch.seed,
+    )
+
+
+def test_augmentation_follows_from_the_batchs_seed_and_nothing_else(fasseg):
+    faces = with_trainer(opened(augment=FACE), training=True)
+    batch = next(iter(faces.train_dataloader()))
+    first = faces.on_after_batch_transfer(batch, 0)
+    torch.manual_seed(9)
+    state = torch.get_rng_state()
+    faces.on_after_batch_transfer(batch._replace(seed=batch.seed + 7), 0)
+    again = faces.on_after_batch_transfer(batch, 0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first.photo, again.photo)
+    assert torch.equal(first.target, again.target)
+    other = faces.on_after_batch_transfer(batch._replace(seed=batch.seed + 7), 0)
+    assert not torch.equal(first.photo, other.photo)
+
+
+def test_without_augmentation_training_sees_the_cached_pixels(fasseg):
+    faces = with_trainer(opened(augment=None), training=True)
+    batch = next(iter(faces.train_dataloader()))
+    assert torch.equal(faces.on_after_batch_transfer(batch, 0).photo, batch.photo)
+
+
+def test_a_flip_trades_left_and_right_classes(fasseg):
+    mapping = FASSEG6.to_mapping()
+    flip = dataclasses.replace(FACE, **dict.fromkeys(dataclasses.asdict(FACE), 0.0) | {"flip": 1.0})
+    faces = with_trainer(opened(taxonomy={**mapping, "pairs": [["eyes", "mouth"]]}, augment=flip), training=True)
+    batch = next(iter(faces.train_dataloader()))
+    flipped = faces.on_after_batch_transfer(batch, 0).target
+    plain = with_trainer(faces, training=False).on_after_batch_transfer(batch, 0).target.flip(-1)
+    assert torch.equal(flipped == 4, plain == 5)
+    assert torch.equal(flipped == 5, plain == 4)
+    assert torch.equal(flipped == 1, plain == 1)
+
+
+class Watching(pl.LightningModule):
+    """Learns nothing and keeps what it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen, self.validated = [], []
+
+    def training_step(self, batch, number):
+        self.seen.append(batch)
+        return self.weight * 1.0
+
+    def validation_step(self, batch, number):
+        self.validated.append(batch)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+@pytest.fixture
+def fitted(fasseg, tmp_path):
+    """What a Trainer shows in so many epochs."""
+
+    def fit(faces, epochs, checkpoint=None):
+        watching = Watching()
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            max_epochs=epochs,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            log_every_n_steps=1,
+            **({} if faces.fold is not None else {"limit_val_batches": 0}),
+        )
+        trainer.fit(watching, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
+        trainer.save_checkpoint(tmp_path / "fitted.ckpt")
+        return watching
+
+    return fit
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*")
+def test_a_trainer_learns_from_augmented_batches_and_validates_on_plain_ones(fitted):
+    faces = module(augment=FACE)
+    shown = fitted(faces, 2)
+    assert {batch.photo.dtype for batch in shown.seen} == {torch.float32}
+    assert {batch.photo.dtype for batch in shown.validated} == {torch.uint8}
+    assert sorted(place for batch in shown.seen for place in batch.places.tolist()) == sorted(faces.train.tolist() * 2)
+    assert [place for batch in shown.validated for place in batch.places.tolist()] == faces.val.tolist() * 2
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*")
+def test_a_resumed_trainer_is_shown_what_the_undisturbed_one_was_shown(fitted, tmp_path):
+    straight = fitted(module(augment=FACE, fold=None), 4).seen
+    first = fitted(module(augment=FACE, fold=None), 2).seen
+    rest = fitted(module(augment=FACE, fold=None), 4, tmp_path / "fitted.ckpt").seen
+    assert len(first) + len(rest) == len(straight) == 12
+    for one, other in zip(straight, [*first, *rest], strict=True):
+        assert torch.equal(one.photo, other.photo)
+        assert torch.equal(one.target, other.target)
+        assert one.seed == other.seed
+
+
+def test_the_state_of_the_data_is_how_many_batches_came(fasseg):
+    faces = opened()
+    assert faces.state_dict() == {"batches": 0}
+    batches = [*faces.train_dataloader()]
+    assert faces.state_dict() == {"batches": 2}
+    resumed = opened()
+    resumed.load_state_dict({"batches": 1})
+    assert resumed.state_dict() == {"batches": 1}
+    assert torch.equal(next(iter(resumed.train_dataloader())).photo, batches[1].photo)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_mask_of_another_size_is_left_out_or_an_error_if_strict(fasseg, strict, caplog):
+    Image.new("RGB", (31, 40), FASSEG6.colours[1]).save(fasseg / "Train_Labels" / "3.bmp")
+    if strict:
+        with pytest.raises(DataError, match="3.bmp: the mask is 31x40, its photo 32x40"):
+            opened(strict=True)
+        return
+    with caplog.at_level(logging.WARNING):
+        faces = opened(fold=None)
+    assert "train/3" not in ids(faces, "train")
+    assert len(faces.train) == 5
+
+
+def test_a_mask_of_another_size_is_an_error_each_time_it_is_strict(fasseg):
+    Image.new("RGB", (31, 40), FASSEG6.colours[1]).save(fasseg / "Train_Labels" / "3.bmp")
+    opened(strict=False)
+    for _ in range(2):
+        with pytest.raises(DataError, match="3.bmp"):
+            opened(strict=True)
+
+
+def test_a_preview_shows_validation_photos_as_they_are(fasseg):
+    faces = with_trainer(opened(augment=FACE), training=True)
+    name, batch, shown = faces.preview(1)
+    assert name == "val"
+    assert shown == ids(faces, "val")[:1]
+    assert (batch.photo.shape, batch.photo.dtype, batch.target.dtype) == ((1, 3, 16, 16), torch.uint8, torch.int64)
+    assert (batch.photo[0].permute(1, 2, 0).numpy() == faces.cache.read(batch.places.numpy())[0][0]).all()
+    assert not (batch.target == VOID).any()
+
+
+def test_a_preview_of_more_photos_than_there_are_shows_all(fasseg):
+    _, batch, shown = opened().preview(50)
+    assert len(batch.photo) == len(shown) == 2
+
+
+def test_a_preview_without_validation_is_of_training_photos_and_says_so(fasseg):
+    faces = opened(fold=None)
+    name, batch, shown = faces.preview(4)
+    assert name == "train"
+    assert len(batch.photo) == 4
+    assert set(shown) <= set(ids(faces, "train"))
+
+
+def test_the_test_loader_gives_every_test_photo_once(fasseg):
+    faces = opened()
+    assert np.concatenate([batch.places for batch in faces.test_dataloader()]).tolist() == faces.test.tolist()
+
+
+def test_a_validation_split_of_the_sources_own_takes_the_folds_place(fasseg):
+    class WithVal(FASSEG):
+        def samples(self):
+            return [
+                dataclasses.replace(sample, split="val") if sample.id == "train/4" else sample
+                for sample in super().samples()
+            ]
+
+    for fold in (0, None):
+        faces = opened(source=WithVal("data/fasseg", "V2"), fold=fold)
+        assert ids(faces, "val") == ["train/4"]
+        assert len(faces.train) == 5

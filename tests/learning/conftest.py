@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from drawn import FASSEG6
+
+from facesegl.data import FaceDataModule
+from facesegl.learning import SegmentationModule
+from facesegl.losses import CrossEntropy
+from facesegl.nets import UNet
+from facesegl.sources import FASSEG
+
+NET = {"_target_": "facesegl.nets.UNet", "num_classes": 6, "channels": 2, "depth": 2}
+
+
+def make_card(**changes):
+    return {
+        "format": 1,
+        "net": dict(NET),
+        "taxonomy": FASSEG6.to_mapping(),
+        "normalisation": {"mean": [120.0, 110.0, 100.0], "std": [50.0, 40.0, 30.0]},
+        "image_size": 16,
+        "data": {"choice": "fasseg_v2", "name": "fasseg_v2", "fingerprint": "0" * 12, "values": {}},
+        "config": "seed: 0\n",
+        "versions": {"facesegl": "0.1.0"},
+        **changes,
+    }
+
+
+def make_net(channels=2, depth=2, seed=0):
+    torch.manual_seed(seed)
+    return UNet(num_classes=6, channels=channels, depth=depth)
+
+
+def make_faces(**changes):
+    given = {"image_size": 16, "batch_size": 2, "fold": 0, "folds": 3, "strict": False, "workers": 0, "seed": 0}
+    return FaceDataModule(FASSEG("data/fasseg", "V2"), FASSEG6, cache="cache", **{**given, **changes})
+
+
+def make_module(net=None, loss=None, lr=1e-2, schedule=None, optimizer=torch.optim.Adam, **card):
+    return SegmentationModule(
+        net or make_net(),
+        loss or CrossEntropy(class_weights=False),
+        lambda weights: optimizer(weights, lr=lr),
+        schedule,
+        card=make_card(**card),
+    )
+
+
+def make_trainer(epochs, callbacks=(), validate=True, **changes):
+    given = {
+        "accelerator": "cpu",
+        "max_epochs": epochs,
+        "callbacks": list(callbacks),
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+        "log_every_n_steps": 1,
+        "limit_val_batches": 1.0 if validate else 0,
+    }
+    return pl.Trainer(**{**given, **changes})
+
+
+@pytest.fixture
+def photos():
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 16, 20), dtype=np.uint8))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A checkpoint of an untrained net, as Lightning writes it; returns how to write one with another card."""
+
+    def save(name="last.ckpt", state=None, **card):
+        state = make_module().state_dict() if state is None else state
+        torch.save({"state_dict": state, "hyper_parameters": make_card(**card)}, tmp_path / name)
+        return tmp_path / name
+
+    return save

@@ -1,0 +1,397 @@
+"""A checkpoint is data: whatever stands in the file, nothing of it runs, and what is wrong is told in one line."""
+
+import contextlib
+import errno
+import os
+import resource
+import sys
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from learning.conftest import NET, make_card, make_faces, make_module, make_net, make_trainer
+
+import facesegl
+from facesegl.config import conf_dir
+from facesegl.errors import CheckpointError, ConfigError, MachineError
+from facesegl.learning import LastCheckpoint, SegmentationModule, WholeCheckpointIO, read_checkpoint
+
+load = SegmentationModule.load_from_checkpoint
+
+
+class RunsCode:
+    """What pickle would run when it is read."""
+
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+def refused(path, told, **options):
+    with pytest.raises(CheckpointError, match=told) as caught:
+        load(path, **options)
+    (problem,) = caught.value.problems
+    assert str(path) in problem
+    assert "\n" not in problem
+    assert not Path("ran").exists()
+
+
+# what is no checkpoint
+
+
+def test_a_pickle_with_code_is_refused_and_does_not_run(saved, tmp_path):
+    torch.save({"state_dict": {}, "hyper_parameters": make_card(), "more": RunsCode()}, tmp_path / "evil.ckpt")
+    refused(tmp_path / "evil.ckpt", "it was not opened, since that would run code from it")
+    torch.save(RunsCode(), tmp_path / "evil.ckpt", _use_new_zipfile_serialization=False)
+    refused(tmp_path / "evil.ckpt", r"evil\.ckpt")
+
+
+def test_a_whole_module_is_refused_as_it_would_run_code(tmp_path):
+    torch.save(make_net(), tmp_path / "net.pt")
+    refused(tmp_path / "net.pt", "holds more than tensors and plain values")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [torch.zeros(3), [1, 2], {"state_dict": {}}, {"model": {}}, {}, {"hyper_parameters": {}}],
+    ids=["tensor", "list", "no card", "another", "empty", "no weights"],
+)
+def test_another_file_of_torch_is_told_so(tmp_path, content):
+    torch.save(content, tmp_path / "other.pt")
+    refused(tmp_path / "other.pt", "no checkpoint of facesegl")
+
+
+@pytest.mark.parametrize("card", [{"lr": 0.1}, None, [1], "card", {}])
+def test_a_checkpoint_of_another_lightning_program_is_told_so(tmp_path, card):
+    torch.save({"state_dict": {}, "hyper_parameters": card}, tmp_path / "other.ckpt")
+    refused(tmp_path / "other.ckpt", "no card of facesegl in it; was it written by another program")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
+def test_a_file_that_is_cut_off_is_told_so(saved, share):
+    path = saved()
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    refused(path, "last.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"a text\n", b"", b"\x00" * 500, b"PK\x03\x04" + b"x" * 50, b"\x80\x02}q\x00."])
+def test_a_file_that_is_no_checkpoint_is_told_so(tmp_path, content):
+    (tmp_path / "notes.txt").write_bytes(content)
+    refused(tmp_path / "notes.txt", r"notes\.txt")
+
+
+def test_a_folder_or_a_file_that_is_not_there_is_told_with_where_to_look(tmp_path):
+    refused(tmp_path, "no such file; expected a checkpoint such as runs/NAME/DATE/checkpoints/last.ckpt")
+    refused(tmp_path / "last.ckpt", "no such file; expected a checkpoint such as")
+
+
+# what its card may say
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "posix.system",
+        "builtins.eval",
+        "facesegl.config.os.makedirs",
+        "facesegl.learning.checkpoint.torch.load",
+        "facesegl.nets.check_size",
+        "facesegl.nets.fcn.nn.Sequential",
+        "torch.nn.Linear",
+        "facesegl.config.TrainKeys",
+        "facesegl.Taxonomy",
+        "facesegl.data.FaceDataModule",
+        "facesegl.nets.NoSuchNet",
+        "facesegl.nothing.Net",
+        "facesegl",
+        "",
+        None,
+        7,
+    ],
+)
+def test_a_card_that_names_anything_but_a_net_is_refused(saved, target, monkeypatch):
+    monkeypatch.setattr(os, "makedirs", lambda *_: pytest.fail("ran"))
+    path = saved(net={**NET, "_target_": target})
+    refused(path, "net ")
+
+
+@pytest.mark.parametrize("target", ["os.system", "facesegl.config.os.system"])
+def test_a_command_in_a_card_does_not_run(saved, target):
+    refused(saved(net={"_target_": target, "command": "touch ran"}), "net ")
+    refused(saved(net={**NET, "channels": {"_target_": target, "command": "touch ran"}}), "net ")
+    refused(
+        saved(net={"_target_": "facesegl.nets.UNet", "_args_": [{"_target_": target, "command": "touch ran"}]}), "net "
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("net", {**NET, "channels": "${oc.env:HOME}"}),
+        ("net", {**NET, "_target_": "${oc.env:HOME}"}),
+        ("net", {**NET, "${oc.env:HOME}": 1}),
+        ("taxonomy", {"classes": {"${oc.env:HOME}": [0, 0, 0], "skin": [1, 1, 1]}}),
+        ("normalisation", {"mean": ["${oc.env:HOME}", 1.0, 1.0], "std": [1.0, 1.0, 1.0]}),
+        ("data", {"choice": "${oc.env:HOME}", "name": "x", "fingerprint": "0", "values": {}}),
+        ("data", {"choice": "fasseg_v2", "name": "x", "fingerprint": "0", "values": {"source": ["a", {"b": "${x}"}]}}),
+    ],
+)
+def test_an_interpolation_in_a_card_is_refused_and_never_resolved(saved, part, value):
+    refused(saved(**{part: value}), rf"its card has \$\{{...\}} in {part}")
+
+
+def test_the_text_of_the_config_stays_text(saved, monkeypatch):
+    monkeypatch.setenv("SECRET", "told")
+    module = load(saved(config="seed: ${oc.env:SECRET}\n", versions={"facesegl": "${oc.env:SECRET}"}))
+    assert module.hparams["config"] == "seed: ${oc.env:SECRET}\n"
+    assert "told" not in str(dict(module.hparams))
+
+
+@pytest.mark.parametrize("version", [0, 2, 99, "1", None])
+def test_a_card_of_another_format_is_told_with_who_wrote_it(saved, version):
+    refused(
+        saved(format=version, versions={"facesegl": "9.8"}), r"has format .*, this facesegl reads 1; .*facesegl 9\.8"
+    )
+
+
+@pytest.mark.parametrize("part", ["net", "taxonomy", "normalisation", "image_size", "data", "config", "versions"])
+def test_a_card_that_lacks_a_part_is_told_with_it(saved, tmp_path, part):
+    card = make_card()
+    for broken in ({name: value for name, value in card.items() if name != part}, {**card, part: None}):
+        torch.save({"state_dict": {}, "hyper_parameters": broken}, tmp_path / "broken.ckpt")
+        refused(tmp_path / "broken.ckpt", f"its card lacks {part}")
+
+
+@pytest.mark.parametrize(
+    "normalisation",
+    [
+        {},
+        {"mean": [1.0, 2.0, 3.0]},
+        {"mean": [1.0], "std": [1.0]},
+        {"mean": "red", "std": "blue"},
+        {"mean": None, "std": 3},
+    ],
+)
+def test_a_normalisation_of_another_shape_is_told_so(saved, normalisation):
+    refused(saved(normalisation=normalisation), "normalisation")
+
+
+@pytest.mark.parametrize(
+    "taxonomy", [{}, {"classes": {}}, {"classes": {"a": [0, 0, 0], "b": [0, 0, 0]}}, {"classes": 3}]
+)
+def test_a_taxonomy_that_is_none_is_told_so(saved, taxonomy):
+    path = saved(taxonomy=taxonomy)
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    assert all(str(path) in problem and "\n" not in problem for problem in caught.value.problems)
+
+
+def test_parameters_that_the_net_does_not_take_are_told_so(saved):
+    refused(saved(net={**NET, "width": 3}), "cannot be built from the checkpoint's parameters")
+    refused(saved(net={**NET, "channels": 0}), "cannot be built from the checkpoint's parameters")
+    refused(saved(net={**NET, "depth": "deep"}), "cannot be built from the checkpoint's parameters")
+
+
+@pytest.mark.parametrize("change", ["width", "lacks", "more", "none", "no tensor"])
+def test_weights_that_do_not_fit_their_net_are_told_so(saved, change):
+    state = make_module(make_net(channels=3) if change == "width" else None).state_dict()
+    if change == "lacks":
+        state.popitem()
+    elif change == "more":
+        state["net.extra"] = torch.zeros(1)
+    elif change == "no tensor":
+        state["net.head.bias"] = "a text"
+    refused(saved(state={} if change == "none" else state), "its weights do not fit the net in its card")
+
+
+def test_weights_that_are_no_mapping_are_told_so(tmp_path):
+    torch.save({"state_dict": [torch.zeros(1)], "hyper_parameters": make_card()}, tmp_path / "list.ckpt")
+    refused(tmp_path / "list.ckpt", "list.ckpt")
+
+
+# what evaluate makes of a card
+
+
+def data(**changes):
+    return {"choice": "fasseg_v2", "name": "fasseg_v2", "fingerprint": "0" * 12, "values": {}, **changes}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"taxonomy": {"evil": [{"_target_": "os.makedirs", "name": "ran"}]}},
+        {"taxonomy": {"evil": {"_target_": "os.makedirs", "name": "ran"}}},
+        {"_target_": "os.makedirs", "name": "ran"},
+        {"source": {"_target_": "os.makedirs", "name": "ran"}},
+        {"evil": [{"_target_": "os.makedirs", "name": "ran"}]},
+    ],
+)
+def test_a_class_named_beside_the_net_is_refused_and_not_built(saved, fasseg, values):
+    path = saved(data=data(values=values))
+    with pytest.raises(CheckpointError, match=r"last\.ckpt"):
+        facesegl.evaluate(path)
+    assert not Path("ran").exists()
+
+
+def test_a_card_chooses_data_of_conf_and_no_other_file(saved, fasseg, tmp_path):
+    (tmp_path / "evil.yaml").write_text("_target_: os.makedirs\nname: ran\n")
+    way = os.path.relpath(tmp_path / "evil", conf_dir() / "data")
+    with pytest.raises((CheckpointError, ConfigError)):
+        facesegl.evaluate(saved(data=data(choice=way)))
+    assert not Path("ran").exists()
+
+
+def test_a_card_does_not_say_where_files_lie(saved, fasseg, tmp_path):
+    path = saved(data=data(values={"cache": "elsewhere", "source": {"root": "strangers", "version": "V2"}}))
+    with contextlib.suppress(CheckpointError):
+        facesegl.evaluate(path, "device=cpu", "panels=0")
+    assert not Path("elsewhere").exists()
+
+
+# whose classes it may name
+
+STRANGER = """
+from pathlib import Path
+from facesegl.nets import UNet
+Path("imported").touch()
+
+class Net(UNet):
+    pass
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    (tmp_path / "someones_nets.py").write_text(STRANGER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield {**NET, "_target_": "someones_nets.Net"}
+    sys.modules.pop("someones_nets", None)
+
+
+def test_someone_elses_net_is_refused_and_not_imported_until_it_is_trusted(saved, stranger, photos):
+    path = saved(net=stranger)
+    refused(path, r"allow it with trust=\[someones_nets\]")
+    refused(path, r"allow it with trust=\[someones_nets\]", trust=["someones", "net", ""])
+    assert not Path("imported").exists()
+    module = load(path, trust=["someones_nets"])
+    assert type(module.net).__module__ == "someones_nets"
+    assert module(photos).shape == (3, 6, 16, 20)
+
+
+def test_a_trusted_packages_imports_are_not_trusted_with_it(saved, stranger):
+    refused(saved(net={**NET, "_target_": "someones_nets.Path"}), "someones_nets")
+    path = saved(net={"_target_": "someones_nets.Path"})
+    refused(path, "not a Module that facesegl or someones_nets defines", trust=["someones_nets"])
+
+
+# what is written is whole
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    WholeCheckpointIO().save_checkpoint({"step": 1}, path)
+    before = path.read_bytes()
+
+    def half(checkpoint, file):
+        Path(file).write_bytes(b"half of i")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(MachineError, match=r"last\.ckpt: .*the disk is full; free some space"):
+        WholeCheckpointIO().save_checkpoint({"step": 2}, path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["last.ckpt"]
+
+
+def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
+    """For real, by a limit of the system: torch's own writer tells of it by a RuntimeError, as of a full disk."""
+    path = tmp_path / "last.ckpt"
+    WholeCheckpointIO().save_checkpoint({"step": 1}, path)
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(MachineError, match=r"last\.ckpt"):
+            WholeCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_a_stop_in_the_middle_of_writing_leaves_the_old_one(tmp_path, monkeypatch, stop):
+    path = tmp_path / "last.ckpt"
+    WholeCheckpointIO().save_checkpoint({"step": 1}, path)
+
+    def half(checkpoint, file):
+        Path(file).write_bytes(b"half of i")
+        raise stop
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(stop):
+        WholeCheckpointIO().save_checkpoint({"step": 2}, path)
+    monkeypatch.undo()
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert [name.name for name in tmp_path.iterdir() if "part" in name.name] == []
+
+
+def test_a_new_checkpoint_takes_the_old_ones_place(tmp_path):
+    for step in (1, 2):
+        WholeCheckpointIO().save_checkpoint({"step": step}, str(tmp_path / "deep" / "last.ckpt"))
+    assert torch.load(tmp_path / "deep" / "last.ckpt", weights_only=True) == {"step": 2}
+    assert os.listdir(tmp_path / "deep") == ["last.ckpt"]
+
+
+# when the last one is written
+
+
+@pytest.fixture
+def written(fasseg, tmp_path, monkeypatch):
+    """The steps after which a training wrote last.ckpt."""
+
+    def train(every_s, epochs=3, callbacks=(), **trainer):
+        steps, last = [], LastCheckpoint(str(tmp_path / "ck"), every_s=every_s)
+        real = last._save_checkpoint
+        monkeypatch.setattr(last, "_save_checkpoint", lambda t, path: (steps.append(t.global_step), real(t, path))[1])
+        fit = make_trainer(
+            epochs, [*callbacks, last], enable_checkpointing=True, plugins=[WholeCheckpointIO()], **trainer
+        )
+        fit.fit(make_module(), datamodule=make_faces())
+        assert os.listdir(tmp_path / "ck") == ["last.ckpt"]
+        assert read_checkpoint(tmp_path / "ck" / "last.ckpt")["global_step"] == steps[-1] == fit.global_step
+        return steps
+
+    return train
+
+
+LIGHTNINGS_NOISE = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
+)
+
+
+@LIGHTNINGS_NOISE
+def test_the_last_checkpoint_comes_with_every_epochs_last_step(written):
+    assert written(every_s=0) == [2, 4, 6]
+
+
+@LIGHTNINGS_NOISE
+def test_it_is_not_written_more_often_than_asked_but_always_at_the_end(written):
+    assert written(every_s=3600) == [2, 6]
+
+
+@LIGHTNINGS_NOISE
+def test_a_training_that_ends_by_steps_in_an_epoch_leaves_its_last_weights(written):
+    assert written(every_s=3600, max_steps=5)[-1] == 5
+
+
+class StopsAfterTheSecondEpoch(pl.Callback):
+    """Ends a training as early stopping does."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.should_stop = trainer.current_epoch == 1
+
+
+@LIGHTNINGS_NOISE
+def test_a_training_that_stops_early_leaves_its_last_weights(written):
+    assert written(every_s=3600, epochs=9, callbacks=[StopsAfterTheSecondEpoch()])[-1] == 4

@@ -1,0 +1,131 @@
+import csv
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import facesegl
+from drawn import FASSEG6, write_faces
+from facesegl.errors import ConfigError
+from runs.conftest import SMALL_UNET
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A checkpoint, alone in a folder, and the photos that it learnt from elsewhere."""
+    folder = tmp_path_factory.mktemp("trained")
+    v2 = write_faces(folder / "data" / "fasseg" / "V2")
+    for kind in ("RGB", "Labels"):  # test/2 is train/4 again, with a mask of its own
+        shutil.copy(v2 / f"Train_{kind}" / "4.bmp", v2 / f"Test_{kind}" / "2.bmp")
+    mask = np.array(Image.open(v2 / "Test_Labels" / "2.bmp"))
+    mask[20:24, :] = FASSEG6.colours[0]
+    Image.fromarray(mask).save(v2 / "Test_Labels" / "2.bmp")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("FACESEGL_CACHE", str(folder / "cache"))
+        result = facesegl.train(*SMALL_UNET, "data.fold=null", f"paths.runs={folder / 'runs'}")
+    return folder, result
+
+
+def test_elsewhere_the_file_alone_gives_the_same_numbers(trained, monkeypatch, tmp_path):
+    folder, result = trained
+    shutil.copy(result.folder / "checkpoints" / "last.ckpt", tmp_path / "alone=[1] ä.ckpt")
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    again = facesegl.evaluate(tmp_path / "alone=[1] ä.ckpt")
+    assert again.scores == result.scores
+    assert again.folder.parent == Path("runs/evaluate")
+    assert {path.name for path in again.folder.iterdir()} >= {"result.json", "scores.csv", "per_image.csv", "panels"}
+
+
+def test_the_run_around_a_checkpoint_knows_where_the_photos_lie(trained):
+    folder, result = trained
+    config = (result.folder / "config.yaml").read_text()
+    (result.folder / "config.yaml").write_text(config.replace("data: data\n", f"data: {folder / 'data'}\n"))
+    assert facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt").scores == result.scores
+
+
+def test_a_photo_that_stands_in_training_is_not_clean(trained):
+    _, result = trained
+    sizes = {name: found["scores"]["photos"] for name, found in result.scores.items()}
+    assert sizes == {"test_clean": 2, "test": 3}  # 1 and 3 look like persons of training: none is strictly clean
+    assert result.scores["test"]["agreement"]["photos"] == 1
+    assert 0.5 < result.scores["test"]["agreement"]["miou"] < 1
+
+
+def reference_miou(checkpoint, pairs):
+    """Score masks with nothing of facesegl but the net: resize, logits, bilinear, argmax, pooled counts."""
+    module = facesegl.SegmentationModule.load_from_checkpoint(checkpoint)
+    inter, union = np.zeros(6), np.zeros(6)
+    for photo, mask in pairs:
+        image, truth = Image.open(photo), np.array(Image.open(mask))
+        truth = (truth[:, :, None] == np.array(FASSEG6.colours)).all(-1).argmax(-1)
+        small = torch.tensor(np.array(image.resize((16, 16), Image.Resampling.BILINEAR))).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            logits = torch.nn.functional.interpolate(module(small), size=truth.shape, mode="bilinear")
+        preds = logits.argmax(1)[0].numpy()
+        for label in range(6):
+            inter[label] += ((preds == label) & (truth == label)).sum()
+            union[label] += ((preds == label) | (truth == label)).sum()
+    return np.mean(inter[union > 0] / union[union > 0])
+
+
+def test_scores_are_those_of_a_script_that_shares_no_code(trained):
+    folder, result = trained
+    v2 = folder / "data" / "fasseg" / "V2"
+    pairs = [(v2 / "Test_RGB" / f"{name}.bmp", v2 / "Test_Labels" / f"{name}.bmp") for name in (1, 2, 3)]
+    expected = reference_miou(result.folder / "checkpoints" / "last.ckpt", pairs)
+    assert result.scores["test"]["scores"]["miou"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_worst_photo_comes_first(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    again = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "panels=2")
+    with (again.folder / "per_image.csv").open() as file:
+        mious = [float(row["miou"]) for row in csv.DictReader(file)]
+    assert mious == sorted(mious)
+    with Image.open(again.folder / "panels" / "worst.png") as panel:
+        assert panel.width > 300
+
+
+def test_other_data_are_scored_and_said_to_be_other(trained, monkeypatch, tmp_path, caplog):
+    _, result = trained
+    write_faces(tmp_path / "data" / "fasseg" / "V1", train=5, test=2)
+    monkeypatch.setenv("FACESEGL_DATA", str(tmp_path / "data"))
+    with caplog.at_level(logging.WARNING):
+        other = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v1")
+    assert "these are other data than it was trained on: fasseg_v1" in caplog.text
+    record = json.loads((other.folder / "result.json").read_text())
+    assert record["data"]["other_data"] is True
+    assert record["data"]["trained_on"]["name"] == "fasseg_v2"
+
+
+def test_data_of_other_classes_are_refused(trained, monkeypatch, tmp_path):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    (tmp_path / "two.yaml").write_text("classes: {background: [255, 0, 0], face: [255, 255, 0]}")
+    with pytest.raises(
+        ConfigError, match="these have the classes background, face; the checkpoint learnt background, sk"
+    ):
+        facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v2", "data.taxonomy=two.yaml")
+    assert not Path("runs").exists()
+
+
+def test_training_photos_can_be_scored_too(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    learnt = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "set=train", "panels=0")
+    assert learnt.scores["train"]["scores"]["photos"] == 6
+    assert not (learnt.folder / "panels").exists()
+
+
+def test_no_path_of_this_machine_travels_in_a_checkpoint(trained):
+    folder, result = trained
+    card = torch.load(result.folder / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
+    assert str(folder) not in json.dumps(card)
+    assert json.dumps(card).count("_target_") - card["config"].count("_target_") == 1
