@@ -17,7 +17,7 @@ install: .venv/installed  ## make .venv and install facesegl with what its tests
 	touch $@
 
 demo: install  ## draw faces, train on them, score the checkpoint: a few minutes, no data needed
-	$(BIN)/facesegl train data=synthetic data.fold=null data.image_size=128 trainer.max_epochs=40 \
+	$(BIN)/facesegl train data=synthetic data.fold=null data.image_size=128 trainer.max_epochs=160 \
 	    name=demo paths.runs=$(RUNS)
 	$(BIN)/facesegl evaluate "$$(ls -td $(RUNS)/demo/*/ | head -n 1)checkpoints/last.ckpt" paths.runs=$(RUNS)
 

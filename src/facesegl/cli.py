@@ -40,6 +40,7 @@ log = logging.getLogger("facesegl")
 def main() -> int:
     """Run the command line; what went wrong becomes one line each and an exit code (facesegl.errors lists them)."""
     _speak()
+    sys.path.append(str(Path.cwd()))  # where a class of one's own lies that a config names
     signal.signal(signal.SIGTERM, _stop)
     try:
         return _run(sys.argv[1:])
@@ -207,9 +208,8 @@ def _show(result: "Result") -> None:
 
 def _speak() -> None:
     """What the command says goes to stderr, one plain line each; results go to stdout."""
-    handler = _Terminal()
     for name in ("facesegl", "py.warnings"):
-        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).handlers[:] = [_Terminal()]
     log.setLevel(logging.INFO)
     logging.captureWarnings(True)
     warnings.formatwarning = lambda message, *_args, **_kwargs: str(message).splitlines()[0]

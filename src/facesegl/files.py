@@ -20,6 +20,7 @@ _MACHINE = {
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
     errno.EEXIST: "a file is in the way; move it or choose another place",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.EFBIG: "files may not be that large here; raise the limit (ulimit -f)",
     errno.EIO: "the disk reports an error",
 }
 

@@ -3,10 +3,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from drawn import FASSEG6
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import FASSEG6
 from facesegl.data import FaceCache, unpack_masks
 from facesegl.data.dataset import NOTHING, BatchOrder, CachedFaces, FaceLoader, ResumableLoader, seed_of
 from facesegl.labels import VOID

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from drawn import FASSEG6, draw_mask, write_faces, write_pair
 from PIL import Image
 
+from drawn import FASSEG6, draw_mask, write_faces, write_pair
 from facesegl import FaceDataModule
 from facesegl.data import Augment, resize_photo
 from facesegl.errors import ConfigError, DataError
@@ -75,7 +75,7 @@ def test_a_fold_is_held_out_and_the_rest_is_learnt_from(fasseg):
         assert len(one.val) == 2
         assert one.held_out == "val"
         assert ids(one, "test") == ["test/1", "test/2", "test/3"]
-    assert sorted(sum((ids(one, "val") for one in faces), [])) == everyone
+    assert sorted(name for one in faces for name in ids(one, "val")) == everyone
 
 
 def test_without_a_fold_all_is_learnt_from_and_nothing_validates(fasseg):
@@ -129,7 +129,7 @@ def test_an_unknown_set_is_told_with_those_that_are_there(fasseg):
 
 
 def test_more_folds_than_persons_are_told(fasseg):
-    with pytest.raises(DataError, match="data.folds=7"):
+    with pytest.raises(DataError, match=r"data\.folds=7"):
         opened(folds=7)
 
 
@@ -328,7 +328,7 @@ def test_the_state_of_the_data_is_how_many_batches_came(fasseg):
 def test_a_mask_of_another_size_is_left_out_or_an_error_if_strict(fasseg, strict, caplog):
     Image.new("RGB", (31, 40), FASSEG6.colours[1]).save(fasseg / "Train_Labels" / "3.bmp")
     if strict:
-        with pytest.raises(DataError, match="3.bmp: the mask is 31x40, its photo 32x40"):
+        with pytest.raises(DataError, match=r"3\.bmp: the mask is 31x40, its photo 32x40"):
             opened(strict=True)
         return
     with caplog.at_level(logging.WARNING):
@@ -341,7 +341,7 @@ def test_a_mask_of_another_size_is_an_error_each_time_it_is_strict(fasseg):
     Image.new("RGB", (31, 40), FASSEG6.colours[1]).save(fasseg / "Train_Labels" / "3.bmp")
     opened(strict=False)
     for _ in range(2):
-        with pytest.raises(DataError, match="3.bmp"):
+        with pytest.raises(DataError, match=r"3\.bmp"):
             opened(strict=True)
 
 

@@ -139,7 +139,7 @@ def test_what_is_no_image_is_told_so(content, told, tmp_path):
 
 
 def test_a_photo_that_is_not_there_is_told_so(tmp_path):
-    with pytest.raises(DataError, match="nobody.jpg: no such file"):
+    with pytest.raises(DataError, match=r"nobody\.jpg: no such file"):
         open_photo(tmp_path / "nobody.jpg")
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from drawn import FASSEG6
 
+from drawn import FASSEG6
 from facesegl.data import FaceDataModule
 from facesegl.learning import SegmentationModule
 from facesegl.losses import CrossEntropy

@@ -3,9 +3,9 @@ import copy
 import pytest
 import pytorch_lightning as pl
 import torch
-from learning.conftest import make_faces, make_module, make_trainer
 
 from facesegl.learning import AveragedWeights, LastCheckpoint, SegmentationModule
+from learning.conftest import make_faces, make_module, make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
@@ -56,7 +56,7 @@ def test_averages_are_those_of_an_independent_sum_with_a_quick_start(trained, de
 
 
 def test_a_count_of_batches_is_copied_and_not_averaged(trained):
-    raw, checkpoint, _ = trained(0.99)
+    _, checkpoint, _ = trained(0.99)
     counts = {name: value for name, value in checkpoint["state_dict"].items() if name.endswith("num_batches_tracked")}
     assert counts
     assert {int(value) for value in counts.values()} == {8}

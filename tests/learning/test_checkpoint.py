@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from learning.conftest import NET, make_card, make_faces, make_module, make_net, make_trainer
 
 import facesegl
 from facesegl.config import conf_dir
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.learning import LastCheckpoint, SegmentationModule, WholeCheckpointIO, read_checkpoint
+from learning.conftest import NET, make_card, make_faces, make_module, make_net, make_trainer
 
 load = SegmentationModule.load_from_checkpoint
 
@@ -34,6 +34,10 @@ def refused(path, told, **options):
     assert str(path) in problem
     assert "\n" not in problem
     assert not Path("ran").exists()
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
 
 
 # what is no checkpoint
@@ -118,10 +122,10 @@ def test_a_card_that_names_anything_but_a_net_is_refused(saved, target, monkeypa
 
 @pytest.mark.parametrize("target", ["os.system", "facesegl.config.os.system"])
 def test_a_command_in_a_card_does_not_run(saved, target):
-    refused(saved(net={"_target_": target, "command": "touch ran"}), "net ")
-    refused(saved(net={**NET, "channels": {"_target_": target, "command": "touch ran"}}), "net ")
+    refused(saved(net={"_target_": target, "command": "touch ran"}), "net")
+    refused(saved(net={**NET, "channels": {"_target_": target, "command": "touch ran"}}), "net")
     refused(
-        saved(net={"_target_": "facesegl.nets.UNet", "_args_": [{"_target_": target, "command": "touch ran"}]}), "net "
+        saved(net={"_target_": "facesegl.nets.UNet", "_args_": [{"_target_": target, "command": "touch ran"}]}), "net"
     )
 
 
@@ -234,6 +238,14 @@ def test_a_class_named_beside_the_net_is_refused_and_not_built(saved, fasseg, va
     assert not Path("ran").exists()
 
 
+@pytest.mark.parametrize("way", ["taxonomy.evil.{}", "taxonomy[evil][{}]", "source.evil.{}"])
+def test_a_name_in_a_card_is_no_path_to_another_place(saved, fasseg, way):
+    path = saved(data=data(values={way.format("_target_"): "os.makedirs", way.format("name"): "ran"}))
+    with pytest.raises((CheckpointError, ConfigError)):
+        facesegl.evaluate(path)
+    assert not Path("ran").exists()
+
+
 def test_a_card_chooses_data_of_conf_and_no_other_file(saved, fasseg, tmp_path):
     (tmp_path / "evil.yaml").write_text("_target_: os.makedirs\nname: ran\n")
     way = os.path.relpath(tmp_path / "evil", conf_dir() / "data")
@@ -288,20 +300,26 @@ def test_a_trusted_packages_imports_are_not_trusted_with_it(saved, stranger):
 # what is written is whole
 
 
+def write_half(file):
+    """What torch.save had written, to a path or to an open file, when it was disturbed."""
+    with file.open("wb") if isinstance(file, Path) else contextlib.nullcontext(file) as opened:
+        opened.write(b"half of i")
+
+
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "checkpoints" / "last.ckpt"
     WholeCheckpointIO().save_checkpoint({"step": 1}, path)
     before = path.read_bytes()
 
     def half(checkpoint, file):
-        Path(file).write_bytes(b"half of i")
+        write_half(file)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(MachineError, match=r"last\.ckpt: .*the disk is full; free some space"):
         WholeCheckpointIO().save_checkpoint({"step": 2}, path)
     assert path.read_bytes() == before
-    assert os.listdir(path.parent) == ["last.ckpt"]
+    assert names(path.parent) == ["last.ckpt"]
 
 
 def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
@@ -316,7 +334,7 @@ def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["last.ckpt"]
+    assert names(tmp_path) == ["last.ckpt"]
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
@@ -325,7 +343,7 @@ def test_a_stop_in_the_middle_of_writing_leaves_the_old_one(tmp_path, monkeypatc
     WholeCheckpointIO().save_checkpoint({"step": 1}, path)
 
     def half(checkpoint, file):
-        Path(file).write_bytes(b"half of i")
+        write_half(file)
         raise stop
 
     monkeypatch.setattr(torch, "save", half)
@@ -333,14 +351,14 @@ def test_a_stop_in_the_middle_of_writing_leaves_the_old_one(tmp_path, monkeypatc
         WholeCheckpointIO().save_checkpoint({"step": 2}, path)
     monkeypatch.undo()
     assert torch.load(path, weights_only=True) == {"step": 1}
-    assert [name.name for name in tmp_path.iterdir() if "part" in name.name] == []
+    assert names(tmp_path) == ["last.ckpt"]
 
 
 def test_a_new_checkpoint_takes_the_old_ones_place(tmp_path):
     for step in (1, 2):
         WholeCheckpointIO().save_checkpoint({"step": step}, str(tmp_path / "deep" / "last.ckpt"))
     assert torch.load(tmp_path / "deep" / "last.ckpt", weights_only=True) == {"step": 2}
-    assert os.listdir(tmp_path / "deep") == ["last.ckpt"]
+    assert names(tmp_path / "deep") == ["last.ckpt"]
 
 
 # when the last one is written
@@ -358,7 +376,7 @@ def written(fasseg, tmp_path, monkeypatch):
             epochs, [*callbacks, last], enable_checkpointing=True, plugins=[WholeCheckpointIO()], **trainer
         )
         fit.fit(make_module(), datamodule=make_faces())
-        assert os.listdir(tmp_path / "ck") == ["last.ckpt"]
+        assert names(tmp_path / "ck") == ["last.ckpt"]
         assert read_checkpoint(tmp_path / "ck" / "last.ckpt")["global_step"] == steps[-1] == fit.global_step
         return steps
 

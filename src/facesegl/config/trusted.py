@@ -44,7 +44,8 @@ def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) 
     try:
         return found(**parameters)
     except (TypeError, ValueError, FaceseglError) as error:
-        raise CheckpointError(f"net {target}: cannot be built from the checkpoint's parameters: {error}") from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"net {target}: cannot be built from the checkpoint's parameters: {reason}") from error
 
 
 def _lies_in(dotted: str, packages: Sequence[str]) -> bool:

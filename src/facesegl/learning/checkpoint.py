@@ -1,12 +1,10 @@
-"""The card that says what weights are, and the one way into and out of a checkpoint file.
+"""The one way into and out of a checkpoint file, and when one is written.
 
-A checkpoint is Lightning's file with the card as its only hyper-parameter. It holds tensors and builtin values, is read
-with `weights_only=True`, and nothing in it is ever run: the one class that its card names is the net's, and that is
-built only if it is an `nn.Module` of facesegl or of a package that the person trusts by name.
+A checkpoint is Lightning's file with the card as its only hyper-parameter. It holds tensors and builtin values, and is
+read with `weights_only=True`.
 """
 
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +12,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from torch import nn
 
-from facesegl.config import build_trusted
-from facesegl.errors import CheckpointError, ConfigError
+from facesegl.errors import CheckpointError
 from facesegl.files import replacing
-from facesegl.labels import Taxonomy
-
-FORMAT = 1
-"""The card's format; raised whenever an older facesegl could misread a newer card."""
-
-Card = dict[str, Any]
-
-_PARTS: dict[str, type] = {
-    "format": int,
-    "net": dict,
-    "taxonomy": dict,
-    "normalisation": dict,
-    "image_size": int,
-    "data": dict,
-    "config": str,
-    "versions": dict,
-}
+from facesegl.learning.card import check_card
 
 
 def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
@@ -61,47 +41,6 @@ def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, 
     return checkpoint
 
 
-def check_card(card: Any, place: str) -> None:
-    """Refuse a card that is not understood; its values stay plain data whatever they are.
-
-    Raises:
-        CheckpointError: what is wrong with it, naming `place`.
-    """
-    if not isinstance(card, Mapping) or "format" not in card:
-        raise CheckpointError(f"{place}: no card of facesegl in it; was it written by another program?")
-    if card["format"] != FORMAT:
-        raise CheckpointError(
-            f"{place}: its card has format {card['format']!r}, this facesegl reads {FORMAT}; use the one that wrote it "
-            f"({_version(card)}), or train anew."
-        )
-    wrong = [name for name, kind in _PARTS.items() if not isinstance(card.get(name), kind)]
-    if wrong:
-        raise CheckpointError(f"{place}: its card lacks {', '.join(wrong)}, or has another type there; is it damaged?")
-    for name in ("net", "taxonomy", "normalisation", "data"):
-        if _has_interpolation(card[name]):
-            raise CheckpointError(
-                f"{place}: its card has ${{...}} in {name}; expected plain values. It is not to be trusted."
-            )
-    try:
-        Taxonomy.from_mapping(card["taxonomy"])
-    except ConfigError as error:
-        raise CheckpointError(*(f"{place}: in its card, {problem}" for problem in error.problems)) from None
-
-
-def build_net(card: Card, trust: Sequence[str] = ()) -> nn.Module:
-    """Build the net that a card names, untrained.
-
-    Args:
-        card: a checked card.
-        trust: packages beside facesegl whose classes may be built.
-
-    Raises:
-        CheckpointError: the class is not an `nn.Module` of a trusted package, or does not take its parameters.
-    """
-    net: nn.Module = build_trusted(card["net"], base=nn.Module, trust=trust)
-    return net
-
-
 class WholeCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its final name, syncs it and renames it: disk full or a kill leaves the old one."""
 
@@ -111,8 +50,13 @@ class WholeCheckpointIO(TorchCheckpointIO):
         Raises:
             MachineError: disk full or no permission.
         """
-        with replacing(Path(path)) as part:
-            torch.save(checkpoint, part)
+        with replacing(Path(path)) as part, part.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # torch's writer tells so of what the file said
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -172,16 +116,3 @@ def _why_unreadable(error: Exception) -> str:
             "run code from it. Expected a file that facesegl wrote."
         )
     return f"cannot be read as a checkpoint ({text[:200] or type(error).__name__}); is it cut off? Copy it again."
-
-
-def _version(card: Mapping[str, Any]) -> str:
-    versions = card.get("versions")
-    return f"facesegl {versions.get('facesegl', 'unknown')}" if isinstance(versions, Mapping) else "unknown"
-
-
-def _has_interpolation(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_interpolation(item) for pair in value.items() for item in pair)
-    if isinstance(value, list | tuple):
-        return any(_has_interpolation(item) for item in value)
-    return isinstance(value, str) and "${" in value

@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from facesegl.errors import CheckpointError, TrainingError
 from facesegl.labels import Taxonomy
-from facesegl.learning.checkpoint import Card, build_net, check_card, read_checkpoint
+from facesegl.learning.card import Card, build_net, check_card
+from facesegl.learning.checkpoint import read_checkpoint
 from facesegl.scores import PooledCounts, iou, miou
 
 _CHECK_EVERY = 50  # steps between two looks at whether the loss is finite, in an epoch longer than that
@@ -69,7 +70,11 @@ class SegmentationModule(pl.LightningModule):
         """
         checkpoint = read_checkpoint(checkpoint_path, map_location)
         card = checkpoint["hyper_parameters"]
-        module = cls(build_net(card, trust), card=card)
+        try:
+            net = build_net(card, trust)
+        except CheckpointError as error:
+            raise CheckpointError(*(f"{checkpoint_path}: {problem}" for problem in error.problems)) from error
+        module = cls(net, card=card)
         try:
             module.load_state_dict(checkpoint["state_dict"])
         except (RuntimeError, AttributeError, TypeError) as error:
@@ -164,7 +169,7 @@ class SegmentationModule(pl.LightningModule):
             ids = ", ".join(self.trainer.datamodule.ids(first))  # type: ignore[attr-defined]
             raise TrainingError(
                 f"step {self.trainer.global_step}: the loss is not finite since the batch of {ids}. Lower "
-                f"optimizer.lr, or set trainer.gradient_clip_val=1; the last good weights are in checkpoints/last.ckpt."
+                f"optimizer.lr, or set trainer.gradient_clip_val=1. What was saved before is in checkpoints/."
             )
 
 

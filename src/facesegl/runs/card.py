@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from facesegl.config import to_plain
 from facesegl.data import FaceDataModule
 from facesegl.learning import Card
-from facesegl.learning.checkpoint import FORMAT
+from facesegl.learning.card import FORMAT
 from facesegl.runs.result import versions
 
 

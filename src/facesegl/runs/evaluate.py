@@ -1,12 +1,12 @@
 """Score a checkpoint on the data that it names, or on others."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from facesegl.config import EvaluateKeys, build, check, compose, resolve_accelerator, to_plain
 from facesegl.data import FaceDataModule, digest
@@ -71,9 +71,7 @@ def _config(card: Card, checkpoint: Path, overrides: Sequence[str], config_dirs:
     config = compose([*chosen, *overrides], config_name="evaluate", config_dirs=config_dirs)
     with open_dict(config):
         if chosen:
-            for key, value in _leaves(card["data"]["values"]):
-                if f"data.{key}" not in typed:
-                    OmegaConf.update(config.data, key, value, force_add=True)
+            _take(config.data, card["data"]["values"], "data", typed)
         elif "data.image_size" not in typed and config.data is not None:
             config.data.image_size = card["image_size"]
         if config.paths.data is None:
@@ -81,12 +79,20 @@ def _config(card: Card, checkpoint: Path, overrides: Sequence[str], config_dirs:
     return config
 
 
-def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
+def _take(node: DictConfig, values: Mapping[str, Any], key: str, typed: Sequence[str]) -> None:
+    """Set what a card says of its data; neither where they lie, nor what the command line says.
+
+    Keys are names, never paths, and a taxonomy is taken as a whole.
+    """
+    for name, value in values.items():
+        full = f"{key}.{name}"
+        if any(one == full or (one.startswith(f"{full}.") and name == "taxonomy") for one in typed):
+            continue
+        inner = node._get_node(name) if name in node else None
+        if isinstance(value, Mapping) and isinstance(inner, DictConfig) and name != "taxonomy":
+            _take(inner, value, full, typed)
+        elif "${paths." not in str(inner):
+            node[name] = value
 
 
 def _data_of_the_run_around(checkpoint: Path) -> str | None:

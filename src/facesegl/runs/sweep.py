@@ -47,7 +47,7 @@ def sweep(first: DictConfig, overrides: Sequence[str], config_dirs: Sequence[Pat
     loosened = loosen(overrides, config_dirs=config_dirs)
     places = [argument for place in config_dirs for argument in ("--config-dir", str(place))]
     typed, sys.argv = sys.argv, [sys.argv[0], "-m", *places, *loosened, f"hydra.sweep.dir={_quoted(folder)}"]
-    job = partial(_job, command=Path(typed[0]).name, config_dirs=config_dirs)
+    job = partial(_job, command=Path(typed[0]).name, typed=list(overrides), config_dirs=config_dirs)
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     except KeyboardInterrupt as interrupt:
@@ -96,15 +96,17 @@ def failures(folder: Path) -> list[str]:
     return [*lines, f"{len(failed)} of {len(notes)} jobs failed; the others are done, in {folder}."] if failed else []
 
 
-def _job(_config: DictConfig, *, command: str, config_dirs: Sequence[Path]) -> None:
+def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs: Sequence[Path]) -> None:
     """One job. What it raises Hydra tells at its end; a signal ends the whole sweep."""
     from hydra.core.hydra_config import HydraConfig
 
     job = HydraConfig.get()
-    folder, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
-    note: dict[str, Any] = {"job": job.job.num, "overrides": overrides, "run": str(folder), "set": None, "miou": None}
+    folder = Path(job.runtime.output_dir)
+    overrides = [text if text in typed else text.removeprefix("++") for text in job.overrides.task]
+    swept = [text for text in overrides if text not in typed]
+    note: dict[str, Any] = {"job": job.job.num, "overrides": swept, "run": str(folder), "set": None, "miou": None}
     sys.argv = [command, "train", *overrides]  # what repeats this job alone; other ranks are started from it
-    log.info("job %s: %s", job.job.num, shlex.join(overrides))
+    log.info("job %s: %s", job.job.num, shlex.join(swept))
     try:
         config = compose(overrides, config_dirs=config_dirs)
         with open_dict(config):

@@ -1,0 +1,108 @@
+"""The card: what weights are, as plain data that can travel with them.
+
+Nothing in it is ever run. The one class that it names is the net's, and that is built only if it is an `nn.Module` of
+facesegl or of a package that the person trusts by name.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from facesegl.config import build_trusted
+from facesegl.errors import CheckpointError, ConfigError
+from facesegl.labels import Taxonomy
+
+FORMAT = 1
+"""The card's format; raised whenever an older facesegl could misread a newer card."""
+
+Card = dict[str, Any]
+
+_PLAIN_NAME = re.compile(r"[\w-]+(/[\w-]+)*")
+
+_PARTS: dict[str, type] = {
+    "format": int,
+    "net": dict,
+    "taxonomy": dict,
+    "normalisation": dict,
+    "image_size": int,
+    "data": dict,
+    "config": str,
+    "versions": dict,
+}
+
+
+def check_card(card: Any, place: str) -> None:
+    """Refuse a card that is not understood; its values stay plain data whatever they are.
+
+    Raises:
+        CheckpointError: what is wrong with it, naming `place`.
+    """
+    if not isinstance(card, Mapping) or "format" not in card:
+        raise CheckpointError(f"{place}: no card of facesegl in it; was it written by another program?")
+    if card["format"] != FORMAT:
+        raise CheckpointError(
+            f"{place}: its card has format {card['format']!r}, this facesegl reads {FORMAT}; use the one that wrote it "
+            f"({_version(card)}), or train anew."
+        )
+    wrong = [name for name, kind in _PARTS.items() if not isinstance(card.get(name), kind)]
+    if wrong:
+        raise CheckpointError(f"{place}: its card lacks {', '.join(wrong)}, or has another type there; is it damaged?")
+    for name in ("net", "taxonomy", "normalisation", "data"):
+        if _has_interpolation(card[name]):
+            raise CheckpointError(
+                f"{place}: its card has ${{...}} in {name}; expected plain values. It is not to be trusted."
+            )
+        if _names_a_class(card[name] if name != "net" else [*card[name].values()]):
+            raise CheckpointError(
+                f"{place}: its card names a class in {name}; expected one, the net's. It is not to be trusted."
+            )
+    if not _PLAIN_NAME.fullmatch(str(card["data"].get("choice"))):
+        raise CheckpointError(f"{place}: its card's data choice is no plain name. It is not to be trusted.")
+    if not all(_are_three_numbers(card["normalisation"].get(name)) for name in ("mean", "std")):
+        raise CheckpointError(
+            f"{place}: its card's normalisation is not three numbers for mean and std; is it damaged?"
+        )
+    try:
+        Taxonomy.from_mapping(card["taxonomy"])
+    except ConfigError as error:
+        raise CheckpointError(*(f"{place}: in its card, {problem}" for problem in error.problems)) from None
+
+
+def build_net(card: Card, trust: Sequence[str] = ()) -> nn.Module:
+    """Build the net that a card names, untrained.
+
+    Args:
+        card: a checked card.
+        trust: packages beside facesegl whose classes may be built.
+
+    Raises:
+        CheckpointError: the class is not an `nn.Module` of a trusted package, or does not take its parameters.
+    """
+    net: nn.Module = build_trusted(card["net"], base=nn.Module, trust=trust)
+    return net
+
+
+def _names_a_class(value: Any) -> bool:
+    """Whether a key that Hydra treats as special stands anywhere in it."""
+    if isinstance(value, Mapping):
+        return any(str(key).startswith("_") or _names_a_class(inner) for key, inner in value.items())
+    return isinstance(value, list | tuple) and any(map(_names_a_class, value))
+
+
+def _are_three_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(number, int | float) for number in value)
+
+
+def _version(card: Mapping[str, Any]) -> str:
+    versions = card.get("versions")
+    return f"facesegl {versions.get('facesegl', 'unknown')}" if isinstance(versions, Mapping) else "unknown"
+
+
+def _has_interpolation(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_interpolation(item) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return any(_has_interpolation(item) for item in value)
+    return isinstance(value, str) and "${" in value

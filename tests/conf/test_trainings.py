@@ -1,0 +1,115 @@
+"""A short training with every choice of conf/ leaves a checkpoint that loads without code."""
+
+import itertools
+
+import pytest
+import torch
+import yaml
+
+import facesegl
+from conf.conftest import default, options
+from drawn import FASSEG6
+from facesegl import SegmentationModule
+from runs.conftest import SMALL
+
+SHORT = [override for override in SMALL if not override.startswith(("trainer.max_epochs", "callbacks.panels"))]
+SHORT += ["data=fasseg_v2", "trainer.max_epochs=1"]
+SMALL_NET = {"unet": ["model.channels=2", "model.depth=2"]}
+UNET = SMALL_NET["unet"]
+GROUPS = ("loss", "optimizer", "schedule", "augment", "logger")
+
+
+def rows():
+    """As few rows as hold each option of each group once: row n takes the n-th of each, and begins anew at its end."""
+    length = max(len(options(group)) for group in GROUPS)
+    columns = [itertools.islice(itertools.cycle(options(group)), length) for group in GROUPS]
+    return [[f"{group}={name}" for group, name in zip(GROUPS, row, strict=True)] for row in zip(*columns, strict=True)]
+
+
+def train(*overrides):
+    plain = [] if any(override.startswith("callbacks.panels") for override in overrides) else ["callbacks.panels=null"]
+    logger = [] if any(override.startswith("logger=") for override in overrides) else ["logger=none"]
+    return facesegl.train(*SHORT, *plain, *logger, *overrides)
+
+
+def assert_loads_without_code(result):
+    last = result.folder / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["hyper_parameters"]["format"] == 1
+    masks = SegmentationModule.load_from_checkpoint(last).predict_masks(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+    assert masks.shape == (1, 16, 16)
+    assert result.state == "done"
+
+
+@pytest.mark.parametrize("row", rows(), ids=" ".join)
+@pytest.mark.parametrize("model", options("model"))
+def test_every_choice_trains(fasseg, model, row):
+    result = train(f"model={model}", *SMALL_NET.get(model, []), *row)
+    assert_loads_without_code(result)
+    assert 0 <= result.scores["val"]["scores"]["miou"] <= 1
+
+
+@pytest.mark.parametrize("key", sorted(set(default()["callbacks"]) - {"checkpoint", "panels"}))
+def test_it_trains_without_each_callback(fasseg, key):
+    assert_loads_without_code(train(f"callbacks.{key}=null", *UNET))
+
+
+def test_it_trains_without_any_callback_but_the_checkpoint(fasseg):
+    assert_loads_without_code(
+        train(*(f"callbacks.{key}=null" for key in default()["callbacks"] if key != "checkpoint"), *UNET)
+    )
+
+
+def test_without_a_checkpoint_it_says_that_there_is_nothing_to_score(fasseg, caplog):
+    with caplog.at_level("INFO"):
+        result = train("callbacks.checkpoint=null", *UNET)
+    assert "no scores: callbacks.checkpoint=null left no last.ckpt" in caplog.text
+    assert result.state == "done"
+    assert not list(result.folder.rglob("last.ckpt"))
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_every_experiment_trains(fasseg, name):
+    assert_loads_without_code(train(f"experiment={name}"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["loss.class_weights=true"],
+        ["trainer.precision=bf16-mixed"],
+        ["trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1"],
+        ["optimizer=adamw", "+optimizer.betas=[0.8,0.9]"],
+    ],
+    ids=lambda overrides: overrides[-1],
+)
+def test_it_trains_with_other_values_too(fasseg, overrides):
+    assert_loads_without_code(train(*overrides, *UNET))
+
+
+def test_without_a_fold_it_scores_the_test_photos(fasseg):
+    result = train("data.fold=null", *UNET)
+    assert_loads_without_code(result)
+    assert "val" not in result.scores
+    assert "test_clean" in result.scores
+    assert not (result.folder / "checkpoints" / "best.ckpt").exists()
+
+
+def test_panels_are_drawn_of_what_is_learnt(fasseg):
+    result = train("callbacks.panels.every=1", *UNET)
+    assert list((result.folder / "panels").glob("*.png"))
+
+
+def test_synthetic_faces_are_drawn_and_learnt(tmp_path):
+    small = ["data.source.train=6", "data.source.test=2", "data.source.height=48", "data.folds=3"]
+    assert_loads_without_code(train("data=synthetic", *small, *UNET))
+    assert (tmp_path / "data" / "synthetic").is_dir()
+
+
+@pytest.mark.parametrize("names", ["a b c d e f", "0.background skin.tone dark-hair the_nose eyes mouth"])
+def test_a_checkpoint_with_classes_of_its_own_is_evaluated_with_them(fasseg, tmp_path, names):
+    own = {"classes": dict(zip(names.split(), FASSEG6.to_mapping()["classes"].values(), strict=True))}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
+    result = train("data.taxonomy=own.yaml", *UNET)
+    (tmp_path / "own.yaml").unlink()
+    scored = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "panels=0", "device=cpu")
+    assert list(scored.scores["test"]["scores"]["iou"]) == names.split()

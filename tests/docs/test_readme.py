@@ -1,0 +1,70 @@
+"""What README.md tells people to type is typed here, smaller: tiny photos, one epoch."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import facesegl
+from drawn import write_faces
+from facesegl import cli
+from runs.conftest import SMALL_UNET
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SMALLER = [*SMALL_UNET, "trainer.max_epochs=1"]
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands():
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("facesegl ")]
+
+
+def run(monkeypatch, line, *more):
+    arguments = shlex.split(line, comments=True)[1:]
+    monkeypatch.setattr(sys, "argv", ["facesegl", *arguments, *more])
+    return cli.main()
+
+
+@pytest.fixture
+def faces(tmp_path):
+    for version in ("V1", "V2"):
+        write_faces(tmp_path / "data" / "fasseg" / version)
+
+
+def test_every_command_runs_in_the_order_of_the_page(faces, monkeypatch, capsys):
+    assert len(commands()) >= 5
+    for line in commands():
+        smaller = SMALLER if line.startswith("facesegl train") else []
+        assert run(monkeypatch, line, *smaller) == 0, (line, capsys.readouterr().err)
+    assert "test_clean" in capsys.readouterr().out
+
+
+def test_the_python_blocks_run(faces, monkeypatch, capsys):
+    real = facesegl.train
+    monkeypatch.setattr(facesegl, "train", lambda *overrides: real(*overrides, *SMALLER), raising=False)
+    (block,) = blocks("python")
+    exec(compile(block, "README.md", "exec"), {})  # our own page, not a stranger's file
+    printed = capsys.readouterr().out
+    assert "runs/fasseg_v2-unet/" in printed
+    assert "torch.Size([1, 256, 256])" in printed
+
+
+def test_the_mistake_on_the_page_is_told_as_the_page_says(monkeypatch, capsys):
+    (shown,) = blocks("console")
+    command, *messages = shown.strip().splitlines()
+    assert run(monkeypatch, command.removeprefix("$ ")) == 2
+    assert sorted(capsys.readouterr().err.strip().splitlines()) == sorted(messages)
+
+
+def test_what_the_page_names_is_there():
+    root = Path(__file__).parents[2]
+    for link in re.findall(r"\]\(([^)h][^)]*)\)", README):
+        assert (root / link).exists(), link
+    for name in re.findall(r"`make ([a-z-]+)`", README):
+        assert f"\n{name}:" in (root / "Makefile").read_text()

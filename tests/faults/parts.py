@@ -1,0 +1,64 @@
+"""Parts for configs that fail or send signals at a chosen moment."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from facesegl.errors import TrainingError
+from facesegl.sources import FASSEG
+
+
+class SignallingFASSEG(FASSEG):
+    """Sends this process a signal when a mask is read for the n-th time."""
+
+    def __init__(self, root: str, version: str, signum: int, at: int) -> None:
+        super().__init__(root, version)
+        self.signum, self.at, self.read = signum, at, 0
+
+    def read_mask(self, sample, taxonomy):
+        self.read += 1
+        if self.read == self.at:
+            os.kill(os.getpid(), self.signum)
+        return super().read_mask(sample, taxonomy)
+
+
+class FillDisk(pl.Callback):
+    """Fills the disk below `folder` when a step begins, but for `room` bytes."""
+
+    def __init__(self, folder: str, at_step: int, room: int) -> None:
+        self.folder, self.at_step, self.room = Path(folder), at_step, room
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.at_step:
+            with (self.folder / "ballast").open("wb", buffering=0) as file:
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(b"\0" * 512)
+                file.truncate(file.tell() - self.room)
+
+
+class FailIf(pl.Callback):
+    """Ends a training whose command holds all of some words."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+
+    def on_train_start(self, trainer, pl_module):
+        if {*self.words} <= {word.lstrip("+") for word in sys.argv}:
+            raise TrainingError("this one was to fail.")
+
+
+class Poison(pl.Callback):
+    """Makes a weight infinite after a step."""
+
+    def __init__(self, after_step: int) -> None:
+        self.after_step = after_step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.after_step:
+            with torch.no_grad():
+                next(pl_module.net.parameters()).fill_(float("inf"))

@@ -1,0 +1,249 @@
+"""Checkpoints that are none, broken or hostile: exit code 4, nothing of theirs runs, no run folder."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from drawn import write_faces
+from faults.calling import SMALL_UNET, assert_told, call, runs
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A trained checkpoint, and beside it the data that it was trained on."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_faces(folder / "data" / "fasseg" / "V2")
+    ended = call("train", *SMALL_UNET, *(f"paths.{name}={folder / name}" for name in ("data", "runs", "cache")))
+    assert ended.code == 0, ended.err
+    return next(folder.glob("runs/*/*/checkpoints/last.ckpt"))
+
+
+@pytest.fixture
+def evaluate(trained, monkeypatch):
+    """The command evaluate, with the data found."""
+    monkeypatch.setenv("FACESEGL_DATA", str(trained.parents[4] / "data"))
+    return lambda *arguments: call("evaluate", *arguments)
+
+
+@pytest.fixture
+def crafted(trained):
+    """A checkpoint with something in it changed."""
+
+    def craft(change):
+        content = torch.load(trained, weights_only=True)
+        change(content["hyper_parameters"])
+        torch.save(content, "crafted.ckpt")
+        return "crafted.ckpt"
+
+    return craft
+
+
+def assert_refused(ended, *messages, code=4):
+    assert_told(ended, code, *messages)
+    assert not Path("pwned").exists()
+    assert not Path("runs").exists(), "nothing was scored: no run folder"
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("pwned",)
+
+
+def test_no_checkpoint_is_told():
+    assert_told(call("evaluate"), 2, "evaluate: no checkpoint; expected facesegl evaluate CKPT")
+    assert_told(call("evaluate", "set=val"), 2, "evaluate: no checkpoint; expected facesegl evaluate CKPT")
+
+
+@pytest.mark.parametrize("name", ["nope.ckpt", "a=b/last.ckpt"])
+def test_missing_checkpoint_is_named(name):
+    assert_refused(call("evaluate", name), f"{name}: no such file")
+
+
+def test_folder_is_told_to_be_a_folder_and_what_lies_in_it(trained):
+    assert_refused(call("evaluate", trained.parents[1]), ["folder", "checkpoints/last.ckpt"])
+    Path("some").mkdir()
+    assert_refused(call("evaluate", "some/"), ["some", "folder"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [lambda whole: b"", lambda whole: whole[:100], lambda whole: whole[:20000], lambda whole: b"hello world\n"],
+    ids=["empty", "beginning", "cut off", "text"],
+)
+def test_broken_file_is_named_in_one_plain_line(evaluate, trained, content):
+    Path("bad.ckpt").write_bytes(content(trained.read_bytes()))
+    ended = evaluate("bad.ckpt")
+    assert_refused(ended, "bad.ckpt: ")
+    for noise in ("Errno", "miniz", "EOFError", "(101)"):
+        assert noise not in ended.err
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_crafted_pickle_runs_nothing(evaluate, protocol):
+    Path("bad.ckpt").write_bytes(pickle.dumps(Harmful(), protocol=protocol))
+    assert_refused(evaluate("bad.ckpt"), ["bad.ckpt", "it was not opened, since that would run code from it"])
+
+
+def test_crafted_pickle_in_a_checkpoint_runs_nothing(evaluate):
+    torch.save({"state_dict": Harmful(), "hyper_parameters": {}}, "bad.ckpt")
+    assert_refused(evaluate("bad.ckpt"), ["bad.ckpt", "it was not opened, since that would run code from it"])
+
+
+def test_weights_without_a_card_are_no_checkpoint_of_ours(evaluate):
+    torch.save({"weight": torch.zeros(3)}, "bad.ckpt")
+    assert_refused(evaluate("bad.ckpt"), "bad.ckpt: no checkpoint of facesegl")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "torch.nn.Flatten",
+        "os.mkdir",
+        "facesegl.config.os.mkdir",
+        "facesegl.files.os.mkdir",
+        "facesegl.nets.fcn.nn.Flatten",
+        "facesegl.files.sync",
+    ],
+)
+def test_card_that_names_anything_but_our_nets_is_refused(evaluate, crafted, target):
+    parameters = {"path": "pwned"} if target.endswith("mkdir") else {}
+    path = crafted(lambda card: card.update(net={"_target_": target, **parameters}))
+    assert_refused(evaluate(path), f"net {target}: ")
+
+
+@pytest.mark.parametrize("part", ["net", "data", "taxonomy", "normalisation"])
+def test_card_with_an_interpolation_is_refused(evaluate, crafted, part):
+    assert_refused(
+        evaluate(crafted(lambda card: card[part].update(x="${oc.env:HOME}"))), f"its card has ${{...}} in {part}"
+    )
+
+
+EVIL = {"_target_": "os.mkdir", "path": "pwned"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"augment": EVIL},
+        {"augment": {"_target_": "evil.Augment"}},
+        EVIL,
+        {"source": EVIL},
+        {"source": {"_target_": "evil.Source"}},
+        {"source._target_": "evil.Source"},
+        {"source": {"_args_": [1]}},
+        {"taxonomy": EVIL},
+        {"new": EVIL},
+    ],
+    ids=str,
+)
+def test_data_in_a_card_build_nothing(evaluate, crafted, values):
+    """What travels is plain data: the only class that a card names is the net's."""
+    Path("evil.py").write_text("import os\nos.mkdir('pwned')\n")
+    path = crafted(lambda card: card["data"]["values"].update(values))
+    assert_refused(evaluate(path), "crafted.ckpt")
+
+
+@pytest.mark.parametrize(
+    "values", [{"cache": "pwned"}, {"source": {"root": "/etc"}}, {"taxonomy": "/etc/passwd"}], ids=str
+)
+def test_data_in_a_card_name_no_place(evaluate, crafted, values):
+    path = crafted(lambda card: card["data"]["values"].update(values))
+    assert_refused(evaluate(path), "crafted.ckpt")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card["data"].pop("choice"),
+        lambda card: card["data"].pop("values"),
+        lambda card: card["data"].update(values=[1]),
+        lambda card: card["data"].update(choice="fasseg_v2,paths.runs=pwned"),
+        lambda card: card["data"].update(choice=["fasseg_v2"]),
+        lambda card: card.update(normalisation={}),
+        lambda card: card.update(normalisation={"mean": "abc", "std": [1, 2]}),
+        lambda card: card.update(image_size=-3),
+        lambda card: card.update(format=2),
+        lambda card: card["net"].update(channels=8),
+        lambda card: card["net"].update(channels="many"),
+    ],
+    ids=[
+        *("no choice", "no values", "list of values", "choice of more", "list of choices"),
+        *("no mean", "text for mean", "negative size", "format", "channels", "text for channels"),
+    ],
+)
+def test_damaged_card_is_the_checkpoints_fault(evaluate, crafted, change):
+    assert_refused(evaluate(crafted(change)), "")
+
+
+def test_no_such_device_is_no_fault_of_the_checkpoint(evaluate, trained):
+    assert_refused(evaluate(trained, "device=foo"), "device", code=2)
+
+
+def test_gpu_that_is_not_there(evaluate, trained):
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("there is a GPU")
+    assert_refused(evaluate(trained, "device=gpu"), "device=gpu: this machine has no such GPU", code=5)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("x", "x: not an override"),
+        ("set=foo", "set: 'foo' is not"),
+        ("trust=me", "trust: 'me' is not a list"),
+        ("data=fasseg_v9", "data=fasseg_v9: no such data"),
+        ("epochs=5", "epochs: "),
+        ("panels=-1", "panels"),
+        ("model=fcn", "model"),
+    ],
+)
+def test_wrong_words_beside_a_checkpoint(evaluate, trained, more, message):
+    ended = evaluate(trained, more)
+    assert_refused(ended, message, code=2)
+    assert "defaults list" not in ended.err, "that is Hydra's word, not a person's"
+
+
+def test_evaluate_has_no_sweeps(trained):
+    assert_refused(call("evaluate", "-m", trained), "-m: evaluate has no sweeps", code=2)
+
+
+@pytest.mark.parametrize("name", ["a=b [c] ä/x=1.ckpt", "set=val", "[x].ckpt", "it's.ckpt"])
+def test_checkpoint_path_may_hold_anything(evaluate, trained, name):
+    path = Path(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(trained.read_bytes())
+    ended = evaluate(name)
+    assert ended.code == 0, ended.err
+    assert len(runs()) == 1
+
+
+def test_folder_that_looks_like_an_option_is_not_taken_for_the_checkpoint(evaluate, trained):
+    Path("set=val").mkdir()
+    assert evaluate("set=val", trained).code == 0
+
+
+def train(*more):
+    return call("train", *SMALL_UNET, *more)
+
+
+def test_init_from_another_net_takes_no_weights_and_says_so(fasseg, trained):
+    fcn = [word for word in SMALL_UNET if not word.startswith("model.")]
+    ended = call("train", *fcn, "model=fcn", f"init='{trained}'")
+    assert_refused(ended, ["init=", "none of its weights fits"], code=2)
+
+
+@pytest.mark.parametrize("key", ["init", "resume"])
+def test_going_on_from_what_is_nothing_of_ours(fasseg, key):
+    assert_refused(train(f"{key}=nope"), "nope: no such")
+    Path("text").write_text("x")
+    assert_refused(train(f"{key}=text"), "text: ")
+    Path("empty").mkdir()
+    assert_refused(train(f"{key}=empty"), "empty")
+
+
+def test_resume_of_another_config_says_how_to_start_from_its_weights(fasseg, trained):
+    ended = train(f"resume='{trained.parents[1]}'", "seed=1")
+    assert_refused(ended, ["that run had another config or other data", "init=CHECKPOINT"], code=2)

@@ -1,0 +1,149 @@
+"""Wrong photos and masks: each is named, the exit code is 3, and nothing half done is left."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drawn import write_faces, write_pair
+from faults.calling import SMALL_UNET, assert_told, call, half_files, run, runs
+
+
+def train(*more):
+    return call("train", *SMALL_UNET, *more)
+
+
+def assert_refused(ended, *messages):
+    assert_told(ended, 3, *messages)
+    assert not Path("runs").exists()
+    assert not half_files(".")
+
+
+@pytest.fixture
+def v2(fasseg):
+    return fasseg
+
+
+def write_other_size(v2, number):
+    """A mask of another size beside a photo."""
+    write_pair(v2, "Train", number, 9, height=30)
+    mask = v2 / "Train_Labels" / f"{number}.bmp"
+    other = mask.read_bytes()
+    write_pair(v2, "Train", number, 9)
+    mask.write_bytes(other)
+
+
+def test_no_data_says_where_they_were_expected_and_how_to_get_them():
+    ended = train()
+    assert_refused(ended, ["data/fasseg/V2: no such folder", "git clone", "paths.data=FOLDER", "FACESEGL_DATA"])
+    assert list(Path().iterdir()) == []
+
+
+def test_environment_that_points_nowhere_is_followed_and_told(fasseg, monkeypatch):
+    monkeypatch.setenv("FACESEGL_DATA", "/nowhere/at all")
+    assert_refused(train(), "/nowhere/at all/fasseg/V2: no such folder")
+
+
+def test_command_to_get_the_data_can_be_pasted_though_the_folder_has_blanks(monkeypatch):
+    monkeypatch.setenv("FACESEGL_DATA", "my photos")
+    assert_refused(train(), "git clone https://github.com/massimomauro/FASSEG-repository 'my photos/fasseg'")
+
+
+def test_empty_folder():
+    Path("data/fasseg/V2").mkdir(parents=True)
+    assert_refused(train(), ["data/fasseg/V2: no training photos", "Train_RGB and Train_Labels"])
+
+
+def test_photo_without_mask_and_mask_without_photo_are_told_together(v2):
+    (v2 / "Train_Labels" / "2.bmp").unlink()
+    (v2 / "Train_RGB" / "3.bmp").unlink()
+    assert_refused(
+        train(),
+        ["Train_Labels/3.bmp: a mask without a photo", "expected 3.bmp in Train_RGB"],
+        ["Train_RGB/2.bmp: a training photo without a mask", "expected 2.bmp in Train_Labels"],
+    )
+
+
+def test_mask_of_another_size_is_left_out_and_named(v2):
+    write_other_size(v2, 2)
+    ended = train()
+    assert ended.code == 0, ended.err
+    (told,) = ended.lines("warning")
+    assert "Train_Labels/2.bmp: the mask is 32x30, its photo 32x40; train/2 is left out" in told
+    assert "train/2" not in (runs()[0] / "folds.json").read_text()
+
+
+def test_two_masks_of_another_size_are_two_lines(v2):
+    write_other_size(v2, 2)
+    write_other_size(v2, 3)
+    assert len(train("data.fold=null").lines("warning")) == 2
+
+
+def test_mask_of_another_size_is_an_error_where_data_are_strict(v2):
+    write_other_size(v2, 2)
+    ended = train("data.strict=true")
+    assert_refused(ended, ["Train_Labels/2.bmp: the mask is 32x30, its photo 32x40"])
+    assert "left out" not in ended.err
+
+
+def test_broken_files_are_told_together(v2):
+    photo = v2 / "Train_RGB" / "2.bmp"
+    photo.write_bytes(photo.read_bytes()[:500])
+    (v2 / "Train_Labels" / "1.bmp").write_bytes(b"")
+    (v2 / "Train_Labels" / "4.bmp").write_text("hello, I am a text\n")
+    Image.fromarray(np.full((40, 32, 3), 200, np.uint8)).save(v2 / "Test_Labels" / "1.bmp")
+    assert_refused(
+        train(),
+        ["Train_Labels/1.bmp: empty"],
+        ["Train_RGB/2.bmp: cannot be read as an image", "cut off"],
+        ["Train_Labels/4.bmp: no image"],
+        ["Test_Labels/1.bmp: 100% of the pixels are far from every class colour", "data.taxonomy=FILE.yaml"],
+    )
+
+
+def test_what_was_mended_trains(v2):
+    photo = v2 / "Train_RGB" / "2.bmp"
+    whole = photo.read_bytes()
+    photo.write_bytes(whole[:500])
+    assert train().code == 3
+    photo.write_bytes(whole)
+    assert train().code == 0
+    assert not half_files(".")
+
+
+def test_fewer_persons_than_folds():
+    write_faces(Path("data/fasseg/V2"), train=3)
+    assert_refused(train(), ["data.folds=5", "3 persons", "data.folds=3 or fewer", "data.fold=null"])
+
+
+def test_no_test_photos_and_none_held_out_trains_and_says_why_there_is_no_score(v2):
+    for kind in ("RGB", "Labels"):
+        shutil.rmtree(v2 / f"Test_{kind}")
+    ended = train("data.fold=null")
+    assert ended.code == 0, ended.err
+    assert "no scores: the data have no test photos, and data.fold=null holds none out" in ended.err
+
+
+@pytest.mark.parametrize("name", ["my data=[ü] (1), x", "a=b", "it's"])
+def test_paths_may_hold_anything_when_quoted(fasseg, name):
+    Path("data").rename(name)
+    quoted = '"' + name + '"'
+    ended = train(f"paths.data={quoted}", f'paths.runs={quoted[:-1]} runs"', f'paths.cache={quoted[:-1]} cache"')
+    assert ended.code == 0, ended.err
+    (checkpoint,) = Path(f"{name} runs").glob("*/*/checkpoints/last.ckpt")
+    assert next(Path(f"{name} cache").glob("*/manifest.json"))
+    scored = call("evaluate", checkpoint, f'paths.runs={quoted[:-1]} runs"')
+    assert scored.code == 0, scored.err
+
+
+@pytest.mark.parametrize("name", ["my data=1", "dätä", "[x", "it's"])
+def test_path_that_needs_quotes_is_shown_in_them(name):
+    assert_told(train(f"paths.data={name}"), 2, f"""'paths.data="{name}"'""")
+
+
+@pytest.mark.slow
+def test_command_of_its_own_process_tells_the_same():
+    ended = run("train", *SMALL_UNET)
+    assert_refused(ended, "data/fasseg/V2: no such folder")

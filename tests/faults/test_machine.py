@@ -1,0 +1,171 @@
+"""What the machine refuses: exit code 5, one line, the old file or the new one, never half of one."""
+
+import contextlib
+import json
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from drawn import write_faces
+from faults.calling import SMALL_UNET, assert_told, call, half_files, run, runs, start
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """A disk of a few kilobytes; only root may make one."""
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def train(*more):
+    return call("train", *SMALL_UNET, *more)
+
+
+def test_disk_full_while_caching(fasseg, tmp_path):
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        ended = train(f"paths.cache={disk}", "data.image_size=64")
+        assert_told(ended, 5, ["disk", "the disk is full"])
+        assert not half_files(disk)
+    assert not Path("runs").exists()
+
+
+def test_disk_full_while_drawing_faces(tmp_path):
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        ended = train("data=synthetic", "data.source.height=64", f"paths.data={disk}")
+        assert_told(ended, 5, ["disk", "the disk is full"])
+        assert not half_files(disk)
+
+
+def test_disk_full_when_a_run_starts(fasseg, tmp_path):
+    with small_disk(tmp_path / "disk", "4k") as disk:
+        assert_told(train(f"paths.runs={disk}"), 5, ["disk", "the disk is full"])
+
+
+@pytest.mark.parametrize("logger", ["none", "csv", "tensorboard"])
+@pytest.mark.parametrize("room", [0, 32768], ids=["full", "room for all but a checkpoint"])
+def test_disk_full_while_writing_a_checkpoint_leaves_the_old_one(fasseg, tmp_path, logger, room):
+    with small_disk(tmp_path / "disk", "4m") as disk:
+        filling = [
+            *("trainer.max_epochs=3", "callbacks.checkpoint.every_s=0", f"logger={logger}", f"paths.runs={disk}"),
+            *("+callbacks.fill._target_=faults.parts.FillDisk", f"+callbacks.fill.folder={disk}"),
+            *("+callbacks.fill.at_step=3", f"+callbacks.fill.room={room}"),
+        ]
+        assert_told(train(*filling), 5, [str(disk), "the disk is full"])
+        (checkpoint,) = disk.glob("*/*/checkpoints/last.ckpt")
+        assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
+        assert not half_files(disk)
+        state = json.loads((checkpoint.parents[1] / "result.json").read_text())["state"]
+        assert state == ("failed" if room else "running")  # with no room at all the old file is left
+
+
+@pytest.mark.slow
+def test_file_that_grows_too_large_is_told(fasseg):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    ended = run("train", *SMALL_UNET, preexec_fn=limit)
+    assert_told(ended, 5, "cannot write")
+    assert not half_files(".")
+
+
+@pytest.mark.parametrize("key", ["runs", "cache", "run"])
+def test_file_in_the_way_of_a_folder(fasseg, key):
+    Path("taken").write_text("")
+    assert_told(train(f"paths.{key}=taken"), 5, [f"paths.{key}=taken", "is no folder"])
+    assert_told(train(f"paths.{key}=taken/below"), 5, [f"paths.{key}=taken/below", "is no folder"])
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("key", ["runs", "cache", "run"])
+@pytest.mark.parametrize("place", ["/proc/x", "/sys/x"])
+def test_folder_that_cannot_be_made(fasseg, key, place):
+    assert_told(train(f"paths.{key}={place}"), 5, place)
+    assert not Path("runs").exists()
+
+
+def test_file_in_the_way_of_the_runs_of_a_name(fasseg):
+    Path("runs").mkdir()
+    Path("runs/fasseg_v2-unet").write_text("")
+    assert_told(train(), 5, "runs/fasseg_v2-unet")
+
+
+def test_folder_that_holds_a_run_is_not_written_over(fasseg):
+    assert train("paths.run=mine").code == 0
+    before = Path("mine/result.json").read_bytes()
+    assert_told(train("paths.run=mine"), 2, ["paths.run=mine: it holds a run already", "resume=mine"])
+    assert Path("mine/result.json").read_bytes() == before
+
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+FIRST_SCORED = 10  # of the masks that are read: nine are read for the cache
+
+
+def signalling(signum, at):
+    return [
+        *("data.source._target_=faults.parts.SignallingFASSEG", f"+data.source.signum={int(signum)}"),
+        f"+data.source.at={at}",
+    ]
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_signal_while_caching_leaves_nothing_half_done(fasseg, signum, code):
+    assert_told(train(*signalling(signum, 3)), code, signum.name)
+    assert not half_files(".")
+    assert not Path("runs").exists()
+    assert train().code == 0
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
+    ended = train(
+        *("trainer.max_epochs=5", "+callbacks.disturb._target_=runs.conftest.Signal"),
+        *(
+            "+callbacks.disturb.after_step=3",
+            f"+callbacks.disturb.signum={int(signum)}",
+            "+callbacks.disturb.marker=seen",
+        ),
+    )
+    assert_told(ended, code, [signum.name, "checkpoint", "resume=auto"])
+    assert "stopped: stopped" not in ended.err
+    (folder,) = runs()
+    assert json.loads((folder / "result.json").read_text())["state"] == "stopped"
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_signal_while_scoring_says_how_to_score_again(fasseg, signum, code):
+    ended = train("data.fold=null", *signalling(signum, FIRST_SCORED))
+    assert_told(ended, code, signum.name)
+    (folder,) = runs()
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["state"], result["scores"]) == ("stopped", {})
+    assert result["failure"]["messages"][0], "what ended it is written down too"
+    assert not half_files(".")
+    assert call("evaluate", folder / "checkpoints" / "last.ckpt", "data=fasseg_v2").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_signal_from_outside_while_caching(signum, code):
+    write_faces(Path("data/fasseg/V2"), train=40, height=600, width=500)
+    process = start("train", *SMALL_UNET, "data.image_size=512")
+    while process.poll() is None and not list(Path().glob("cache/.*.part/photos.npy")):
+        pass
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    assert not half_files(".")
+    assert not Path("runs").exists()

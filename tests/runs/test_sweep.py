@@ -1,0 +1,54 @@
+import json
+import sys
+
+import pytest
+
+from facesegl import cli
+from runs.conftest import SMALL_UNET
+
+
+def sweep(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["facesegl", "train", "-m", *SMALL_UNET, "trainer.max_epochs=1", *arguments])
+    return cli.main()
+
+
+def test_each_job_has_its_own_folder_and_the_best_stands_first(fasseg, monkeypatch, capsys, tmp_path):
+    assert sweep(monkeypatch, "seed=0,1") == 0
+    (folder,) = (tmp_path / "runs" / "fasseg_v2-unet").iterdir()
+    jobs = [json.loads((folder / job / "result.json").read_text()) for job in ("0", "1")]
+    assert [job["config"]["seed"] for job in jobs] == [0, 1]
+    assert all(job["state"] == "done" for job in jobs)
+    assert jobs[0]["command"].startswith("facesegl train ")
+    assert "-m" not in jobs[0]["command"].split()
+    best, *_ = sorted(jobs, key=lambda job: -job["scores"]["val"]["scores"]["miou"])
+    rows = [line for line in capsys.readouterr().out.splitlines() if "done" in line]
+    assert f"seed={best['config']['seed']}" in rows[0]
+
+
+def test_a_failed_job_is_named_while_the_others_go_on(fasseg, monkeypatch, capsys, tmp_path):
+    code = sweep(monkeypatch, "seed=0,1", "optimizer.lr=1e-2,1e30")
+    said = capsys.readouterr()
+    assert code == 1
+    (folder,) = (tmp_path / "runs" / "fasseg_v2-unet").iterdir()
+    states = [json.loads((folder / job / "result.json").read_text())["state"] for job in "0123"]
+    assert states == ["done", "failed", "done", "failed"]
+    assert "2 of 4 jobs failed" in said.err
+    assert "optimizer.lr=1e+30) failed: step 1: the loss is not finite" in said.err
+    assert "Traceback" not in said.err
+    for job in "02":
+        assert set(json.loads((folder / job / "result.json").read_text())["scores"]) == {"val"}
+
+
+def test_one_wrong_value_among_many_and_nothing_runs(fasseg, monkeypatch, capsys, tmp_path):
+    assert sweep(monkeypatch, "optimizer.lr=1e-2,abc", "model.depth=2,x") == 2
+    err = capsys.readouterr().err
+    assert "optimizer.lr: 'abc' is not a number" in err
+    assert "model.depth: 'x' is not a whole number" in err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["seeds", "lr"])
+def test_shipped_sweeps_sweep(fasseg, monkeypatch, tmp_path, name):
+    assert sweep(monkeypatch, f"sweep={name}", "logger=none", "trainer.limit_train_batches=1") == 0
+    (folder,) = (tmp_path / "runs" / "fasseg_v2-unet").iterdir()
+    assert len(list(folder.glob("*/result.json"))) == {"seeds": 3, "lr": 5}[name]

@@ -1,0 +1,281 @@
+"""What is typed is understood, or told in one line and nothing runs."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from facesegl import __version__
+from faults.calling import SMALL_UNET, assert_told, call, run, script, start
+
+
+def assert_nothing_ran(ended, *messages, code=2):
+    assert_told(ended, code, *messages)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_the_command_alone_shows_its_verbs(arguments):
+    ended = call(*arguments)
+    assert (ended.code, ended.err) == (0, "")
+    assert all(words in ended.out for words in ("facesegl train", "facesegl evaluate CKPT", "First steps"))
+
+
+def test_version():
+    assert call("--version") == (0, f"facesegl {__version__}\n", "")
+
+
+@pytest.mark.parametrize("verb", ["trian", "help", "eval"])
+def test_unknown_verb_is_told_with_those_that_there_are(verb):
+    assert_nothing_ran(call(verb, "x"), [f"{verb}: no such verb", "train", "evaluate"])
+
+
+@pytest.mark.parametrize(("verb", "group"), [("train", "model: fcn, unet"), ("evaluate", "data: ")])
+def test_help_of_a_verb_shows_choices_and_keys(verb, group):
+    ended = call(verb, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert group in ended.out
+    assert list(Path().iterdir()) == []
+
+
+def test_help_of_evaluate_says_what_it_takes_and_nothing_of_training():
+    shown = call("evaluate", "--help").out
+    assert "set: test" in shown
+    assert "optimizer" not in shown
+    assert "CKPT" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [(["train"], "  max_epochs: 7"), (["evaluate"], "set: test"), (["evaluate", "some.ckpt"], "set: test")],
+)
+def test_config_can_be_shown_without_running_it(arguments, line):
+    more = ["trainer.max_epochs=7"] if arguments == ["train"] else []
+    ended = call(*arguments, "--cfg", "job", *more)
+    assert (ended.code, ended.err) == (0, "")
+    assert line in ended.out.splitlines()
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "5"], ["--epochs", "no such option", "trainer.max_epochs"]),
+        (["--epochs=5"], ["--epochs", "no such option", "trainer.max_epochs"]),
+        (["epochs=5"], ["epochs: there is no such key", "trainer.max_epochs"]),
+        (["max_epochs=5"], ["max_epochs: there is no such key", "trainer.max_epochs"]),
+        (["lr=3"], ["lr: there is no such key", "optimizer.lr"]),
+        (["batch_size=3"], ["batch_size: there is no such key", "data.batch_size"]),
+        (["model"], "model: not an override; write it as key=value"),
+        (["data:synthetic"], "data:synthetic: not an override"),
+        (["trainer.max_epochs 5"], "trainer.max_epochs 5: not an override"),
+        (["data =synthetic"], ["data =synthetic", "blank"]),
+        (["optimizer.lr='1e-2"], "optimizer.lr='1e-2: its value cannot be read"),
+        (["paths.data=[x"], "paths.data=[x: its value cannot be read"),
+        (["optimizer.lr=1e-2,3e-3"], ["several values where one is expected", "-m"]),
+        (["=3"], "=3: not an override"),
+        (["--config-dir", "nowhere"], "--config-dir nowhere: there is no such folder"),
+        (["--config-dir"], "--config-dir"),
+        (["--cfg", "foo"], "--cfg"),
+        (["--config-name", "foo"], "--config-name"),
+        (["--config-path", "foo"], "--config-path"),
+        (["model=unnet"], ["model=unnet: no such model; did you mean unet?", "fcn, unet"]),
+        (["data=syntetic"], "data=syntetic: no such data; did you mean synthetic?"),
+        (["modell=fcn"], ["modell", "did you mean model?"]),
+        (["experiment=referense"], "experiment=referense: no such experiment; did you mean reference?"),
+        (["optimizer.lr=abc"], "optimizer.lr: 'abc' is not a number"),
+        (["model.chanels=3"], "model.chanels: facesegl.nets.UNet has no such parameter; did you mean channels?"),
+        (["seed=x"], "seed: 'x' is not a whole number"),
+        (["hydra/launcher=joblib"], "hydra/launcher=joblib: "),
+        (["~model"], "model: the config needs model"),
+        (["data.source=null"], "data.source"),
+        (["paths.data="], "paths.data"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_typed_wrongly_is_told_in_one_line(arguments, message):
+    assert_nothing_ran(call("train", *arguments), message)
+
+
+def test_blanks_round_an_equals_sign_are_told_once():
+    assert_nothing_ran(call("train", "data", "=", "synthetic"), ["data = synthetic", "data=synthetic"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "data.fold=9",
+        "data.fold=-1",
+        "data.folds=1 data.fold=0",
+        "data.image_size=0",
+        "data.batch_size=0",
+        "data.workers=-1",
+        "model.channels=0",
+        "model.depth=0",
+        "augment.flip=3",
+        "trainer.max_epochs=0",
+        "trainer.max_epochs=-5",
+        "trainer.max_epochs=-1",
+        "trainer.devices=0",
+        "trainer.precision=17",
+        "optimizer.lr=-1",
+        "optimizer.lr=nan",
+        "optimizer.lr=inf",
+        "optimizer.weight_decay=-1",
+        "schedule.rise=2",
+        "seed=-1",
+        "seed=99999999999999999999",
+        "callbacks.best.mode=foo",
+        "callbacks.early_stopping.monitor=foo",
+        "callbacks.early_stopping.patience=-1",
+        "callbacks.averaging.decay=2",
+        "callbacks.checkpoint.every_s=-1",
+        "name=../elsewhere",
+        "name=''",
+    ],
+)
+def test_value_that_makes_no_sense_is_refused_before_anything_runs(fasseg, values):
+    words = values.split()
+    ended = call("train", *SMALL_UNET, *words)
+    key = words[0].partition("=")[0]
+    assert_told(ended, 2, key.rpartition(".")[2])
+    assert not Path("runs").exists()
+    assert not Path("elsewhere").exists()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_options_may_stand_anywhere_among_the_keys(place):
+    words = ["seed=0", "trainer.max_epochs=7"]
+    ended = call("train", *words[:place], "--cfg", "job", *words[place:])
+    assert (ended.code, ended.err) == (0, "")
+    assert "  max_epochs: 7" in ended.out.splitlines()
+    told = call("train", *words[:place], "-m", *words[place:], "optimizer.lr=1e-2,abc")
+    assert_nothing_ran(told, "optimizer.lr: 'abc' is not a number")
+
+
+def test_size_that_a_net_cannot_take_names_the_nearest():
+    assert_nothing_ran(call("train", "model=fcn", "data.image_size=250"), ["data.image_size=250", "take 240 or 256"])
+
+
+def test_all_problems_are_told_at_once():
+    ended = call("train", "optimizer.lr=abc", "model.chanels=3", "augment=fase")
+    assert_nothing_ran(ended, "", "", "")
+    told = {line.split(":")[1].strip() for line in ended.lines("error")}
+    assert told == {"augment=fase", "model.chanels", "optimizer.lr"}
+
+
+def test_gpu_that_is_not_there_is_the_machines_fault():
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("there is a GPU")
+    assert_nothing_ran(call("train", "trainer=gpu"), ["=gpu: this machine has no such GPU", "cpu"], code=5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["seed=0,a"],
+        ["optimizer.lr=1e-2,abc"],
+        ["model=unet,fnc"],
+        ["optimizer.lr=1e-2,-1"],
+        ["data.fold=0,9"],
+        ["seed=0,1", "optimizer.lr=1e-2,x"],
+    ],
+    ids=" ".join,
+)
+def test_sweep_with_a_wrong_value_runs_nothing(fasseg, values):
+    ended = call("train", "-m", *SMALL_UNET, *values)
+    assert_told(ended, 2, "")
+    assert not Path("runs").exists()
+
+
+def completed(line, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    ended = call("-sc", "query=bash")
+    assert (ended.code, ended.err) == (0, "")
+    return ended.out.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("facesegl ", {"train", "evaluate"}),
+        ("facesegl tr", {"train"}),
+        ("facesegl train mod", {"model=", "model."}),
+        ("facesegl train model=", {"model=fcn", "model=unet"}),
+        ("facesegl train model=f", {"model=fcn"}),
+        ("facesegl train trainer.max_", {"trainer.max_epochs="}),
+        ("facesegl train model=fcn trainer.max_", {"trainer.max_epochs="}),
+        ("facesegl train opt", {"optimizer=", "optimizer."}),
+        ("facesegl evaluate last.ckpt se", {"set=", "seed="}),
+        ("/some/where/facesegl train model=f", {"model=fcn"}),
+    ],
+)
+def test_tab_completes_verbs_groups_options_and_keys(line, offered, monkeypatch):
+    assert offered <= set(completed(line, monkeypatch))
+
+
+def test_tab_offers_keys_once_with_the_line_as_typed(monkeypatch):
+    assert set(completed("facesegl train model=f", monkeypatch)) == {"model=fcn"}
+
+
+def test_complaint_about_a_line_does_not_disturb_completion(monkeypatch):
+    assert completed("facesegl trian mod", monkeypatch) == []
+
+
+@pytest.mark.slow
+def test_tab_completion_works_in_a_real_bash():
+    query = """
+        eval "$(facesegl -sc install=bash)" || exit 1
+        ask() {
+            COMP_LINE="$1"; COMP_POINT=${#1}; read -ra COMP_WORDS <<< "$1"; COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+            COMPREPLY=()
+            $(complete -p facesegl | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+            echo "${COMPREPLY[@]}"
+        }
+        ask "facesegl tr"; ask "facesegl train mod"; ask "facesegl train model="; ask "facesegl train trainer.max_"
+    """
+    environment = {**os.environ, "PATH": f"{script().parent}:{os.environ['PATH']}", "HOME": str(Path().absolute())}
+    shell = subprocess.run(
+        ["bash", "--norc", "-i", "-c", query],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        start_new_session=True,
+        check=False,
+    )
+    assert shell.returncode == 0, shell.stderr
+    verbs, groups, options, keys = shell.stdout.splitlines()
+    assert verbs.split() == ["train"]
+    assert {"model=", "model."} <= set(groups.split())
+    assert {"fcn", "unet"} <= {option.removeprefix("model=") for option in options.split()}
+    assert any(key.startswith("trainer.max_epochs") for key in keys.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["train", "--cfg", "job"]])
+def test_reader_that_has_had_enough_is_no_error(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = start(*arguments, stdout=writing)
+    os.close(writing)
+    _, err = process.communicate(timeout=60)
+    assert err == ""
+    assert process.returncode in (0, 141)
+
+
+@pytest.mark.slow
+def test_head_ends_a_long_answer_in_silence():
+    line = f"{shlex.quote(str(script()))} train --cfg job | head -1; echo ${{PIPESTATUS[0]}}"
+    shell = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    assert shell.stderr == ""
+    assert shell.stdout.splitlines()[-1] in ("0", "141")
+
+
+@pytest.mark.slow
+def test_the_command_and_the_module_say_the_same():
+    assert run("--version") == (0, f"facesegl {__version__}\n", "")
