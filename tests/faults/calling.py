@@ -32,7 +32,7 @@ class Ended(NamedTuple):
 
 def call(*arguments):
     """Run the command in this process; signals, warnings and logging are as they were afterwards."""
-    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    out, err, argv, path = io.StringIO(), io.StringIO(), sys.argv, list(sys.path)
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     loggers = {name: list(logging.getLogger(name).handlers) for name in ("facesegl", "py.warnings")}
     sys.argv = ["facesegl", *map(str, arguments)]
@@ -42,7 +42,7 @@ def call(*arguments):
     except (KeyboardInterrupt, SystemExit) as end:
         code = end.code if isinstance(end, SystemExit) else "KeyboardInterrupt"
     finally:
-        sys.argv = argv
+        sys.argv, sys.path[:] = argv, path
         logging.captureWarnings(False)
         for name, before in loggers.items():
             logging.getLogger(name).handlers = before

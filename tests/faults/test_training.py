@@ -106,9 +106,13 @@ def test_data_that_are_not_there_fail_every_job(tmp_path):
 OWN = """
 from torch import nn
 
-class Mine(nn.Conv2d):
+class Mine(nn.Module):
     def __init__(self, width: int, num_classes: int) -> None:
-        super().__init__(3, num_classes, width, padding=width // 2)
+        super().__init__()
+        self.conv = nn.Conv2d(3, num_classes, width, padding=width // 2)
+
+    def forward(self, images):
+        return self.conv(images)
 """
 
 

@@ -248,3 +248,11 @@ def test_validating_without_training_draws_nothing(tmp_path):
     )
     trainer.validate(Net(), datamodule=Faces(), verbose=False)
     assert names(tmp_path) == []
+
+
+def test_photos_of_different_sizes_stand_in_rows_that_do_not_overlap():
+    masks = [np.zeros(shape, np.uint8) for shape in ((200, 180), (300, 240), (160, 200))]
+    photos = [np.full((*mask.shape, 3), 40 * place, np.uint8) for place, mask in enumerate(masks, start=1)]
+    panel = np.asarray(draw_panel(photos, masks, masks, FACE, ["a", "b", "c"], title="sizes"))
+    for photo in photos:
+        assert (panel == photo[0, 0]).all(-1).sum() >= photo.shape[0] * photo.shape[1]

@@ -34,7 +34,7 @@ def draw_panel(
     """Draw one row a photo: photo, truth, prediction, error; above them the title, below them what the colours mean.
 
     Args:
-        photos: (H, W, 3) uint8 each, all of one size.
+        photos: (H, W, 3) uint8 each; their sizes may differ.
         truths: (H, W) uint8 each, class indices or VOID.
         predictions: (H, W) uint8 each, class indices.
         taxonomy: the classes, their names and colours.
@@ -48,7 +48,7 @@ def draw_panel(
         [_zoom(tile) for tile in _tiles(photo, truth, prediction, taxonomy)]
         for photo, truth, prediction in zip(photos, truths, predictions, strict=True)
     ]
-    height, width = rows[0][0].shape[:2]
+    height, width = (max(tiles[0].shape[side] for tiles in rows) for side in (0, 1))
     full = 2 * _MARGIN + 4 * width + 3 * _GAP
     legend = _legend(taxonomy, full - 2 * _MARGIN)
     head, step = _MARGIN + 2 * _LINE + _GAP, _LINE + height + _GAP
@@ -58,7 +58,7 @@ def draw_panel(
     _write_head(pen, title, width)
     for row, (tiles, caption) in enumerate(zip(rows, captions, strict=True)):
         rightness = _rightness(truths[row], predictions[row])
-        _paste_row(panel, pen, tiles, _shorten(caption, 3 * width), rightness, head + step * row)
+        _paste_row(panel, pen, tiles, width, _shorten(caption, 3 * width), rightness, head + step * row)
     _write_legend(panel, pen, legend, foot)
     return panel
 
@@ -228,9 +228,14 @@ def _write_head(pen: ImageDraw.ImageDraw, title: str, width: int) -> None:
 
 
 def _paste_row(
-    panel: Image.Image, pen: ImageDraw.ImageDraw, tiles: list[np.ndarray], caption: str, rightness: str, top: int
+    panel: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    tiles: list[np.ndarray],
+    width: int,
+    caption: str,
+    rightness: str,
+    top: int,
 ) -> None:
-    width = tiles[0].shape[1]
     pen.text((_MARGIN, top + _LINE - 6), caption, _FAINT, _font(_TEXT), anchor="ls")
     pen.text((panel.width - _MARGIN, top + _LINE - 6), rightness, _FAINT, _font(_TEXT), anchor="rs")
     for column, tile in enumerate(tiles):
