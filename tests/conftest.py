@@ -24,6 +24,14 @@ def _one_thread():
 
 
 @pytest.fixture
+def all_threads():
+    """For the trainings that take minutes: as many threads as there are cores."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
 def fasseg(tmp_path):
     """`data/fasseg/V2` with six training and three test photos; returns V2's folder."""
     return write_faces(tmp_path / "data" / "fasseg" / "V2")

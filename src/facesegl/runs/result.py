@@ -19,7 +19,7 @@ from facesegl.files import write_json
 SCHEMA = 1
 """Raised whenever a key of result.json changes its meaning."""
 
-_PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
+_PACKAGES = ("facesegl", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
 
 @dataclass
@@ -82,13 +82,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 def versions() -> dict[str, str]:
     """The versions of facesegl, of Python, and of what they stand on."""
-    from facesegl import __version__
-
-    return {
-        "facesegl": __version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in _PACKAGES},
-    }
+    return {"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}}
 
 
 def machine() -> dict[str, Any]:

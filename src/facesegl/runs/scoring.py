@@ -85,18 +85,17 @@ def score(
     places = {name: faces.places(name) for name in sets}
     every = sorted({int(place) for some in places.values() for place in some})
     floor_mask = commonest_classes(faces.training_masks(), faces.taxonomy.num_classes)
-    of_model, of_floor = {}, {}
+    counted = {}
     for place in track(every, total=len(every), what="scoring"):
         photo, truth = faces.native(place)
-        of_model[place] = _count(predict(module, photo), truth, faces.taxonomy.num_classes)
-        of_floor[place] = _count(restore_mask(floor_mask, *truth.shape), truth, faces.taxonomy.num_classes)
-    agreement, names = _agreement(faces), faces.taxonomy.names
+        counted[place] = _count(predict(module, photo), truth, faces.taxonomy.num_classes)
+    agreement, names = agreement_of(faces), faces.taxonomy.names
     return {
         name: SetScores(
-            scores=_pooled(names, (of_model[int(place)] for place in some)),
-            floor=_pooled(names, (of_floor[int(place)] for place in some)),
+            scores=_pooled(names, (counted[int(place)] for place in some)),
+            floor=floor_of(faces, floor_mask, some),
             agreement=agreement,
-            photos={faces.ids([place])[0]: _pooled(names, [of_model[int(place)]]) for place in some},
+            photos={faces.ids([place])[0]: _pooled(names, [counted[int(place)]]) for place in some},
         )
         for name, some in places.items()
     }
@@ -120,8 +119,23 @@ def predict(module: SegmentationModule, photo: np.ndarray) -> np.ndarray:
     return large.argmax(1)[0].to(torch.uint8).cpu().numpy()
 
 
-def _agreement(faces: FaceDataModule) -> Scores | None:
-    """Two people's masks of the same photos against each other."""
+def floor_of(faces: FaceDataModule, mask: np.ndarray, places: Iterable[int]) -> Scores:
+    """Score one and the same mask on every photo, as a model that never looks would give it.
+
+    Args:
+        faces: set up.
+        mask: (S, S) uint8, per pixel the commonest class of the training masks.
+        places: the photos' places in the cache.
+    """
+    counted = []
+    for place in places:
+        truth = faces.native(int(place))[1]
+        counted.append(_count(restore_mask(mask, *truth.shape), truth, faces.taxonomy.num_classes))
+    return _pooled(faces.taxonomy.names, counted)
+
+
+def agreement_of(faces: FaceDataModule) -> Scores | None:
+    """Score two people's masks of the same photos against each other; None where no photo was masked twice."""
     masks = [(faces.native(one)[1], faces.native(other)[1]) for one, other in faces.doubled()]
     if not masks:
         return None
