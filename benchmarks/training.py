@@ -20,7 +20,7 @@ from torch.nn import functional
 
 import facesegl
 from facesegl.config import build, check, compose
-from facesegl.runs.train import GIVEN
+from facesegl.runs.parts import GIVEN
 
 
 def main() -> None:

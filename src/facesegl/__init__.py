@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from facesegl.labels import Taxonomy as Taxonomy
     from facesegl.learning import SegmentationModule as SegmentationModule
     from facesegl.runs import Result as Result
-    from facesegl.runs import evaluate as evaluate  # type: ignore[no-redef] # a module and its function
-    from facesegl.runs import train as train  # type: ignore[no-redef]
+    from facesegl.runs import evaluate as evaluate
+    from facesegl.runs import train as train
 
 __version__ = "0.1.0"
 

@@ -9,7 +9,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from facesegl import __version__
 from facesegl.errors import ConfigError, FaceseglError, PartlyFailed, Stopped
@@ -40,6 +40,7 @@ log = logging.getLogger("facesegl")
 def main() -> int:
     """Run the command line; what went wrong becomes one line each and an exit code (facesegl.errors lists them)."""
     _speak()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # what Hydra meets comes up to us as it is
     sys.path.append(str(Path.cwd()))  # where a class of one's own lies that a config names
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -82,14 +83,31 @@ def train(arguments: Sequence[str]) -> int:
     if _asks_hydra(asked):
         return _hydra("train", arguments)
     from facesegl.config import rehearse
-    from facesegl.runs.train import GIVEN, train
+    from facesegl.runs.parts import GIVEN
+    from facesegl.runs.train import train
 
     folders = _config_dirs(asked)
     configs = rehearse(asked.overrides, multirun=asked.multirun, config_dirs=folders, given=GIVEN)
     if asked.multirun:
+        _try_all(configs)
         return _sweep(configs[0], asked.overrides, folders)
     _show(train(configs[0]))
     return 0
+
+
+def _try_all(configs: "Sequence[DictConfig]") -> None:
+    """Tell what constructors refuse in any job before the first one starts."""
+    from facesegl.config import check
+    from facesegl.runs.parts import GIVEN, build_parts
+
+    problems: list[str] = []
+    for config in configs:
+        try:
+            build_parts(check(config, given=GIVEN, again=True))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
 
 
 def _sweep(first: "DictConfig", overrides: Sequence[str], folders: Sequence[Path]) -> int:
@@ -124,13 +142,30 @@ VERBS = {"train": train, "evaluate": evaluate}
 
 
 def _parse(arguments: Sequence[str]) -> "Namespace":
-    """Hydra's own flags, and everything else as overrides."""
+    """Hydra's own flags, wherever they stand, and everything else as overrides."""
     from hydra._internal.utils import get_args_parser
 
-    parsed, unknown = get_args_parser().parse_known_args(list(arguments))
-    if unknown:
-        raise ConfigError(*(f"{flag}: no such option; expected key=value, or an option of --help." for flag in unknown))
+    parser = get_args_parser()
+    setattr(parser, "error", _refuse)  # noqa: B010 - argparse would print its usage and leave
+    parsed, unknown = parser.parse_known_intermixed_args(list(arguments))
+    problems = [
+        f"{flag}: no such option; keys are given as key=value, such as trainer.max_epochs=5." for flag in unknown
+    ]
+    for before, word, after in zip(parsed.overrides, parsed.overrides[1:], parsed.overrides[2:], strict=False):
+        if word == "=":
+            raise ConfigError(f"{before} = {after}: write it without blanks: {before}={after}")
+    for flag, value in (("--config-name", parsed.config_name), ("--config-path", parsed.config_path)):
+        if value:
+            problems.append(
+                f"{flag}: the verb says which config it is; for groups of your own use --config-dir FOLDER."
+            )
+    if problems:
+        raise ConfigError(*problems)
     return parsed
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}. See --help.")
 
 
 def _asks_hydra(asked: "Namespace") -> bool:
@@ -142,8 +177,10 @@ def _config_dirs(asked: "Namespace") -> list[Path]:
 
 
 def _positional(asked: "Namespace") -> list[str]:
-    """What is no key=value, or is a file after all: a path may hold `=`."""
-    return [text for text in asked.overrides if Path(text).exists() or not text.lstrip("+~").partition("=")[1]]
+    """What is a file, or looks like a path more than like key=value: a path may hold `=`."""
+    files = [text for text in asked.overrides if Path(text).is_file()]
+    paths = [text for text in asked.overrides if "/" in text.partition("=")[0] or text.endswith(".ckpt")]
+    return files or [*paths, *(text for text in asked.overrides if "=" not in text.lstrip("+~"))]
 
 
 def _checkpoint_and_overrides(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -181,7 +218,8 @@ def _complete(arguments: Sequence[str]) -> int:
         print(" ".join(name for name in VERBS if name.startswith(words[1] if len(words) > 1 else "")))
         return 0
     if line:
-        os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+        typed = [word for word in words[2:-1] if "=" in word]  # a checkpoint's path is nothing that Hydra could read
+        os.environ["COMP_LINE"] = " ".join([words[0], *typed, words[-1]])
     import hydra
 
     from facesegl.config import conf_dir

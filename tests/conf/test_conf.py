@@ -16,7 +16,7 @@ from facesegl.config import machine as this_machine
 from facesegl.data import Augment
 from facesegl.errors import MachineError
 from facesegl.runs.evaluate import GIVEN as EVALUATE_GIVEN
-from facesegl.runs.train import GIVEN
+from facesegl.runs.parts import GIVEN
 
 
 @pytest.fixture

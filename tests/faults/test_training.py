@@ -24,7 +24,7 @@ DIVERGING = ["optimizer.lr=1e30", "trainer.precision=32-true", "callbacks.checkp
 
 def test_loss_that_is_not_finite_ends_it_and_names_photos_and_remedy(fasseg):
     ended = train(*DIVERGING, "data.batch_size=4", "model=unet")
-    assert_told(ended, 6, ["the loss is not finite", "train/", "optimizer.lr", "checkpoints/last.ckpt"])
+    assert_told(ended, 6, ["the loss is not finite", "train/", "optimizer.lr", "checkpoints/"])
     (folder,) = runs()
     assert is_finite(folder / "checkpoints" / "last.ckpt")
     result = json.loads((folder / "result.json").read_text())
@@ -35,7 +35,7 @@ def test_loss_that_is_not_finite_ends_it_and_names_photos_and_remedy(fasseg):
 def test_weights_that_are_not_finite_do_not_reach_the_last_checkpoint(fasseg):
     poison = ["+callbacks.poison._target_=faults.parts.Poison", "+callbacks.poison.after_step=4"]
     ended = train(*poison, "trainer.max_epochs=4", "callbacks.checkpoint.every_s=0", "callbacks.averaging=null")
-    assert_told(ended, 6, "the loss is not finite")
+    assert_told(ended, 6, "is not finite")
     assert is_finite(runs()[0] / "checkpoints" / "last.ckpt")
 
 
@@ -55,7 +55,7 @@ def test_step_too_large_for_a_float_is_no_bug_of_ours(fasseg):
 def test_training_without_checkpoints_says_why_there_is_no_score(fasseg):
     ended = train("callbacks.checkpoint=null")
     assert ended.code == 0, ended.err
-    assert "no scores: callbacks.checkpoint=null left no last.ckpt to score" in ended.err
+    assert "no scores: without callbacks.checkpoint there is no last.ckpt to score" in ended.err
 
 
 SWEEP = ["seed=0,1", "optimizer.lr=1e-2,3e-3"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +114,7 @@ class _Walk:
         given: parameters that come later, by the key of their node.
         plain: the config as builtin values.
         flags: the keys that were added, and those that no file knows, by the flag's name.
+        borrowed: the keys whose value is that of another key, where it is told if it is wrong.
         problems: what is wrong, one line each.
         lacks: what this machine cannot give, one line each.
         notes: what passed without a check, and what `auto` became, one line each.
@@ -121,6 +124,7 @@ class _Walk:
         self.given = given
         self.plain: dict[str, Any] = {}
         self.flags: dict[str, set[str]] = {ADDED: set(), UNKNOWN: set()}
+        self.borrowed: set[str] = set()
         self.problems: list[str] = []
         self.lacks: list[str] = []
         self.notes: list[str] = []
@@ -180,6 +184,8 @@ class _Walk:
         for flag, keys in self.flags.items():
             if config._get_node(name)._get_flag(flag):
                 keys.add(key)
+        if _is_borrowed(config._get_node(name)):
+            self.borrowed.add(key)
         try:
             value = config[name]
         except MissingMandatoryValue:
@@ -205,7 +211,8 @@ class _Walk:
             return value
         self._tell_unknown(value, key)
         fitted, wrong = fit(value, hint)
-        self.problems += [key + half for half in wrong]
+        if key not in self.borrowed:
+            self.problems += [key + half for half in wrong]
         return fitted
 
     def node(self, node: dict[str, Any], key: str) -> dict[str, Any]:
@@ -258,8 +265,10 @@ class _Walk:
             )
 
     def _elsewhere(self, name: str) -> list[str]:
-        """Where in the groups a name stands that is none at the root."""
-        return [f"{group}.{name}" for group, node in self.plain.items() if isinstance(node, dict) and name in node]
+        """Where in the groups a name stands that is none at the root, or one that is like it."""
+        groups = {group: node for group, node in self.plain.items() if isinstance(node, dict)}
+        right = name if any(name in node for node in groups.values()) else nearest(name, {*chain(*groups.values())})
+        return [f"{group}.{right}" for group, node in groups.items() if right in node]
 
     def _inside(self, value: Any, key: str, hint: Any = Any) -> Any:
         """Check the nodes inside a value that no type judges as a whole; `hint` is the type of each part."""
@@ -284,6 +293,14 @@ class _Walk:
 
 def _join(key: str, name: object) -> str:
     return f"{key}.{name}" if key else str(name)
+
+
+def _is_borrowed(node: Any) -> bool:
+    """Whether a node is nothing but another key's value, such as `${seed}`."""
+    from omegaconf import DictConfig, ListConfig
+
+    written = None if isinstance(node, DictConfig | ListConfig) else node._value()
+    return isinstance(written, str) and re.fullmatch(r"\$\{[\w.]+\}", written) is not None
 
 
 def _is_open(value: Any) -> bool:

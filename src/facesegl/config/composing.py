@@ -289,6 +289,9 @@ def _parsed(text: str) -> Override | str:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    key = text.partition("=")[0]
+    if key != key.strip() or not key.strip("+~"):
+        return text
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException:
@@ -297,7 +300,9 @@ def _parsed(text: str) -> Override | str:
 
 def _unreadable(text: str) -> str:
     key, equals, value = text.partition("=")
-    if not equals:
+    if equals and key.strip() and key != key.strip():
+        return f"{text}: there is a blank before the =; write key=value without blanks"
+    if not equals or not key.strip():
         return f"{text}: not an override; write it as key=value"
     return f"""{text}: its value cannot be read; put it in quotes, as in '{key}="{value}"'"""
 

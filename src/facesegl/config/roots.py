@@ -4,7 +4,12 @@
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NewType
+from typing import Annotated, Any, Literal, NewType
+
+from annotated_types import Ge, Lt, MinLen
+
+Seed = Annotated[int, Ge(0), Lt(2**32)]
+Place = Annotated[str, MinLen(1)]
 
 Node = NewType("Node", dict[str, Any])
 """A mapping with a `_target_`."""
@@ -24,10 +29,10 @@ class Paths:
         run: the folder of this run; None for a new one below `runs`, by date and time.
     """
 
-    data: str | None
-    runs: str
-    cache: str
-    run: str | None = None
+    data: Place | None
+    runs: Place
+    cache: Place
+    run: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class TrainKeys:
     """The root of `conf/train.yaml`."""
 
     name: str
-    seed: int
+    seed: Seed
     trust: list[str]
     paths: Paths
     data: Node
@@ -57,8 +62,8 @@ class EvaluateKeys:
     """The root of `conf/evaluate.yaml`; without `data`, the checkpoint's own are taken."""
 
     name: str
-    seed: int
-    panels: int
+    seed: Seed
+    panels: Annotated[int, Ge(0)]
     set: Literal["train", "val", "test", "test_clean", "test_strict"]
     device: str
     trust: list[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import typing
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ def fit(value: Any, hint: Any) -> tuple[Any, list[str]]:
     try:
         adapter = _adapter(hint)
         taken = adapter.validate_python(value)
+        if isinstance(taken, float) and not math.isfinite(taken):
+            return value, [f": {_shown(value)} is not a finite number"]
         if isinstance(value, bool) and not isinstance(taken, bool):
             adapter.validate_python(_Truth(value))  # Python takes true for 1, and so does pydantic; a person does not
     except ValidationError as error:
@@ -86,7 +89,7 @@ def _in_words(error: ValidationError, value: Any) -> list[str]:
     """One line for each place of a value that is wrong; a place where several types may stand names them all."""
     wrong: dict[str, list[str]] = {}
     for detail in error.errors(include_url=False):
-        if detail["type"] == "is_instance_of":  # an object that no config can write down
+        if detail["type"] == "is_instance_of" and value is not None:  # an object that no config can write down
             continue
         places = [f".{part}" for part in detail["loc"] if isinstance(part, int)]
         short = detail["type"] == "missing"  # told of the list, not of the place that is not there

@@ -85,7 +85,7 @@ class FaceCache:
     Attributes:
         samples: the source's samples, in the order of `rows`.
         rows: the manifest's rows.
-        left_out: a line for each sample whose mask has another size than its photo.
+        left_out: why, by id, for each sample whose mask has another size than its photo.
         fingerprint: 12 hex digits that name what the files hold and how they are split.
         folder: where the cache lies.
     """
@@ -98,8 +98,6 @@ class FaceCache:
         self.folder = root / f"{source.name}-{image_size}-{self.key}"
         if not self._open():
             self._build(listed)
-        if self.left_out:
-            log.warning("%s", "\n".join(self.left_out))
         by_id = {sample.id: sample for sample in listed}
         self.samples = [by_id[row.id] for row in self.rows]
 
@@ -130,7 +128,7 @@ class FaceCache:
         try:
             manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
             self.rows = [_row(row) for row in manifest["rows"]]
-            self.left_out: list[str] = manifest["left_out"]
+            self.left_out: dict[str, str] = manifest["left_out"]
             files = (self.folder / f"{name}.npy" for name in ("photos", "masks", "checksums"))
             self._photos, self._masks, self._checksums = (np.load(file, mmap_mode="r") for file in files)
             self._require_shapes()
@@ -168,6 +166,16 @@ class FaceCache:
         part = self.folder.with_name(f".{self.folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)  # of a build that was killed: this one holds the lock
         part.mkdir()
+        try:
+            self._fill(part, samples)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        shutil.rmtree(self.folder, ignore_errors=True)
+        part.replace(self.folder)
+        sync(self._root)
+
+    def _fill(self, part: Path, samples: Sequence[Sample]) -> None:
         rows, left_out = self._write_arrays(part, samples)
         groups = join_groups({row.id: row.group for row in rows}, _identical(rows))
         manifest = {
@@ -181,15 +189,12 @@ class FaceCache:
             "rows": [{**asdict(row), "group": groups[row.id]} for row in rows],
         }
         write_json(part / "manifest.json", manifest)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        part.replace(self.folder)
-        sync(self._root)
         log.info("cached %d samples in %s", len(rows), self.folder)
 
-    def _write_arrays(self, folder: Path, samples: Sequence[Sample]) -> tuple[list[Row], list[str]]:
+    def _write_arrays(self, folder: Path, samples: Sequence[Sample]) -> tuple[list[Row], dict[str, str]]:
         size, depth = self._size, packed_depth(self._taxonomy.num_classes)
         rows: list[Row] = []
-        left_out: list[str] = []
+        left_out: dict[str, str] = {}
         problems: list[str] = []
         with (
             _GrowingArray(folder / "photos.npy", (size, size, 3), np.uint8) as photos,
@@ -201,8 +206,8 @@ class FaceCache:
             ):
                 if isinstance(outcome, DataError):
                     problems += outcome.problems
-                elif isinstance(outcome, str):
-                    left_out.append(outcome)
+                elif isinstance(outcome, _LeftOut):
+                    left_out[outcome.id] = outcome.why
                 else:
                     rows.append(outcome.row)
                     photos.append(outcome.photo)
@@ -210,21 +215,19 @@ class FaceCache:
                     checksums.append(np.uint32(_checksum(outcome.photo, outcome.mask)))
         if problems or not rows:
             more = [f"... and {len(problems) - _SHOWN_PROBLEMS} more."] if len(problems) > _SHOWN_PROBLEMS else []
-            raise DataError(*problems[:_SHOWN_PROBLEMS], *more) if problems else DataError(*left_out)
+            raise DataError(*problems[:_SHOWN_PROBLEMS], *more) if problems else DataError(*left_out.values())
         return rows, left_out
 
-    def _prepare(self, sample: Sample) -> "_Prepared | str | DataError":
-        """Photo and mask of one sample, or a line on why it is left out, or what is wrong with its files."""
+    def _prepare(self, sample: Sample) -> "_Prepared | _LeftOut | DataError":
+        """Photo and mask of one sample, or why it is left out, or what is wrong with its files."""
         try:
             photo = open_photo(sample.photo)
             mask, inexact = self._source.read_mask(sample, self._taxonomy)
         except DataError as error:
             return error
         if mask.shape != photo.shape[:2]:
-            return (
-                f"{sample.mask}: the mask is {mask.shape[1]}x{mask.shape[0]}, its photo {photo.shape[1]}x"
-                f"{photo.shape[0]}; {sample.id} is left out. A stretched mask would be a wrong one."
-            )
+            sizes = (f"{shape[1]}x{shape[0]}" for shape in (mask.shape, photo.shape))
+            return _LeftOut(sample.id, "{}: the mask is {}, its photo {}".format(sample.mask, *sizes))
         num_classes, size = self._taxonomy.num_classes, self._size
         row = Row(
             id=sample.id,
@@ -239,6 +242,11 @@ class FaceCache:
         )
         packed = pack_onehot(shrink_mask(mask, size, size, num_classes), num_classes)
         return _Prepared(row, resize_photo(photo, size, size), packed)
+
+
+class _LeftOut(NamedTuple):
+    id: str
+    why: str
 
 
 class _Prepared(NamedTuple):

@@ -1,5 +1,6 @@
 """The LightningDataModule: cached faces, folds, loaders and the sets that are scored."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from facesegl.data.photo import open_photo
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import Taxonomy, unpack_onehot
 from facesegl.sources import Source
+
+log = logging.getLogger(__name__)
 
 SETS = {
     "train": "the photos that are learnt from",
@@ -83,7 +86,9 @@ class FaceDataModule(pl.LightningDataModule):
         if self._cache is None:
             cache = FaceCache(self.source, self.taxonomy, self.image_size, self.cache_root)
             if self.strict and cache.left_out:
-                raise DataError(*cache.left_out)
+                raise DataError(*(f"{why}, which data.strict=true refuses." for why in cache.left_out.values()))
+            for name, why in cache.left_out.items():
+                log.warning("%s; %s is left out: a stretched mask would be a wrong one.", why, name)
             self._cache = cache
 
     def setup(self, stage: str | None = None) -> None:

@@ -4,6 +4,8 @@ import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
+from facesegl.errors import ConfigError
+
 
 class AveragedWeights(WeightAveraging):
     """An exponential moving average that forgets fast at first, so that the untrained weights do not linger.
@@ -15,6 +17,8 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise ConfigError(f"callbacks.averaging.decay={decay}: expected 0 to just below 1; 0.99 is usual.")
         super().__init__(multi_avg_fn=_Decay(decay))
 
 

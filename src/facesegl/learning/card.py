@@ -58,7 +58,10 @@ def check_card(card: Any, place: str) -> None:
             raise CheckpointError(
                 f"{place}: its card names a class in {name}; expected one, the net's. It is not to be trusted."
             )
-    if not _PLAIN_NAME.fullmatch(str(card["data"].get("choice"))):
+    if card["image_size"] < 1 or not isinstance(card["data"].get("values"), Mapping):
+        raise CheckpointError(f"{place}: its card has no image size or no values of its data; is it damaged?")
+    choice = card["data"].get("choice")
+    if not isinstance(choice, str) or not _PLAIN_NAME.fullmatch(choice):
         raise CheckpointError(f"{place}: its card's data choice is no plain name. It is not to be trusted.")
     if not all(_are_three_numbers(card["normalisation"].get(name)) for name in ("mean", "std")):
         raise CheckpointError(

@@ -4,7 +4,9 @@ A checkpoint is Lightning's file with the card as its only hyper-parameter. It h
 read with `weights_only=True`.
 """
 
+import pickle
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from facesegl.errors import CheckpointError
+from facesegl.errors import CheckpointError, ConfigError, TrainingError
 from facesegl.files import replacing
 from facesegl.learning.card import check_card
 
@@ -25,14 +27,19 @@ def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, 
         CheckpointError: no such file, no checkpoint, one that holds code, or one whose card is not understood.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path}: no such file; expected a checkpoint such as runs/NAME/DATE/checkpoints/last.ckpt."
-        )
+    _require_archive(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # torch raises what zip, pickle and storages raise, each for its own damage
-        raise CheckpointError(f"{path}: {_why_unreadable(error)}") from None
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path}: holds more than tensors and plain values; it was not opened, since that would run code from it. "
+            f"Expected a file that facesegl wrote."
+        ) from None
+    except Exception as error:  # torch raises what zip and storages raise, each for its own damage
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint ({reason}); is it cut off? Copy it again."
+        ) from None
     if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= checkpoint.keys():
         raise CheckpointError(
             f"{path}: no checkpoint of facesegl; it has no weights with a card that says what they are."
@@ -72,6 +79,8 @@ class LastCheckpoint(ModelCheckpoint):
 
     def __init__(self, dirpath: str, every_s: float) -> None:
         super().__init__(dirpath=dirpath, filename="last", save_top_k=1, enable_version_counter=False)
+        if every_s < 0:
+            raise ConfigError(f"callbacks.checkpoint.every_s={every_s}: expected 0 or more seconds.")
         self._every_s, self._written_at, self._written_step = every_s, -float("inf"), -1
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -97,10 +106,21 @@ class LastCheckpoint(ModelCheckpoint):
 
     def _write(self, trainer: pl.Trainer) -> None:
         assert self.dirpath is not None
+        _require_finite_weights(trainer)
         path = str(Path(self.dirpath) / "last.ckpt")
         self.best_model_path = self.last_model_path = path
         self._save_checkpoint(trainer, path)
         self._written_at, self._written_step = time.monotonic(), trainer.global_step
+
+
+def _require_finite_weights(trainer: pl.Trainer) -> None:
+    """Rather keep the last good weights than write such as are of no use."""
+    weights = [weight.isfinite().all() for weight in trainer.lightning_module.parameters()]
+    if not bool(torch.stack(weights).all()):
+        raise TrainingError(
+            f"step {trainer.global_step}: a weight is not finite, so no checkpoint of it was written. Lower "
+            f"optimizer.lr, or set trainer.gradient_clip_val=1. What was saved before is in checkpoints/."
+        )
 
 
 def _is_last_epoch(trainer: pl.Trainer) -> bool:
@@ -108,11 +128,16 @@ def _is_last_epoch(trainer: pl.Trainer) -> bool:
     return trainer.should_stop or trainer.current_epoch + 1 == epochs or trainer.global_step == steps
 
 
-def _why_unreadable(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "weights_only" in text or "Unsupported" in text:
-        return (
-            "no checkpoint, or one that holds more than tensors and plain values; it was not opened, since that would "
-            "run code from it. Expected a file that facesegl wrote."
+def _require_archive(path: Path) -> None:
+    """Every checkpoint is a zip archive; what is none need not be opened to be refused."""
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder; expected a file, such as its checkpoints/last.ckpt.")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected one such as runs/NAME/DATE/checkpoints/last.ckpt.")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path}: empty; expected a checkpoint. Copy it again.")
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(
+            f"{path}: no checkpoint, or one that is cut off; it was not opened, since that would run code from it were "
+            f"it a pickle. Expected a file that facesegl wrote."
         )
-    return f"cannot be read as a checkpoint ({text[:200] or type(error).__name__}); is it cut off? Copy it again."

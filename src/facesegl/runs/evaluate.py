@@ -5,16 +5,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from omegaconf import DictConfig, open_dict
 
 from facesegl.config import EvaluateKeys, build, check, compose, resolve_accelerator, to_plain
 from facesegl.data import FaceDataModule, digest
-from facesegl.errors import ConfigError
+from facesegl.errors import CheckpointError, ConfigError
 from facesegl.files import write_text
-from facesegl.learning import Card, read_checkpoint
+from facesegl.learning import Card, SegmentationModule, read_checkpoint
 from facesegl.runs.folder import make_folder, recording
 from facesegl.runs.panels import draw_worst
+from facesegl.runs.parts import require_name
 from facesegl.runs.result import Result, command_line
 from facesegl.runs.scoring import score, sets_to_score
 from facesegl.runs.tables import write_scores
@@ -22,6 +24,7 @@ from facesegl.runs.tables import write_scores
 log = logging.getLogger(__name__)
 
 GIVEN = {"data": {"augment"}}
+_OF_TRAINING = {"model", "loss", "optimizer", "schedule", "augment", "trainer", "callbacks", "logger"}
 
 
 def evaluate(
@@ -41,7 +44,8 @@ def evaluate(
     card: Card = read_checkpoint(checkpoint)["hyper_parameters"]
     config = _config(card, checkpoint, overrides, config_dirs)
     plan = check(config, roots=EvaluateKeys, given=GIVEN)
-    device = resolve_accelerator(plan.device, "device")
+    require_name(plan.name)
+    module = SegmentationModule.load_from_checkpoint(checkpoint, _device(plan.device), trust=plan.trust)
     faces: FaceDataModule = build(plan.data)
     _require_same_classes(faces, card)
     faces.setup("test")
@@ -57,10 +61,10 @@ def evaluate(
     with recording(result):
         write_text(result.folder / "config.yaml", yaml.safe_dump(to_plain(plan), sort_keys=False, allow_unicode=True))
         with result.phase("scoring"):
-            scored = score(checkpoint, faces, sets, device, plan.trust)
+            scored = score(module, faces, sets)
         result.scores = {name: found.to_dict() for name, found in scored.items()}
         write_scores(result.folder, scored)
-        draw_worst(result.folder / "panels", checkpoint, faces, scored, plan.panels, plan.trust)
+        draw_worst(result.folder / "panels", module, faces, scored, plan.panels)
     return result
 
 
@@ -68,10 +72,14 @@ def _config(card: Card, checkpoint: Path, overrides: Sequence[str], config_dirs:
     """The config to evaluate with; data that the command line does not name are those of the card."""
     typed = [override.split("=", 1)[0].lstrip("+~") for override in overrides]
     chosen = [] if "data" in typed else [f"data={card['data']['choice']}"]
+    if foreign := sorted(
+        {key.partition(".")[0] for key in typed} & {"model", "loss", "optimizer", "schedule", "trainer"}
+    ):
+        raise ConfigError(*(f"{key}: evaluate takes everything about the net from the checkpoint." for key in foreign))
     config = compose([*chosen, *overrides], config_name="evaluate", config_dirs=config_dirs)
     with open_dict(config):
         if chosen:
-            _take(config.data, card["data"]["values"], "data", typed)
+            _take(config.data, card["data"]["values"], "data", typed, checkpoint)
         elif "data.image_size" not in typed and config.data is not None:
             config.data.image_size = card["image_size"]
         if config.paths.data is None:
@@ -79,20 +87,39 @@ def _config(card: Card, checkpoint: Path, overrides: Sequence[str], config_dirs:
     return config
 
 
-def _take(node: DictConfig, values: Mapping[str, Any], key: str, typed: Sequence[str]) -> None:
+def _take(node: DictConfig, values: Mapping[str, Any], key: str, typed: Sequence[str], checkpoint: Path) -> None:
     """Set what a card says of its data; neither where they lie, nor what the command line says.
 
-    Keys are names, never paths, and a taxonomy is taken as a whole.
+    Names are those that the node has, never paths to others, and a taxonomy is taken as a whole.
     """
     for name, value in values.items():
         full = f"{key}.{name}"
         if any(one == full or (one.startswith(f"{full}.") and name == "taxonomy") for one in typed):
             continue
-        inner = node._get_node(name) if name in node else None
+        if name not in node or (name == "taxonomy" and not isinstance(value, Mapping)):
+            raise CheckpointError(
+                f"{checkpoint}: its card says {full}, which these data do not have; it is not trusted."
+            )
+        inner = node._get_node(name)
         if isinstance(value, Mapping) and isinstance(inner, DictConfig) and name != "taxonomy":
-            _take(inner, value, full, typed)
+            _take(inner, value, full, typed, checkpoint)
         elif "${paths." not in str(inner):
             node[name] = value
+
+
+def _device(name: str) -> str:
+    """The device to score on.
+
+    Raises:
+        ConfigError: torch knows no such device.
+        MachineError: it is not there.
+    """
+    device = resolve_accelerator(name, "device")
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={name}: {str(error).splitlines()[0]}; expected auto, cpu, cuda or mps.") from None
+    return device
 
 
 def _data_of_the_run_around(checkpoint: Path) -> str | None:

@@ -1,6 +1,6 @@
 """The worst photos of an evaluation as pictures: photo | truth | prediction | error."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from facesegl.data import FaceDataModule
@@ -12,18 +12,16 @@ from facesegl.runs.scoring import SetScores, predict
 
 def draw_worst(
     folder: Path,
-    checkpoint: Path,
+    module: SegmentationModule,
     faces: FaceDataModule,
     scored: Mapping[str, SetScores],
     count: int,
-    trust: Sequence[str],
 ) -> None:
     """Write `worst.png` with the photos of lowest mIoU of all scored sets, worst first."""
     photos = {photo: scores.miou for found in scored.values() for photo, scores in found.photos.items()}
     worst = sorted(photos, key=photos.__getitem__)[:count]
     if not worst:
         return
-    module = SegmentationModule.load_from_checkpoint(checkpoint, trust=trust)
     place_of = {row.id: place for place, row in enumerate(faces.cache.rows)}
     shown = [faces.native(place_of[photo]) for photo in worst]
     panel = draw_panel(

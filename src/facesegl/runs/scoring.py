@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,23 +64,17 @@ def sets_to_score(asked: str, faces: FaceDataModule) -> list[str]:
     return sorted(whole, key=lambda name: name != "test_clean")  # the headline first
 
 
-def score(
-    checkpoint: Path, faces: FaceDataModule, sets: Sequence[str], device: str, trust: Sequence[str]
-) -> dict[str, SetScores]:
-    """Score a checkpoint file on sets of photos: float32, native size, void left out, counts pooled over each set.
+def score(module: SegmentationModule, faces: FaceDataModule, sets: Sequence[str]) -> dict[str, SetScores]:
+    """Score a checkpoint on sets of photos: float32, native size, void left out, counts pooled over each set.
 
     Args:
-        checkpoint: the file; weights still in memory are never scored.
+        module: as `SegmentationModule.load_from_checkpoint` gives it; weights still in memory are never scored.
         faces: set up.
         sets: names of `facesegl.data.SETS`.
-        device: where the net runs.
-        trust: packages beside facesegl whose classes the checkpoint may name.
 
     Raises:
-        CheckpointError: the file is no checkpoint, or names what is not trusted.
         DataError: a set has no photo, or a photo or mask can no longer be read.
     """
-    module = SegmentationModule.load_from_checkpoint(checkpoint, device, trust=trust)
     places = {name: faces.places(name) for name in sets}
     every = sorted({int(place) for some in places.values() for place in some})
     floor_mask = commonest_classes(faces.training_masks(), faces.taxonomy.num_classes)

@@ -93,7 +93,8 @@ def failures(folder: Path) -> list[str]:
     lines = [
         f"job {note['job']} ({' '.join(note['overrides'])}) {note['state']}: {note['messages'][0]}" for note in failed
     ]
-    return [*lines, f"{len(failed)} of {len(notes)} jobs failed; the others are done, in {folder}."] if failed else []
+    rest = "the others are done" if len(failed) < len(notes) else "none is done"
+    return [*lines, f"{len(failed)} of {len(notes)} jobs failed; {rest}, in {folder}."] if failed else []
 
 
 def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs: Sequence[Path]) -> None:

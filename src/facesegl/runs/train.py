@@ -18,9 +18,9 @@ from facesegl.data import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.files import machine_errors, write_json, write_text
 from facesegl.learning import SegmentationModule, WholeCheckpointIO, read_checkpoint
-from facesegl.nets import check_size
 from facesegl.runs.card import make_card
 from facesegl.runs.folder import make_folder, recording
+from facesegl.runs.parts import GIVEN, build_parts
 from facesegl.runs.result import Result, command_line, read_result
 from facesegl.runs.resume import Resumed, find_run
 from facesegl.runs.scoring import score, sets_to_score
@@ -28,9 +28,6 @@ from facesegl.runs.stopping import stops_after_a_step
 from facesegl.runs.tables import write_scores
 
 log = logging.getLogger(__name__)
-
-GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}
-"""Parameters that no config gives, by the key of their node: the code below does."""
 
 
 def train(config: DictConfig) -> Result:
@@ -44,9 +41,7 @@ def train(config: DictConfig) -> Result:
     """
     plan = check(config, given=GIVEN)  # every problem at once; nothing is written before it has passed
     pl.seed_everything(plan.seed, verbose=False)
-    faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
-    net, loss = build(plan.model, num_classes=faces.taxonomy.num_classes), build(plan.loss)
-    check_size(faces.image_size, faces.image_size, getattr(net, "stride", 1), type(net).__name__)
+    faces, net, loss = build_parts(plan)
     if plan.init:
         _take_weights(net, plan.init)
     faces.setup("fit")  # builds the cache; what is wrong with the data ends it here
@@ -173,7 +168,7 @@ def _take_weights(net: nn.Module, path: str) -> None:
     state, own = read_checkpoint(path)["state_dict"], net.state_dict()
     theirs = {name.removeprefix("net."): value for name, value in state.items()}
     fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
-    if not fitting:
+    if not any(value.dim() > 1 for value in fitting.values()):  # a bias alone may fit by chance
         raise ConfigError(f"init={path}: none of its weights fits this net by name and shape. Is it another model?")
     net.load_state_dict(fitting, strict=False)
     rest = [name for name in own if name not in fitting]
@@ -186,13 +181,16 @@ def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
     """Score the last checkpoint: the held-out photos, or the test photos where nothing is left to choose."""
     last = result.folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
-        log.info("no scores: callbacks.checkpoint=null left no last.ckpt to score")
+        log.info("no scores: without callbacks.checkpoint there is no last.ckpt to score")
         return
     if faces.held_out == "test" and not faces.test.size:
         log.info("no scores: the data have no test photos, and data.fold=null holds none out")
         return
+    # the person named the net's class in a config of their own: that is trust enough for this file
+    trust = [*plan.trust, plan.model["_target_"].partition(".")[0]]
     with result.phase("scoring"):
-        scored = score(last, faces, sets_to_score(faces.held_out, faces), "cpu", plan.trust)
+        module = SegmentationModule.load_from_checkpoint(last, trust=trust)
+        scored = score(module, faces, sets_to_score(faces.held_out, faces))
     result.scored = str(last)
     result.scores = {name: found.to_dict() for name, found in scored.items()}
     write_scores(result.folder, scored)

@@ -6,6 +6,7 @@ V1 and V2 are the same 70 frontal photos with coarser and finer masks; V3 has ot
 
 import logging
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -55,9 +56,8 @@ class FASSEG(Source):
     def _not_there(self, folder: Path) -> str:
         there = "the folder has other things" if self.root.is_dir() else f"{self.root} is not there"
         return (
-            f"{folder}: no such folder ({there}); expected FASSEG's {self.version} there. Get it with "
-            f"`git clone {ADDRESS} {self.root}`, or give the folder above an existing one as paths.data=FOLDER or as "
-            f"FACESEGL_DATA."
+            f"{folder}: no such folder ({there}); expected FASSEG's {self.version} there. Get it with `git clone {ADDRESS} "
+            f"{shlex.quote(str(self.root))}`, or give the folder above an existing one as paths.data=FOLDER or FACESEGL_DATA."
         )
 
 

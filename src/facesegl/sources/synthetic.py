@@ -52,6 +52,14 @@ class SyntheticFaces(Source):
     def _draw(self) -> None:
         part = self.folder.with_name(f".{self.folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)  # of a start that was killed: this one holds the lock
+        try:
+            self._fill(part)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        part.replace(self.folder)
+
+    def _fill(self, part: Path) -> None:
         jobs = [("Train", number) for number in range(self.train)] + [("Test", number) for number in range(self.test)]
         for seed, (split, number) in enumerate(track(jobs, total=len(jobs), what="drawing faces")):
             face = draw_face(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15)
@@ -61,5 +69,4 @@ class SyntheticFaces(Source):
                 path = part / f"{split}_{kind}" / f"{number + 1}.bmp"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels).save(path)
-        part.replace(self.folder)
         log.info("drew %d faces into %s", len(jobs), self.folder)
