@@ -128,7 +128,7 @@ class FaceCache:
         try:
             manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
             self.rows = [_row(row) for row in manifest["rows"]]
-            self.left_out: dict[str, str] = manifest["left_out"]
+            self.left_out: dict[str, str] = dict(manifest["left_out"])
             files = (self.folder / f"{name}.npy" for name in ("photos", "masks", "checksums"))
             self._photos, self._masks, self._checksums = (np.load(file, mmap_mode="r") for file in files)
             self._require_shapes()

@@ -13,6 +13,7 @@ from facesegl.config import build
 from facesegl.data import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.nets import check_size
+from facesegl.runs.quiet import quiet
 
 GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}
 """Parameters that no config gives, by the key of their node: the code does."""
@@ -26,6 +27,7 @@ class Parts(NamedTuple):
     loss: nn.Module
 
 
+@quiet()
 def build_parts(plan: DictConfig) -> Parts:
     """Build data, net and loss, and try everything else that a plan names.
 

@@ -1,9 +1,7 @@
 """Train one model as a config says, score its last checkpoint, and leave both in a run folder."""
 
-import contextlib
 import logging
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from facesegl.learning import SegmentationModule, WholeCheckpointIO, read_checkp
 from facesegl.runs.card import make_card
 from facesegl.runs.folder import make_folder, recording
 from facesegl.runs.parts import GIVEN, build_parts
+from facesegl.runs.quiet import quiet
 from facesegl.runs.result import Result, command_line, read_result
 from facesegl.runs.resume import Resumed, find_run
 from facesegl.runs.scoring import score, sets_to_score
@@ -30,6 +29,7 @@ from facesegl.runs.tables import write_scores
 log = logging.getLogger(__name__)
 
 
+@quiet()
 def train(config: DictConfig) -> Result:
     """Train one model as `config` says, score its last checkpoint, and leave both in a run folder.
 
@@ -137,16 +137,15 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
 
 
 def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, checkpoint: Path | None) -> pl.Trainer:
-    with _quiet():
-        trainer: pl.Trainer = build(
-            plan.trainer,
-            logger=[build(node) for node in (plan.logger or {}).values() if node] or False,
-            callbacks=[build(node) for node in _callbacks(plan, faces)],
-            plugins=[WholeCheckpointIO()],
-            **({} if faces.val.size else {"limit_val_batches": 0}),
-        )
-        with stops_after_a_step("The same command with resume=auto goes on."):
-            trainer.fit(module, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
+    trainer: pl.Trainer = build(
+        plan.trainer,
+        logger=[build(node) for node in (plan.logger or {}).values() if node] or False,
+        callbacks=[build(node) for node in _callbacks(plan, faces)],
+        plugins=[WholeCheckpointIO()],
+        **({} if faces.val.size else {"limit_val_batches": 0}),
+    )
+    with stops_after_a_step("The same command with resume=auto goes on."):
+        trainer.fit(module, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
     return trainer
 
 
@@ -194,18 +193,3 @@ def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
     result.scored = str(last)
     result.scores = {name: found.to_dict() for name, found in scored.items()}
     write_scores(result.folder, scored)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what libraries say that nobody can act on; each line names its cause."""
-    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # tips, and which devices there are
-    with warnings.catch_warnings():
-        for message in (
-            r".*does not have many workers.*",  # cached data need none
-            r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
-            r"Checkpoint directory .* exists and is not empty.*",  # a resumed run's is not
-        ):
-            warnings.filterwarnings("ignore", message)
-        yield

@@ -55,9 +55,10 @@ class FASSEG(Source):
 
     def _not_there(self, folder: Path) -> str:
         there = "the folder has other things" if self.root.is_dir() else f"{self.root} is not there"
+        clone = f"git clone {ADDRESS} {shlex.quote(str(self.root))}"
         return (
-            f"{folder}: no such folder ({there}); expected FASSEG's {self.version} there. Get it with `git clone {ADDRESS} "
-            f"{shlex.quote(str(self.root))}`, or give the folder above an existing one as paths.data=FOLDER or FACESEGL_DATA."
+            f"{folder}: no such folder ({there}); expected FASSEG's {self.version} there. Get it with `{clone}`, or "
+            f"give the folder above an existing one as paths.data=FOLDER or as FACESEGL_DATA."
         )
 
 
