@@ -62,7 +62,7 @@ def test_it_trains_without_any_callback_but_the_checkpoint(fasseg):
 def test_without_a_checkpoint_it_says_that_there_is_nothing_to_score(fasseg, caplog):
     with caplog.at_level("INFO"):
         result = train("callbacks.checkpoint=null", *UNET)
-    assert "no scores: callbacks.checkpoint=null left no last.ckpt" in caplog.text
+    assert "no scores: without callbacks.checkpoint there is no last.ckpt" in caplog.text
     assert result.state == "done"
     assert not list(result.folder.rglob("last.ckpt"))
 

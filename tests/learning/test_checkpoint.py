@@ -85,8 +85,8 @@ def test_a_file_that_is_no_checkpoint_is_told_so(tmp_path, content):
 
 
 def test_a_folder_or_a_file_that_is_not_there_is_told_with_where_to_look(tmp_path):
-    refused(tmp_path, "no such file; expected a checkpoint such as runs/NAME/DATE/checkpoints/last.ckpt")
-    refused(tmp_path / "last.ckpt", "no such file; expected a checkpoint such as")
+    refused(tmp_path, "a folder; expected a file, such as its checkpoints/last.ckpt")
+    refused(tmp_path / "last.ckpt", "no such file; expected one such as runs/NAME/DATE/checkpoints/last.ckpt")
 
 
 # what its card may say
