@@ -1,6 +1,7 @@
 import csv
 import json
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import facesegl
 from facesegl.errors import ConfigError, DataError
 from facesegl.runs.folder import locked
 from facesegl.sources import read_rgb
-from runs.conftest import SMALL_UNET
+from runs.conftest import SMALL_UNET, disturbed
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +153,14 @@ def test_a_folder_is_locked_while_its_run_lives(tmp_path):
 
 
 @pytest.mark.slow
-def test_several_devices_train_one_model(fasseg, facesegl, tmp_path):
-    trained = facesegl("train", *SMALL_UNET, "trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=2")
+def test_several_devices_train_one_model_and_go_on_with_it(fasseg, facesegl, tmp_path):
+    two = [*SMALL_UNET, "data.batch_size=1", "trainer=ddp", "trainer.accelerator=cpu"]
+    stopped = facesegl("train", *two, *disturbed(4, signal.SIGKILL))
+    assert stopped.returncode != 0
+    trained = facesegl("train", *two, *disturbed(4, signal.SIGKILL), "resume=auto")
     assert trained.returncode == 0, trained.stderr
+    assert "going on with" in trained.stderr
     (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/*/*/result.json"))
     assert record["state"] == "done"
     assert "val" in record["scores"]
+    assert trained.stderr.count("learning from") == 1

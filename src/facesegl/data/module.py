@@ -104,9 +104,7 @@ class FaceDataModule(pl.LightningDataModule):
         if self.fold is not None and not own_val.size:
             groups = {self.cache.rows[place].id: self.cache.rows[place].group for place in training}
             self.fold_of = assign_folds(groups, self.folds, self.seed)
-        held_out = np.array(
-            [fold == self.fold for fold in self.fold_of.values()] or [False] * len(training), dtype=bool
-        )
+        held_out = np.array([self.fold_of.get(name, -1) == self.fold for name in self.ids(training)], dtype=bool)
         self.train, self.val = training[~held_out], own_val if own_val.size else training[held_out]
         self.test = self._of_split("test")
         if not self.train.size:

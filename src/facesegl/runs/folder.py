@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import filelock
 
@@ -23,7 +24,25 @@ from facesegl.runs.result import Result, read_result
 log = logging.getLogger(__name__)
 
 _LOCK = ".lock"
-_JOINED = "FACESEGL_RUN"  # set for the other ranks of a run, which log and save into the folder of the first one
+_FOLDER, _CHECKPOINT = "FACESEGL_RUN_FOLDER", "FACESEGL_RUN_CHECKPOINT"
+
+
+class Joined(NamedTuple):
+    """The run of the process that started this one: the other ranks of a training have no folder of their own.
+
+    Attributes:
+        folder: the run's folder.
+        checkpoint: where it goes on; None for a new run.
+    """
+
+    folder: Path
+    checkpoint: Path | None
+
+
+def joined() -> Joined | None:
+    """The run that this process was started for, if it is not the first of a run."""
+    folder, checkpoint = os.environ.get(_FOLDER), os.environ.get(_CHECKPOINT)
+    return Joined(Path(folder), Path(checkpoint) if checkpoint else None) if folder else None
 
 
 def make_folder(parent: Path) -> Path:
@@ -68,14 +87,17 @@ def is_live(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def recording(result: Result) -> Iterator[Result]:
+def recording(result: Result, checkpoint: Path | None = None) -> Iterator[Result]:
     """Keep the record of a run: result.json and log.txt from start to end, whatever the end is.
+
+    Args:
+        result: the record.
+        checkpoint: where the run goes on; None for a new one. The other ranks are told.
 
     Raises:
         MachineError: another process holds the folder.
     """
-    if joined := os.environ.get(_JOINED):
-        result.folder = Path(joined)
+    if joined():
         yield result
         return
     with locked(result.folder) as free:
@@ -83,13 +105,14 @@ def recording(result: Result) -> Iterator[Result]:
             raise MachineError(f"{result.folder}: a live run holds this folder; wait for it, or start a new run.")
         before = read_result(result.folder) or {}
         result.seconds = before.get("seconds") or {}
-        os.environ[_JOINED] = str(result.folder.absolute())
+        os.environ[_FOLDER] = str(result.folder.absolute())
+        os.environ[_CHECKPOINT] = str(checkpoint.absolute()) if checkpoint else ""
         try:
             with _log_file(result.folder / "log.txt"):
                 result.write()
                 yield from _ended(result)
         finally:
-            del os.environ[_JOINED]
+            del os.environ[_FOLDER], os.environ[_CHECKPOINT]
 
 
 def _ended(result: Result) -> Iterator[Result]:

@@ -1,7 +1,6 @@
 """Train one model as a config says, score its last checkpoint, and leave both in a run folder."""
 
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from facesegl.errors import ConfigError
 from facesegl.files import machine_errors, write_json, write_text
 from facesegl.learning import SegmentationModule, WholeCheckpointIO, read_checkpoint
 from facesegl.runs.card import make_card
-from facesegl.runs.folder import make_folder, recording
+from facesegl.runs.folder import joined, make_folder, recording
 from facesegl.runs.parts import GIVEN, build_parts
 from facesegl.runs.quiet import quiet
 from facesegl.runs.result import Result, command_line, read_result
@@ -49,20 +48,24 @@ def train(config: DictConfig) -> Result:
     resumed = _resumed(plan, run)
     folder = resumed.folder if resumed else _new_folder(plan)
     plan = _placed(config, folder, resumed)
-    with recording(_record(folder, config, plan, faces, run)) as result:
+    checkpoint = resumed.checkpoint if resumed else None
+    with recording(_record(folder, config, plan, faces, run), checkpoint) as result:
         _describe(folder, plan, faces)
         card = make_card(config, plan, faces)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         result.parameters = sum(weights.numel() for weights in net.parameters())
         with result.phase("training"):
-            trainer = _fit(plan, module, faces, resumed.checkpoint if resumed else None)
+            trainer = _fit(plan, module, faces, checkpoint)
         if trainer.is_global_zero:
             _score(result, plan, faces)
     return result
 
 
 def _resumed(plan: DictConfig, run: str) -> Resumed | None:
-    """The run that is to go on, if one is asked for and found."""
+    """The run that is to go on, if one is asked for and found, or that this process was started for."""
+    if first := joined():
+        log.setLevel(logging.WARNING)  # the first process of the run says it all
+        return Resumed(*first)
     resumed = find_run(plan.resume, Path(plan.paths.runs), plan.name, run) if plan.resume else None
     if resumed:
         where = f"from {resumed.checkpoint}" if resumed.checkpoint else "from its beginning: it has no checkpoint yet"
@@ -88,8 +91,6 @@ def _record(folder: Path, config: DictConfig, plan: DictConfig, faces: FaceDataM
 
 def _new_folder(plan: DictConfig) -> Path:
     """The folder that `paths.run` names (a sweep names one a job), or a new one by date and time."""
-    if joined := os.environ.get("FACESEGL_RUN"):  # another rank of this run made it
-        return Path(joined)
     if plan.paths.run is None:
         return make_folder(Path(plan.paths.runs) / plan.name)
     folder = Path(plan.paths.run)
