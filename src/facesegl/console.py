@@ -4,6 +4,7 @@ import functools
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +29,15 @@ def console() -> "Console":
 def is_live() -> bool:
     """Whether a bar can be redrawn in place: a terminal that understands how, and neither a file, a pipe nor a log."""
     return console().is_terminal and not console().is_dumb_terminal
+
+
+def speak() -> None:
+    """Have what the project and Python's warnings say written to stderr, a plain line each; results go to stdout."""
+    for name in ("facesegl", "py.warnings"):
+        logging.getLogger(name).handlers[:] = [_Terminal()]
+    _log.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    warnings.formatwarning = lambda message, *_args, **_kwargs: str(message).splitlines()[0]
 
 
 def bar(*columns: "ProgressColumn") -> "Progress":
@@ -93,3 +103,11 @@ def _with_lines(items: Iterable[T], total: int, what: str, every_s: float) -> It
     took = time.monotonic() - started
     if took >= _QUIET_S:
         _log.info("%s: %d of %d in %s", what, done, total, duration(took))
+
+
+class _Terminal(logging.Handler):
+    """Writes through the console, which keeps a live bar whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        word = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        console().print(word + record.getMessage().rstrip(), markup=False, soft_wrap=True)

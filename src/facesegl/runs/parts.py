@@ -2,14 +2,14 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from facesegl.config import build
+from facesegl.config import build, check
 from facesegl.data import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.nets import check_size
@@ -46,6 +46,22 @@ def build_parts(plan: DictConfig) -> Parts:
         build(nodes)
     build(plan.trainer, logger=False)
     return Parts(faces, net, loss)
+
+
+def try_all(configs: Sequence[DictConfig]) -> None:
+    """Build the parts of many configs, as the jobs of a sweep have them, and drop them again.
+
+    Raises:
+        ConfigError: what any constructor refuses, each told once.
+    """
+    problems: list[str] = []
+    for config in configs:
+        try:
+            build_parts(check(config, given=GIVEN, again=True))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
 
 
 def require_name(name: str) -> None:

@@ -1,0 +1,125 @@
+"""What a command line says: keys, paths and Hydra's own flags; and what Hydra answers by itself (help, completion)."""
+
+import os
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from facesegl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command line after its verb.
+
+    Attributes:
+        words: keys, choices and paths, in order.
+        config_dirs: folders with groups of the person's own.
+        multirun: whether it is a sweep.
+        of_hydra: whether Hydra answers it: help, the config, completion.
+    """
+
+    words: list[str]
+    config_dirs: list[Path]
+    multirun: bool
+    of_hydra: bool
+
+    def checkpoint_and_keys(self) -> tuple[str, list[str]]:
+        """The one word that is a path, and the others.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        paths = self.paths()
+        if not paths:
+            raise ConfigError("evaluate: no checkpoint; expected facesegl evaluate CKPT [key=value ...].")
+        rest = list(self.words)
+        rest.remove(paths[0])
+        return paths[0], rest
+
+    def paths(self) -> list[str]:
+        """Words that are a file, or look like a path more than like key=value: a path may hold `=`."""
+        files = [word for word in self.words if Path(word).is_file()]
+        paths = [word for word in self.words if "/" in word.partition("=")[0] or word.endswith(".ckpt")]
+        return files or [*paths, *(word for word in self.words if "=" not in word)]
+
+
+def parse(arguments: Sequence[str]) -> Asked:
+    """Tell Hydra's flags, wherever they stand, from everything else.
+
+    Raises:
+        ConfigError: an option that is none, or blanks around a `=`.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    setattr(parser, "error", _refuse)  # noqa: B010 - argparse would print its usage and leave
+    parsed, unknown = parser.parse_known_intermixed_args(list(arguments))
+    _refuse_blanks(parsed.overrides)
+    problems = [
+        f"{flag}: no such option; keys are given as key=value, such as trainer.max_epochs=5." for flag in unknown
+    ]
+    problems += [
+        f"{flag}: the verb says which config it is; for groups of your own use --config-dir FOLDER."
+        for flag, value in (("--config-name", parsed.config_name), ("--config-path", parsed.config_path))
+        if value
+    ]
+    if problems:
+        raise ConfigError(*problems)
+    return Asked(
+        words=parsed.overrides,
+        config_dirs=[Path(parsed.config_dir)] if parsed.config_dir else [],
+        multirun=bool(parsed.multirun),
+        of_hydra=_is_of_hydra(parsed),
+    )
+
+
+def answer(config_name: str, arguments: Sequence[str]) -> None:
+    """Let Hydra answer: --help, --cfg job, --info."""
+    from facesegl.config import compose, loosen
+
+    asked = parse(arguments)
+    compose(asked.words, config_name=config_name, config_dirs=asked.config_dirs)  # our message for what is wrong
+    loosened = loosen(asked.words, config_name=config_name, config_dirs=asked.config_dirs)
+    _hand_to_hydra(config_name, [*(word for word in arguments if word not in asked.words), *loosened])
+
+
+def complete(arguments: Sequence[str], verbs: Collection[str]) -> None:
+    """Complete a line as Hydra does, with the verb taken out of it; before that, complete the verb."""
+    words = os.environ.get("COMP_LINE", "").split(" ")
+    verb = words[1] if len(words) > 2 else ""
+    if len(words) > 1 and verb not in verbs:
+        print(" ".join(name for name in verbs if name.startswith(words[1])))
+        return
+    if verb:
+        typed = [word for word in words[2:-1] if "=" in word]  # a checkpoint's path is nothing that Hydra could read
+        os.environ["COMP_LINE"] = " ".join([words[0], *typed, words[-1]])
+    _hand_to_hydra(verb or "train", ["-sc", *arguments])
+
+
+def _hand_to_hydra(config_name: str, arguments: Sequence[str]) -> None:
+    import hydra
+
+    from facesegl.config import conf_dir
+
+    sys.argv = [sys.argv[0], *arguments]
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(lambda config: None)()
+
+
+def _is_of_hydra(parsed: "Namespace") -> bool:
+    return bool(parsed.help or parsed.hydra_help or parsed.cfg or parsed.info or parsed.shell_completion)
+
+
+def _refuse_blanks(words: Sequence[str]) -> None:
+    for before, word, after in zip(words, words[1:], words[2:], strict=False):
+        if word == "=":
+            raise ConfigError(f"{before} = {after}: write it without blanks: {before}={after}")
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}. See --help.")
