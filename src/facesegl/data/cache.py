@@ -306,10 +306,12 @@ def _row(row: dict[str, Any]) -> Row:
 
 
 def _checksum(photo: np.ndarray, mask: np.ndarray) -> int:
+    """CRC-32 over the bytes of a photo (S, S, 3) and then of its packed mask (S, S, ceil(C/8))."""
     return zlib.crc32(mask.tobytes(), zlib.crc32(photo.tobytes()))
 
 
 def _count(mask: np.ndarray, num_classes: int) -> tuple[int, ...]:
+    """Pixels of each class in a mask of any shape, such as (H, W)."""
     return tuple(np.bincount(mask.ravel(), minlength=256)[:num_classes].tolist())
 
 

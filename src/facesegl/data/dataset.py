@@ -101,6 +101,7 @@ class BatchOrder(Sampler[Draw]):
             yield Draw(self._batch(number), seed_of(self._seed or 0, number, self._rank))
 
     def _batch(self, number: int) -> np.ndarray:
+        """This rank's share of a batch: places (B,) int64."""
         epoch, turn = divmod(number, len(self))
         order = self._order(epoch)
         step = self._batch_size * self._world_size
@@ -111,6 +112,7 @@ class BatchOrder(Sampler[Draw]):
         return np.concatenate([batch, fill])[self._rank * share : (self._rank + 1) * share]
 
     def _order(self, epoch: int) -> np.ndarray:
+        """The places (N,) int64 in the order of one pass."""
         if self._seed is None:
             return self._places
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch))

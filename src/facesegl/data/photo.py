@@ -47,6 +47,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(grey: np.ndarray) -> np.ndarray:
-    """16-bit grey becomes 8-bit; what does not need 16 bits is taken as it is."""
+    """Grey (H, W) of any type as uint8: 16-bit becomes 8-bit; what does not need 16 bits is taken as it is."""
     scaled = grey / 257 if grey.max(initial=0) > 255 else grey
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

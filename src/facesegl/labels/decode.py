@@ -90,6 +90,7 @@ def _palette(taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _exact(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The mask (H, W) of the pixels that have exactly a colour of the palette (C, 3); the others are unclaimed."""
     packed = _packed(colours)  # one comparison of whole numbers a class instead of three of bytes
     mask = np.full(packed.shape, _UNCLAIMED, dtype=np.uint8)
     for key, value in zip(_packed(palette), values, strict=True):
@@ -98,18 +99,21 @@ def _exact(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.n
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:
+    """(..., 3) colours as (...) uint32, a number each."""
     red, green, blue = np.moveaxis(colours.astype(np.uint32), -1, 0)
     packed: np.ndarray = (red << 16) | (green << 8) | blue
     return packed
 
 
 def _squared_distances(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """(P, C) int32: from each of P colours to each of the palette."""
     difference = colours[:, None, :].astype(np.int32) - palette
     squared: np.ndarray = np.einsum("pcd,pcd->pc", difference, difference)
     return squared
 
 
 def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:
+    """Raise if most pixels of colours (H, W, 3) are among the flat places `far` (P,), which no class claims."""
     pixels = colours.shape[0] * colours.shape[1]
     if far.size <= MOST_FAR * pixels:
         return
@@ -123,7 +127,7 @@ def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:
 
 
 def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, values: np.ndarray) -> None:
-    """Give each pixel of `far` the nearest in colour among the classes within 5x5, or 9x9 where there is none, ..."""
+    """Give pixels `far` (P,), with distances (P, C), the nearest class in 5x5, or 9x9 where there is none, and so on."""
     places = np.full(256, VOID, dtype=np.uint8)
     places[values] = np.arange(len(values))
     present = pack_onehot(places[mask], len(values))  # which colours of the palette a window holds, a bit each

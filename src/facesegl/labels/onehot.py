@@ -35,10 +35,10 @@ def unpack_onehot(packed: np.ndarray) -> np.ndarray:
     """The class index of each pixel, VOID where no bit is set.
 
     Args:
-        packed: (..., ceil(num_classes / 8)) uint8 with at most one bit a pixel.
+        packed: (H, W, ceil(num_classes / 8)) uint8, or with other axes in front, with at most one bit a pixel.
 
     Returns:
-        (...) uint8, class indices or VOID.
+        (H, W), or whatever shape stands before the bytes, uint8: class indices or VOID.
     """
     mask = np.full(packed.shape[:-1], VOID, dtype=np.uint8)
     for byte in range(packed.shape[-1]):
@@ -47,7 +47,7 @@ def unpack_onehot(packed: np.ndarray) -> np.ndarray:
 
 
 def class_of_byte(byte: int) -> np.ndarray:
-    """A (256,) uint8 table from the value of a pixel's byte number `byte` to its class, VOID where no bit is set."""
+    """A uint8 table of shape (256,): what a pixel's byte number `byte` says of its class; VOID for no bit."""
     table = np.full(256, VOID, dtype=np.uint8)
     table[1 << np.arange(8)] = np.minimum(8 * byte + np.arange(8), VOID)
     return table

@@ -55,7 +55,7 @@ def restore_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _overlap(source: int, target: int) -> np.ndarray:
-    """(target, source) float32: which share of each target cell each source cell covers; rows sum to one."""
+    """Of shape (target, source), float32: which share of each target cell each source cell covers; rows sum to one."""
     edges = np.arange(target + 1) * (source / target)
     cells = np.arange(source)
     low = np.maximum(edges[:-1, None], cells)

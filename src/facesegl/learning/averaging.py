@@ -35,6 +35,7 @@ class _Decay:
         current: "tuple[Tensor, ...] | list[Tensor]",
         count: "Tensor | int",
     ) -> None:
+        """Update averages in place; tensors of any shape, `count` updates after the first."""
         weight = 1 - torch.clamp((1 + torch.as_tensor(count)) / (10 + torch.as_tensor(count)), max=self.decay)
         for average, value in zip(averaged, current, strict=True):
             if average.is_floating_point():

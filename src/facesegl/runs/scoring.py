@@ -136,6 +136,7 @@ def agreement_of(faces: FaceDataModule) -> Scores | None:
 
 
 def _count(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> PhotoCounts:
+    """Hold one mask (H, W) against another."""
     counts = confusion_counts(torch.from_numpy(prediction), torch.from_numpy(truth), num_classes)
     return PhotoCounts(counts, boundary_counts(prediction, truth, num_classes))
 
