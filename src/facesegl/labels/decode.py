@@ -127,7 +127,7 @@ def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:
 
 
 def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, values: np.ndarray) -> None:
-    """Give pixels `far` (P,), with distances (P, C), the nearest class in 5x5, or 9x9 where there is none, and so on."""
+    """Give pixels `far` (P,), with distances (P, C), the nearest class in 5x5, in 9x9 where there is none, ..."""
     places = np.full(256, VOID, dtype=np.uint8)
     places[values] = np.arange(len(values))
     present = pack_onehot(places[mask], len(values))  # which colours of the palette a window holds, a bit each
