@@ -26,7 +26,7 @@ class FCN(nn.Module):
         self.down1 = nn.Sequential(*_halving(3, 12, kernel=7), nn.ReLU(inplace=True))
         self.down2 = nn.Sequential(*_halving(12, 48, kernel=5), nn.ReLU(inplace=True), nn.Dropout(0.5))
         self.down3 = nn.Sequential(*_halving(48, 192, kernel=3), nn.ReLU(inplace=True))
-        self.down4 = nn.Sequential(*_halving(192, 768, kernel=3), nn.Dropout(0.5))
+        self.down4 = nn.Sequential(*_halving(192, 768, kernel=3), nn.ReLU(inplace=True), nn.Dropout(0.5))
         self.up3 = _doubling(768, 192)
         self.up2 = _doubling(2 * 192, 48)
         self.up1 = _doubling(2 * 48, 12)
