@@ -85,6 +85,8 @@ def train(arguments: Sequence[str]) -> None:
     configs = rehearse(asked.words, multirun=asked.multirun, config_dirs=asked.config_dirs, given=GIVEN)
     if asked.multirun:
         return _sweep(configs, asked)
+    if configs[0].choices.sweep:
+        raise ConfigError(f"sweep={configs[0].choices.sweep}: a sweep needs -m; type facesegl train -m ...")
     return _show(train(configs[0]))
 
 
@@ -120,13 +122,18 @@ def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
 
 
 def _show(result: "Result") -> None:
-    """The scores, and where to look next."""
+    """The scores, and where to look next; the other ranks of a training leave that to the first."""
+    from facesegl.runs.folder import joined
+
+    if joined():
+        return
     from rich.console import Console
 
-    from facesegl.runs.tables import score_table
+    from facesegl.runs.tables import DEFINITION, score_table
 
     if result.scores:
         Console().print(score_table(result.scores, result.data["name"]))
+        print(f"{DEFINITION}\n")
     print(f"run folder: {result.folder}")
     if (result.folder / "tensorboard").is_dir():
         print(f"curves:     tensorboard --logdir {shlex.quote(str(result.folder.parent))}")

@@ -23,7 +23,12 @@ def console() -> "Console":
     """The one console of the process: what goes through it does not tear a live bar."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    class Lasting(Console):
+        def on_broken_pipe(self) -> None:
+            """Whoever listened has gone; the work goes on, and its log is in the run folder."""
+            self.quiet = True
+
+    return Lasting(stderr=True, highlight=False)
 
 
 def is_live() -> bool:

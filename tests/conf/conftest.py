@@ -10,7 +10,7 @@ ALL = [
     for file in sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
     if not file.startswith("hydra/")
 ]
-SHARED = {"data/faces"}  # what other files of its group are made from
+SHARED = {"data/base/faces"}  # what other files of its group are made from
 CHOICES = [
     (group, name)
     for group, _, name in (file.removesuffix(".yaml").rpartition("/") for file in ALL)

@@ -38,6 +38,7 @@ def module(**changes):
         "batch_size": 2,
         "fold": 0,
         "folds": 3,
+        "fold_seed": 0,
         "strict": False,
         "workers": 0,
         "seed": 0,
@@ -85,7 +86,7 @@ def test_without_a_fold_all_is_learnt_from_and_nothing_validates(fasseg):
     assert faces.val_dataloader() == []
     assert faces.held_out == "test"
     assert faces.fold_of == {}
-    with pytest.raises(DataError, match="fasseg_v2: the set val has no photo"):
+    with pytest.raises(ConfigError, match="set=val: no photo is held out"):
         faces.places("val")
 
 

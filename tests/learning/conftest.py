@@ -33,7 +33,16 @@ def make_net(channels=2, depth=2, seed=0):
 
 
 def make_faces(**changes):
-    given = {"image_size": 16, "batch_size": 2, "fold": 0, "folds": 3, "strict": False, "workers": 0, "seed": 0}
+    given = {
+        "image_size": 16,
+        "batch_size": 2,
+        "fold": 0,
+        "folds": 3,
+        "fold_seed": 0,
+        "strict": False,
+        "workers": 0,
+        "seed": 0,
+    }
     return FaceDataModule(FASSEG("data/fasseg", "V2"), FASSEG6, cache="cache", **{**given, **changes})
 
 

@@ -68,13 +68,13 @@ def lines(monkeypatch, caplog):
 
 def test_elsewhere_there_is_a_line_at_the_start_and_one_at_the_end(lines):
     fit(Line(), TrainingProgress(every_s=1000))
-    assert lines() == ["epoch 1/3  loss 0.5", "epoch 3/3  loss 0.5  val/miou 0.812  took 0:00"]
+    assert lines() == ["epoch 1/3  loss 0.500", "epoch 3/3  loss 0.500  val/miou 0.812  took 0:00"]
 
 
 def test_lines_between_tell_epoch_loss_score_and_time_left(lines):
     fit(Line(), TrainingProgress(every_s=0))
     assert len(lines()) == 3 * 4 + 1
-    assert lines()[5] == "epoch 2/3  loss 0.5  val/miou 0.812  0:00 left"
+    assert lines()[5] == "epoch 2/3  loss 0.500  val/miou 0.812  0:00 left"
 
 
 def test_without_validation_there_is_no_score(lines):
@@ -84,14 +84,14 @@ def test_without_validation_there_is_no_score(lines):
 
 def test_the_loss_is_that_of_a_batch_whatever_makes_a_step(lines):
     fit(Line(), TrainingProgress(every_s=0), accumulate_grad_batches=2)
-    assert all("loss 0.5" in line for line in lines())
+    assert all("loss 0.500" in line for line in lines())
 
 
 def test_a_terminal_gets_one_bar_for_the_whole_training_and_it_is_given_back(terminal):
     fit(Line(), TrainingProgress(every_s=1000))
     last = terminal.getvalue().split("\n")[-2]
     assert "epoch 3/3" in last
-    assert "loss 0.5  val/miou 0.812 took 0:00" in last
+    assert "loss 0.500  val/miou 0.812 took 0:00" in last
     assert terminal.getvalue().count("\n") == 1, "one bar, redrawn in place"
     assert cursor_is_back(terminal)
 
@@ -128,7 +128,7 @@ def test_a_resumed_training_starts_where_it_was_and_judges_by_its_own_pace(monke
     seen = watch_standing(monkeypatch)
     fit(Line(), TrainingProgress(every_s=0), max_epochs=4, ckpt_path=tmp_path / "two.ckpt")
     assert seen[0] == (9, 16)
-    assert lines()[0] == "epoch 3/4  loss 0.5", "no time left is guessed from batches of another process"
+    assert lines()[0] == "epoch 3/4  loss 0.500", "no time left is guessed from batches of another process"
     assert seen[-1] == (16, 16)
 
 

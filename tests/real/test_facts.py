@@ -27,6 +27,7 @@ def faces(root, version, cache):
         batch_size=4,
         fold=None,
         folds=5,
+        fold_seed=0,
         strict=False,
         workers=0,
         seed=0,

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 import facesegl
-from facesegl.errors import ConfigError, DataError
+from facesegl.errors import ConfigError, DataError, Stopped
 from facesegl.runs.folder import locked
 from facesegl.sources import read_rgb
 from runs.conftest import SMALL_UNET, disturbed
@@ -73,7 +73,7 @@ def test_the_floor_stands_beside_the_score(held_out):
     assert found["agreement"] is None  # no photo was masked twice
     with (held_out.folder / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["class"] for row in rows] == [*found["scores"]["iou"], "mean"]
+    assert [row["class"] for row in rows] == [*found["scores"]["iou"], "mIoU"]
     assert float(rows[-1]["iou"]) == pytest.approx(found["scores"]["miou"], abs=1e-6)
 
 
@@ -109,7 +109,12 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(fasseg):
         facesegl.train(*SMALL_UNET, "logger=none", "trainer.max_epochs=1", f"seed={seed}") for seed in (0, 0, 1)
     )
     assert first.scores == again.scores
-    assert first.scores != other.scores
+    one, two, three = (
+        torch.load(result.folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for result in (first, again, other)
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not any(torch.equal(one[name], three[name]) for name in one if one[name].dim() > 1)
     assert first.identity == again.identity != other.identity
     assert first.folder != again.folder
 
@@ -141,6 +146,28 @@ def test_a_folder_that_holds_a_run_is_not_written_over(fasseg, tmp_path):
     facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
     with pytest.raises(ConfigError, match="it holds a run already"):
         facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
+
+
+def test_a_named_folder_goes_on_with_resume_auto(fasseg, monkeypatch, caplog):
+    import facesegl.runs.train
+
+    def stop(*_):
+        raise Stopped("enough", 15)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules["facesegl.runs.train"], "score", stop)
+        with pytest.raises(Stopped):
+            facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
+    with caplog.at_level(logging.INFO, "facesegl"):
+        result = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
+    assert "going on with mine" in caplog.text
+    assert result.folder == Path("mine")
+
+
+def test_another_seed_is_held_against_the_same_photos(fasseg):
+    seeds = [facesegl.train(*SMALL_UNET, "logger=none", "trainer.max_epochs=1", f"seed={seed}") for seed in (0, 1)]
+    one, other = (json.loads((result.folder / "folds.json").read_text())["val"] for result in seeds)
+    assert one == other
 
 
 def test_a_folder_is_locked_while_its_run_lives(tmp_path):

@@ -117,7 +117,7 @@ class _Walk:
         borrowed: the keys whose value is that of another key, where it is told if it is wrong.
         problems: what is wrong, one line each.
         lacks: what this machine cannot give, one line each.
-        notes: what passed without a check, and what `auto` became, one line each.
+        notes: what passed without a check, one line each.
     """
 
     def __init__(self, given: Mapping[str, Collection[str]]) -> None:
@@ -152,11 +152,6 @@ class _Walk:
                 self.plain["trainer"] = {**trainer, "precision": None}
             with self._lacking():
                 self.plain["trainer"] = settle(trainer)
-                self.notes += [
-                    f"trainer.{name}={value}: {taken} on this machine"
-                    for name, value in trainer.items()
-                    if value != (taken := self.plain["trainer"][name])
-                ]
         for name, path in paths.items() if isinstance(paths, dict) else ():
             if name != "data" and isinstance(path, str):
                 with self._lacking():

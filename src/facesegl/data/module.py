@@ -43,7 +43,8 @@ class FaceDataModule(pl.LightningDataModule):
         folds: into how many parts the training photos are dealt.
         strict: whether a mask of another size than its photo is an error; otherwise it is left out and named.
         workers: processes that read ahead; 0 reads in the process itself.
-        seed: deals the folds, shuffles and augments.
+        fold_seed: deals the folds.
+        seed: shuffles and augments.
         cache: the folder of all caches.
         augment: what is done to training batches; None for nothing.
 
@@ -59,6 +60,7 @@ class FaceDataModule(pl.LightningDataModule):
         batch_size: int,
         fold: int | None,
         folds: int,
+        fold_seed: int,
         strict: bool,
         workers: int,
         seed: int,
@@ -69,7 +71,8 @@ class FaceDataModule(pl.LightningDataModule):
         self.source, self.augment = source, augment
         self.taxonomy = taxonomy if isinstance(taxonomy, Taxonomy) else Taxonomy.from_mapping(taxonomy)
         self.image_size, self.batch_size, self.workers = image_size, batch_size, workers
-        self.fold, self.folds, self.strict, self.seed, self.cache_root = fold, folds, strict, seed, Path(cache)
+        self.fold, self.folds, self.fold_seed = fold, folds, fold_seed
+        self.strict, self.seed, self.cache_root = strict, seed, Path(cache)
         _require_sensible(image_size, batch_size, fold, folds, workers)
         self._cache: FaceCache | None = None
         self._training_loader: ResumableLoader | None = None
@@ -103,7 +106,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.fold_of: dict[str, int] = {}
         if self.fold is not None and not own_val.size:
             groups = {self.cache.rows[place].id: self.cache.rows[place].group for place in training}
-            self.fold_of = assign_folds(groups, self.folds, self.seed)
+            self.fold_of = assign_folds(groups, self.folds, self.fold_seed)
         held_out = np.array([self.fold_of.get(name, -1) == self.fold for name in self.ids(training)], dtype=bool)
         self.train, self.val = training[~held_out], own_val if own_val.size else training[held_out]
         self.test = self._of_split("test")
@@ -132,6 +135,11 @@ class FaceDataModule(pl.LightningDataModule):
             DataError: the set has no photo.
         """
         places = self._places(name)
+        if not places.size and name == "val":
+            raise ConfigError(
+                "set=val: no photo is held out (data.fold=null). Score the test photos with set=test, or hold a part "
+                "of the training photos out with data.fold=0."
+            )
         if not places.size:
             raise DataError(f"{self.source.name}: the set {name} has no photo ({SETS[name]}).")
         return places

@@ -119,7 +119,7 @@ def _require_finite_weights(trainer: pl.Trainer) -> None:
     if not bool(torch.stack(weights).all()):
         raise TrainingError(
             f"step {trainer.global_step}: a weight is not finite, so no checkpoint of it was written. Lower "
-            f"optimizer.lr, or set trainer.gradient_clip_val=1. What was saved before is in checkpoints/."
+            f"optimizer.lr, or set trainer.gradient_clip_val=1. What was saved before, if anything, is in checkpoints/."
         )
 
 

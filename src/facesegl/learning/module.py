@@ -135,7 +135,7 @@ class SegmentationModule(pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         loss = self._loss_of(self(batch.photo), batch.target)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.places))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.places), sync_dist=True)
         self._since_check.append((loss.detach(), batch.places))
         if self.trainer.is_last_batch or len(self._since_check) >= _CHECK_EVERY:
             self._require_finite()
@@ -151,10 +151,10 @@ class SegmentationModule(pl.LightningModule):
         """Log the scores at the cache's size, whose name says so; those that count are at native size."""
         counts = self.counts.compute()
         self.counts.reset()
-        self.log("val/miou", float(miou(counts)), logger=False)
-        self.log(f"val/miou at {self.image_size}x{self.image_size}", float(miou(counts)))
+        self.log("val/miou", float(miou(counts)), logger=False, sync_dist=True)
+        self.log(f"val/miou at {self.image_size}x{self.image_size}", float(miou(counts)), sync_dist=True)
         for name, value in zip(self.taxonomy.names, iou(counts).tolist(), strict=True):
-            self.log(f"val/iou/{name}", value)
+            self.log(f"val/iou/{name}", value, sync_dist=True)
 
     def _loss_of(self, logits: Tensor, target: Tensor) -> Tensor:
         assert self.loss is not None
@@ -169,7 +169,8 @@ class SegmentationModule(pl.LightningModule):
             ids = ", ".join(self.trainer.datamodule.ids(first))  # type: ignore[attr-defined]
             raise TrainingError(
                 f"step {self.trainer.global_step}: the loss is not finite since the batch of {ids}. Lower "
-                f"optimizer.lr, or set trainer.gradient_clip_val=1. What was saved before is in checkpoints/."
+                f"optimizer.lr, or set trainer.gradient_clip_val=1. What was saved before, if anything, lies in "
+                f"checkpoints/."
             )
 
 

@@ -114,7 +114,7 @@ class _Standing:
         score = self._trainer.callback_metrics.get(_SCORE)
         # Lightning hands the loss on divided by the number of batches that make a step.
         loss = None if self._loss is None else float(self._loss) * self._trainer.accumulate_grad_batches
-        shown = [f"loss {loss:.3g}"] if loss is not None else []
+        shown = [f"loss {loss:#.3g}"] if loss is not None else []
         return "  ".join(shown if score is None else [*shown, f"{_SCORE} {float(score):.3f}"])
 
     def left(self) -> str:

@@ -17,7 +17,7 @@ from facesegl.learning import Card, SegmentationModule, read_checkpoint
 from facesegl.runs.folder import make_folder, recording
 from facesegl.runs.panels import draw_worst
 from facesegl.runs.parts import require_name
-from facesegl.runs.result import Result, command_line
+from facesegl.runs.result import Result, command_line, read_result
 from facesegl.runs.scoring import score, sets_to_score
 from facesegl.runs.tables import write_scores
 
@@ -50,6 +50,8 @@ def evaluate(
     _require_same_classes(faces, card)
     faces.setup("test")
     sets = sets_to_score(plan.set, faces)
+    for name in sets:
+        faces.places(name)  # an empty set is told before there is a folder
     result = Result(
         folder=make_folder(Path(plan.paths.runs) / plan.name),
         command=command_line(),
@@ -124,12 +126,11 @@ def _device(name: str) -> str:
 
 def _data_of_the_run_around(checkpoint: Path) -> str | None:
     """Where the run that made a checkpoint had its photos, if that run's folder is still around it."""
+    before = read_result(checkpoint.resolve().parent.parent) or {}
     try:
-        before = yaml.safe_load((checkpoint.resolve().parent.parent / "config.yaml").read_text(encoding="utf-8"))
-        data = before["paths"]["data"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return str(Path(before["started_in"]) / before["config"]["paths"]["data"])
+    except (KeyError, TypeError):
         return None
-    return data if isinstance(data, str) else None
 
 
 def _require_same_classes(faces: FaceDataModule, card: Card) -> None:

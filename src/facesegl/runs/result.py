@@ -38,6 +38,7 @@ class Result:
         seconds: a phase's name to its CPU- and wall-seconds; starts of a resumed run add up.
         parameters: how many numbers the net learns.
         failure: the exit code and messages, if there was one.
+        started_in: the folder that relative paths of the config start from.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Result:
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     parameters: int | None = None
     failure: dict[str, Any] | None = None
+    started_in: str = field(default_factory=lambda: str(Path.cwd()))
     versions: dict[str, str] = field(default_factory=lambda: versions())
     git: dict[str, Any] | None = field(default_factory=lambda: git_state())
     machine: dict[str, Any] = field(default_factory=lambda: machine())

@@ -1,6 +1,7 @@
 """Which run goes on, and from which checkpoint."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,13 +24,13 @@ class Resumed(NamedTuple):
     checkpoint: Path | None
 
 
-def find_run(resume: str, runs: Path, name: str, identity: str) -> Resumed | None:
+def find_run(resume: str, runs: Path, run: str | None, identity: str) -> Resumed | None:
     """Find the run that `resume` means.
 
     Args:
         resume: `auto`, a run folder, or a checkpoint in one.
-        runs: the folder of all runs.
-        name: the folder below it that the config's runs go to.
+        runs: the folder of all runs of that name.
+        run: the folder that the run is to have, if it is named.
         identity: that of config and data now.
 
     Returns:
@@ -40,7 +41,8 @@ def find_run(resume: str, runs: Path, name: str, identity: str) -> Resumed | Non
         CheckpointError: no such folder or checkpoint.
     """
     if resume == "auto":
-        return _newest_unfinished(runs / name, identity)
+        named = [Path(run)] if run and read_result(Path(run)) else []
+        return _newest_unfinished(named or _below(runs), identity, runs)
     folder = _folder_of(Path(resume))
     result = read_result(folder)
     if result is None:
@@ -60,14 +62,19 @@ def find_run(resume: str, runs: Path, name: str, identity: str) -> Resumed | Non
     return Resumed(folder, checkpoint)
 
 
-def _newest_unfinished(parent: Path, identity: str) -> Resumed | None:
+def _below(runs: Path) -> list[Path]:
+    """Run folders, those of sweeps' jobs too."""
+    return [path.parent for pattern in ("*/result.json", "*/*/result.json") for path in runs.glob(pattern)]
+
+
+def _newest_unfinished(folders: Sequence[Path], identity: str, runs: Path) -> Resumed | None:
     unfinished = []
-    for path in [*parent.glob("*/result.json"), *parent.glob("*/*/result.json")]:
-        result = read_result(path.parent) or {}
-        if result.get("identity") == identity and result.get("state") != "done" and not is_live(path.parent):
-            unfinished.append((path.stat().st_mtime_ns, path.parent))
+    for folder in folders:
+        result = read_result(folder) or {}
+        if result.get("identity") == identity and result.get("state") != "done" and not is_live(folder):
+            unfinished.append(((folder / "result.json").stat().st_mtime_ns, folder))
     if not unfinished:
-        log.info("resume=auto: no unfinished run of this config and data below %s; a new one starts", parent)
+        log.info("resume=auto: no unfinished run of this config and data below %s; a new one starts", runs)
         return None
     folder = max(unfinished)[1]
     return Resumed(folder, _checkpoint(folder))

@@ -129,7 +129,8 @@ def floor_of(faces: FaceDataModule, mask: np.ndarray, places: Iterable[int]) -> 
 
 def agreement_of(faces: FaceDataModule) -> Scores | None:
     """Score two people's masks of the same photos against each other; None where no photo was masked twice."""
-    masks = [(faces.native(one)[1], faces.native(other)[1]) for one, other in faces.doubled()]
+    doubled = [(faces.native(one)[1], faces.native(other)[1]) for one, other in faces.doubled()]
+    masks = [pair for pair in doubled if not np.array_equal(*pair)]  # a copy is no second opinion
     if not masks:
         return None
     return _pooled(faces.taxonomy.names, [_count(*pair, faces.taxonomy.num_classes) for pair in masks])

@@ -70,7 +70,8 @@ def sweep_table(folder: Path) -> "Table":
         table.add_column(column, justify="right" if column.startswith("mIoU") else "left")
     for note in notes:
         miou = "-" if note["miou"] is None else f"{note['miou']:.3f}"
-        table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"], miou)
+        elsewhere = "" if Path(note["run"]).absolute().parent == folder else f", in {note['run']}"
+        table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"] + elsewhere, miou)
     return table
 
 

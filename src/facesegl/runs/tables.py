@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 Cell = str | float | None
 
 DEFINITION = (
-    "IoU at native size, counts pooled over all pixels of the set; mIoU is the mean over classes, background included. "
-    "Floor: a model that never looks. Agreement: two people's masks of the same photos."
+    "IoU at native size, counts pooled over all pixels of the set; mIoU is the mean over classes,\n"
+    "background included. Floor: a model that never looks. Agreement: two people's masks of the same photos."
 )
+
+_KINDS = {"val": "held-out training photos", "train": "the photos that were learnt from"}
 
 
 _MEANS = {
@@ -37,7 +39,7 @@ def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
         beside = [found.floor, *([found.agreement] if found.agreement else [])]
         for label, value in found.scores.iou.items():
             rows.append([name, label, value, found.scores.dice[label], *(scores.iou[label] for scores in beside)])
-        rows.append([name, "mean", found.scores.miou, None, *(scores.miou for scores in beside)])
+        rows.append([name, "mIoU", found.scores.miou, None, *(scores.miou for scores in beside)])
     write_text(folder / "scores.csv", _csv(["set", "class", "iou", "dice", "floor_iou", "agreement_iou"], rows))
     sets_of = {photo: [name for name in scored if photo in scored[name].photos] for photo in _photos(scored)}
     names = [f"iou_{name}" for name in next(iter(scored.values())).scores.iou]
@@ -58,8 +60,8 @@ def score_table(scores: Mapping[str, Any], data: str) -> "Table":
     from rich import box
     from rich.table import Table
 
-    kind = "test photos" if TOUCHES_TEST & scores.keys() else "training photos, held out or learnt from,"
-    table = Table(title=f"Scores on {kind} of {data}", caption=DEFINITION, caption_justify="left")
+    kind = "test photos" if TOUCHES_TEST & scores.keys() else _KINDS[next(iter(scores))]
+    table = Table(title=f"Scores on {kind} of {data}", title_justify="left")
     table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
     columns = list(_columns(scores))
     table.add_column("IoU", no_wrap=True)

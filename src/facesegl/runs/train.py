@@ -38,6 +38,8 @@ def train(config: DictConfig) -> Result:
     Raises:
         FaceseglError: whatever ends it; each class is an exit code. The run folder, if there is one yet, says it too.
     """
+    if joined():
+        logging.getLogger("facesegl").setLevel(logging.WARNING)  # the first process of the run says it all
     plan = check(config, given=GIVEN)  # every problem at once; nothing is written before it has passed
     pl.seed_everything(plan.seed, verbose=False)
     faces, net, loss = build_parts(plan)
@@ -64,9 +66,8 @@ def train(config: DictConfig) -> Result:
 def _resumed(plan: DictConfig, run: str) -> Resumed | None:
     """The run that is to go on, if one is asked for and found, or that this process was started for."""
     if first := joined():
-        log.setLevel(logging.WARNING)  # the first process of the run says it all
         return Resumed(*first)
-    resumed = find_run(plan.resume, Path(plan.paths.runs), plan.name, run) if plan.resume else None
+    resumed = find_run(plan.resume, Path(plan.paths.runs) / plan.name, plan.paths.run, run) if plan.resume else None
     if resumed:
         where = f"from {resumed.checkpoint}" if resumed.checkpoint else "from its beginning: it has no checkpoint yet"
         log.info("going on with %s, %s", resumed.folder, where)
@@ -96,10 +97,11 @@ def _new_folder(plan: DictConfig) -> Path:
     folder = Path(plan.paths.run)
     with machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if read_result(folder) is not None:
-        raise ConfigError(
-            f"paths.run={folder}: it holds a run already. Go on with it by resume={folder}, or name another."
+    if before := read_result(folder):
+        remedy = (
+            "Name another folder" if before.get("state") == "done" else "Go on with it by resume=auto, or name another"
         )
+        raise ConfigError(f"paths.run={folder}: it holds a run already, which is {before.get('state')}. {remedy}.")
     return folder
 
 
@@ -119,7 +121,7 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
     write_json(
         folder / "folds.json",
         {
-            "seed": faces.seed,
+            "fold_seed": faces.fold_seed,
             "folds": faces.folds,
             "fold": faces.fold,
             "train": faces.ids(faces.train),
