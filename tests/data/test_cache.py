@@ -91,6 +91,18 @@ def test_a_damaged_file_is_noticed_named_and_rebuilt(fasseg, tmp_path, caplog, d
     assert np.load(path).shape == (9, 16, 16, 1)
 
 
+def test_a_damaged_cache_is_not_rebuilt_from_files_that_have_changed(fasseg, tmp_path):
+    opened = cache(tmp_path)
+    masks = opened.folder / "masks.npy"
+    content = bytearray(masks.read_bytes())
+    content[-1] ^= 1
+    masks.write_bytes(content)
+    opened = cache(tmp_path)
+    (fasseg / "Train_Labels" / "1.bmp").write_bytes((fasseg / "Train_Labels" / "2.bmp").read_bytes())
+    with pytest.raises(DataError, match="damaged, and photos or masks have changed"):
+        opened.read(np.arange(9))
+
+
 def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_whole(fasseg, tmp_path):
     script = f"""
 import os, signal, sys
@@ -121,10 +133,10 @@ def test_two_starts_at_once_build_one_cache(fasseg, tmp_path, monkeypatch, caplo
 
     builds, real = [], module.FaceCache._write
 
-    def write(self, samples):
+    def write(self):
         builds.append(threading.get_ident())
         time.sleep(0.3)
-        real(self, samples)
+        real(self)
 
     monkeypatch.setattr(module.FaceCache, "_write", write)
     found = []

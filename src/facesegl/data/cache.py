@@ -92,13 +92,13 @@ class FaceCache:
 
     def __init__(self, source: Source, taxonomy: Taxonomy, image_size: int, root: Path) -> None:
         self._source, self._taxonomy, self._size, self._root = source, taxonomy, image_size, root
-        listed = source.samples()
-        self.fingerprint = _fingerprint(listed, root)
+        self._listed = source.samples()
+        self.fingerprint = _fingerprint(self._listed, root)
         self.key = digest([self.fingerprint, taxonomy.to_mapping(), image_size, RULE, FORMAT])
         self.folder = root / f"{source.name}-{image_size}-{self.key}"
         if not self._open():
-            self._build(listed)
-        by_id = {sample.id: sample for sample in listed}
+            self._build()
+        by_id = {sample.id: sample for sample in self._listed}
         self.samples = [by_id[row.id] for row in self.rows]
 
     def read(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,17 +109,28 @@ class FaceCache:
 
         Returns:
             (B, S, S, 3) uint8 photos and (B, S, S, ceil(C/8)) uint8 masks.
+
+        Raises:
+            DataError: the cache is damaged and the files that it was made from have changed meanwhile.
         """
         for place in places[~self._checked[places]]:
             if _checksum(self._photos[place], self._masks[place]) != self._checksums[place]:
                 log.warning(
                     "%s: %s has changed since it was cached; building it anew", self.folder, self.rows[place].id
                 )
-                (self.folder / "manifest.json").unlink(missing_ok=True)
-                self._build(self.samples)
+                self._rebuild()
                 return self.read(places)
             self._checked[place] = True
         return self._photos[places], self._masks[places]
+
+    def _rebuild(self) -> None:
+        if _fingerprint(self._listed, self._root) != self.fingerprint:
+            raise DataError(
+                f"{self.folder}: damaged, and photos or masks have changed since this started. Start again: other files "
+                f"make another cache."
+            )
+        (self.folder / "manifest.json").unlink(missing_ok=True)
+        self._build()
 
     def _open(self) -> bool:
         """Map the files, if the folder is whole."""
@@ -144,7 +155,7 @@ class FaceCache:
         if found != [((*square, 3), np.uint8), ((*square, depth), np.uint8), (square[:1], np.uint32)]:
             raise ValueError(f"shapes and types are {found}")
 
-    def _build(self, samples: Sequence[Sample]) -> None:
+    def _build(self) -> None:
         """Build under a lock, which dies with its process; others wait and then find the cache built."""
         with machine_errors(self.folder):
             self._root.mkdir(parents=True, exist_ok=True)
@@ -156,18 +167,18 @@ class FaceCache:
                 lock.acquire()
             try:
                 if not self._open():
-                    self._write(samples)
+                    self._write()
                     if not self._open():
                         raise DataError(f"{self.folder}: just built and not whole. Does another program change it?")
             finally:
                 lock.release()
 
-    def _write(self, samples: Sequence[Sample]) -> None:
+    def _write(self) -> None:
         part = self.folder.with_name(f".{self.folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)  # of a build that was killed: this one holds the lock
         part.mkdir()
         try:
-            self._fill(part, samples)
+            self._fill(part)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
@@ -175,8 +186,8 @@ class FaceCache:
         part.replace(self.folder)
         sync(self._root)
 
-    def _fill(self, part: Path, samples: Sequence[Sample]) -> None:
-        rows, left_out = self._write_arrays(part, samples)
+    def _fill(self, part: Path) -> None:
+        rows, left_out = self._write_arrays(part)
         groups = join_groups({row.id: row.group for row in rows}, _identical(rows))
         manifest = {
             "format": FORMAT,
@@ -191,7 +202,7 @@ class FaceCache:
         write_json(part / "manifest.json", manifest)
         log.info("cached %d samples in %s", len(rows), self.folder)
 
-    def _write_arrays(self, folder: Path, samples: Sequence[Sample]) -> tuple[list[Row], dict[str, str]]:
+    def _write_arrays(self, folder: Path) -> tuple[list[Row], dict[str, str]]:
         size, depth = self._size, packed_depth(self._taxonomy.num_classes)
         rows: list[Row] = []
         left_out: dict[str, str] = {}
@@ -201,9 +212,8 @@ class FaceCache:
             _GrowingArray(folder / "masks.npy", (size, size, depth), np.uint8) as masks,
             _GrowingArray(folder / "checksums.npy", (), np.uint32) as checksums,
         ):
-            for outcome in track(
-                _in_threads(self._prepare, samples), total=len(samples), what="caching photos and masks"
-            ):
+            prepared = _in_threads(self._prepare, self._listed)
+            for outcome in track(prepared, total=len(self._listed), what="caching photos and masks"):
                 if isinstance(outcome, DataError):
                     problems += outcome.problems
                 elif isinstance(outcome, _LeftOut):

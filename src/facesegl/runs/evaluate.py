@@ -74,9 +74,7 @@ def _config(card: Card, checkpoint: Path, overrides: Sequence[str], config_dirs:
     """The config to evaluate with; data that the command line does not name are those of the card."""
     typed = [override.split("=", 1)[0].lstrip("+~") for override in overrides]
     chosen = [] if "data" in typed else [f"data={card['data']['choice']}"]
-    if foreign := sorted(
-        {key.partition(".")[0] for key in typed} & {"model", "loss", "optimizer", "schedule", "trainer"}
-    ):
+    if foreign := sorted({key.partition(".")[0] for key in typed} & _OF_TRAINING):
         raise ConfigError(*(f"{key}: evaluate takes everything about the net from the checkpoint." for key in foreign))
     config = compose([*chosen, *overrides], config_name="evaluate", config_dirs=config_dirs)
     with open_dict(config):
