@@ -126,8 +126,8 @@ class FaceCache:
     def _rebuild(self) -> None:
         if _fingerprint(self._listed, self._root) != self.fingerprint:
             raise DataError(
-                f"{self.folder}: damaged, and photos or masks have changed since this started. Start again: other files "
-                f"make another cache."
+                f"{self.folder}: damaged, and photos or masks have changed since this started. Start again: other "
+                f"files make another cache."
             )
         (self.folder / "manifest.json").unlink(missing_ok=True)
         self._build()
