@@ -110,11 +110,14 @@ def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
     from rich.console import Console
 
     from facesegl.runs.parts import try_all
-    from facesegl.runs.sweep import failures, sweep, sweep_table
+    from facesegl.runs.sweep import best_first, failures, sweep, sweep_table
 
     try_all(configs)  # what constructors refuse in any job, before the first one starts
     folder = sweep(configs[0], asked.words, asked.config_dirs)
     Console().print(sweep_table(folder))
+    best = best_first(folder)[0]
+    if best["miou"] is not None:
+        print(f"best:        {Path(best['run']) / 'checkpoints' / 'last.ckpt'}")
     print(f"run folders: {folder}")
     print(f"curves:      tensorboard --logdir {shlex.quote(str(folder))}")
     if failed := failures(folder):

@@ -21,8 +21,10 @@ def test_each_job_has_its_own_folder_and_the_best_stands_first(fasseg, monkeypat
     assert jobs[0]["command"].startswith("facesegl train ")
     assert "-m" not in jobs[0]["command"].split()
     best, *_ = sorted(jobs, key=lambda job: -job["scores"]["val"]["scores"]["miou"])
-    rows = [line for line in capsys.readouterr().out.splitlines() if "done" in line]
+    out = capsys.readouterr().out
+    rows = [line for line in out.splitlines() if "done" in line]
     assert f"seed={best['config']['seed']}" in rows[0]
+    assert f"best:        {best['folder']}/checkpoints/last.ckpt" in out
 
 
 def test_a_failed_job_is_named_while_the_others_go_on(fasseg, monkeypatch, capsys, tmp_path):

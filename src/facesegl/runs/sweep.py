@@ -63,7 +63,7 @@ def sweep_table(folder: Path) -> "Table":
     """A row a job, best first: what it overrode, how it ended, and its headline score."""
     from rich.table import Table
 
-    notes = sorted(read_notes(folder), key=lambda note: -(note["miou"] or -1))
+    notes = best_first(folder)
     scored = next((note["set"] for note in notes if note["set"]), "")
     table = Table(title=f"Sweep {folder.name}")
     for column in ("job", "overrides", "state", f"mIoU on {scored}" if scored else "mIoU"):
@@ -73,6 +73,11 @@ def sweep_table(folder: Path) -> "Table":
         elsewhere = "" if Path(note["run"]).absolute().parent == folder else f", in {note['run']}"
         table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"] + elsewhere, miou)
     return table
+
+
+def best_first(folder: Path) -> list[dict[str, Any]]:
+    """The notes of a sweep's jobs, highest headline score first, jobs without one last."""
+    return sorted(read_notes(folder), key=lambda note: -(note["miou"] or -1))
 
 
 def read_notes(folder: Path) -> list[dict[str, Any]]:
