@@ -13,7 +13,7 @@ def train(real_fasseg, *overrides):
 
 def test_the_reference_learns_in_a_hundred_epochs(real_fasseg, all_threads):
     result = train(real_fasseg, "experiment=reference", "trainer=cpu", "trainer.max_epochs=100")
-    assert result.scores["test_clean"]["scores"]["miou"] > 0.75
+    assert result.scores["test_clean"]["scores"]["miou"] > 0.72
     again = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", f"paths.data={real_fasseg.parent}")
     for name, found in result.scores.items():
         assert again.scores[name]["scores"]["miou"] == pytest.approx(found["scores"]["miou"], abs=1e-6)
