@@ -1,6 +1,7 @@
 import csv
 import json
 import logging
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 import yaml
 
 import facesegl
+from drawn import CLASSES
 from facesegl.errors import ConfigError, DataError, Stopped
 from facesegl.runs.folder import locked
 from facesegl.sources import read_rgb
@@ -162,6 +164,17 @@ def test_a_named_folder_goes_on_with_resume_auto(fasseg, monkeypatch, caplog):
         result = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
     assert "going on with mine" in caplog.text
     assert result.folder == Path("mine")
+
+
+def test_void_is_scored_neither_for_the_model_nor_for_its_yardsticks(fasseg):
+    classes = {name: colour for name, colour in CLASSES.items() if name != "background"}
+    Path("void.yaml").write_text(yaml.safe_dump({"classes": classes, "void": CLASSES["background"]}, sort_keys=False))
+    shutil.copy(fasseg / "Train_RGB" / "4.bmp", fasseg / "Test_RGB" / "2.bmp")  # a photo that was masked twice
+    result = facesegl.train(*SMALL_UNET, "data.taxonomy=void.yaml", "data.fold=null", "trainer.max_epochs=1")
+    found = result.scores["test"]
+    assert list(found["scores"]["iou"]) == list(classes)
+    assert 0 < found["floor"]["miou"] < 1
+    assert found["agreement"]["photos"] == 1
 
 
 def test_another_seed_is_held_against_the_same_photos(fasseg):

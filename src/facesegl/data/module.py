@@ -154,8 +154,11 @@ class FaceDataModule(pl.LightningDataModule):
 
     def native(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         """A photo, (H, W, 3) uint8, and its mask, (H, W) uint8, decoded from their files at native size."""
-        sample = self.cache.samples[place]
-        return open_photo(sample.photo), self.source.read_mask(sample, self.taxonomy).mask
+        return open_photo(self.cache.samples[place].photo), self.mask(place)
+
+    def mask(self, place: int) -> np.ndarray:
+        """A mask, (H, W) uint8, decoded from its file at native size."""
+        return self.source.read_mask(self.cache.samples[place], self.taxonomy).mask
 
     def doubled(self) -> list[tuple[int, int]]:
         """Places of photos with identical pixels whose masks were made separately, in pairs."""

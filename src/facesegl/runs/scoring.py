@@ -1,7 +1,8 @@
 """Score a checkpoint file at native size, and its yardsticks by the same code."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +12,16 @@ from torch.nn import functional
 
 from facesegl.console import track
 from facesegl.data import FaceDataModule, resize_photo
-from facesegl.labels import restore_mask
+from facesegl.labels import VOID, restore_mask
 from facesegl.learning import SegmentationModule
-from facesegl.scores import Scores, boundary_counts, commonest_classes, confusion_counts, summarise
+from facesegl.scores import Scores, agreement, boundary_counts, commonest_classes, confusion_counts, summarise
 
 TOUCHES_TEST = frozenset({"test", "test_clean", "test_strict"})
 """The sets that are made of test photos."""
+
+
+Predictor = Callable[[np.ndarray], np.ndarray]
+"""Gives the mask (H, W) uint8 of a photo (H, W, 3) uint8."""
 
 
 class PhotoCounts(NamedTuple):
@@ -75,23 +80,40 @@ def score(module: SegmentationModule, faces: FaceDataModule, sets: Sequence[str]
     Raises:
         DataError: a set has no photo, or a photo or mask can no longer be read.
     """
-    places = {name: faces.places(name) for name in sets}
-    every = sorted({int(place) for some in places.values() for place in some})
-    floor_mask = commonest_classes(faces.training_masks(), faces.taxonomy.num_classes)
-    counted = {}
-    for place in track(every, total=len(every), what="scoring"):
-        photo, truth = faces.native(place)
-        counted[place] = _count(predict(module, photo), truth, faces.taxonomy.num_classes)
-    agreement, names = agreement_of(faces), faces.taxonomy.names
+    places = {name: [int(place) for place in faces.places(name)] for name in sets}
+    every = sorted({place for some in places.values() for place in some})
+    of_model, of_floor = count_photos(faces, every, partial(predict, module), floor(faces))
+    both, names = agreement_of(faces), faces.taxonomy.names
     return {
         name: SetScores(
-            scores=_pooled(names, (counted[int(place)] for place in some)),
-            floor=floor_of(faces, floor_mask, some),
-            agreement=agreement,
-            photos={faces.ids([place])[0]: _pooled(names, [counted[int(place)]]) for place in some},
+            scores=pooled(names, (of_model[place] for place in some)),
+            floor=pooled(names, (of_floor[place] for place in some)),
+            agreement=both,
+            photos={faces.ids([place])[0]: pooled(names, [of_model[place]]) for place in some},
         )
         for name, some in places.items()
     }
+
+
+def count_photos(
+    faces: FaceDataModule, places: Collection[int], *predictors: Predictor
+) -> list[dict[int, PhotoCounts]]:
+    """Hold the masks that each predictor gives against the truth, each photo opened once.
+
+    Args:
+        faces: set up.
+        places: the photos' places in the cache.
+        predictors: what gives a mask for a photo.
+
+    Returns:
+        For each predictor, place to counts.
+    """
+    counted: list[dict[int, PhotoCounts]] = [{} for _ in predictors]
+    for place in track(places, total=len(places), what="scoring"):
+        photo, truth = faces.native(place)
+        for counts, predictor in zip(counted, predictors, strict=True):
+            counts[place] = _count(predictor(photo), truth, faces.taxonomy.num_classes)
+    return counted
 
 
 @torch.inference_mode()
@@ -112,28 +134,23 @@ def predict(module: SegmentationModule, photo: np.ndarray) -> np.ndarray:
     return large.argmax(1)[0].to(torch.uint8).cpu().numpy()
 
 
-def floor_of(faces: FaceDataModule, mask: np.ndarray, places: Iterable[int]) -> Scores:
-    """Score one and the same mask on every photo, as a model that never looks would give it.
-
-    Args:
-        faces: set up.
-        mask: (S, S) uint8, per pixel the commonest class of the training masks.
-        places: the photos' places in the cache.
-    """
-    counted = []
-    for place in places:
-        truth = faces.native(int(place))[1]
-        counted.append(_count(restore_mask(mask, *truth.shape), truth, faces.taxonomy.num_classes))
-    return _pooled(faces.taxonomy.names, counted)
+def floor(faces: FaceDataModule) -> Predictor:
+    """A model that never looks: at each pixel the commonest class of the training masks, whatever the photo."""
+    mask = commonest_classes(faces.training_masks(), faces.taxonomy.num_classes)
+    known = mask[mask != VOID]
+    mask[mask == VOID] = np.bincount(known).argmax() if known.size else 0  # it has to say something there too
+    return lambda photo: restore_mask(mask, *photo.shape[:2])
 
 
 def agreement_of(faces: FaceDataModule) -> Scores | None:
     """Score two people's masks of the same photos against each other; None where no photo was masked twice."""
-    doubled = [(faces.native(one)[1], faces.native(other)[1]) for one, other in faces.doubled()]
+    doubled = [(faces.mask(one), faces.mask(other)) for one, other in faces.doubled()]
     masks = [pair for pair in doubled if not np.array_equal(*pair)]  # a copy is no second opinion
     if not masks:
         return None
-    return _pooled(faces.taxonomy.names, [_count(*pair, faces.taxonomy.num_classes) for pair in masks])
+    num_classes = faces.taxonomy.num_classes
+    counted = (PhotoCounts(agreement([pair], num_classes), boundary_counts(*pair, num_classes)) for pair in masks)
+    return pooled(faces.taxonomy.names, counted)
 
 
 def _count(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> PhotoCounts:
@@ -142,6 +159,7 @@ def _count(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Photo
     return PhotoCounts(counts, boundary_counts(prediction, truth, num_classes))
 
 
-def _pooled(names: tuple[str, ...], photos: Iterable[PhotoCounts]) -> Scores:
+def pooled(names: tuple[str, ...], photos: Iterable[PhotoCounts]) -> Scores:
+    """The scores of a set of photos from the counts of each."""
     counts, boundaries = (torch.stack(both) for both in zip(*photos, strict=True))
     return summarise(names, counts, boundaries.sum(0))
