@@ -107,7 +107,7 @@ def weights_from_shares(shares: Tensor) -> Tensor:
     if not present.any():
         raise DataError(
             "loss: no class has a pixel in the training photos, so there is nothing to weight; expected masks that are "
-            "not all void. Look at them with `facesegl doctor`."
+            "not all void."
         )
     weights = torch.where(present, shares, torch.inf).double().rsqrt()
     return (weights / weights[present].mean()).float()
