@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from facesegl.data import FaceDataModule
 from facesegl.labels import Taxonomy
+from facesegl.sources import FASSEG
 
 CLASSES = {
     "background": [255, 0, 0],
@@ -54,3 +56,21 @@ def write_faces(folder, train=6, test=3, **size):
     for number in range(test):
         write_pair(folder, "Test", number + 1, 100 + number, **size)
     return Path(folder)
+
+
+def face_module(**changes):
+    """A data module over `data/fasseg/V2` of this test's folder, small, with a fold of three held out."""
+    given = {
+        "source": FASSEG("data/fasseg", "V2"),
+        "taxonomy": FASSEG6,
+        "image_size": 16,
+        "batch_size": 2,
+        "fold": 0,
+        "folds": 3,
+        "fold_seed": 0,
+        "strict": False,
+        "workers": 0,
+        "seed": 0,
+        "cache": "cache",
+    }
+    return FaceDataModule(**{**given, **changes})

@@ -9,8 +9,7 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from drawn import FASSEG6, draw_mask, write_faces, write_pair
-from facesegl import FaceDataModule
+from drawn import FASSEG6, draw_mask, face_module, write_faces, write_pair
 from facesegl.data import Augment, resize_photo
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import VOID
@@ -30,25 +29,8 @@ FACE = Augment(
 )
 
 
-def module(**changes):
-    given = {
-        "source": FASSEG("data/fasseg", "V2"),
-        "taxonomy": FASSEG6,
-        "image_size": 16,
-        "batch_size": 2,
-        "fold": 0,
-        "folds": 3,
-        "fold_seed": 0,
-        "strict": False,
-        "workers": 0,
-        "seed": 0,
-        "cache": "cache",
-    }
-    return FaceDataModule(**{**given, **changes})
-
-
 def opened(**changes):
-    faces = module(**changes)
+    faces = face_module(**changes)
     faces.setup("fit")
     return faces
 
@@ -136,7 +118,7 @@ def test_more_folds_than_persons_are_told(fasseg):
 
 def test_all_bad_arguments_are_told_at_once():
     with pytest.raises(ConfigError) as caught:
-        module(image_size=0, batch_size=-1, fold=3, folds=1, workers=-2)
+        face_module(image_size=0, batch_size=-1, fold=3, folds=1, workers=-2)
     told = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 5
     assert all(f"data.{name}=" in told for name in ("image_size", "batch_size", "fold", "folds", "workers"))
@@ -145,7 +127,7 @@ def test_all_bad_arguments_are_told_at_once():
 @pytest.mark.parametrize("fold", [-1, 3])
 def test_a_fold_that_there_is_not_is_told_with_those_that_there_are(fold):
     with pytest.raises(ConfigError, match=rf"data.fold={fold}: expected 0 to 2, since data.folds=3, or null"):
-        module(fold=fold)
+        face_module(fold=fold)
 
 
 def test_normalisation_is_that_of_the_photos_that_are_learnt_from_alone(fasseg):
@@ -294,7 +276,7 @@ def fitted(fasseg, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*")
 def test_a_trainer_learns_from_augmented_batches_and_validates_on_plain_ones(fitted):
-    faces = module(augment=FACE)
+    faces = face_module(augment=FACE)
     shown = fitted(faces, 2)
     assert {batch.photo.dtype for batch in shown.seen} == {torch.float32}
     assert {batch.photo.dtype for batch in shown.validated} == {torch.uint8}
@@ -304,9 +286,9 @@ def test_a_trainer_learns_from_augmented_batches_and_validates_on_plain_ones(fit
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*")
 def test_a_resumed_trainer_is_shown_what_the_undisturbed_one_was_shown(fitted, tmp_path):
-    straight = fitted(module(augment=FACE, fold=None), 4).seen
-    first = fitted(module(augment=FACE, fold=None), 2).seen
-    rest = fitted(module(augment=FACE, fold=None), 4, tmp_path / "fitted.ckpt").seen
+    straight = fitted(face_module(augment=FACE, fold=None), 4).seen
+    first = fitted(face_module(augment=FACE, fold=None), 2).seen
+    rest = fitted(face_module(augment=FACE, fold=None), 4, tmp_path / "fitted.ckpt").seen
     assert len(first) + len(rest) == len(straight) == 12
     for one, other in zip(straight, [*first, *rest], strict=True):
         assert torch.equal(one.photo, other.photo)

@@ -4,11 +4,9 @@ import pytorch_lightning as pl
 import torch
 
 from drawn import FASSEG6
-from facesegl.data import FaceDataModule
 from facesegl.learning import SegmentationModule
 from facesegl.losses import CrossEntropy
 from facesegl.nets import UNet
-from facesegl.sources import FASSEG
 
 NET = {"_target_": "facesegl.nets.UNet", "num_classes": 6, "channels": 2, "depth": 2}
 
@@ -30,20 +28,6 @@ def make_card(**changes):
 def make_net(channels=2, depth=2, seed=0):
     torch.manual_seed(seed)
     return UNet(num_classes=6, channels=channels, depth=depth)
-
-
-def make_faces(**changes):
-    given = {
-        "image_size": 16,
-        "batch_size": 2,
-        "fold": 0,
-        "folds": 3,
-        "fold_seed": 0,
-        "strict": False,
-        "workers": 0,
-        "seed": 0,
-    }
-    return FaceDataModule(FASSEG("data/fasseg", "V2"), FASSEG6, cache="cache", **{**given, **changes})
 
 
 def make_module(net=None, loss=None, lr=1e-2, schedule=None, optimizer=torch.optim.Adam, **card):

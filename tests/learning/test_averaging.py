@@ -4,8 +4,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from drawn import face_module
 from facesegl.learning import AveragedWeights, LastCheckpoint, SegmentationModule
-from learning.conftest import make_faces, make_module, make_trainer
+from learning.conftest import make_module, make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
@@ -39,7 +40,7 @@ def trained(fasseg, tmp_path):
         noting = Noting()
         module = make_module()
         callbacks = [noting, AveragedWeights(decay), LastCheckpoint(str(tmp_path / "ck"), every_s=0)]
-        make_trainer(epochs, callbacks, enable_checkpointing=True, **trainer).fit(module, datamodule=make_faces())
+        make_trainer(epochs, callbacks, enable_checkpointing=True, **trainer).fit(module, datamodule=face_module())
         return noting.after, torch.load(tmp_path / "ck" / "last.ckpt", weights_only=True), module
 
     return train
@@ -80,7 +81,7 @@ def test_the_averaged_weights_are_what_is_loaded_and_what_is_left_in_memory(trai
 
 
 def test_the_averaged_weights_are_what_is_validated(fasseg, tmp_path):
-    faces, module = make_faces(), make_module()
+    faces, module = face_module(), make_module()
     callbacks = [AveragedWeights(0.9), LastCheckpoint(str(tmp_path / "ck"), every_s=0)]
     trainer = make_trainer(3, callbacks, enable_checkpointing=True)
     trainer.fit(module, datamodule=faces)

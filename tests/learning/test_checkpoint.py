@@ -12,10 +12,11 @@ import pytorch_lightning as pl
 import torch
 
 import facesegl
+from drawn import face_module
 from facesegl.config import conf_dir
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.learning import LastCheckpoint, SegmentationModule, WholeCheckpointIO, read_checkpoint
-from learning.conftest import NET, make_card, make_faces, make_module, make_net, make_trainer
+from learning.conftest import NET, make_card, make_module, make_net, make_trainer
 
 load = SegmentationModule.load_from_checkpoint
 
@@ -375,7 +376,7 @@ def written(fasseg, tmp_path, monkeypatch):
         fit = make_trainer(
             epochs, [*callbacks, last], enable_checkpointing=True, plugins=[WholeCheckpointIO()], **trainer
         )
-        fit.fit(make_module(), datamodule=make_faces())
+        fit.fit(make_module(), datamodule=face_module())
         assert names(tmp_path / "ck") == ["last.ckpt"]
         assert read_checkpoint(tmp_path / "ck" / "last.ckpt")["global_step"] == steps[-1] == fit.global_step
         return steps

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from drawn import write_pair
+from drawn import face_module, write_pair
 from facesegl.errors import CheckpointError, TrainingError
 from facesegl.labels import VOID
 from facesegl.learning import LastCheckpoint, SegmentationModule
 from facesegl.losses import CrossEntropy, CrossEntropyDice
 from facesegl.nets import FCN, UNet
 from facesegl.scores import PooledCounts, iou, miou
-from learning.conftest import NET, make_card, make_faces, make_module, make_net, make_trainer
+from learning.conftest import NET, make_card, make_module, make_net, make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
@@ -29,7 +29,7 @@ def fit(module, faces, epochs=1, callbacks=(), **trainer):
 def trained(fasseg, tmp_path):
     """A trained module, and its checkpoint alone in an empty folder."""
     module = make_module(loss=CrossEntropyDice(class_weights=True, dice=1.0))
-    fit(module, make_faces(), 2, [LastCheckpoint(str(tmp_path / "ck"), every_s=0)])
+    fit(module, face_module(), 2, [LastCheckpoint(str(tmp_path / "ck"), every_s=0)])
     (tmp_path / "empty").mkdir()
     (tmp_path / "ck" / "last.ckpt").rename(tmp_path / "empty" / "moved=[to] here.ckpt")
     os.chdir(tmp_path / "empty")
@@ -116,7 +116,7 @@ def test_the_mode_comes_back_after_a_net_that_failed(photos):
 
 
 def test_what_is_logged_as_miou_is_that_of_the_pooled_counts_of_the_fold(fasseg):
-    faces, module = make_faces(batch_size=1), make_module()
+    faces, module = face_module(batch_size=1), make_module()
     trainer = fit(module, faces, 2)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     _, batch, _ = faces.preview(len(faces.val))
@@ -130,7 +130,7 @@ def test_what_is_logged_as_miou_is_that_of_the_pooled_counts_of_the_fold(fasseg)
 
 
 def test_what_is_logged_as_loss_is_the_mean_over_photos(fasseg):
-    faces, module = make_faces(fold=None, batch_size=4), make_module(lr=0.0, optimizer=torch.optim.SGD)
+    faces, module = face_module(fold=None, batch_size=4), make_module(lr=0.0, optimizer=torch.optim.SGD)
     trainer = fit(module, faces)
     batches = [faces.on_after_batch_transfer(batch, 0) for batch in _again(faces)]
     with torch.no_grad():
@@ -177,7 +177,7 @@ class PoisonedLoss(CrossEntropy):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_a_loss_that_is_not_finite_stops_and_names_the_photos(fasseg, batch, value):
-    faces = make_faces(fold=None)
+    faces = face_module(fold=None)
     module = make_module(loss=PoisonedLoss(batch, value))
     with pytest.raises(TrainingError, match="the loss is not finite since the batch of ") as caught:
         fit(module, faces, 3)
@@ -190,7 +190,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_photos(fasseg, batch, val
 def test_the_last_good_weights_stay_when_a_loss_is_not_finite(fasseg, tmp_path):
     last = LastCheckpoint(str(tmp_path / "ck"), every_s=0)
     with pytest.raises(TrainingError):
-        fit(make_module(loss=PoisonedLoss(6, lasting=True)), make_faces(fold=None), 9, [last])
+        fit(make_module(loss=PoisonedLoss(6, lasting=True)), face_module(fold=None), 9, [last])
     saved = torch.load(tmp_path / "ck" / "last.ckpt", weights_only=True)
     assert saved["global_step"] == 3
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
@@ -201,12 +201,12 @@ def test_a_long_epoch_does_not_go_on_for_long_without_a_finite_loss(tmp_path, fa
         write_pair(fasseg, "Train", number, number)
     loss = PoisonedLoss(3, lasting=True)
     with pytest.raises(TrainingError):
-        fit(make_module(loss=loss, net=torch.nn.Conv2d(3, 6, 1)), make_faces(fold=None, batch_size=1), 2)
+        fit(make_module(loss=loss, net=torch.nn.Conv2d(3, 6, 1)), face_module(fold=None, batch_size=1), 2)
     assert loss.seen <= 60
 
 
 def test_the_loss_gets_the_class_shares_of_the_photos_that_are_learnt_from(fasseg):
-    faces, loss = make_faces(fold=1), CrossEntropy(class_weights=True)
+    faces, loss = face_module(fold=1), CrossEntropy(class_weights=True)
     fit(make_module(loss=loss), faces)
     expected = CrossEntropy(class_weights=True)
     expected.set_class_shares(faces.class_shares())
@@ -214,7 +214,7 @@ def test_the_loss_gets_the_class_shares_of_the_photos_that_are_learnt_from(fasse
 
 
 def test_a_loss_that_asks_for_no_class_shares_works_too(fasseg):
-    fit(make_module(loss=torch.nn.CrossEntropyLoss(ignore_index=VOID)), make_faces())
+    fit(make_module(loss=torch.nn.CrossEntropyLoss(ignore_index=VOID)), face_module())
 
 
 def test_a_schedule_moves_with_every_step(fasseg):
@@ -224,7 +224,7 @@ def test_a_schedule_moves_with_every_step(fasseg):
         steps.append(total_steps)
         return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=total_steps)
 
-    trainer = fit(make_module(schedule=schedule), make_faces(), 3)
+    trainer = fit(make_module(schedule=schedule), face_module(), 3)
     assert steps == [6]
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
 
@@ -238,7 +238,7 @@ def test_dropout_follows_from_the_batch_and_not_from_what_was_drawn_before(fasse
             FCN(6), CrossEntropy(False), lambda weights: torch.optim.Adam(weights, lr=1e-2), card=make_card(net=card)
         )
         torch.manual_seed(drawn_before)
-        fit(module, make_faces())
+        fit(module, face_module())
         ends.append(module.state_dict())
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
@@ -246,7 +246,7 @@ def test_dropout_follows_from_the_batch_and_not_from_what_was_drawn_before(fasse
 @pytest.mark.slow
 def test_one_photo_is_learnt_by_heart(tmp_path):
     write_pair(tmp_path / "data" / "fasseg" / "V2", "Train", 1, 0, height=160, width=128)
-    faces = make_faces(fold=None, image_size=64, batch_size=1)
+    faces = face_module(fold=None, image_size=64, batch_size=1)
     net = {**NET, "channels": 8, "depth": 3}
     module = SegmentationModule(
         make_net(channels=8, depth=3),

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from drawn import CLASSES
-from facesegl.data import FaceDataModule
+from drawn import face_module
 from facesegl.labels import mask_to_colours
 from facesegl.runs.scoring import agreement_of, count_photos, floor, pooled
 from facesegl.sources import FASSEG, read_rgb
@@ -19,19 +18,7 @@ def v2(real_fasseg, tmp_path_factory):
 
 
 def faces(root, version, cache):
-    module = FaceDataModule(
-        source=FASSEG(str(root), version),
-        taxonomy={"classes": CLASSES},
-        image_size=256,
-        batch_size=4,
-        fold=None,
-        folds=5,
-        fold_seed=0,
-        strict=False,
-        workers=0,
-        seed=0,
-        cache=str(cache),
-    )
+    module = face_module(source=FASSEG(str(root), version), image_size=256, batch_size=4, fold=None, cache=str(cache))
     module.setup("fit")
     return module
 

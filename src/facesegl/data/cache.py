@@ -188,7 +188,8 @@ class FaceCache:
 
     def _fill(self, part: Path) -> None:
         rows, left_out = self._write_arrays(part)
-        groups = join_groups({row.id: row.group for row in rows}, _identical(rows))
+        same = ((rows[one].id, rows[other].id) for one, other in identical_photos(rows))
+        groups = join_groups({row.id: row.group for row in rows}, same)
         manifest = {
             "format": FORMAT,
             "key": self.key,
@@ -301,13 +302,13 @@ def _fingerprint(samples: Sequence[Sample], root: Path) -> str:
     return digest([described, photos, masks])
 
 
-def _identical(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
-    """Pairs of samples whose photos have the same pixels."""
-    first: dict[str, str] = {}
-    for row in rows:
+def identical_photos(rows: Iterable[Row]) -> Iterator[tuple[int, int]]:
+    """Places of photos that have the same pixels: each later one with the first of its kind."""
+    first: dict[str, int] = {}
+    for place, row in enumerate(rows):
         if row.pixels in first:
-            yield first[row.pixels], row.id
-        first.setdefault(row.pixels, row.id)
+            yield first[row.pixels], place
+        first.setdefault(row.pixels, place)
 
 
 def _row(row: dict[str, Any]) -> Row:

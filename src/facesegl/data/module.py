@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from facesegl.data.augment import Augment, unpack_masks
-from facesegl.data.cache import FaceCache
+from facesegl.data.cache import FaceCache, identical_photos
 from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
 from facesegl.data.folds import assign_folds
 from facesegl.data.photo import open_photo
@@ -161,14 +161,17 @@ class FaceDataModule(pl.LightningDataModule):
         return self.source.read_mask(self.cache.samples[place], self.taxonomy).mask
 
     def doubled(self) -> list[tuple[int, int]]:
-        """Places of photos with identical pixels whose masks were made separately, in pairs."""
-        first: dict[str, int] = {}
-        pairs = []
-        for place, row in enumerate(self.cache.rows):
-            if row.pixels in first:
-                pairs.append((first[row.pixels], place))
-            first.setdefault(row.pixels, place)
-        return pairs
+        """Places of photos with identical pixels, in pairs: each has a mask of its own."""
+        return list(identical_photos(self.cache.rows))
+
+    def summary(self) -> dict[str, Any]:
+        """What a record says of the data: name, fingerprint, numbers of photos, what was left out."""
+        return {
+            "name": self.source.name,
+            "fingerprint": self.cache.fingerprint,
+            "photos": {"train": len(self.train), "val": len(self.val), "test": len(self.test)},
+            "left_out": self.cache.left_out,
+        }
 
     def training_masks(self) -> Iterator[np.ndarray]:
         """The masks that are learnt from, (S, S) uint8 each, at the cache's size."""
@@ -225,14 +228,13 @@ class FaceDataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: CachedBatch, dataloader_idx: int) -> Batch:
         """Unpack a batch on its device, and augment it there if it is to be learnt from."""
-        unpacked = _unpacked(batch)
         if self.augment is None or self.trainer is None or not self.trainer.training:
-            return unpacked
+            return _unpacked(batch)
         # a stream apart from the one that the module's dropout takes from the same seed
         self._generator.manual_seed(batch.seed + 1)
         photo, mask = self.augment(
             batch.photo,
-            unpacked.target.to(torch.uint8),
+            unpack_masks(batch.packed),
             mirror=self._mirror.to(batch.photo.device),
             generator=self._generator,
         )

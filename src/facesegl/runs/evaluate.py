@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from omegaconf import DictConfig, open_dict
 
 from facesegl.config import EvaluateKeys, build, check, compose, resolve_accelerator, to_plain
 from facesegl.data import FaceDataModule, digest
 from facesegl.errors import CheckpointError, ConfigError
-from facesegl.files import write_text
 from facesegl.learning import Card, SegmentationModule, read_checkpoint
 from facesegl.runs.folder import make_folder, recording
 from facesegl.runs.panels import draw_worst
@@ -61,7 +59,6 @@ def evaluate(
         scored=str(checkpoint),
     )
     with recording(result):
-        write_text(result.folder / "config.yaml", yaml.safe_dump(to_plain(plan), sort_keys=False, allow_unicode=True))
         with result.phase("scoring"):
             scored = score(module, faces, sets)
         result.scores = {name: found.to_dict() for name, found in scored.items()}
@@ -153,10 +150,7 @@ def _describe(card: Card, config: DictConfig, faces: FaceDataModule) -> dict[str
         )
     return {
         "choice": config.choices.data,
-        "name": faces.source.name,
-        "fingerprint": faces.cache.fingerprint,
-        "photos": {"train": len(faces.train), "val": len(faces.val), "test": len(faces.test)},
-        "left_out": faces.cache.left_out,
+        **faces.summary(),
         "trained_on": trained_on,
         "other_data": other,
     }

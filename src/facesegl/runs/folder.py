@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import filelock
+import yaml
 
 from facesegl.errors import FaceseglError, MachineError, Stopped
-from facesegl.files import machine_errors
+from facesegl.files import machine_errors, write_text
 from facesegl.runs.result import Result, read_result
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def is_live(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def recording(result: Result, checkpoint: Path | None = None) -> Iterator[Result]:
-    """Keep the record of a run: result.json and log.txt from start to end, whatever the end is.
+    """Keep the record of a run: config.yaml, and result.json and log.txt from start to end, whatever the end is.
 
     Args:
         result: the record.
@@ -110,6 +111,8 @@ def recording(result: Result, checkpoint: Path | None = None) -> Iterator[Result
         try:
             with _log_file(result.folder / "log.txt"):
                 result.write()
+                config = yaml.safe_dump(result.config, sort_keys=False, allow_unicode=True)
+                write_text(result.folder / "config.yaml", config)
                 yield from _ended(result)
         finally:
             del os.environ[_FOLDER], os.environ[_CHECKPOINT]

@@ -13,7 +13,7 @@ from torch import nn
 from facesegl.config import build, check, identity, to_plain
 from facesegl.data import FaceDataModule
 from facesegl.errors import ConfigError
-from facesegl.files import machine_errors, write_json, write_text
+from facesegl.files import machine_errors, write_json
 from facesegl.learning import SegmentationModule, WholeCheckpointIO, read_checkpoint
 from facesegl.runs.card import make_card
 from facesegl.runs.folder import joined, make_folder, recording
@@ -80,13 +80,7 @@ def _record(folder: Path, config: DictConfig, plan: DictConfig, faces: FaceDataM
         command=command_line(),
         config=to_plain(plan),
         identity=run,
-        data={
-            "choice": config.choices.data,
-            "name": faces.source.name,
-            "fingerprint": faces.cache.fingerprint,
-            "photos": {"train": len(faces.train), "val": len(faces.val), "test": len(faces.test)},
-            "left_out": faces.cache.left_out,
-        },
+        data={"choice": config.choices.data, **faces.summary()},
     )
 
 
@@ -117,7 +111,6 @@ def _placed(config: DictConfig, folder: Path, resumed: Resumed | None) -> DictCo
 
 
 def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
-    write_text(folder / "config.yaml", yaml.safe_dump(to_plain(plan), sort_keys=False, allow_unicode=True))
     write_json(
         folder / "folds.json",
         {
