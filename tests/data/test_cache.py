@@ -13,10 +13,9 @@ from PIL import Image
 
 from drawn import FASSEG6
 from facesegl.data import FaceCache, contents
-from facesegl.data.photo import resize_photo
 from facesegl.errors import DataError, MachineError
 from facesegl.labels import pack_onehot, shrink_mask, unpack_onehot
-from facesegl.sources import FASSEG, read_rgb
+from facesegl.sources import FASSEG, read_rgb, resize_photo
 
 
 def cache(tmp_path, size=16):

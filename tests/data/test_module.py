@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from drawn import FASSEG6, draw_mask, face_module, write_faces, write_pair
-from facesegl.data import Augment, resize_photo
+from facesegl.data import Augment
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import VOID
-from facesegl.sources import FASSEG, read_rgb
+from facesegl.sources import FASSEG, read_rgb, resize_photo
 
 FACE = Augment(
     flip=0.5,

@@ -135,6 +135,10 @@ class Faces(pl.LightningDataModule):
         which = "val" if self.validates else "train"
         return which, Batch(photo, torch.zeros(count, 16, 16, dtype=torch.int64)), [f"train/{n}" for n in range(count)]
 
+    def preview_augmented(self, count):
+        _, plain, ids = self.preview(count)
+        return plain, Batch(plain.photo + 50.4, plain.target + 2), ids
+
 
 class Net(pl.LightningModule):
     """Its weight grows by one a step; it keeps the weight and mode of each time it was asked for masks."""
@@ -174,7 +178,8 @@ def fit(callback, *others, faces=None, **flags):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    """The panels of epochs; `augmented.png` has a test of its own."""
+    return sorted(path.name for path in folder.iterdir() if path.name != "augmented.png")
 
 
 def test_panels_come_every_few_epochs_and_at_the_end(tmp_path):
@@ -188,6 +193,14 @@ def test_panels_come_every_few_epochs_and_at_the_end(tmp_path):
 def test_a_panel_of_the_last_epoch_is_not_drawn_twice(tmp_path):
     assert len(fit(PanelCallback(tmp_path, photos=1, every=5)).asked) == 1
     assert names(tmp_path) == ["epoch_0005.png"]
+
+
+def test_what_will_be_learnt_from_is_shown_beside_the_photos_as_they_are(tmp_path):
+    fit(PanelCallback(tmp_path, photos=1, every=5), max_epochs=1)
+    with Image.open(tmp_path / "augmented.png") as sheet:
+        pixels = np.asarray(sheet)
+    lefts = [panels._MARGIN + column * (160 + panels._GAP) for column in range(3)]
+    assert [pixels[150, left + 80].tolist() for left in lefts] == [[90] * 3, [140] * 3, [0, 255, 0]]
 
 
 def test_validation_that_is_rarer_than_panels_are_due_makes_them_later(tmp_path):

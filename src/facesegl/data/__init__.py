@@ -1,11 +1,10 @@
-"""From files to batches on the device: photos, the cache, folds, augmentation, and the LightningDataModule."""
+"""From files to batches on the device: the cache, folds, augmentation, and the LightningDataModule."""
 
 from facesegl.data.augment import Augment, unpack_masks
 from facesegl.data.cache import FaceCache, Row
 from facesegl.data.contents import digest
 from facesegl.data.dataset import Batch, CachedBatch
 from facesegl.data.module import SETS, FaceDataModule
-from facesegl.data.photo import open_photo, resize_photo
 
 __all__ = [
     "SETS",
@@ -16,7 +15,5 @@ __all__ = [
     "FaceDataModule",
     "Row",
     "digest",
-    "open_photo",
-    "resize_photo",
     "unpack_masks",
 ]

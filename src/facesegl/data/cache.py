@@ -28,12 +28,11 @@ import numpy as np
 
 from facesegl.console import track
 from facesegl.data.contents import Contents, digest
-from facesegl.data.photo import open_photo, resize_photo
 from facesegl.errors import DataError
 from facesegl.files import machine_errors, sync, write_json
 from facesegl.labels import Taxonomy, pack_onehot, packed_depth, shrink_mask
 from facesegl.labels.decode import RULE
-from facesegl.sources import Sample, Source, join_groups
+from facesegl.sources import Sample, Source, join_groups, open_photo, resize_photo
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,9 @@ from facesegl.data.augment import Augment, unpack_masks
 from facesegl.data.cache import FaceCache, identical_photos
 from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
 from facesegl.data.folds import assign_folds
-from facesegl.data.photo import open_photo
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import Taxonomy, unpack_onehot
-from facesegl.sources import Source
+from facesegl.sources import Source, open_photo
 
 log = logging.getLogger(__name__)
 
@@ -201,6 +200,12 @@ class FaceDataModule(pl.LightningDataModule):
         batch = CachedFaces(self.cache).__getitems__(next(iter(order)))
         return name, _unpacked(batch), self.ids(batch.places)
 
+    def preview_augmented(self, count: int) -> tuple[Batch, Batch, list[str]]:
+        """Some photos that are learnt from: as they are, as augmentation turns them, and their ids."""
+        order = BatchOrder(self.train[:count], count, None, 0, 1)
+        batch = CachedFaces(self.cache).__getitems__(next(iter(order)))
+        return _unpacked(batch), self._augmented(batch), self.ids(batch.places)
+
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled batches of the photos that are learnt from; the first comes after those that a resumed run had."""
         loader = ResumableLoader(CachedFaces(self.cache), self._order(self.train, self.seed), self.workers)
@@ -228,7 +233,11 @@ class FaceDataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: CachedBatch, dataloader_idx: int) -> Batch:
         """Unpack a batch on its device, and augment it there if it is to be learnt from."""
-        if self.augment is None or self.trainer is None or not self.trainer.training:
+        learnt = self.trainer is not None and self.trainer.training
+        return self._augmented(batch) if learnt else _unpacked(batch)
+
+    def _augmented(self, batch: CachedBatch) -> Batch:
+        if self.augment is None:
             return _unpacked(batch)
         # a stream apart from the one that the module's dropout takes from the same seed
         self._generator.manual_seed(batch.seed + 1)

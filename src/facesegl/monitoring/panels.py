@@ -14,7 +14,10 @@ from torch import Tensor
 from facesegl.files import replacing
 from facesegl.labels import VOID, Taxonomy
 
-_COLUMNS = ("photo", "truth", "prediction", "error")
+_PANEL = ("photo", "truth", "prediction", "error")
+_SHEET = ("photo", "as the net sees it", "what it learns")
+_ERRORS = "error: each wrong pixel in the colour that was predicted; void is neither learnt nor scored"
+_LEARNT = "photos and masks are moved as one; what comes in from outside is void, which is neither learnt nor scored"
 _MARGIN, _GAP, _LINE, _SWATCH = 20, 8, 22, 14
 _TEXT, _HEADING = 13, 17  # font sizes
 _INK, _FAINT, _PAPER = (32, 32, 36), (112, 112, 120), (255, 255, 255)
@@ -45,22 +48,37 @@ def draw_panel(
         An RGB picture.
     """
     rows = [
-        [_zoom(tile) for tile in _tiles(photo, truth, prediction, taxonomy)]
+        _tiles(photo, truth, prediction, taxonomy)
         for photo, truth, prediction in zip(photos, truths, predictions, strict=True)
     ]
-    height, width = (max(tiles[0].shape[side] for tiles in rows) for side in (0, 1))
-    full = 2 * _MARGIN + 4 * width + 3 * _GAP
-    legend = _legend(taxonomy, full - 2 * _MARGIN)
-    head, step = _MARGIN + 2 * _LINE + _GAP, _LINE + height + _GAP
-    foot = head + step * len(rows) + _GAP
-    panel = Image.new("RGB", (full, foot + legend[-1][1] + 2 * _LINE + _MARGIN), _PAPER)
-    pen = ImageDraw.Draw(panel)
-    _write_head(pen, title, width)
-    for row, (tiles, caption) in enumerate(zip(rows, captions, strict=True)):
-        rightness = _rightness(truths[row], predictions[row])
-        _paste_row(panel, pen, tiles, width, _shorten(caption, 3 * width), rightness, head + step * row)
-    _write_legend(panel, pen, legend, foot)
-    return panel
+    remarks = [_rightness(truth, prediction) for truth, prediction in zip(truths, predictions, strict=True)]
+    return _draw_rows(_PANEL, rows, list(zip(captions, remarks, strict=True)), taxonomy, title, _ERRORS)
+
+
+def draw_samples(
+    photos: Sequence[np.ndarray],
+    augmented: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    taxonomy: Taxonomy,
+    captions: Sequence[str],
+) -> Image.Image:
+    """Draw one row a photo: as it is, as augmentation turns it, and the mask that is learnt with that.
+
+    Args:
+        photos: (S, S, 3) uint8 each.
+        augmented: (S, S, 3) uint8 each.
+        masks: (S, S) uint8 each, class indices or VOID, moved as the augmented photos are.
+        taxonomy: the classes, their names and colours.
+        captions: a photo's name each.
+
+    Returns:
+        An RGB picture.
+    """
+    rows = [
+        [photo, seen, _hatch_void(taxonomy.palette()[mask], mask)]
+        for photo, seen, mask in zip(photos, augmented, masks, strict=True)
+    ]
+    return _draw_rows(_SHEET, rows, [(name, "") for name in captions], taxonomy, "Training photos, augmented", _LEARNT)
 
 
 def paint_errors(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
@@ -83,12 +101,14 @@ def paint_errors(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, t
 class PanelCallback(pl.Callback):
     """Leaves a panel of the same few photos every few epochs, as a PNG and in TensorBoard, and one when training ends.
 
+    When training begins, `augmented.png` shows some of what it will learn from.
+
     A panel of validation photos is drawn before the first batch is validated: that is where averaged weights stand
     swapped in, whatever the order of the callbacks (Lightning swaps them out again before `on_validation_end`). The
     panel at the end shows averaged weights if the averaging stands before this callback.
 
-    The data module offers `preview(count)`, the module `predict_masks(photo)`. Nothing random is drawn, and the net is
-    left in the mode it was in.
+    The data module offers `preview(count)` and `preview_augmented(count)`, the module `predict_masks(photo)`. Nothing
+    is drawn from a global generator, and the net is left in the mode it was in.
 
     Args:
         folder: where `epoch_0094.png` (after 94 epochs) goes.
@@ -104,8 +124,10 @@ class PanelCallback(pl.Callback):
         self._step = -1  # and how many steps
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A resumed training counts its epochs on."""
+        """What will be learnt from; a resumed training counts its epochs on."""
         self._epochs, self._step = trainer.current_epoch, trainer.global_step
+        if trainer.is_global_zero and self.photos and not trainer.global_step:
+            self._leave("augmented", _samples(trainer, self.photos), "augmented", trainer)
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -133,12 +155,15 @@ class PanelCallback(pl.Callback):
         if not trainer.is_global_zero or not self.photos:
             return
         which, panel = _panel(trainer, self.photos, epochs)
-        with replacing(self.folder / f"epoch_{epochs:04d}.png") as part:
-            panel.save(part, format="PNG")
+        self._leave(f"epoch_{epochs:04d}", panel, which, trainer)
+
+    def _leave(self, name: str, picture: Image.Image, tag: str, trainer: pl.Trainer) -> None:
+        with replacing(self.folder / f"{name}.png") as part:
+            picture.save(part, format="PNG")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                pixels = np.asarray(panel)
-                logger.experiment.add_image(f"panels/{which}", pixels, trainer.global_step, dataformats="HWC")
+                pixels = np.asarray(picture)
+                logger.experiment.add_image(f"panels/{tag}", pixels, trainer.global_step, dataformats="HWC")
 
 
 class _Batch(Protocol):
@@ -159,6 +184,8 @@ class _Faces(Protocol):
 
     def preview(self, count: int) -> tuple[str, _Batch, list[str]]: ...
 
+    def preview_augmented(self, count: int) -> tuple[_Batch, _Batch, list[str]]: ...
+
 
 class _Net(Protocol):
     """What a module does for a picture: (B, 3, H, W) photos in 0..255 to (B, H, W) uint8 masks."""
@@ -178,6 +205,38 @@ def _panel(trainer: pl.Trainer, count: int, epochs: int) -> tuple[str, Image.Ima
     shown = "validation photos" if which == "val" else "TRAINING photos: the net has learnt from these very masks"
     title = f"After epoch {epochs}: {shown}"
     return which, draw_panel(list(photos), list(truths), list(masks), faces.taxonomy, ids, title=title)
+
+
+def _samples(trainer: pl.Trainer, count: int) -> Image.Image:
+    """Some of the photos that are learnt from, and what augmentation makes of them."""
+    faces = cast(_Faces, trainer.datamodule)  # type: ignore[attr-defined]
+    plain, augmented, ids = faces.preview_augmented(count)
+    photos, seen = ([*batch.photo.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()] for batch in (plain, augmented))
+    return draw_samples(photos, seen, [*augmented.target.to("cpu", torch.uint8).numpy()], faces.taxonomy, ids)
+
+
+def _draw_rows(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[np.ndarray]],
+    captions: Sequence[tuple[str, str]],
+    taxonomy: Taxonomy,
+    title: str,
+    note: str,
+) -> Image.Image:
+    """Lay pictures (H, W, 3) uint8 out in rows, with words left and right above each, and a legend below."""
+    zoomed = [[_zoom(tile) for tile in tiles] for tiles in rows]
+    height, width = (max(tiles[0].shape[side] for tiles in zoomed) for side in (0, 1))
+    full = 2 * _MARGIN + len(columns) * width + (len(columns) - 1) * _GAP
+    legend = _legend(taxonomy, full - 2 * _MARGIN)
+    head, step = _MARGIN + 2 * _LINE + _GAP, _LINE + height + _GAP
+    foot = head + step * len(rows) + _GAP
+    panel = Image.new("RGB", (full, foot + legend[-1][1] + 2 * _LINE + _MARGIN), _PAPER)
+    pen = ImageDraw.Draw(panel)
+    _write_head(pen, title, columns, width)
+    for row, (tiles, (caption, remark)) in enumerate(zip(zoomed, captions, strict=True)):
+        _paste_row(panel, pen, tiles, width, _shorten(caption, 3 * width), remark, head + step * row)
+    _write_legend(panel, pen, legend, foot, note)
+    return panel
 
 
 def _tiles(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, taxonomy: Taxonomy) -> list[np.ndarray]:
@@ -220,9 +279,9 @@ def _shorten(text: str, width: float) -> str:
     return cut
 
 
-def _write_head(pen: ImageDraw.ImageDraw, title: str, width: int) -> None:
+def _write_head(pen: ImageDraw.ImageDraw, title: str, columns: Sequence[str], width: int) -> None:
     pen.text((_MARGIN, _MARGIN), title, _INK, _font(_HEADING), anchor="lt")
-    for column, name in enumerate(_COLUMNS):
+    for column, name in enumerate(columns):
         left = _MARGIN + column * (width + _GAP)
         pen.text((left, _MARGIN + 2 * _LINE - 4), name, _INK, _font(_TEXT), anchor="ls")
 
@@ -233,11 +292,11 @@ def _paste_row(
     tiles: list[np.ndarray],
     width: int,
     caption: str,
-    rightness: str,
+    remark: str,
     top: int,
 ) -> None:
     pen.text((_MARGIN, top + _LINE - 6), caption, _FAINT, _font(_TEXT), anchor="ls")
-    pen.text((panel.width - _MARGIN, top + _LINE - 6), rightness, _FAINT, _font(_TEXT), anchor="rs")
+    pen.text((panel.width - _MARGIN, top + _LINE - 6), remark, _FAINT, _font(_TEXT), anchor="rs")
     for column, tile in enumerate(tiles):
         panel.paste(Image.fromarray(tile), (_MARGIN + column * (width + _GAP), top + _LINE))
 
@@ -258,12 +317,15 @@ def _legend(taxonomy: Taxonomy, width: float) -> list[tuple[float, int, str, np.
 
 
 def _write_legend(
-    panel: Image.Image, pen: ImageDraw.ImageDraw, entries: list[tuple[float, int, str, np.ndarray]], top: int
+    panel: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    entries: list[tuple[float, int, str, np.ndarray]],
+    top: int,
+    note: str,
 ) -> None:
     for left, down, name, swatch in entries:
         x, y = int(_MARGIN + left), top + down
         panel.paste(Image.fromarray(swatch), (x, y))
         pen.rectangle((x, y, x + _SWATCH - 1, y + _SWATCH - 1), outline=_FAINT)
         pen.text((x + _SWATCH + 6, y + _SWATCH - 2), name, _INK, _font(_TEXT), anchor="ls")
-    note = "error: each wrong pixel in the colour that was predicted; void is neither learnt nor scored"
     pen.text((_MARGIN, top + entries[-1][1] + _LINE + _SWATCH - 2), note, _FAINT, _font(_TEXT), anchor="ls")

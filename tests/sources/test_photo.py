@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesegl.data import open_photo, resize_photo
 from facesegl.errors import DataError
+from facesegl.sources import open_photo, resize_photo
 
 
 @pytest.fixture
