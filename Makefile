@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNS ?= runs
 
-.PHONY: help install demo test test-slow lint format clean
+.PHONY: help install browser demo test test-slow lint format clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,13 @@ demo: install  ## draw faces, train on them, score the checkpoint: a few minutes
 	    name=demo paths.runs=$(RUNS)
 	$(BIN)/facesegl evaluate "$$(ls -td $(RUNS)/demo/*/ | head -n 1)checkpoints/last.ckpt" paths.runs=$(RUNS)
 
-test: install  ## every quick test
+browser:  ## Chromium from Debian's packages for the tests of the report's page, where it can be had
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update \
+	     && apt-get -qq install -y --no-install-recommends chromium >/dev/null; } \
+	|| echo "no Chromium here: the tests of the report in a browser are skipped (apt-get install chromium)"
+
+test: install browser  ## every quick test
 	$(BIN)/python -m pytest -q -n auto -m 'not slow'
 
 test-slow: install  ## the others: real trainings, on the real photos too if data/fasseg has them

@@ -7,24 +7,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facesegl.api import evaluate as evaluate
+    from facesegl.api import train as train
     from facesegl.config import compose as compose
     from facesegl.data import FaceDataModule as FaceDataModule
     from facesegl.labels import Taxonomy as Taxonomy
     from facesegl.learning import SegmentationModule as SegmentationModule
-    from facesegl.runs import Result as Result
-    from facesegl.runs import evaluate as evaluate
-    from facesegl.runs import train as train
+    from facesegl.prediction import Prediction as Prediction
+    from facesegl.prediction import Predictor as Predictor
+    from facesegl.runs.result import Result as Result
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "FaceDataModule": "facesegl.data",
-    "Result": "facesegl.runs",
+    "Prediction": "facesegl.prediction",
+    "Predictor": "facesegl.prediction",
+    "Result": "facesegl.runs.result",
     "SegmentationModule": "facesegl.learning",
     "Taxonomy": "facesegl.labels",
     "compose": "facesegl.config",
-    "evaluate": "facesegl.runs",
-    "train": "facesegl.runs",
+    "evaluate": "facesegl.api",
+    "train": "facesegl.api",
 }
 
 __all__ = [*sorted(_HOMES), "__version__"]

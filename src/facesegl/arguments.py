@@ -29,24 +29,18 @@ class Asked:
     multirun: bool
     of_hydra: bool
 
-    def checkpoint_and_keys(self) -> tuple[str, list[str]]:
-        """The one word that is a path, and the others.
 
-        Raises:
-            ConfigError: there is none.
-        """
-        paths = self.paths()
-        if not paths:
-            raise ConfigError("evaluate: no checkpoint; expected facesegl evaluate CKPT [key=value ...].")
-        rest = list(self.words)
-        rest.remove(paths[0])
-        return paths[0], rest
+def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell paths from keys, which are given as key=value, or ~key: a path may hold `=` too."""
+    paths = [word for word in words if _is_path(word)]
+    return paths, [word for word in words if word not in paths]
 
-    def paths(self) -> list[str]:
-        """Words that are a file, or look like a path more than like key=value: a path may hold `=`."""
-        files = [word for word in self.words if Path(word).is_file()]
-        paths = [word for word in self.words if "/" in word.partition("=")[0] or word.endswith(".ckpt")]
-        return files or [*paths, *(word for word in self.words if "=" not in word)]
+
+def _is_path(word: str) -> bool:
+    from facesegl.prediction.model import SUFFIXES
+
+    looks_like_one = "=" not in word and not word.startswith("~")
+    return looks_like_one or Path(word).is_file() or "/" in word.partition("=")[0] or word.endswith(SUFFIXES)
 
 
 def parse(arguments: Sequence[str]) -> Asked:

@@ -1,16 +1,14 @@
 """The card: what weights are, as plain data that can travel with them.
 
-Nothing in it is ever run. The one class that it names is the net's, and that is built only if it is an `nn.Module` of
-facesegl or of a package that the person trusts by name.
+It stands in a checkpoint, in a file of weights and in an exported model alike. Nothing in it is ever run. The one class
+that it names is the net's, and that is built only if it is an `nn.Module` of facesegl or of a package that the person
+trusts by name.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
-from facesegl.config import build_trusted
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.labels import Taxonomy
 
@@ -32,6 +30,9 @@ _PARTS: dict[str, type] = {
     "versions": dict,
 }
 
+_LATER: dict[str, type] = {"parameters": int, "command": str, "scores": dict}
+"""What a card may lack: how many numbers the net learnt, the command of its run, and the scores that it ended with."""
+
 
 def check_card(card: Any, place: str) -> None:
     """Refuse a card that is not understood; its values stay plain data whatever they are.
@@ -47,6 +48,7 @@ def check_card(card: Any, place: str) -> None:
             f"({_version(card)}), or train anew."
         )
     wrong = [name for name, kind in _PARTS.items() if not isinstance(card.get(name), kind)]
+    wrong += [name for name, kind in _LATER.items() if name in card and not isinstance(card[name], kind)]
     if wrong:
         raise CheckpointError(f"{place}: its card lacks {', '.join(wrong)}, or has another type there; is it damaged?")
     for name in ("net", "taxonomy", "normalisation", "data"):
@@ -71,20 +73,6 @@ def check_card(card: Any, place: str) -> None:
         Taxonomy.from_mapping(card["taxonomy"])
     except ConfigError as error:
         raise CheckpointError(*(f"{place}: in its card, {problem}" for problem in error.problems)) from None
-
-
-def build_net(card: Card, trust: Sequence[str] = ()) -> nn.Module:
-    """Build the net that a card names, untrained.
-
-    Args:
-        card: a checked card.
-        trust: packages beside facesegl whose classes may be built.
-
-    Raises:
-        CheckpointError: the class is not an `nn.Module` of a trusted package, or does not take its parameters.
-    """
-    net: nn.Module = build_trusted(card["net"], base=nn.Module, trust=trust)
-    return net
 
 
 def _names_a_class(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """The command `facesegl VERB ...`: one small function per verb, with heavy imports inside them."""
 
+import json
 import os
 import shlex
 import signal
@@ -10,21 +11,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl import __version__
-from facesegl.arguments import Asked, answer, complete, parse
+from facesegl.arguments import Asked, answer, complete, parse, paths_and_keys
 from facesegl.console import speak
 from facesegl.errors import ConfigError, FaceseglError, PartlyFailed, Stopped
+from facesegl.options import parse_options
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from facesegl.runs import Result
+    from facesegl.runs.result import Result
 
 USAGE = """\
 facesegl: train, watch and score face segmentation models from a few labelled photos
 
   facesegl train [key=value ...]            train a model and score it
   facesegl train -m [key=value,value ...]   train one for each combination of values
-  facesegl evaluate CKPT [key=value ...]    score a checkpoint
+  facesegl evaluate CKPT [key=value ...]    score a checkpoint, or several as one ensemble
+  facesegl predict CKPT PHOTO|FOLDER ... -o OUT   segment photos of your own
+  facesegl compare RUN RUN ...              tell a better model from luck
+  facesegl report RUN                       one page that shows a run or a sweep
+  facesegl export CKPT -o model.onnx        an ONNX model that predicts the same
+  facesegl info CKPT                        what a model's file carries
   facesegl VERB --help                      what can be chosen and set
   facesegl --version
 
@@ -91,19 +98,110 @@ def train(arguments: Sequence[str]) -> None:
 
 
 def evaluate(arguments: Sequence[str]) -> None:
-    """Score a checkpoint."""
+    """Score a checkpoint, or several as one ensemble."""
     asked = parse(arguments)
+    models, keys = paths_and_keys(asked.words)
     if asked.of_hydra:
-        return answer("evaluate", [word for word in arguments if word not in asked.paths()[:1]])
+        return answer("evaluate", [word for word in arguments if word not in models])
     if asked.multirun:
-        raise ConfigError("-m: evaluate has no sweeps; expected one checkpoint. Call it once for each.")
+        raise ConfigError("-m: evaluate has no sweeps; several checkpoints are one ensemble. Call it once for each.")
+    if not models:
+        raise ConfigError("evaluate: no checkpoint; expected facesegl evaluate CKPT [key=value ...].")
     from facesegl.runs.evaluate import evaluate
 
-    checkpoint, keys = asked.checkpoint_and_keys()
-    return _show(evaluate(checkpoint, keys, asked.config_dirs))
+    return _show(evaluate(models, keys, asked.config_dirs))
 
 
-VERBS = {"train": train, "evaluate": evaluate}
+def predict(arguments: Sequence[str]) -> None:
+    """Segment photos."""
+    given = parse_options("predict", arguments)
+    from facesegl.runs.predict import models_and_photos, predict
+
+    models, photos = models_and_photos(given.paths)
+    done = predict(
+        models,
+        photos,
+        given.output,
+        device=given.device,
+        tta=given.tta,
+        probabilities=given.probabilities,
+        batch_size=given.batch_size,
+        trust=given.trust,
+    )
+    print(done)
+
+
+def compare(arguments: Sequence[str]) -> None:
+    """Hold models against each other."""
+    given = parse_options("compare", arguments)
+    from rich.console import Console
+
+    from facesegl.runs.compare import compare, comparison_table
+
+    things, keys = paths_and_keys(given.words)
+    comparison = compare([Path(thing) for thing in things], set=given.set, overrides=keys, config_dirs=given.config_dir)
+    if given.json:
+        print(json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        Console().print(comparison_table(comparison))
+
+
+def report(arguments: Sequence[str]) -> None:
+    """Write a page that shows a run or a sweep."""
+    given = parse_options("report", arguments)
+    from facesegl.runs.report import report
+
+    print(f"report: {report(given.run, given.keys, given.config_dir)}")
+
+
+def export(arguments: Sequence[str]) -> None:
+    """Write a checkpoint in another form."""
+    given = parse_options("export", arguments)
+    from rich.console import Console
+
+    from facesegl.runs.export import certificate_table, export
+
+    certificate = export(
+        given.model,
+        given.output,
+        int8=given.int8,
+        whole=given.whole,
+        photos=given.photos,
+        trust=given.trust,
+        overrides=given.keys,
+        config_dirs=given.config_dir,
+    )
+    Console().print(certificate_table(certificate))
+    print(f"model: {given.output}")
+
+
+def info(arguments: Sequence[str]) -> None:
+    """Print what a model's file carries."""
+    given = parse_options("info", arguments)
+    from rich.console import Console
+
+    from facesegl.runs.info import info_table, read_info
+    from facesegl.runs.tables import DEFINITION, score_table
+
+    about = read_info(given.model)
+    if given.json:
+        print(json.dumps(about, indent=2, ensure_ascii=False))
+        return
+    Console().print(info_table(about))
+    if scores := about.get("scores"):
+        Console().print("", score_table(scores, about["data"]["name"]))
+        print(DEFINITION)
+
+
+VERBS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "compare": compare,
+    "report": report,
+    "export": export,
+    "info": info,
+}
 
 
 def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
@@ -132,10 +230,12 @@ def _show(result: "Result") -> None:
         return
     from rich.console import Console
 
-    from facesegl.runs.tables import DEFINITION, score_table
+    from facesegl.runs.tables import DEFINITION, score_table, tag_table
 
     if result.scores:
         Console().print(score_table(result.scores, result.data["name"]))
+        if by_tag := tag_table(result.scores):
+            Console().print(by_tag)
         print(f"{DEFINITION}\n")
     print(f"run folder: {result.folder}")
     if (result.folder / "tensorboard").is_dir():

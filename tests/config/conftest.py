@@ -35,6 +35,7 @@ FILES = {
         set: test
         seed: 0
         panels: 0
+        tta: false
         device: cpu
         trust: []
         paths: {data: data, runs: runs, cache: cache}

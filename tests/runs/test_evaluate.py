@@ -10,8 +10,11 @@ import torch
 from PIL import Image
 
 import facesegl
-from drawn import FASSEG6, write_faces
+from drawn import FASSEG6, write_faces, write_pair
 from facesegl.errors import ConfigError
+from facesegl.prediction import read_card
+from facesegl.runs.counts import read_counts
+from faults.calling import assert_told, call
 from runs.conftest import SMALL_UNET
 
 
@@ -127,3 +130,93 @@ def test_no_path_of_this_machine_travels_in_a_checkpoint(trained):
     card = torch.load(result.folder / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
     assert str(folder) not in json.dumps(card)
     assert json.dumps(card).count("_target_") - card["config"].count("_target_") == 1
+
+
+def test_the_confusion_matrix_counts_every_pixel_and_gives_the_iou(trained):
+    _, result = trained
+    found = result.scores["test"]["scores"]
+    confusion = np.array(found["confusion"])
+    assert confusion.sum() == 3 * 40 * 32
+    assert (confusion.diagonal() / (confusion.sum(0) + confusion.sum(1) - confusion.diagonal())).tolist() == (
+        pytest.approx(list(found["iou"].values()))
+    )
+    with (result.folder / "confusion.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["set"] == "test"]
+    assert [[int(row[name]) for name in found["iou"]] for row in rows] == found["confusion"]
+    assert [row["truth"] for row in rows] == list(found["iou"])
+
+
+def test_several_checkpoints_are_scored_as_one_ensemble(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    last = result.folder / "checkpoints" / "last.ckpt"
+    twice = facesegl.evaluate([last, result.folder])
+    assert twice.scored == [str(last), str(last)]
+    assert twice.scores == result.scores, "the mean of a model and itself is that model"
+    other = facesegl.train(*SMALL_UNET, "data.fold=null", "seed=1")
+    both = facesegl.evaluate([last, other.folder])
+    assert both.scores["test"]["scores"]["confusion"] not in (
+        result.scores["test"]["scores"]["confusion"],
+        other.scores["test"]["scores"]["confusion"],
+    )
+
+
+def test_a_mirrored_second_look_is_scored_where_it_is_asked_for(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    looked_twice = facesegl.evaluate(result.folder, "tta=true")
+    assert looked_twice.config["tta"] is True
+    assert looked_twice.scores["test"]["scores"]["confusion"] != result.scores["test"]["scores"]["confusion"]
+
+
+def test_photos_with_a_pose_are_scored_by_pose_too(tmp_path):
+    for place, pose in enumerate(("+0", "+30", "-30")):
+        for split, person, first in (("Train", "0124", 0), ("Test", "0814", 100)):
+            for number in range(2):
+                name = f"{pose.replace('+0', '0')}/personne{person}{number}+0{pose}"
+                write_pair(tmp_path / "data" / "fasseg" / "V3", split, name, first + 10 * place + number)
+    result = facesegl.train(*SMALL_UNET, "data=fasseg_v3", "data.fold=null")
+    tags = result.scores["test_clean"]["tags"]
+    assert {tag: found["photos"] for tag, found in tags.items()} == {"pose=-30": 2, "pose=0": 2, "pose=+30": 2}
+    total = sum(np.array(found["confusion"]) for found in tags.values())
+    assert total.tolist() == result.scores["test_clean"]["scores"]["confusion"]
+    with (result.folder / "by_tag.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["set"] == "test_clean"]
+    assert {row["tag"]: float(row["miou"]) for row in rows} == {
+        tag: pytest.approx(found["miou"], abs=1e-6) for tag, found in tags.items()
+    }
+
+
+def test_what_was_counted_on_each_photo_adds_up_to_the_scores(trained):
+    _, result = trained
+    counts = read_counts(result.folder)
+    assert counts.classes == FASSEG6.names
+    for name, ids in counts.sets.items():
+        places = [counts.photos.index(photo) for photo in ids]
+        assert counts.counts[places].sum(0).tolist() == result.scores[name]["scores"]["confusion"]
+
+
+def test_a_checkpoint_carries_the_scores_and_the_command_of_its_run(trained):
+    _, result = trained
+    card = read_card(result.folder / "checkpoints" / "last.ckpt")
+    assert card["scores"] == result.scores
+    assert card["command"].startswith("facesegl train data.image_size=16")
+    assert card["parameters"] == result.parameters
+
+
+def test_info_shows_what_a_checkpoint_carries(trained, capsys):
+    _, result = trained
+    ended = call("info", result.folder)
+    assert (ended.code, ended.err) == (0, "")
+    shown = " ".join(ended.out.split())
+    for words in ("facesegl.nets.UNet", "background, skin, hair", "fasseg_v2, fingerprint", "facesegl train", "mIoU"):
+        assert words in shown
+    about = json.loads(call("info", result.folder, "--json").out)
+    assert about["scores"] == result.scores
+
+
+def test_info_of_what_is_no_model_is_told_in_one_line(tmp_path):
+    (tmp_path / "text.ckpt").write_text("hello")
+    assert_told(call("info", "text.ckpt"), 4, "text.ckpt: no checkpoint")
+    assert_told(call("info", "nope.onnx"), 4, "nope.onnx: no such file")
+    assert_told(call("info"), 2, "info: ")

@@ -39,6 +39,7 @@ def test_a_run_folder_holds_all_that_the_run_was(held_out):
     assert names >= left | {"tensorboard", "panels"}
     assert {path.name for path in (held_out.folder / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
     assert [path.name for path in sorted((held_out.folder / "panels").iterdir())] == [
+        "augmented.png",
         "epoch_0001.png",
         "epoch_0002.png",
         "epoch_0003.png",
@@ -87,7 +88,7 @@ def test_the_curves_are_there_under_the_names_that_say_what_they_are(held_out):
     tags = set(events.Tags()["scalars"])
     assert tags >= {"train/loss", "val/loss", "lr-AdamW", "val/miou at 16x16", "val/iou/hair", "val/iou/mouth"}
     assert "val/miou" not in tags
-    assert events.Tags()["images"] == ["panels/val"]
+    assert events.Tags()["images"] == ["panels/augmented", "panels/val"]
     assert len(events.Scalars("train/loss")) == len(events.Scalars("val/loss")) == 3
 
 

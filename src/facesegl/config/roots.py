@@ -64,6 +64,7 @@ class EvaluateKeys:
     name: str
     seed: Seed
     panels: Annotated[int, Ge(0)]
+    tta: bool
     set: Literal["train", "val", "test", "test_clean", "test_strict"]
     device: str
     trust: list[str]

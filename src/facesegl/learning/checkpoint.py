@@ -7,6 +7,7 @@ read with `weights_only=True`.
 import pickle
 import time
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import nn
 
+from facesegl.card import Card, check_card
+from facesegl.config import build_trusted
 from facesegl.errors import CheckpointError, ConfigError, TrainingError
 from facesegl.files import replacing
-from facesegl.learning.card import check_card
 
 
 def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
@@ -46,6 +49,36 @@ def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, 
         )
     check_card(checkpoint["hyper_parameters"], str(path))
     return checkpoint
+
+
+def build_net(card: Card, trust: Sequence[str] = ()) -> nn.Module:
+    """Build the net that a card names, untrained.
+
+    Args:
+        card: a checked card.
+        trust: packages beside facesegl whose classes may be built.
+
+    Raises:
+        CheckpointError: the class is not an `nn.Module` of a trusted package, or does not take its parameters.
+    """
+    net: nn.Module = build_trusted(card["net"], base=nn.Module, trust=trust)
+    return net
+
+
+def add_scores(path: "str | Path", scores: Mapping[str, Any]) -> None:
+    """Write into a checkpoint's card what it scored; its weights stay as they are.
+
+    Args:
+        path: a checkpoint file.
+        scores: a set's name to its scores and yardsticks, builtin values.
+
+    Raises:
+        CheckpointError: as `read_checkpoint`.
+        MachineError: it cannot be written.
+    """
+    checkpoint = read_checkpoint(path)
+    checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], "scores": dict(scores)}
+    WholeCheckpointIO().save_checkpoint(checkpoint, path)
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

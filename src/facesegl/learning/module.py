@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from facesegl.card import Card, check_card
 from facesegl.errors import CheckpointError, TrainingError
 from facesegl.labels import Taxonomy
-from facesegl.learning.card import Card, build_net, check_card
-from facesegl.learning.checkpoint import read_checkpoint
+from facesegl.learning.checkpoint import build_net, read_checkpoint
 from facesegl.scores import PooledCounts, iou, miou
 
 _CHECK_EVERY = 50  # steps between two looks at whether the loss is finite, in an epoch longer than that

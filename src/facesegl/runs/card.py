@@ -1,5 +1,6 @@
 """The card of a model in training: what its weights will be, as plain data that can travel."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -7,14 +8,13 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from facesegl.card import FORMAT, Card
 from facesegl.config import to_plain
 from facesegl.data import FaceDataModule
-from facesegl.learning import Card
-from facesegl.learning.card import FORMAT
 from facesegl.runs.result import versions
 
 
-def make_card(config: DictConfig, plan: DictConfig, faces: FaceDataModule) -> Card:
+def make_card(config: DictConfig, plan: DictConfig, faces: FaceDataModule, *, parameters: int, command: str) -> Card:
     """Describe the weights that a run will make.
 
     It holds no absolute path and one `_target_`, the net's. The config stands in it as text, to be read by people.
@@ -23,6 +23,8 @@ def make_card(config: DictConfig, plan: DictConfig, faces: FaceDataModule) -> Ca
         config: as composed, with its interpolations.
         plan: the same, checked and resolved.
         faces: set up.
+        parameters: how many numbers the net learns.
+        command: what repeats the run.
     """
     return {
         "format": FORMAT,
@@ -38,6 +40,8 @@ def make_card(config: DictConfig, plan: DictConfig, faces: FaceDataModule) -> Ca
         },
         "config": yaml.safe_dump(_without_paths(OmegaConf.to_container(config)), sort_keys=False),
         "versions": versions(),
+        "parameters": parameters,
+        "command": shlex.join(_without_place(word) for word in shlex.split(command)),
     }
 
 
@@ -57,6 +61,12 @@ def _without_paths(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_paths(inner) for key, inner in value.items()}
     return "(a path)" if _names_a_place(value) else value
+
+
+def _without_place(word: str) -> str:
+    """A word of a command without the folder that it may name: `paths.data=/home/me/photos`."""
+    key, equals, value = word.rpartition("=")
+    return f"{key}{equals}(a path)" if _names_a_place(value) else word
 
 
 def _names_a_place(value: Any) -> bool:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from facesegl.data import FaceDataModule
 from facesegl.files import replacing
-from facesegl.learning import SegmentationModule
 from facesegl.monitoring import draw_panel
-from facesegl.runs.scoring import SetScores, predict
+from facesegl.prediction import Predictor
+from facesegl.runs.scoring import SetScores
 
 
 def draw_worst(
     folder: Path,
-    module: SegmentationModule,
+    predictor: Predictor,
     faces: FaceDataModule,
     scored: Mapping[str, SetScores],
     count: int,
@@ -27,7 +27,7 @@ def draw_worst(
     panel = draw_panel(
         [photo for photo, _ in shown],
         [truth for _, truth in shown],
-        [predict(module, photo) for photo, _ in shown],
+        [predictor(photo).index for photo, _ in shown],
         faces.taxonomy,
         [f"{photo}  mIoU {photos[photo]:.3f}" for photo in worst],
         title=f"the {len(worst)} worst of {len(photos)} photos",

@@ -17,7 +17,7 @@ from typing import Any
 
 from facesegl.files import write_json
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever a key of result.json changes its meaning."""
 
 _PACKAGES = ("facesegl", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
@@ -35,7 +35,7 @@ class Result:
         identity: 12 hex digits that name config and data, whatever the machine.
         data: name, choice and fingerprint of the data, numbers of photos.
         scores: a set's name to its scores and yardsticks.
-        scored: the checkpoint file that the scores are of.
+        scored: the model files that the scores are of; several are an ensemble.
         seconds: a phase's name to its CPU- and wall-seconds; starts of a resumed run add up.
         parameters: how many numbers the net learns.
         failure: the exit code and messages, if there was one.
@@ -49,7 +49,7 @@ class Result:
     data: dict[str, Any]
     state: str = "running"
     scores: dict[str, Any] = field(default_factory=dict)
-    scored: str | None = None
+    scored: list[str] = field(default_factory=list)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     parameters: int | None = None
     failure: dict[str, Any] | None = None

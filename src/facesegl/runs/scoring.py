@@ -2,25 +2,26 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from facesegl.console import track
-from facesegl.data import FaceDataModule, resize_photo
+from facesegl.data import FaceDataModule
 from facesegl.labels import VOID, restore_mask
-from facesegl.learning import SegmentationModule
+from facesegl.prediction import Predictor
+from facesegl.runs.counts import SavedCounts
+from facesegl.runs.result import Result
 from facesegl.scores import Scores, agreement, boundary_counts, commonest_classes, confusion_counts, summarise
 
 TOUCHES_TEST = frozenset({"test", "test_clean", "test_strict"})
 """The sets that are made of test photos."""
 
 
-Predictor = Callable[[np.ndarray], np.ndarray]
+Masker = Callable[[np.ndarray], np.ndarray]
 """Gives the mask (H, W) uint8 of a photo (H, W, 3) uint8."""
 
 
@@ -44,13 +45,17 @@ class SetScores:
         scores: of the checkpoint.
         floor: of a model that never looks: per pixel the commonest class of the training masks.
         agreement: of two people's masks of the same photos against each other, where the data have such.
+        tags: the scores of the photos that share a tag, such as `pose=+30`.
         photos: the scores of each photo, by id.
+        counts: what was counted on each photo, by id.
     """
 
     scores: Scores
     floor: Scores
     agreement: Scores | None
+    tags: Mapping[str, Scores]
     photos: Mapping[str, Scores]
+    counts: Mapping[str, PhotoCounts]
 
     def to_dict(self) -> dict[str, Any]:
         """Builtin values for result.json; the photos' scores stand in per_image.csv."""
@@ -58,6 +63,7 @@ class SetScores:
             "scores": self.scores.to_dict(),
             "floor": self.floor.to_dict(),
             "agreement": self.agreement.to_dict() if self.agreement else None,
+            "tags": {tag: scores.to_dict() for tag, scores in self.tags.items()},
         }
 
 
@@ -69,11 +75,11 @@ def sets_to_score(asked: str, faces: FaceDataModule) -> list[str]:
     return sorted(whole, key=lambda name: name != "test_clean")  # the headline first
 
 
-def score(module: SegmentationModule, faces: FaceDataModule, sets: Sequence[str]) -> dict[str, SetScores]:
-    """Score a checkpoint on sets of photos: float32, native size, void left out, counts pooled over each set.
+def score(predictor: Predictor, faces: FaceDataModule, sets: Sequence[str]) -> dict[str, SetScores]:
+    """Score what a predictor says on sets of photos: native size, void left out, counts pooled over each set.
 
     Args:
-        module: as `SegmentationModule.load_from_checkpoint` gives it; weights still in memory are never scored.
+        predictor: of a file; weights still in memory are never scored.
         faces: set up.
         sets: names of `facesegl.data.SETS`.
 
@@ -82,59 +88,70 @@ def score(module: SegmentationModule, faces: FaceDataModule, sets: Sequence[str]
     """
     places = {name: [int(place) for place in faces.places(name)] for name in sets}
     every = sorted({place for some in places.values() for place in some})
-    of_model, of_floor = count_photos(faces, every, partial(predict, module), floor(faces))
-    both, names = agreement_of(faces), faces.taxonomy.names
-    return {
-        name: SetScores(
-            scores=pooled(names, (of_model[place] for place in some)),
-            floor=pooled(names, (of_floor[place] for place in some)),
-            agreement=both,
-            photos={faces.ids([place])[0]: pooled(names, [of_model[place]]) for place in some},
-        )
-        for name, some in places.items()
-    }
+    of_model, of_floor = count_photos(faces, every, lambda photo: predictor(photo).index, floor(faces))
+    both = agreement_of(faces)
+    return {name: _of_set(some, faces, of_model, of_floor, both) for name, some in places.items()}
 
 
-def count_photos(
-    faces: FaceDataModule, places: Collection[int], *predictors: Predictor
-) -> list[dict[int, PhotoCounts]]:
-    """Hold the masks that each predictor gives against the truth, each photo opened once.
+def _of_set(
+    places: Sequence[int],
+    faces: FaceDataModule,
+    of_model: Mapping[int, PhotoCounts],
+    of_floor: Mapping[int, PhotoCounts],
+    both: Scores | None,
+) -> SetScores:
+    names, ids = faces.taxonomy.names, faces.ids(places)
+    by_tag: dict[str, list[PhotoCounts]] = {}
+    for place in places:
+        for tag in faces.cache.rows[place].tags:
+            by_tag.setdefault(tag, []).append(of_model[place])
+    return SetScores(
+        scores=pooled(names, (of_model[place] for place in places)),
+        floor=pooled(names, (of_floor[place] for place in places)),
+        agreement=both,
+        tags={tag: pooled(names, counted) for tag, counted in by_tag.items()},
+        photos={name: pooled(names, [of_model[place]]) for name, place in zip(ids, places, strict=True)},
+        counts={name: of_model[place] for name, place in zip(ids, places, strict=True)},
+    )
+
+
+def save_counts(folder: Path, scored: Mapping[str, SetScores], faces: FaceDataModule, result: Result) -> None:
+    """Leave `counts.npz`: what was counted on each photo, so that models can be compared on the same photos later."""
+    every = {photo: counted for found in scored.values() for photo, counted in found.counts.items()}
+    groups = {row.id: row.group for row in faces.cache.rows}
+    SavedCounts(
+        classes=faces.taxonomy.names,
+        photos=tuple(every),
+        groups=tuple(groups[photo] for photo in every),
+        sets={name: list(found.counts) for name, found in scored.items()},
+        counts=torch.stack([counted.counts for counted in every.values()]).numpy(),
+        boundary=torch.stack([counted.boundary for counted in every.values()]).numpy(),
+        scored=" + ".join(result.scored),
+        data=faces.source.name,
+        fingerprint=faces.cache.fingerprint,
+    ).write(folder)
+
+
+def count_photos(faces: FaceDataModule, places: Collection[int], *maskers: Masker) -> list[dict[int, PhotoCounts]]:
+    """Hold the masks that each masker gives against the truth, each photo opened once.
 
     Args:
         faces: set up.
         places: the photos' places in the cache.
-        predictors: what gives a mask for a photo.
+        maskers: what gives a mask for a photo.
 
     Returns:
-        For each predictor, place to counts.
+        For each masker, place to counts.
     """
-    counted: list[dict[int, PhotoCounts]] = [{} for _ in predictors]
+    counted: list[dict[int, PhotoCounts]] = [{} for _ in maskers]
     for place in track(places, total=len(places), what="scoring"):
         photo, truth = faces.native(place)
-        for counts, predictor in zip(counted, predictors, strict=True):
-            counts[place] = _count(predictor(photo), truth, faces.taxonomy.num_classes)
+        for counts, masker in zip(counted, maskers, strict=True):
+            counts[place] = _count(masker(photo), truth, faces.taxonomy.num_classes)
     return counted
 
 
-@torch.inference_mode()
-def predict(module: SegmentationModule, photo: np.ndarray) -> np.ndarray:
-    """The class of every pixel of a photo: logits at the net's size, upsampled bilinearly to the photo's, argmax.
-
-    Args:
-        module: in eval mode.
-        photo: (H, W, 3) uint8, R-G-B.
-
-    Returns:
-        (H, W) uint8, class indices.
-    """
-    size = module.image_size
-    small = torch.from_numpy(resize_photo(photo, size, size).copy()).permute(2, 0, 1)[None]
-    logits = module(small.to(module.device)).float()
-    large = functional.interpolate(logits, size=photo.shape[:2], mode="bilinear", align_corners=False)
-    return large.argmax(1)[0].to(torch.uint8).cpu().numpy()
-
-
-def floor(faces: FaceDataModule) -> Predictor:
+def floor(faces: FaceDataModule) -> Masker:
     """A model that never looks: at each pixel the commonest class of the training masks, whatever the photo."""
     mask = commonest_classes(faces.training_masks(), faces.taxonomy.num_classes)
     known = mask[mask != VOID]

@@ -43,11 +43,56 @@ def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
     write_text(folder / "scores.csv", _csv(["set", "class", "iou", "dice", "floor_iou", "agreement_iou"], rows))
     sets_of = {photo: [name for name in scored if photo in scored[name].photos] for photo in _photos(scored)}
     names = [f"iou_{name}" for name in next(iter(scored.values())).scores.iou]
+    write_text(folder / "confusion.csv", _confusion(scored))
+    if tags := _of_tags(scored):
+        write_text(folder / "by_tag.csv", tags)
     lines: list[list[Cell]] = [
         [photo, " ".join(sets_of[photo]), scores.miou, scores.accuracy, scores.boundary_f, *scores.iou.values()]
         for photo, scores in sorted(_photos(scored).items(), key=lambda item: item[1].miou)
     ]
     write_text(folder / "per_image.csv", _csv(["photo", "sets", "miou", "accuracy", "boundary_f", *names], lines))
+
+
+def _confusion(scored: Mapping[str, SetScores]) -> str:
+    """A row a set and class of the truth: how many of its pixels were taken for each class."""
+    names = list(next(iter(scored.values())).scores.iou)
+    rows: list[list[Cell]] = [
+        [name, truth, *map(str, row)]
+        for name, found in scored.items()
+        for truth, row in zip(names, found.scores.confusion, strict=True)
+    ]
+    return _csv(["set", "truth", *names], rows)
+
+
+def _of_tags(scored: Mapping[str, SetScores]) -> str:
+    """A row a set and tag, such as a pose; nothing where the photos have none."""
+    rows: list[list[Cell]] = [
+        [name, tag, str(scores.photos), scores.miou, scores.boundary_f, *scores.iou.values()]
+        for name, found in scored.items()
+        for tag, scores in found.tags.items()
+    ]
+    names = [f"iou_{name}" for name in next(iter(scored.values())).scores.iou]
+    return _csv(["set", "tag", "photos", "miou", "boundary_f", *names], rows) if rows else ""
+
+
+def tag_table(scores: Mapping[str, Any]) -> "Table | None":
+    """The headline set by tags, such as poses: a row a tag; None where the photos have none.
+
+    Args:
+        scores: as a `Result` has them.
+    """
+    from rich import box
+    from rich.table import Table
+
+    name, found = next(iter(scores.items()))
+    if not found.get("tags"):
+        return None
+    table = Table(title=f"IoU on {name} by tag", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("tag", "photos", "mIoU", *found["scores"]["iou"]):
+        table.add_column(title, justify="left" if title == "tag" else "right", no_wrap=True)
+    for tag, of_tag in found["tags"].items():
+        table.add_row(tag, str(of_tag["photos"]), _shown(of_tag["miou"]), *map(_shown, of_tag["iou"].values()))
+    return table
 
 
 def score_table(scores: Mapping[str, Any], data: str) -> "Table":

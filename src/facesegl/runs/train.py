@@ -14,14 +14,15 @@ from facesegl.config import build, check, identity, to_plain
 from facesegl.data import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.files import machine_errors, write_json
-from facesegl.learning import SegmentationModule, WholeCheckpointIO, read_checkpoint
+from facesegl.learning import SegmentationModule, WholeCheckpointIO, add_scores, read_checkpoint
+from facesegl.prediction import Predictor
 from facesegl.runs.card import make_card
 from facesegl.runs.folder import joined, make_folder, recording
 from facesegl.runs.parts import GIVEN, build_parts
 from facesegl.runs.quiet import quiet
 from facesegl.runs.result import Result, command_line, read_result
 from facesegl.runs.resume import Resumed, find_run
-from facesegl.runs.scoring import score, sets_to_score
+from facesegl.runs.scoring import save_counts, score, sets_to_score
 from facesegl.runs.stopping import stops_after_a_step
 from facesegl.runs.tables import write_scores
 
@@ -29,11 +30,12 @@ log = logging.getLogger(__name__)
 
 
 @quiet()
-def train(config: DictConfig) -> Result:
+def train(config: DictConfig, command: str | None = None) -> Result:
     """Train one model as `config` says, score its last checkpoint, and leave both in a run folder.
 
     Args:
         config: as `facesegl.compose` makes it.
+        command: what repeats this; None for what was typed.
 
     Raises:
         FaceseglError: whatever ends it; each class is an exit code. The run folder, if there is one yet, says it too.
@@ -51,11 +53,11 @@ def train(config: DictConfig) -> Result:
     folder = resumed.folder if resumed else _new_folder(plan)
     plan = _placed(config, folder, resumed)
     checkpoint = resumed.checkpoint if resumed else None
-    with recording(_record(folder, config, plan, faces, run), checkpoint) as result:
+    with recording(_record(folder, config, plan, faces, run, command), checkpoint) as result:
         _describe(folder, plan, faces)
-        card = make_card(config, plan, faces)
-        module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         result.parameters = sum(weights.numel() for weights in net.parameters())
+        card = make_card(config, plan, faces, parameters=result.parameters, command=result.command)
+        module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         with result.phase("training"):
             trainer = _fit(plan, module, faces, checkpoint)
         if trainer.is_global_zero:
@@ -74,10 +76,12 @@ def _resumed(plan: DictConfig, run: str) -> Resumed | None:
     return resumed
 
 
-def _record(folder: Path, config: DictConfig, plan: DictConfig, faces: FaceDataModule, run: str) -> Result:
+def _record(
+    folder: Path, config: DictConfig, plan: DictConfig, faces: FaceDataModule, run: str, command: str | None
+) -> Result:
     return Result(
         folder=folder,
-        command=command_line(),
+        command=command or command_line(),
         config=to_plain(plan),
         identity=run,
         data={"choice": config.choices.data, **faces.summary()},
@@ -184,8 +188,9 @@ def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
     # the person named the net's class in a config of their own: that is trust enough for this file
     trust = [*plan.trust, plan.model["_target_"].partition(".")[0]]
     with result.phase("scoring"):
-        module = SegmentationModule.load_from_checkpoint(last, trust=trust)
-        scored = score(module, faces, sets_to_score(faces.held_out, faces))
-    result.scored = str(last)
+        scored = score(Predictor(last, device="cpu", trust=trust), faces, sets_to_score(faces.held_out, faces))
+    result.scored = [str(last)]
     result.scores = {name: found.to_dict() for name, found in scored.items()}
     write_scores(result.folder, scored)
+    save_counts(result.folder, scored, faces, result)
+    add_scores(last, result.scores)

@@ -23,6 +23,7 @@ class Scores:
         miou_per_photo: mean over photos of each photo's own mIoU; not mIoU.
         boundary_f: mean of `boundary`, absent classes left out.
         photos: how many photos were scored.
+        confusion: pixels of each class, by index, that were taken for each: [truth][prediction].
     """
 
     iou: dict[str, float]
@@ -33,6 +34,7 @@ class Scores:
     miou_per_photo: float
     boundary_f: float
     photos: int
+    confusion: list[list[int]]
 
     def to_dict(self) -> dict[str, Any]:
         """The same as builtin values for JSON, which knows no NaN: it becomes None."""
@@ -57,6 +59,7 @@ def summarise(names: tuple[str, ...], per_photo_counts: Tensor, boundary: Tensor
         miou_per_photo=miou_per_photo(per_photo_counts).item(),
         boundary_f=outlines.nanmean().item(),
         photos=len(per_photo_counts),
+        confusion=counts.tolist(),
     )
 
 

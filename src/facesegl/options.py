@@ -1,0 +1,124 @@
+"""The options of the verbs that compose no config of their own: predict, compare, report, export, info."""
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from facesegl.errors import ConfigError
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """What is wrong is told as every other error is, without the usage."""
+        raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}. See {self.prog} --help.")
+
+
+def parse_options(verb: str, arguments: Sequence[str]) -> Namespace:
+    """Read the command line after one of these verbs; `--help` prints and ends the process.
+
+    Raises:
+        ConfigError: an option that is none, or an argument that is missing.
+    """
+    words, describe = _VERBS[verb]
+    parser = _Parser(
+        prog=f"facesegl {verb}", description=words, allow_abbrev=False, formatter_class=RawDescriptionHelpFormatter
+    )
+    describe(parser)
+    return parser.parse_intermixed_args(list(arguments))
+
+
+def _predict(parser: ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", type=Path, metavar="CKPT|photo|folder/", help="models, then photos")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="takes the masks")
+    parser.add_argument("--tta", action="store_true", help="look at each photo mirrored as well, and average")
+    parser.add_argument(
+        "--probabilities", action="store_true", help="leave the probabilities of all classes too (.npy)"
+    )
+    parser.add_argument("--batch-size", type=_count, default=4, metavar="N", help="photos at once (default 4)")
+    _add_device_and_trust(parser)
+
+
+def _compare(parser: ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="RUN|CKPT|counts.npz", help="two or more, and keys of the data")
+    parser.add_argument("--set", metavar="NAME", help="the set of photos (default: test_clean, or what all have)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    _add_config_dir(parser)
+
+
+def _report(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run or of a sweep")
+    _add_keys(parser, "of the data, for the photos that are shown")
+
+
+def _export(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="CKPT", help="a checkpoint, or the folder of its run")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="model.onnx or model.safetensors"
+    )
+    parser.add_argument("--whole", action="store_true", help="resizing, upscaling and argmax inside the ONNX graph too")
+    parser.add_argument("--int8", action="store_true", help="8-bit integers, calibrated on training photos")
+    parser.add_argument(
+        "--photos", type=Path, metavar="FOLDER", help="photos to try the export on, instead of the data"
+    )
+    _add_trust(parser)
+    _add_keys(parser, "of the data that the export is tried on")
+
+
+def _info(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="CKPT", help="a model's file, or the folder of its run")
+    parser.add_argument("--json", action="store_true", help="print the whole card as JSON")
+
+
+_VERBS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
+    "predict": (
+        "Segment photos: an index mask, a colour mask and an overlay each, and predictions.csv.\n"
+        "Several models are an ensemble: the mean of their probabilities.",
+        _predict,
+    ),
+    "compare": (
+        "Hold models against each other on the same photos, with an interval for each difference.\n"
+        "The first one is what the others are held against.",
+        _compare,
+    ),
+    "report": ("Write report.html, one file that shows a run or a sweep; it opens from the disk.", _report),
+    "export": (
+        "Write a checkpoint as an ONNX model or as safetensors, and certify that it predicts the same.",
+        _export,
+    ),
+    "info": ("Print what a model's file carries. Nothing of it is run.", _info),
+}
+
+
+def _add_keys(parser: ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "keys", nargs="*", type=_key, metavar="key=value", help=f"keys {what}, such as paths.data=FOLDER"
+    )
+    _add_config_dir(parser)
+
+
+def _add_config_dir(parser: ArgumentParser) -> None:
+    parser.add_argument("--config-dir", type=Path, action="append", default=[], metavar="FOLDER", help="own groups")
+
+
+def _add_device_and_trust(parser: ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda or mps")
+    _add_trust(parser)
+
+
+def _add_trust(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="a package whose net the checkpoint may build"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--batch-size {text}: expected a whole number from 1.")
+    return int(text)
+
+
+def _key(text: str) -> str:
+    if "=" not in text:
+        raise ConfigError(f"{text}: expected key=value here, such as paths.data=FOLDER.")
+    return text

@@ -1,0 +1,90 @@
+"""An exported model that predicts in ONNX Runtime, without PyTorch."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facesegl.card import Card, check_card
+from facesegl.errors import CheckpointError, ConfigError, MachineError
+from facesegl.labels import Taxonomy
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+CARD_KEY = "facesegl"
+"""Where an exported model's metadata have the card, as JSON."""
+
+
+class OnnxModel:
+    """A model that `facesegl export` wrote.
+
+    Args:
+        path: the file.
+        device: auto, cpu or cuda.
+
+    Raises:
+        CheckpointError: it is no ONNX model, or none of facesegl's.
+        ConfigError: no such device, or no ONNX Runtime installed.
+        MachineError: the device is not there.
+    """
+
+    def __init__(self, path: "str | Path", device: str = "auto") -> None:
+        self.name = str(path)
+        self._session = _open(Path(path), device)
+        self.card: Card = _card_of(self._session, self.name)
+        self.taxonomy = Taxonomy.from_mapping(self.card["taxonomy"])
+        self.image_size: int = self.card["image_size"]
+        self._input = self._session.get_inputs()[0].name
+
+    def logits(self, photos: np.ndarray) -> np.ndarray:
+        """Logits (B, C, S, S) float32 of photos (B, 3, S, S) uint8."""
+        photos = np.ascontiguousarray(photos, dtype=np.float32)
+        found: np.ndarray = self._session.run(["logits"], {self._input: photos})[0]
+        return found
+
+
+def _open(path: Path, device: str) -> "InferenceSession":
+    """A session over the bytes of the file: what it might name outside of itself cannot be found so."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError(
+            f"{path}: an ONNX model needs onnxruntime; install it with pip install 'facesegl[export]'."
+        ) from None
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected a model that facesegl export wrote.")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is raised as well
+    providers = _providers(device, onnxruntime.get_available_providers())
+    try:
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
+    except Exception as error:  # ONNX Runtime has a class for each of its own faults
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(
+            f"{path}: cannot be read as an ONNX model ({reason}); is it cut off? Export it again."
+        ) from None
+
+
+def _providers(device: str, available: list[str]) -> list[str]:
+    cpu, cuda = "CPUExecutionProvider", "CUDAExecutionProvider"
+    if device not in ("auto", "cpu", "cuda", "gpu"):
+        raise ConfigError(f"device={device}: ONNX Runtime is used on cpu or cuda; expected auto, cpu or cuda.")
+    if device in ("cuda", "gpu") and cuda not in available:
+        raise MachineError(f"device={device}: this ONNX Runtime has no CUDA; use device=cpu, or install its GPU build.")
+    return [cuda, cpu] if device != "cpu" and cuda in available else [cpu]
+
+
+def _card_of(session: "InferenceSession", place: str) -> Card:
+    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+    try:
+        card: Any = json.loads(text) if text else None
+    except ValueError:
+        card = None
+    if card is None:
+        raise CheckpointError(f"{place}: an ONNX model, but none that facesegl export wrote: it has no card.")
+    check_card(card, place)
+    if "logits" not in {output.name for output in session.get_outputs()}:
+        raise CheckpointError(f"{place}: it has no output named logits; export it again.")
+    return dict(card)

@@ -1,0 +1,148 @@
+"""counts.npz: what was counted on each photo of a scored run, so that models can be compared on the same photos later.
+
+Counts travel, as checkpoints do: they are plain arrays and text, nothing in them is ever run, and what does not fit
+together is refused.
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facesegl.errors import CheckpointError, MachineError
+from facesegl.files import replacing
+
+FORMAT = 1
+"""Raised whenever the arrays change their meaning."""
+
+NAME = "counts.npz"
+"""What the file is called in a run's folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class SavedCounts:
+    """The counts of every photo that was scored.
+
+    Attributes:
+        classes: the classes' names, by index.
+        photos: the photos' ids.
+        groups: the person of each photo, as far as is known; else the photo.
+        sets: the ids of each set, the headline first.
+        counts: (N, C, C) int64, [photo, truth, prediction].
+        boundary: (N, C, 4) int64, what the boundary score pools.
+        scored: the model that was scored.
+        data: the name of the data.
+        fingerprint: what names their content.
+    """
+
+    classes: tuple[str, ...]
+    photos: tuple[str, ...]
+    groups: tuple[str, ...]
+    sets: Mapping[str, Sequence[str]]
+    counts: np.ndarray
+    boundary: np.ndarray
+    scored: str
+    data: str
+    fingerprint: str
+
+    def write(self, folder: Path) -> None:
+        """Write counts.npz whole or not at all.
+
+        Raises:
+            MachineError: it cannot be written.
+        """
+        about = {
+            "format": FORMAT,
+            "classes": list(self.classes),
+            "photos": list(self.photos),
+            "groups": list(self.groups),
+            "sets": {name: list(ids) for name, ids in self.sets.items()},
+            "scored": self.scored,
+            "data": self.data,
+            "fingerprint": self.fingerprint,
+        }
+        with replacing(folder / NAME) as part, part.open("wb") as file:
+            np.savez_compressed(file, about=json.dumps(about), counts=self.counts, boundary=self.boundary)
+
+
+def read_counts(path: Path) -> SavedCounts:
+    """Read the counts of a run; nothing in the file is run.
+
+    Args:
+        path: the file, or the run's folder.
+
+    Raises:
+        CheckpointError: no such file, or one that is cut off, damaged, or of another kind or format.
+        MachineError: it may not be read.
+    """
+    path = path / NAME if path.is_dir() else path
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected the counts of a scored run. Score it with evaluate.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be read: {error.strerror}. Change its rights, or copy it again.") from error
+    about, counts, boundary = _unpack(content, path)
+    _require_format(about, path)
+    if not (_is_sound(about) and _fit(about, counts, boundary)):
+        raise CheckpointError(f"{path}: its parts do not fit each other; is it damaged? Score the model anew.")
+    return SavedCounts(
+        classes=tuple(about["classes"]),
+        photos=tuple(about["photos"]),
+        groups=tuple(about["groups"]),
+        sets=about["sets"],
+        counts=counts,
+        boundary=boundary,
+        scored=about["scored"],
+        data=about["data"],
+        fingerprint=about["fingerprint"],
+    )
+
+
+def _unpack(content: bytes, path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return json.loads(str(arrays["about"])), arrays["counts"], arrays["boundary"]
+    except Exception as error:  # zipfile, zlib, NumPy and JSON each have their own for what is damaged
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(f"{path}: no counts of facesegl, or cut off ({reason}); score the model anew.") from None
+
+
+def _require_format(about: Any, path: Path) -> None:
+    found = about.get("format") if isinstance(about, dict) else None
+    if found != FORMAT:
+        raise CheckpointError(f"{path}: its format is {found!r}, this facesegl reads {FORMAT}; score the model anew.")
+
+
+def _is_sound(about: Mapping[str, Any]) -> bool:
+    """Whether the text holds what it should, and says nothing twice."""
+    lists = [about.get(name) for name in ("classes", "photos", "groups")]
+    sets, texts = about.get("sets"), [about.get(name) for name in ("scored", "data", "fingerprint")]
+    if not (isinstance(sets, dict) and all(map(_are_texts, [*lists, *sets.values()]))):
+        return False
+    photos = about["photos"]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and len(about["groups"]) == len(photos)
+        and all(len(each) == len(set(each)) for each in (about["classes"], photos, *sets.values()))
+        and set().union(*sets.values()) <= set(photos)
+    )
+
+
+def _fit(about: Mapping[str, Any], counts: np.ndarray, boundary: np.ndarray) -> bool:
+    """Whether the arrays have the shapes that the text asks for, and are counts."""
+    photos, classes = len(about["photos"]), len(about["classes"])
+    return (
+        counts.shape == (photos, classes, classes)
+        and boundary.shape == (photos, classes, 4)
+        and counts.dtype == boundary.dtype == np.int64
+        and bool((counts >= 0).all() and (boundary >= 0).all())
+    )
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facesegl.errors import CheckpointError, ConfigError, DataError
+from facesegl.prediction import Predictor
+from facesegl.sources import resize_photo
+from prediction.models import FASSEG6, Painter, channels, halves
+
+
+def photo(height=20, width=14, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def by_hand(function, image, size=8):
+    """Probabilities (C, H, W) in PyTorch's own words."""
+    small = resize_photo(image, size, size).transpose(2, 0, 1)[None]
+    logits = torch.from_numpy(function(small).astype(np.float32))
+    large = torch.nn.functional.interpolate(logits, size=image.shape[:2], mode="bilinear")
+    return large.softmax(1)[0].numpy()
+
+
+def test_a_photo_is_segmented_at_its_own_size():
+    found, expected = Predictor(Painter(channels))(photo()), by_hand(channels, photo())
+    assert found.names == ("background", "left eye", "right eye")
+    assert (found.index.shape, found.index.dtype) == ((20, 14), np.uint8)
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+    assert (found.index == expected.argmax(0)).all()
+    assert found.confidence == pytest.approx(expected.max(0).mean(), abs=1e-6)
+
+
+def test_bands_of_a_large_photo_are_parts_of_the_whole(monkeypatch):
+    whole = Predictor(Painter(channels))(photo())
+    index, confidence, probabilities = whole.index, whole.confidence, whole.probabilities
+    monkeypatch.setattr("facesegl.prediction.predictor._BAND", 3 * 14 * 6)
+    found = Predictor(Painter(channels))(photo())
+    assert [rows for rows, _ in found.bands()] == [slice(0, 6), slice(6, 12), slice(12, 18), slice(18, 20)]
+    assert (found.probabilities == probabilities).all()
+    assert (found.index == index).all()
+    assert found.confidence == pytest.approx(confidence)
+
+
+def test_an_ensemble_averages_probabilities_whatever_size_each_model_sees():
+    found = Predictor(Painter(channels, image_size=8), Painter(halves, image_size=16))(photo())
+    expected = (by_hand(channels, photo(), 8) + by_hand(halves, photo(), 16)) / 2
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+    assert (found.index == expected.argmax(0)).all()
+
+
+def test_a_mirrored_second_look_is_mirrored_back_with_left_and_right_swapped():
+    # it calls the left half class 1 and the right half class 2, also in the mirror: both looks agree after the swap
+    once, twice = Predictor(Painter(halves))(photo()), Predictor(Painter(halves), tta=True)(photo())
+    np.testing.assert_allclose(twice.probabilities, once.probabilities, atol=1e-6)
+
+
+def test_a_mirrored_second_look_sees_the_mirrored_photo():
+    model = Painter(channels, taxonomy=FASSEG6)
+    model.function = lambda photos: np.repeat(photos[:, :1], 6, axis=1)
+    Predictor(model, tta=True)(photo())
+    first, second = model.seen
+    assert (second == first[..., ::-1]).all()
+
+
+def test_a_mirror_image_gives_the_mirrored_mask_with_a_second_look():
+    def lopsided(photos):
+        ramp = np.linspace(0, 4, photos.shape[-1])
+        return channels(photos) + ramp * np.array([0, 1, 0])[:, None, None]
+
+    predictor = Predictor(Painter(lopsided), tta=True)
+    one, other = predictor(photo(16, 16)), predictor(np.ascontiguousarray(photo(16, 16)[:, ::-1]))
+    np.testing.assert_allclose(other.probabilities[[0, 2, 1], :, ::-1], one.probabilities, atol=1e-5)
+
+
+def test_photos_of_any_sizes_go_through_the_net_at_once():
+    model = Painter(channels)
+    several = [photo(20, 14, 0), photo(5, 40, 1), photo(1, 1, 2)]
+    together = Predictor(model).many(several)
+    assert [seen.shape for seen in model.seen] == [(3, 3, 8, 8)]
+    for image, found in zip(several, together, strict=True):
+        assert (found.index == Predictor(Painter(channels))(image).index).all()
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        lambda pixels: Image.fromarray(pixels),
+        lambda pixels: Image.fromarray(pixels).convert("RGBA"),
+        lambda pixels: np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)]),
+    ],
+    ids=["PIL", "PIL with alpha", "array with alpha"],
+)
+def test_a_photo_may_come_in_any_form(turn):
+    predictor = Predictor(Painter(channels))
+    assert (predictor(turn(photo())).index == predictor(photo()).index).all()
+
+
+def test_a_photo_may_be_a_file_or_grey(tmp_path):
+    predictor = Predictor(Painter(channels))
+    Image.fromarray(photo()).save("me.png")
+    assert (predictor("me.png").index == predictor(photo()).index).all()
+    grey = photo()[..., 0]
+    assert (predictor(grey).index == predictor(np.dstack([grey] * 3)).index).all()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 4, 3)), np.zeros((3, 5, 6), np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8)],
+)
+def test_an_array_that_is_no_photo_is_refused(array):
+    with pytest.raises(DataError, match=r"expected \(H, W, 3\)"):
+        Predictor(Painter(channels))(array)
+
+
+def test_models_of_other_classes_are_no_ensemble():
+    strangers = [Painter(channels, taxonomy=FASSEG6, name=name) for name in ("b.ckpt", "c.ckpt")]
+    with pytest.raises(ConfigError) as refused:
+        Predictor(Painter(channels), *strangers)
+    assert [problem.split(":")[0] for problem in refused.value.problems] == ["b.ckpt", "c.ckpt"]
+    assert "left eye" in str(refused.value)
+
+
+def test_no_model_is_told():
+    with pytest.raises(ConfigError, match="at least one"):
+        Predictor()
+
+
+def test_a_folder_without_a_checkpoint_is_told(tmp_path):
+    with pytest.raises(CheckpointError, match=r"checkpoints/last\.ckpt"):
+        Predictor(tmp_path)
