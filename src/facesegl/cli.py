@@ -115,7 +115,8 @@ def evaluate(arguments: Sequence[str]) -> None:
 def predict(arguments: Sequence[str]) -> None:
     """Segment photos."""
     given = parse_options("predict", arguments)
-    from facesegl.runs.predict import models_and_photos, predict
+    from facesegl.runs.photos import models_and_photos
+    from facesegl.runs.predict import predict
 
     models, photos = models_and_photos(given.paths)
     done = predict(
@@ -129,6 +130,8 @@ def predict(arguments: Sequence[str]) -> None:
         trust=given.trust,
     )
     print(done)
+    if done.failed:
+        raise PartlyFailed(*done.failed)
 
 
 def compare(arguments: Sequence[str]) -> None:

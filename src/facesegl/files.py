@@ -19,6 +19,7 @@ _MACHINE = {
     errno.EROFS: "it is read-only; choose another place",
     errno.ENOENT: "no folder can be made there; choose another place",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
+    errno.EISDIR: "a folder of that name is in the way; move it or choose another place",
     errno.EEXIST: "a file is in the way; move it or choose another place",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.EFBIG: "files may not be that large here; raise the limit (ulimit -f)",
