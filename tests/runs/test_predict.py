@@ -1,6 +1,5 @@
 import csv
 import errno
-import json
 import logging
 import os
 import struct
@@ -26,7 +25,7 @@ from facesegl.runs.photos import Photo, list_photos, models_and_photos, output_n
 from facesegl.runs.predict import predict
 from faults.calling import assert_told, call, half_files
 from learning.conftest import make_card, make_module
-from prediction.models import LEFT_RIGHT, Painter, channels
+from prediction.models import LEFT_RIGHT, Painter, channels, onnx_model
 
 COLOURS = {"background": (0, 0, 0), "left eye": (250, 0, 0), "right eye": (0, 0, 250)}
 
@@ -546,25 +545,6 @@ def test_what_is_typed_wrongly_is_told_in_one_line(arguments, message):
     onnx_model("model.onnx")
     assert_told(call("predict", *arguments), 2, message)
     assert not Path("out").exists()
-
-
-def onnx_model(path):
-    """A model of ours without a net: a class for each channel of the photo, and three more."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = np.zeros((6, 3, 1, 1), np.float32)
-    weights[[0, 1, 2], [0, 1, 2]] = 1
-    sides = ["batch", 3, "height", "width"]
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["photos", "weights"], ["logits"])],
-        "channels",
-        [helper.make_tensor_value_info("photos", TensorProto.FLOAT, sides)],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 6, "height", "width"])],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {"facesegl": json.dumps(make_card())})
-    Path(path).write_bytes(model.SerializeToString())
 
 
 def test_an_exported_model_predicts_where_there_is_no_torch():

@@ -1,6 +1,7 @@
 """An exported model that predicts in ONNX Runtime, without PyTorch."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ class OnnxModel:
 
 
 def _open(path: Path, device: str) -> "InferenceSession":
-    """A session over the bytes of the file: what it might name outside of itself cannot be found so."""
+    """A session over a file that stands by itself: what it might name outside of itself is looked for nowhere."""
     try:
         import onnxruntime
     except ImportError:
@@ -57,6 +58,8 @@ def _open(path: Path, device: str) -> "InferenceSession":
         raise CheckpointError(f"{path}: no such file; expected a model that facesegl export wrote.")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised as well
+    # weights that a stranger's graph says to lie in another file are not read from there; /dev/null holds no files
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     providers = _providers(device, onnxruntime.get_available_providers())
     try:
         return onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)

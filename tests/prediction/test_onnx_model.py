@@ -1,0 +1,87 @@
+"""Files that claim to be ONNX models of ours."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facesegl.errors import CheckpointError, ConfigError, MachineError
+from facesegl.prediction import open_model, read_card
+from learning.conftest import make_card
+from prediction.models import onnx_model
+
+
+def refused(path, *words):
+    with pytest.raises(CheckpointError) as error:
+        open_model(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_model_of_ours_is_opened_with_its_card():
+    onnx_model("model.onnx")
+    model = open_model("model.onnx")
+    assert model.taxonomy.names == tuple(make_card()["taxonomy"]["classes"])
+    assert read_card("model.onnx") == json.loads(json.dumps(make_card()))
+    photos = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8), dtype=np.uint8)
+    assert (model.logits(photos)[:, :3] == photos).all()
+
+
+def test_an_onnx_model_of_somebody_else_is_refused():
+    onnx_model("model.onnx", metadata={})
+    refused("model.onnx", "none that facesegl export wrote")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null", '"card"'])
+def test_a_card_that_is_none_is_refused(text):
+    onnx_model("model.onnx", metadata={"facesegl": text})
+    refused("model.onnx", "card")
+
+
+def test_a_card_of_another_format_is_refused_with_what_wrote_it():
+    onnx_model("model.onnx", metadata={"facesegl": json.dumps({**make_card(), "format": 99})})
+    refused("model.onnx", "format 99", "reads 1")
+
+
+def test_a_graph_without_logits_is_refused():
+    onnx_model("model.onnx", output="masks")
+    refused("model.onnx", "logits")
+
+
+@pytest.mark.parametrize("content", [lambda whole: b"", lambda whole: whole[:200], lambda whole: b"hello"])
+def test_a_file_that_is_cut_off_or_something_else_is_refused(content):
+    onnx_model("model.onnx")
+    Path("bad.onnx").write_bytes(content(Path("model.onnx").read_bytes()))
+    refused("bad.onnx", "ONNX model")
+
+
+def test_a_file_that_is_not_there_is_named():
+    refused("nope.onnx", "no such file")
+
+
+@pytest.mark.parametrize("where", ["secret", "./secret", "../secret", "ABSOLUTE"])
+def test_a_model_cannot_read_other_files_of_this_machine(where, tmp_path, monkeypatch):
+    import onnx
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    onnx_model("model.onnx")
+    model = onnx.load("model.onnx")
+    weights = model.graph.initializer[0]
+    for folder in (tmp_path, tmp_path / "here"):
+        (folder / "secret").write_bytes(weights.raw_data)
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=str(tmp_path / "secret") if where == "ABSOLUTE" else where)
+    Path("model.onnx").write_bytes(model.SerializeToString())
+    refused("model.onnx", "cannot be read")
+
+
+def test_a_device_that_is_not_there_is_told():
+    onnx_model("model.onnx")
+    with pytest.raises(MachineError, match="device=cuda"):
+        open_model("model.onnx", "cuda")
+    with pytest.raises(ConfigError, match="device=tpu"):
+        open_model("model.onnx", "tpu")
