@@ -139,7 +139,8 @@ def compare(arguments: Sequence[str]) -> None:
     given = parse_options("compare", arguments)
     from rich.console import Console
 
-    from facesegl.runs.compare import compare, comparison_table
+    from facesegl.runs.compare import compare
+    from facesegl.runs.comparison_table import comparison_table
 
     things, keys = paths_and_keys(given.words)
     comparison = compare([Path(thing) for thing in things], set=given.set, overrides=keys, config_dirs=given.config_dir)

@@ -17,7 +17,7 @@ from facesegl.labels import VOID, Taxonomy
 _PANEL = ("photo", "truth", "prediction", "error")
 _SHEET = ("photo", "as the net sees it", "what it learns")
 _ERRORS = "error: each wrong pixel in the colour that was predicted; void is neither learnt nor scored"
-_LEARNT = "photos and masks are moved as one; what comes in from outside is void, which is neither learnt nor scored"
+_LEARNT = "what comes in from outside is void: neither learnt nor scored"
 _MARGIN, _GAP, _LINE, _SWATCH = 20, 8, 22, 14
 _TEXT, _HEADING = 13, 17  # font sizes
 _INK, _FAINT, _PAPER = (32, 32, 36), (112, 112, 120), (255, 255, 255)

@@ -1,0 +1,114 @@
+"""The page of a sweep: seeds folded, best first, nothing lost."""
+
+import re
+import statistics
+
+import pytest
+
+from facesegl.runs.report import report
+from facesegl.runs.report_sweep import fold, swept
+from reporting.conftest import page, write_sweep
+
+JOBS = [
+    (["optimizer.lr=0.001", "seed=0"], 0.61),
+    (["optimizer.lr=0.001", "seed=1"], 0.65),
+    (["optimizer.lr=0.01", "seed=0"], 0.72),
+    (["optimizer.lr=0.01", "seed=1"], 0.70),
+    (["optimizer.lr=0.1", "seed=0"], 0.3),
+    (["optimizer.lr=0.1", "seed=1"], None),
+]
+
+
+def rows(shown):
+    """The cells of each row of the table, as text."""
+    body = re.search(r"<tbody>(.*?)</tbody>", shown, re.DOTALL).group(1)
+    return [
+        [" ".join(re.sub(r"<.*?>", "", cell).split()) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
+        for row in re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    ]
+
+
+def test_seeds_are_folded_into_mean_and_spread_and_the_best_comes_first(tmp_path):
+    table = rows(page(write_sweep(tmp_path / "sweep", JOBS)))
+    assert [row[:2] for row in table] == [
+        ["0.01", f"0.710 ± {statistics.stdev([0.72, 0.70]):.3f} (2)"],
+        ["0.001", f"0.630 ± {statistics.stdev([0.61, 0.65]):.3f} (2)"],
+        ["0.1", "0.300 (1)"],
+    ]
+    assert [row[2] for row in table] == ["0.710", "0.630", "0.300"]
+    assert [row[-1] for row in table] == ["2, 3", "0, 1", "4, 5"]
+
+
+def test_the_command_of_the_best_run_is_there_to_be_copied(tmp_path):
+    shown = page(write_sweep(tmp_path / "sweep", JOBS))
+    assert "<pre>facesegl train optimizer.lr=0.01 seed=0</pre>" in shown
+
+
+def test_a_job_that_failed_is_named(tmp_path):
+    shown = page(write_sweep(tmp_path / "sweep", JOBS))
+    assert "job 5 (optimizer.lr=0.1 seed=1) failed: no luck" in shown
+
+
+def test_keys_that_never_change_and_seeds_are_no_columns(tmp_path):
+    jobs = [(["model=unet", f"seed={seed}", f"loss={loss}"], 0.5) for seed in (0, 1) for loss in ("ce", "ce_dice")]
+    shown = page(write_sweep(tmp_path / "sweep", jobs))
+    heads = re.findall(r"<button type=\"button\">(.*?)</button></th>", shown)
+    assert heads == ["loss", "mIoU ± sd (n)", "skin", "hair", "jobs"]
+
+
+def test_one_parameter_gives_a_curve_and_two_a_map_too(tmp_path):
+    one = write_sweep(tmp_path / "one", JOBS)
+    page(one)
+    assert sorted(file.name for file in (one / "figures").iterdir()) == ["sweep_0.png"]
+    jobs = [([f"optimizer.lr={lr}", f"loss={loss}"], lr) for lr in (0.1, 0.2) for loss in ("ce", "ce_dice")]
+    two = write_sweep(tmp_path / "two", jobs)
+    assert "One run each" in page(two)
+    assert sorted(file.name for file in (two / "figures").iterdir()) == ["sweep_0.png", "sweep_1.png", "sweep_map.png"]
+
+
+def test_a_sweep_over_seeds_alone_is_one_configuration(tmp_path):
+    shown = page(write_sweep(tmp_path / "sweep", [([f"seed={seed}"], score) for seed, score in enumerate((0.4, 0.6))]))
+    assert [row[:2] for row in rows(shown)] == [["all", f"0.500 ± {statistics.stdev([0.4, 0.6]):.3f} (2)"]]
+
+
+def test_a_sweep_of_which_nothing_is_scored_says_so(tmp_path):
+    shown = page(write_sweep(tmp_path / "sweep", [(["seed=0"], None), (["seed=1"], None)]))
+    assert "0 scored runs" in shown
+    assert "The best again" not in shown
+
+
+def test_a_job_with_a_page_of_its_own_is_linked_to_it(tmp_path):
+    folder = write_sweep(tmp_path / "sweep", JOBS)
+    (folder / "3" / "report.html").write_text("x")
+    assert '<a href="3/report.html">3</a>' in page(folder)
+
+
+def test_a_job_that_left_no_word_is_named_too(tmp_path):
+    folder = write_sweep(tmp_path / "sweep", JOBS[:2])
+    (folder / "2").mkdir()
+    assert "died" in page(folder)
+
+
+def test_overrides_never_become_markup(tmp_path):
+    evil = "<script>alert(1)</script>"
+    shown = page(write_sweep(tmp_path / "sweep", [([f"name={evil}"], 0.5), (["name=b"], 0.6)]))
+    assert "<script>alert" not in shown
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_folding_does_not_depend_on_the_order_of_jobs(tmp_path, order):
+    from facesegl.runs.report_sweep import Job
+
+    jobs = [
+        Job(number, {"lr": lr, "seed": str(number)}, score, {"skin": score}, "", "")
+        for number, (lr, score) in enumerate([("1", 0.5), ("2", 0.6), ("1", 0.7), ("2", 0.1)])
+    ][::order]
+    assert swept(jobs) == ["lr"]
+    assert [(row.values, round(row.mean, 6), row.n) for row in fold(jobs, ["lr"])] == [
+        (["1"], 0.6, 2),
+        (["2"], 0.35, 2),
+    ]
+
+
+def test_a_folder_of_jobs_is_told_from_a_run(tmp_path):
+    assert report(write_sweep(tmp_path / "sweep", JOBS)).name == "report.html"
