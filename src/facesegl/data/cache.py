@@ -36,7 +36,7 @@ from facesegl.sources import Sample, Source, join_groups, open_photo, resize_pho
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the files of a cache change their meaning."""
 
 _SHOWN_PROBLEMS = 50

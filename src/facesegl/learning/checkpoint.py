@@ -21,15 +21,18 @@ from facesegl.card import Card, check_card
 from facesegl.config import build_trusted
 from facesegl.errors import CheckpointError, ConfigError, TrainingError
 from facesegl.files import replacing
+from facesegl.learning.weights import read_weights
 
 
 def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a checkpoint file without running anything that it holds, and check its card.
+    """Read a checkpoint file, or weights with a card, without running anything that it holds, and check the card.
 
     Raises:
         CheckpointError: no such file, no checkpoint, one that holds code, or one whose card is not understood.
     """
     path = Path(path)
+    if path.suffix == ".safetensors":
+        return read_weights(path, map_location)
     _require_archive(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)

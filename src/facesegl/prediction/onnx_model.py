@@ -37,12 +37,13 @@ class OnnxModel:
         self.card: Card = _card_of(self._session, self.name)
         self.taxonomy = Taxonomy.from_mapping(self.card["taxonomy"])
         self.image_size: int = self.card["image_size"]
-        self._input = self._session.get_inputs()[0].name
+        taken = self._session.get_inputs()[0]
+        self._input, self._type = taken.name, np.uint8 if taken.type == "tensor(uint8)" else np.float32
 
     def logits(self, photos: np.ndarray) -> np.ndarray:
         """Logits (B, C, S, S) float32 of photos (B, 3, S, S) uint8."""
-        photos = np.ascontiguousarray(photos, dtype=np.float32)
-        found: np.ndarray = self._session.run(["logits"], {self._input: photos})[0]
+        given = {self._input: np.ascontiguousarray(photos, dtype=self._type)}
+        found: np.ndarray = self._session.run(["logits"], given)[0]
         return found
 
 
@@ -83,7 +84,7 @@ def _card_of(session: "InferenceSession", place: str) -> Card:
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
     try:
         card: Any = json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         card = None
     if card is None:
         raise CheckpointError(f"{place}: an ONNX model, but none that facesegl export wrote: it has no card.")

@@ -60,7 +60,8 @@ def resize_photo(photo: np.ndarray, height: int, width: int) -> np.ndarray:
     Returns:
         (height, width, 3) uint8.
     """
-    return np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.BILINEAR))
+    narrow = Image.fromarray(photo).resize((width, photo.shape[0]), Image.Resampling.BILINEAR)
+    return np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _orientation(image: Image.Image) -> int:

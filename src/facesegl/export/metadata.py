@@ -1,0 +1,52 @@
+"""What an exported graph says of itself: the card whole, and what people and other programs look for."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from facesegl.card import Card
+from facesegl.labels import Taxonomy
+from facesegl.prediction.onnx_model import CARD_KEY
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+_INPUTS = {
+    "logits": "photo: float32 (batch, 3, height, width), R-G-B, 0 to 255, resized to image_size",
+    "whole": "photo: uint8 (batch, 3, height, width), R-G-B, at its own size",
+}
+_OUTPUTS = {
+    "logits": "logits: float32 (batch, classes, height, width)",
+    "whole": "mask: uint8 (batch, height, width), class indices; logits: float32 (batch, classes, size, size)",
+}
+
+
+def describe(
+    model: "ModelProto", card: Card, *, kind: str, calibrated_on: str | None, versions: Mapping[str, str]
+) -> None:
+    """Write the metadata of a graph; what it had before is gone.
+
+    Args:
+        model: the graph.
+        card: what its weights are; it stands whole, as JSON, under `facesegl`.
+        kind: logits or whole.
+        calibrated_on: the photos that its 8-bit integers were calibrated on; None for a graph in float32.
+        versions: what it was exported with, facesegl among it.
+    """
+    taxonomy = Taxonomy.from_mapping(card["taxonomy"])
+    metadata = {
+        CARD_KEY: json.dumps(card, ensure_ascii=False),
+        "kind": kind,
+        "precision": "int8" if calibrated_on else "float32",
+        "input": _INPUTS[kind],
+        "output": _OUTPUTS[kind],
+        "classes": json.dumps(taxonomy.names, ensure_ascii=False),
+        "colours": json.dumps(taxonomy.colours),
+        "image_size": str(card["image_size"]),
+        "versions": json.dumps(dict(versions)),
+        **({"calibrated_on": calibrated_on} if calibrated_on else {}),
+    }
+    model.producer_name, model.producer_version = "facesegl", versions["facesegl"]
+    del model.metadata_props[:]
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)

@@ -1,0 +1,88 @@
+"""Weights as safetensors: tensors and the card as JSON, nothing that could run. Written and read here alone."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facesegl.card import Card, check_card
+from facesegl.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CARD_KEY = "facesegl"
+"""Where the file's metadata have the card, as JSON."""
+
+
+def write_weights(path: Path, state: Mapping[str, "Tensor"], card: Card) -> None:
+    """Write weights and their card to `path`, which the caller makes whole.
+
+    Args:
+        path: the file.
+        state: a `SegmentationModule.state_dict()`, tensors of any shape.
+        card: what the weights are.
+
+    Raises:
+        ConfigError: safetensors is not installed.
+    """
+    save = _package(path).torch.save
+    tensors = {name: weight.detach().cpu().clone().contiguous() for name, weight in state.items()}
+    # as bytes, since the package's own writer gives the file a mode that only its owner can read
+    path.write_bytes(save(tensors, metadata={"format": "pt", CARD_KEY: json.dumps(card, ensure_ascii=False)}))
+
+
+def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
+    """Read weights and their card, as a checkpoint has them.
+
+    Args:
+        path: a file that `facesegl export` wrote.
+        map_location: the device for the weights.
+
+    Returns:
+        `state_dict`, which `SegmentationModule.load_state_dict` takes, and `hyper_parameters`, the checked card.
+
+    Raises:
+        CheckpointError: no such file, none of facesegl's, cut off, or one whose card is not understood.
+        ConfigError: safetensors is not installed.
+    """
+    path, package = Path(path), _package(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected weights that facesegl export wrote.")
+    try:
+        with package.safe_open(path, framework="pt", device=str(map_location)) as file:
+            card = _card(file.metadata(), str(path))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dictionary
+    except package.SafetensorError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(
+            f"{path}: cannot be read as safetensors ({reason}); is it cut off? Export it again."
+        ) from None
+    return {"state_dict": state, "hyper_parameters": card}
+
+
+def _card(metadata: Mapping[str, str] | None, place: str) -> Card:
+    text = (metadata or {}).get(CARD_KEY)
+    try:
+        card: Any = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        card = None
+    if card is None:
+        raise CheckpointError(f"{place}: safetensors, but none that facesegl export wrote: it has no card.")
+    check_card(card, place)
+    return dict(card)
+
+
+def _package(path: Path) -> Any:
+    """The package, imported.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import safetensors.torch
+    except ImportError:
+        raise ConfigError(
+            f"{path}: safetensors files need safetensors; install it with pip install 'facesegl[export]'."
+        ) from None
+    return safetensors

@@ -1,0 +1,110 @@
+import json
+import stat
+
+import pytest
+import torch
+from safetensors.torch import save, save_file
+
+from export.learnt import card_of, learnt_module
+from facesegl.errors import CheckpointError
+from facesegl.labels import Taxonomy
+from facesegl.learning.weights import read_weights, write_weights
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Returns how to write the weights with another card."""
+
+    def write(**card):
+        path = tmp_path / "model.safetensors"
+        write_weights(path, learnt_module().state_dict(), card_of(**card))
+        return path
+
+    return write
+
+
+def test_weights_come_back_to_the_bit_and_load(written):
+    read = read_weights(written())
+    module = learnt_module()
+    assert read["hyper_parameters"] == card_of()
+    assert read["state_dict"].keys() == module.state_dict().keys()
+    for name, weight in module.state_dict().items():
+        assert read["state_dict"][name].dtype == weight.dtype
+        assert torch.equal(read["state_dict"][name], weight)
+    module.load_state_dict(read["state_dict"])
+
+
+def test_a_card_comes_back_whatever_its_words_are(written):
+    classes = {"Rücken": [0, 0, 0], "目": [1, 1, 1]}
+    taxonomy = Taxonomy.from_mapping({"classes": classes, "remap": {7: "目"}})
+    read = read_weights(written(taxonomy=taxonomy.to_mapping()))
+    assert Taxonomy.from_mapping(read["hyper_parameters"]["taxonomy"]) == taxonomy
+
+
+def test_shared_and_turned_tensors_are_written(tmp_path):
+    weight = torch.arange(6.0).view(2, 3)
+    write_weights(tmp_path / "w.safetensors", {"one": weight, "same": weight, "turned": weight.T}, card_of())
+    read = read_weights(tmp_path / "w.safetensors")["state_dict"]
+    assert torch.equal(read["same"], weight)
+    assert torch.equal(read["turned"], weight.T)
+
+
+def test_others_may_read_the_file_as_any_other(written, tmp_path):
+    (tmp_path / "plain").touch()
+    mode = stat.S_IMODE(written().stat().st_mode)
+    assert mode == stat.S_IMODE((tmp_path / "plain").stat().st_mode) != 0o600
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _cut_in_the_head(path):
+    path.write_bytes(path.read_bytes()[:30])
+
+
+def _pickle(path):
+    torch.save({"state_dict": {}}, path)
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _without_card(path):
+    save_file({"a": torch.zeros(1)}, path)
+
+
+def _with(text):
+    def spoil(path):
+        path.write_bytes(save({"a": torch.zeros(1)}, metadata={"facesegl": text}))
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_cut, "cannot be read as safetensors"),
+        (_cut_in_the_head, "cannot be read as safetensors"),
+        (_pickle, "cannot be read as safetensors"),
+        (_empty, "cannot be read as safetensors"),
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: (path.unlink(), path.mkdir()), "no such file"),
+        (_without_card, "it has no card"),
+        (_with("{"), "it has no card"),
+        (_with("[" * 100_000), "it has no card"),
+        (_with(json.dumps([1])), "no card of facesegl"),
+        (_with(json.dumps(card_of(format=9))), "format 9"),
+        (_with(json.dumps({"format": 1})), "its card lacks net"),
+    ],
+)
+def test_every_fault_is_one_line_that_names_the_file(written, spoil, message):
+    path = written()
+    spoil(path)
+    with pytest.raises(CheckpointError) as caught:
+        read_weights(path)
+    (problem,) = caught.value.problems
+    assert problem.startswith(str(path))
+    assert message in problem
+    assert "\n" not in problem
