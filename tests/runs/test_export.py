@@ -87,7 +87,7 @@ def test_the_certificate_tells_what_was_tried_on_what(fasseg, checkpoint, tmp_pa
     assert {"torch", "onnxruntime", "facesegl"} <= written["versions"].keys()
     assert str(tmp_path) not in json.dumps(written)
     text = shown(certificate)
-    for words in ("Parity on 2 held-out photos of fasseg_v2", "0 of 2 560 differ", "IoU hair", "mean", "ms a photo"):
+    for words in ("Parity on 2 held-out photos of fasseg_v2", "0 of 2 560 differ", "IoU hair", "mIoU", "ms a photo"):
         assert words in text
 
 

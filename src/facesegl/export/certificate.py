@@ -97,7 +97,7 @@ def _iou_rows(certificate: Certificate) -> Iterator[tuple[str, ...]]:
     known = [found for found in classes.values() if None not in found.values()]
     if known:
         means = {key: sum(found[key] or 0 for found in known) / len(known) for key in _FORMS}
-        yield "mean", *(_shown(means[key], form) for key, form in _FORMS.items())
+        yield "mIoU", *(_shown(means[key], form) for key, form in _FORMS.items())
 
 
 def _cost_rows(certificate: Certificate) -> Iterator[tuple[str, ...]]:
