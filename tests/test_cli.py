@@ -17,7 +17,7 @@ def assert_nothing_ran(ended, *messages, code=2):
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
 def test_the_command_alone_shows_its_verbs(arguments):
     ended = call(*arguments)
     assert (ended.code, ended.err) == (0, "")
@@ -28,9 +28,11 @@ def test_version():
     assert call("--version") == (0, f"facesegl {__version__}\n", "")
 
 
-@pytest.mark.parametrize("verb", ["trian", "help", "eval"])
-def test_unknown_verb_is_told_with_those_that_there_are(verb):
-    assert_nothing_ran(call(verb, "x"), [f"{verb}: no such verb", "train", "evaluate"])
+@pytest.mark.parametrize(
+    ("verb", "remedy"), [("trian", "did you mean train?"), ("predicts", "did you mean predict?"), ("x", "there are: ")]
+)
+def test_unknown_verb_is_told_with_the_nearest_that_there_is(verb, remedy):
+    assert_nothing_ran(call(verb, "x"), [f"{verb}: no such verb; {remedy}"])
 
 
 @pytest.mark.parametrize(("verb", "group"), [("train", "model: fcn, unet"), ("evaluate", "data: ")])

@@ -70,14 +70,16 @@ def _run(arguments: Sequence[str]) -> None:
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if verb in ("-sc", "--shell-completion"):
         complete(rest, VERBS)
-    elif verb in ("-h", "--help"):
+    elif verb in ("-h", "--help", "help"):
         print(USAGE, end="")
     elif verb == "--version":
         print(f"facesegl {__version__}")
     elif verb in VERBS:
         VERBS[verb](rest)
     else:
-        raise ConfigError(f"{verb}: no such verb; expected one of {', '.join(VERBS)}. See facesegl --help.")
+        from facesegl.config.nearest import suggestion
+
+        raise ConfigError(f"{verb}: no such verb; {suggestion(verb, VERBS)}. See facesegl --help.")
 
 
 def train(arguments: Sequence[str]) -> None:
@@ -234,13 +236,15 @@ def _show(result: "Result") -> None:
         return
     from rich.console import Console
 
-    from facesegl.runs.tables import DEFINITION, score_table, tag_table
+    from facesegl.runs.tables import DEFINITION, below_the_floor, score_table, tag_table
 
     if result.scores:
         Console().print(score_table(result.scores, result.data["name"]))
         if by_tag := tag_table(result.scores):
             Console().print(by_tag)
         print(f"{DEFINITION}\n")
+        if warning := below_the_floor(result.scores):
+            print(f"{warning}\n")
     print(f"run folder: {result.folder}")
     if (result.folder / "tensorboard").is_dir():
         print(f"curves:     tensorboard --logdir {shlex.quote(str(result.folder.parent))}")

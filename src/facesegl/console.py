@@ -28,7 +28,7 @@ def console() -> "Console":
             """Whoever listened has gone; the work goes on, and its log is in the run folder."""
             self.quiet = True
 
-    # asked of the stream: rich takes a notebook, or a log with FORCE_COLOR, for a terminal, and they keep each redrawing
+    # asked of the stream: rich takes a notebook, or a log with FORCE_COLOR, for a terminal; they keep each redrawing
     terminal = None if sys.stderr.isatty() else False
     return Lasting(stderr=True, highlight=False, force_jupyter=False, force_terminal=terminal)
 

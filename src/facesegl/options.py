@@ -11,6 +11,7 @@ from facesegl.errors import ConfigError
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """What is wrong is told as every other error is, without the usage."""
+        message = message.removesuffix(", key=value")  # of which there may be none, whatever argparse says
         raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}. See {self.prog} --help.")
 
 

@@ -46,12 +46,15 @@ def models_and_photos(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         ConfigError: no model among them.
     """
     models = [path for path in given if path.suffix in SUFFIXES or (path / "result.json").is_file()]
-    if not models:
-        raise ConfigError(
-            f"{', '.join(map(str, given[:3]))}: no model among what was given; expected a file that ends in "
-            f"{', '.join(SUFFIXES)}, or a run's folder, and then photos."
-        )
-    return models, [path for path in given if path not in models]
+    if models:
+        return models, [path for path in given if path not in models]
+    missing = [f"{path}: no such file or folder." for path in given if not path.exists()]
+    shown = ", ".join(map(str, given[:3]))
+    raise ConfigError(
+        *missing,
+        f"{shown}: no model among what was given; expected a file that ends in {', '.join(SUFFIXES)}, or a run's "
+        f"folder, and then photos.",
+    )
 
 
 def list_photos(given: Sequence[Path], target: Path) -> list[Photo]:

@@ -126,5 +126,6 @@ def git_state() -> dict[str, Any] | None:
 
 
 def command_line() -> str:
-    """What was typed, as it can be typed again."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """What was typed, as it can be typed again; `python -m facesegl` is the same command."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["facesegl" if name == "__main__.py" else name, *sys.argv[1:]])

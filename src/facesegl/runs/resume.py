@@ -74,7 +74,7 @@ def _newest_unfinished(folders: Sequence[Path], identity: str, runs: Path) -> Re
         if result.get("identity") == identity and result.get("state") != "done" and not is_live(folder):
             unfinished.append(((folder / "result.json").stat().st_mtime_ns, folder))
     if not unfinished:
-        log.info("resume=auto: no unfinished run of this config and data below %s; a new one starts", runs)
+        log.info("resume=auto: no unfinished run of this config and data in %s; a new one starts", runs)
         return None
     folder = max(unfinished)[1]
     return Resumed(folder, _checkpoint(folder))

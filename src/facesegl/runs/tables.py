@@ -18,7 +18,8 @@ Cell = str | float | None
 
 DEFINITION = (
     "IoU at native size, counts pooled over all pixels of the set; mIoU is the mean over classes,\n"
-    "background included. Floor: a model that never looks. Agreement: two people's masks of the same photos."
+    "background included. Floor: a model that never looks. Agreement: two people's masks of one photo against\n"
+    "each other, on those photos of the data that were masked twice."
 )
 
 _KINDS = {"val": "held-out training photos", "train": "the photos that were learnt from"}
@@ -119,6 +120,21 @@ def score_table(scores: Mapping[str, Any], data: str) -> "Table":
         row = (_shown(column[key]) for _, column in columns)
         table.add_row(label, *row, style="bold" if key == "miou" else None)
     return table
+
+
+def below_the_floor(scores: Mapping[str, Any]) -> str:
+    """A warning where a mask that is the same for every photo does better; empty where the model is above that.
+
+    Args:
+        scores: as a `Result` has them.
+    """
+    found = next(iter(scores.values()))
+    own, floor = found["scores"]["miou"], found["floor"]["miou"]
+    if own is None or floor is None or own > floor:
+        return ""
+    never = [name for name, value in found["scores"]["iou"].items() if value == 0]
+    lacks = f" It never finds {', '.join(never)}." if never else ""
+    return f"Below the floor: a mask that is the same for every photo scores {floor:.3f}.{lacks} Train it longer?"
 
 
 def _columns(scores: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -97,7 +97,9 @@ def _new_folder(plan: DictConfig) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     if before := read_result(folder):
         remedy = (
-            "Name another folder" if before.get("state") == "done" else "Go on with it by resume=auto, or name another"
+            "Name another folder for a new run; init=CHECKPOINT starts it from that one's weights"
+            if before.get("state") == "done"
+            else "Go on with it by resume=auto, or name another"
         )
         raise ConfigError(f"paths.run={folder}: it holds a run already, which is {before.get('state')}. {remedy}.")
     return folder

@@ -24,7 +24,7 @@ def open_image(path: Path) -> Image.Image:
             return image
     except FileNotFoundError:
         raise DataError(
-            f"{path}: no such file; it was there when the folder was listed, or its name is wrong."
+            f"{path}: no such file; is its name right, or was it moved?"
         ) from None
     except UnidentifiedImageError:
         raise DataError(f"{path}: {_not_an_image(path)}; expected an image that Pillow opens. Replace it.") from None
