@@ -205,3 +205,8 @@ def test_several_devices_train_one_model_and_go_on_with_it(fasseg, facesegl, tmp
     assert record["state"] == "done"
     assert "val" in record["scores"]
     assert trained.stderr.count("learning from") == 1
+
+
+def test_without_a_progress_bar_there_is_none(fasseg, capfd):
+    facesegl.train(*SMALL_UNET, "callbacks.progress=null")
+    assert "Epoch" not in "".join(capfd.readouterr())

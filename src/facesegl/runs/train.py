@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.callbacks import ProgressBar
 from torch import nn
 
 from facesegl.config import build, check, identity, to_plain
@@ -139,12 +140,16 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
 
 
 def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, checkpoint: Path | None) -> pl.Trainer:
+    callbacks = [build(node) for node in _callbacks(plan, faces)]
+    given: dict[str, Any] = {} if faces.val.size else {"limit_val_batches": 0}
+    if "enable_progress_bar" not in plan.trainer and not any(isinstance(one, ProgressBar) for one in callbacks):
+        given["enable_progress_bar"] = False  # or Lightning would add one of its own
     trainer: pl.Trainer = build(
         plan.trainer,
         logger=[build(node) for node in (plan.logger or {}).values() if node] or False,
-        callbacks=[build(node) for node in _callbacks(plan, faces)],
+        callbacks=callbacks,
         plugins=[WholeCheckpointIO()],
-        **({} if faces.val.size else {"limit_val_batches": 0}),
+        **given,
     )
     with stops_after_a_step("The same command with resume=auto goes on."):
         trainer.fit(module, datamodule=faces, ckpt_path=checkpoint, weights_only=True)

@@ -23,9 +23,7 @@ def open_image(path: Path) -> Image.Image:
                 image.load()
             return image
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file; is its name right, or was it moved?"
-        ) from None
+        raise DataError(f"{path}: no such file; is its name right, or was it moved?") from None
     except UnidentifiedImageError:
         raise DataError(f"{path}: {_not_an_image(path)}; expected an image that Pillow opens. Replace it.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
