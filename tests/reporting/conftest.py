@@ -23,11 +23,27 @@ def home(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def shown(home):
+    """The page of the run as it is, for the tests that only read."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("FACESEGL_CACHE", str(home / "cache"))
+        return page(home / "run")
+
+
 @pytest.fixture
 def run(home, tmp_path):
     """A copy of the run's folder, which a test may change; its photos stay where they were."""
     shutil.copytree(home / "run", tmp_path / "run")
     return tmp_path / "run"
+
+
+@pytest.fixture
+def bare(run):
+    """The same without what its photos are predicted from, which takes most of a page's time."""
+    shutil.rmtree(run / "checkpoints")
+    change(run, scored=["gone.ckpt"])
+    return run
 
 
 def page(folder, *overrides):
@@ -38,6 +54,10 @@ def change(run, **values):
     """Write other values into a run's result.json."""
     record = json.loads((run / "result.json").read_text())
     (run / "result.json").write_text(json.dumps({**record, **values}))
+
+
+def record_of(folder):
+    return json.loads((folder / "result.json").read_text())
 
 
 def write_record(run, record):

@@ -1,10 +1,13 @@
 """The page of a sweep: seeds folded, best first, nothing lost."""
 
+import json
 import re
 import statistics
+from pathlib import Path
 
 import pytest
 
+from facesegl.errors import ConfigError
 from facesegl.runs.report import report
 from facesegl.runs.report_sweep import fold, swept
 from reporting.conftest import page, write_sweep
@@ -93,6 +96,29 @@ def test_overrides_never_become_markup(tmp_path):
     evil = "<script>alert(1)</script>"
     shown = page(write_sweep(tmp_path / "sweep", [([f"name={evil}"], 0.5), (["name=b"], 0.6)]))
     assert "<script>alert" not in shown
+
+
+@pytest.mark.parametrize("note", ["{}", "[]", '{"job": 0, "overrides": 3}'])
+def test_a_note_of_another_form_is_told(tmp_path, note):
+    folder = write_sweep(tmp_path / "sweep", JOBS)
+    (folder / "0" / "job.json").write_text(note)
+    with pytest.raises(ConfigError, match=r"sweep: a job\.json .* is not as facesegl writes it"):
+        report(folder)
+
+
+def test_a_number_of_a_job_never_becomes_a_link_elsewhere(tmp_path):
+    folder = write_sweep(tmp_path / "sweep", JOBS)
+    note = json.loads((folder / "0" / "job.json").read_text())
+    (folder / "0" / "job.json").write_text(json.dumps({**note, "job": "javascript:alert(1)//"}))
+    (folder / "0" / "report.html").write_text("x")
+    assert 'href="javascript' not in page(folder)
+
+
+def test_a_sweep_that_is_named_by_a_dot_has_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(write_sweep(tmp_path / "runs" / "sweep", JOBS))
+    shown = page(Path())
+    assert "<h1>Sweep sweep</h1>" in shown
+    assert "runs · 6 jobs" in shown
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -1,14 +1,17 @@
 """The charts of a page, drawn by matplotlib: as SVG inside it, and as PNG beside it."""
 
+import contextlib
+import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facesegl.errors import ConfigError
 from facesegl.files import replacing
 from facesegl.reporting.history import Curve
 
@@ -16,15 +19,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _FAINT, _GRID, _ACCENT, _SECOND = "#20242c", "#5c6470", "#e3e6ea", "#2457a6", "#b4541a"
+_INK, _FAINT, _GRID, _ACCENT, _SECOND, _PAPER = "#20242c", "#59616d", "#e3e6ea", "#2457a6", "#b4541a", "#fefefe"
+_THEME = {_INK: "ink", _FAINT: "faint", _GRID: "grid", _ACCENT: "accent", _SECOND: "second", _PAPER: "paper"}
+"""In the page these colours are the page's own, which has others in the dark."""
+
 _STYLE: Any = {
     "svg.hashsalt": "facesegl",
     "svg.fonttype": "none",  # text stays text: small, sharp, and read aloud
+    "text.parse_math": False,  # a name with dollars in it is a name
     "font.family": ["sans-serif"],
     "font.size": 10,
+    "figure.facecolor": "white",
     "text.color": _INK,
     "axes.labelcolor": _FAINT,
     "axes.edgecolor": _FAINT,
+    "axes.linewidth": 0.8,
     "xtick.color": _FAINT,
     "ytick.color": _FAINT,
     "axes.spines.top": False,
@@ -33,9 +42,24 @@ _STYLE: Any = {
     "axes.axisbelow": True,
     "grid.color": _GRID,
     "legend.frameon": False,
+    "lines.linewidth": 1.6,
 }
+_WIDTH, _HEIGHT = 4.6, 2.9  # inches: read at this size on a desk, and at three quarters of it on a phone
+_LARGEST = 1.15  # how much larger than drawn a chart may get in the page
+_LONGEST = 26  # letters of a name in a chart; the page has it in full
 
 
+@contextlib.contextmanager
+def _styled() -> Iterator[None]:
+    """Draw in the page's style, whatever style the person has set for other charts."""
+    from matplotlib import style
+
+    with style.context(["default", _STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")  # the reader's own fonts may have it
+        yield
+
+
+@_styled()
 def loss_chart(history: Mapping[str, Curve]) -> "Figure | None":
     """Training and validation loss over epochs; None where neither was logged."""
     curves = [
@@ -45,14 +69,15 @@ def loss_chart(history: Mapping[str, Curve]) -> "Figure | None":
     ]
     if not curves:
         return None
-    figure, axes = _figure(6.4, 3.2)
+    figure, axes = _figure(_WIDTH, _HEIGHT)
     for name, curve, colour in curves:
-        axes.plot(curve.epochs, curve.values, color=colour, label=name, linewidth=1.6, marker=_marker(curve))
+        axes.plot(curve.epochs, curve.values, color=colour, label=name, marker=_marker(curve))
     axes.set(xlabel="epoch", ylabel="loss")
-    axes.legend(frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
     return figure
 
 
+@_styled()
 def iou_chart(history: Mapping[str, Curve], colours: Mapping[str, str]) -> "Figure | None":
     """Validation mIoU and the IoU of each class over epochs; None without a validation.
 
@@ -63,17 +88,29 @@ def iou_chart(history: Mapping[str, Curve], colours: Mapping[str, str]) -> "Figu
     mean = next((key for key in history if key.startswith("val/miou")), None)
     if mean is None:
         return None
-    figure, axes = _figure(6.4, 3.2)
-    for name, colour in colours.items():
-        if curve := history.get(f"val/iou/{name}"):
-            axes.plot(curve.epochs, curve.values, color=colour, linewidth=1.6, label=name, path_effects=_outlined(2.6))
+    figure, axes = _figure(_WIDTH, _HEIGHT)
     curve = history[mean]
-    axes.plot(curve.epochs, curve.values, color=_INK, linewidth=2.2, label="mIoU", marker=_marker(curve))
-    axes.set(xlabel="epoch", ylabel=f"IoU, {mean.removeprefix('val/miou').strip() or 'validation'}", ylim=(0, 1))
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9 if len(colours) <= 12 else 6)
+    axes.plot(
+        curve.epochs, curve.values, color=_INK, linewidth=2.2, label="mIoU", marker=_marker(curve), path_effects=_rim()
+    )
+    for name, colour in colours.items():
+        if of_class := history.get(f"val/iou/{name}"):
+            axes.plot(
+                of_class.epochs,
+                of_class.values,
+                color=colour,
+                label=_short(name),
+                marker=_marker(of_class),
+                path_effects=_rim(),
+            )
+    axes.lines[0].set_zorder(3)
+    axes.set(xlabel="epoch", ylabel=f"IoU {mean.removeprefix('val/miou').strip()}".strip(), ylim=(0, 1))
+    columns = max(1, min(4, 52 // (5 + max(map(len, map(_short, ["mIoU", *colours]))))))
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.2), ncols=columns, fontsize=9 if len(colours) <= 12 else 8)
     return figure
 
 
+@_styled()
 def bar_chart(
     scores: Mapping[str, float | None],
     floor: Mapping[str, float | None],
@@ -82,38 +119,42 @@ def bar_chart(
 ) -> "Figure":
     """The IoU of each class, with the floor and the agreement marked on its bar."""
     names = list(scores)
-    figure, axes = _figure(5.6, 1.0 + 0.36 * len(names))
+    figure, axes = _figure(3.4, 0.8 + 0.36 * len(names))
     places = np.arange(len(names))[::-1]
-    axes.barh(places, _numbers(scores), color=[colours[name] for name in names], edgecolor=_FAINT, linewidth=0.8)
-    axes.plot(_numbers(floor), places, "|", color="white", markersize=15, markeredgewidth=5)
+    axes.barh(places, _numbers(scores), 0.62, color=[colours[name] for name in names], edgecolor=_FAINT, linewidth=0.9)
+    axes.plot(_numbers(floor), places, "|", color=_PAPER, markersize=15, markeredgewidth=5)
     axes.plot(_numbers(floor), places, "|", color=_INK, markersize=14, markeredgewidth=2, label="floor")
     if agreement:
-        axes.plot(
-            _numbers(agreement), places, "D", color="white", markeredgecolor=_INK, label="agreement", markersize=6
-        )
-    axes.set(yticks=places, yticklabels=names, xlim=(0, 1), xlabel="IoU")
+        axes.plot(_numbers(agreement), places, "D", color=_PAPER, markeredgecolor=_INK, label="agreement", markersize=6)
+    for place, value in zip(places, _numbers(scores), strict=True):
+        axes.text(1.03, place, "-" if math.isnan(value) else f"{value:.3f}", va="center")
+    axes.set(
+        yticks=places, yticklabels=list(map(_short, names)), xlim=(0, 1), ylim=(-0.6, len(names) - 0.4), xlabel="IoU"
+    )
+    axes.tick_params(axis="y", length=0, labelcolor=_INK)
     axes.grid(visible=False, axis="y")
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
     return figure
 
 
+@_styled()
 def confusion_chart(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> "Figure":
     """For each class of the truth, which share of its pixels was taken for which class."""
-    counts = np.array(confusion, dtype=np.float64)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.2 + 0.5 * len(names)
+    found = shares(confusion)
+    side = 2.2 + (0.5 if len(names) <= 12 else 0.32) * len(names)
     figure, axes = _figure(max(side, 4.2), max(side - 0.8, 3.4))
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=names, xlabel="predicted", ylabel="truth")
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    drawn = axes.imshow(found, cmap="Blues", vmin=0, vmax=1)
+    short = list(map(_short, names))
+    axes.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=short, xlabel="predicted", ylabel="truth")
+    axes.set_xticks(range(len(names)), short, rotation=45, ha="right", rotation_mode="anchor")
     axes.grid(visible=False)
     if len(names) <= 20:
-        for row, column in np.ndindex(shares.shape):
-            colour = "white" if shares[row, column] > 0.5 else _INK
-            axes.text(column, row, _percent(shares[row, column]), ha="center", va="center", fontsize=8, color=colour)
+        for (row, column), share in np.ndenumerate(found):
+            _write_on(axes, drawn.to_rgba(share), row, column, percent(share), size=8)
     return figure
 
 
+@_styled()
 def sweep_chart(key: str, values: Sequence[Any], scores: Sequence[float], what: str) -> "Figure":
     """The score of every run over one swept parameter: a point a run, a line through the means.
 
@@ -123,23 +164,28 @@ def sweep_chart(key: str, values: Sequence[Any], scores: Sequence[float], what: 
         scores: the score of each run.
         what: what the score is called.
     """
-    figure, axes = _figure(6.4, 3.2)
+    figure, axes = _figure(_WIDTH, _HEIGHT)
     places = _in_order(set(values))
     numbers = [number for value in places if (number := _number(value)) is not None]
     numeric = len(numbers) == len(places)
     at = dict(zip(places, numbers if numeric else map(float, range(len(places))), strict=True))
     means = [np.mean([score for value, score in zip(values, scores, strict=True) if value == own]) for own in places]
-    axes.plot([at[value] for value in places], means, color=_ACCENT, linewidth=1.6, label="mean")
+    axes.plot([at[value] for value in places], means, color=_ACCENT, label="mean", linestyle="-" if numeric else ":")
+    axes.plot([at[value] for value in places], means, "_", color=_ACCENT, markersize=16, markeredgewidth=2.4)
     axes.plot([at[value] for value in values], scores, "o", color=_SECOND, alpha=0.75, label="a run each")
     if numeric and min(at.values()) > 0 and max(at.values()) >= 20 * min(at.values()):
         axes.set_xscale("log")
-    axes.set_xticks([at[value] for value in places], [str(value) for value in places])
+    crowded = len(places) > 6 or sum(len(_short(value)) for value in places) > 44
+    turned: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks([at[value] for value in places], list(map(_short, places)), **turned)
     axes.minorticks_off()
+    axes.margins(x=0.08, y=0.1)
     axes.set(xlabel=key, ylabel=what)
-    axes.legend(frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
     return figure
 
 
+@_styled()
 def map_chart(keys: tuple[str, str], cells: Mapping[tuple[Any, Any], float], what: str) -> "Figure":
     """The mean score over two swept parameters, as a map with a number in each cell.
 
@@ -150,59 +196,103 @@ def map_chart(keys: tuple[str, str], cells: Mapping[tuple[Any, Any], float], wha
     """
     rows, columns = (_in_order({pair[side] for pair in cells}) for side in (0, 1))
     table = np.array([[cells.get((row, column), math.nan) for column in columns] for row in rows])
-    figure, axes = _figure(2.4 + 0.9 * len(columns), 1.4 + 0.5 * len(rows))
-    axes.imshow(table, cmap="Blues", aspect="auto")
-    axes.set(xlabel=keys[1], ylabel=keys[0], title=what)
-    axes.set_xticks(range(len(columns)), [str(value) for value in columns])
-    axes.set_yticks(range(len(rows)), [str(value) for value in rows])
+    figure, axes = _figure(max(_WIDTH, 1.2 + 0.75 * len(columns)), max(1.8, 0.9 + 0.5 * len(rows)))
+    drawn = axes.imshow(table, cmap="Blues", aspect="auto")
+    axes.set(xlabel=keys[1], ylabel=keys[0])
+    axes.set_xticks(range(len(columns)), list(map(_short, columns)))
+    axes.set_yticks(range(len(rows)), list(map(_short, rows)))
+    axes.tick_params(length=0, labelcolor=_INK)
+    axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    middle = (np.nanmin(table) + np.nanmax(table)) / 2
-    for row, column in np.ndindex(table.shape):
-        value = table[row, column]
-        words, colour = ("", _INK) if math.isnan(value) else (f"{value:.3f}", "white" if value > middle else _INK)
-        axes.text(column, row, words, ha="center", va="center", color=colour)
+    for (row, column), value in np.ndenumerate(table):
+        if not math.isnan(value):
+            _write_on(axes, drawn.to_rgba(value), row, column, f"{value:.3f}", size=10)
+    figure.colorbar(drawn, ax=axes, label=what).outline.set_visible(False)
     return figure
 
 
-def as_svg(figure: "Figure", words: str) -> str:
-    """A chart as an SVG element with `words` for who cannot see it; the same chart gives the same bytes."""
-    import html
+def as_svg(figure: "Figure", words: str, prefix: str = "") -> str:
+    """A chart as an SVG element with `words` for who cannot see it; the same chart gives the same bytes.
 
-    import matplotlib
-
+    Args:
+        figure: the chart.
+        words: what it shows.
+        prefix: what its ids begin with, so that several charts stand in one page.
+    """
     text = io.StringIO()
-    with matplotlib.rc_context(_STYLE):
-        figure.savefig(text, format="svg", metadata={"Date": None}, bbox_inches="tight")
-    drawn = text.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
-    return drawn.replace("<svg", f'<svg role="img" aria-label="{html.escape(words, quote=True)}"', 1)
+    nothing: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with _styled():
+        figure.savefig(text, format="svg", metadata=nothing, bbox_inches="tight", transparent=True)
+    drawn = re.sub(r"<style.*?</style>", "", text.getvalue(), flags=re.DOTALL)  # it would style the whole page
+    head, _, body = drawn[drawn.index("<svg") :].partition(">")
+    for colour, name in _THEME.items():
+        body = body.replace(colour, f"var(--{name})")
+    body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", body)
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)
+    assert box is not None
+    widest = float(box[1]) * 4 / 3 * _LARGEST
+    return (
+        f'<svg role="img" aria-label="{html.escape(words, quote=True)}" viewBox="0 0 {box[1]} {box[2]}" '
+        f'style="max-width: {widest:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">{body}'
+    )
 
 
 def save_png(figure: "Figure", file: Path) -> None:
     """Write a chart as a picture, whole or not at all."""
-    import matplotlib
-
-    with replacing(file) as part, matplotlib.rc_context(_STYLE):
+    with replacing(file) as part, _styled():
         figure.savefig(part, format="png", dpi=160, bbox_inches="tight")
+
+
+def shares(confusion: Sequence[Sequence[int]]) -> np.ndarray:
+    """Counts (C, C), truth by prediction, as shares of each class of the truth: (C, C) float64, 0 where it is absent.
+
+    Example:
+        >>> shares([[3, 1], [0, 0]])
+        array([[0.75, 0.25],
+               [0.  , 0.  ]])
+    """
+    counts = np.array(confusion, dtype=np.float64)
+    found: np.ndarray = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return found
+
+
+def percent(share: float) -> str:
+    """A share in whole per cent; nothing where there is next to nothing.
+
+    Example:
+        >>> percent(0.254), percent(0.004)
+        ('25', '')
+    """
+    return f"{100 * share:.0f}" if share >= 0.005 else ""
 
 
 def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
     """An empty chart of a size in inches; no window, no global state."""
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("report: it needs matplotlib; install it with pip install 'facesegl[report]'.") from None
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height))
-        return figure, figure.add_subplot()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    return figure, figure.add_subplot()
 
 
-def _outlined(width: float) -> list[Any]:
+def _write_on(axes: "Axes", colour: Any, row: int, column: int, words: str, size: int) -> None:
+    """Words on a cell of a colour, black or white, whichever is told from it more easily."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    light = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))  # relative luminance, WCAG 2
+    axes.text(column, row, words, ha="center", va="center", fontsize=size, color="black" if light > 0.179 else "white")
+
+
+def _rim() -> list[Any]:
     """A dark rim, without which yellow is not seen on white."""
     from matplotlib import patheffects
 
-    return [patheffects.Stroke(linewidth=width, foreground=_FAINT), patheffects.Normal()]
+    return [patheffects.Stroke(linewidth=2.6, foreground=_FAINT), patheffects.Normal()]
+
+
+def _short(name: Any) -> str:
+    """A name as a chart has room for it. One that begins with an underscore would be left out of a legend."""
+    text = str(name)
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[1 - _LONGEST // 2 :]}"
+    return f" {text}" if text.startswith("_") else text
 
 
 def _marker(curve: Curve) -> str:
@@ -213,16 +303,12 @@ def _numbers(scores: Mapping[str, float | None]) -> list[float]:
     return [math.nan if value is None else value for value in scores.values()]
 
 
-def _percent(share: float) -> str:
-    """A share in whole per cent; nothing where there is next to nothing."""
-    return f"{100 * share:.0f}" if share >= 0.005 else ""
-
-
 def _number(value: Any) -> float | None:
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _in_order(values: set[Any]) -> list[Any]:

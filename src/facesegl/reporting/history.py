@@ -1,6 +1,7 @@
 """The curves of a training, read from what its logger left: TensorBoard's event files, or the CSV logger's table."""
 
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +18,22 @@ class Curve(NamedTuple):
     epochs: list[int]
     values: list[float]
 
+    def told(self) -> str:
+        """The curve in words, for who cannot see it.
+
+        Example:
+            >>> Curve([1, 2, 3], [2.5, 0.9, 1.0]).told()
+            'from 2.5 to 1 in 3 epochs, between 0.9 and 2.5'
+        """
+        ends = f"from {self.values[0]:.3g} to {self.values[-1]:.3g} in {self.epochs[-1]} epochs"
+        return f"{ends}, between {min(self.values):.3g} and {max(self.values):.3g}"
+
 
 def read_history(folder: Path) -> dict[str, Curve]:
     """The curves of a run by their names, such as `train/loss`; empty where no logger left any.
 
-    A resumed run may have logged an epoch twice: the later value counts.
+    A resumed run may have logged an epoch twice: the later value counts. What a killed run left half-written is left
+    out.
 
     Args:
         folder: the run's folder.
@@ -38,15 +50,15 @@ def _from_events(folder: Path) -> Iterator[tuple[str, int, float]]:
         return
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1})
     events.Reload()
     names = events.Tags()["scalars"]
     if "epoch" not in names:
         return
-    epoch_of = {event.step: int(event.value) + 1 for event in events.Scalars("epoch")}
+    epoch_of = {event.step: int(event.value) + 1 for event in events.Scalars("epoch") if math.isfinite(event.value)}
     for name in names:
         for event in events.Scalars(name):
-            if name != "epoch" and event.step in epoch_of:
+            if name != "epoch" and event.step in epoch_of and math.isfinite(event.value):
                 yield name, epoch_of[event.step], event.value
 
 
@@ -54,8 +66,19 @@ def _from_csv(file: Path) -> Iterator[tuple[str, int, float]]:
     """The same from Lightning's CSV logger, whose rows hold what was logged at one time."""
     if not file.is_file():
         return
-    with file.open(newline="", encoding="utf-8") as rows:
-        for row in csv.DictReader(rows):
-            for name, value in row.items():
-                if name not in ("epoch", "step") and value and row.get("epoch"):
-                    yield name, int(float(row["epoch"])) + 1, float(value)
+    with file.open(newline="", encoding="utf-8", errors="replace") as rows:
+        for row in csv.DictReader(rows, restval="", restkey=""):
+            epoch = _number(row.pop("epoch", ""))
+            for name, text in row.items():
+                value = _number(text)
+                if name not in ("step", "") and epoch is not None and value is not None:
+                    yield name, int(epoch) + 1, value
+
+
+def _number(text: object) -> float | None:
+    """A number that can be drawn; None for what is none, and for what is not finite."""
+    try:
+        number = float(str(text))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -11,6 +11,7 @@ from PIL import Image
 from facesegl.labels import Taxonomy
 from facesegl.monitoring import paint_errors
 from facesegl.prediction.pictures import overlay
+from facesegl.sources import open_photo
 
 LONGEST = 480
 """The longest side of a photo in the page, pixels."""
@@ -71,9 +72,12 @@ def as_data(picture: Image.Image) -> str:
 
 
 def file_as_data(file: Path, longest: int = 1400) -> tuple[str, int, int]:
-    """A picture's file as a data URI, with its width and height there."""
-    with Image.open(file) as opened:
-        picture = _shrink(opened.convert("RGB"), longest)
+    """A picture's file as a data URI, with its width and height there.
+
+    Raises:
+        DataError: it is cut off, or no picture.
+    """
+    picture = _shrink(Image.fromarray(open_photo(file)), longest)
     return as_data(picture), picture.width, picture.height
 
 

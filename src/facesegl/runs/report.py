@@ -1,25 +1,33 @@
 """Write the page of a run or of a sweep, `report.html`, and its charts as pictures."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl.console import duration
-from facesegl.errors import ConfigError
+from facesegl.errors import ConfigError, DataError
 from facesegl.files import write_text
 from facesegl.reporting import (
+    Curve,
     as_svg,
     bar_chart,
     confusion_chart,
+    confusion_table,
     file_as_data,
+    headline,
     iou_chart,
     loss_chart,
+    other_sets_table,
     read_history,
     render,
+    require_extras,
+    save_png,
+    score_table,
+    tag_table,
 )
-from facesegl.reporting.charts import save_png
 from facesegl.runs.folder import is_live
-from facesegl.runs.gallery import gallery
+from facesegl.runs.gallery import Gallery, gallery
 from facesegl.runs.result import read_result, versions
 from facesegl.runs.scoring import TOUCHES_TEST
 from facesegl.runs.tables import DEFINITION
@@ -28,9 +36,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Charts = list[tuple[str, str, "Figure"]]
-"""Of each chart its name, what it shows, and itself."""
+"""Of each chart its name, what it shows (its title, a colon, and what who cannot see it is told), and itself."""
 
-_NOISE = 0.01  # a score as near as this below the agreement of two people is at the labels' own noise
+_FOREIGN = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+"""What comes of data that have another form than ours."""
 
 
 def report(folder: Path, overrides: Sequence[str] = (), config_dirs: Sequence["str | Path"] = ()) -> Path:
@@ -47,17 +56,16 @@ def report(folder: Path, overrides: Sequence[str] = (), config_dirs: Sequence["s
         The page's file.
 
     Raises:
-        ConfigError: no such folder, or one without results.
+        ConfigError: no such folder, one without results, or jinja2 or matplotlib are not installed.
         MachineError: it cannot be written.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; expected that of a run or of a sweep, such as runs/NAME/DATE.")
+    require_extras()
     if (record := read_result(folder)) is not None:
         page = _run_page(folder, record, overrides, config_dirs)
     elif any((job / "job.json").is_file() for job in folder.iterdir() if job.name.isdigit()):
-        from facesegl.runs.report_sweep import sweep_page
-
-        page = sweep_page(folder)
+        page = _sweep_page(folder)
     else:
         raise ConfigError(
             f"{folder}: a folder without results: it has no readable result.json, and no jobs of a sweep. Expected "
@@ -71,52 +79,81 @@ def draw(folder: Path, charts: Charts) -> list[tuple[str, str]]:
     """Write charts as PNG into `figures/`; their titles, and themselves as SVG."""
     for name, _, figure in charts:
         save_png(figure, folder / "figures" / f"{name}.png")
-    return [(words.partition(":")[0], as_svg(figure, words)) for _, words, figure in charts]
-
-
-def _run_page(
-    folder: Path, record: Mapping[str, Any], overrides: Sequence[str], config_dirs: Sequence["str | Path"]
-) -> str:
-    try:
-        scores: Mapping[str, Any] = record["scores"]
-        colours = class_colours(record)
-        pictures = gallery(folder, record, overrides, config_dirs) if scores else None
-        return render(
-            "run",
-            title=record["config"]["name"],
-            eyebrow="facesegl · a run",
-            subtitle=f"{folder.name} · {_state(folder, record)} · {record['data']['name']}",
-            version=versions()["facesegl"],
-            problems=list(_problems(folder, record)),
-            headline=_headline(scores),
-            table=_table(scores, colours),
-            definition=" ".join(DEFINITION.split()),
-            charts=draw(folder, _charts(folder, scores, colours)),
-            chart_notes=[] if (folder / "tensorboard").is_dir() or (folder / "csv").is_dir() else [_NO_CURVES],
-            tags=_tags(scores),
-            photo_note=pictures.note if pictures else "",
-            worst=pictures.worst if pictures else [],
-            best=pictures.best if pictures else [],
-            legend=list(colours.items()),
-            pictures=list(_pictures(folder)),
-            run_command=record["command"],
-            facts=list(_facts(record)),
-            config=_text(folder / "config.yaml"),
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"{folder / 'result.json'}: not as facesegl writes it ({type(error).__name__}: {error}); was it changed by "
-            f"hand, or written by another version?"
-        ) from error
-
-
-_NO_CURVES = "No curves: nothing was logged in this folder (logger=none, or an evaluation)."
+    return [(words.partition(":")[0], as_svg(figure, words, f"{name}_")) for name, words, figure in charts]
 
 
 def class_colours(record: Mapping[str, Any]) -> dict[str, str]:
     """Each class's colour as CSS has it, from a run's config."""
     classes = record["config"]["data"]["taxonomy"]["classes"]
     return {name: "#{:02x}{:02x}{:02x}".format(*map(int, colour)) for name, colour in classes.items()}
+
+
+def _sweep_page(folder: Path) -> str:
+    from facesegl.runs.report_sweep import sweep_page
+
+    try:
+        return sweep_page(folder.resolve())  # which has a name, where `.` has none
+    except _FOREIGN as error:
+        raise ConfigError(
+            f"{folder}: a job.json or result.json of its jobs is not as facesegl writes it ({_said(error)}); was it "
+            f"changed by hand, or written by another version? Move that job's folder away."
+        ) from error
+
+
+def _run_page(
+    folder: Path, record: Mapping[str, Any], overrides: Sequence[str], config_dirs: Sequence["str | Path"]
+) -> str:
+    try:
+        colours = class_colours(record)
+        scores: Mapping[str, Any] = record["scores"]
+        pictures = gallery(folder, record, overrides, config_dirs) if scores else Gallery([], [], "")
+        curves = _curves(read_history(folder), colours)
+        panels, unread = _panels(folder)
+        return render(
+            "run",
+            **_about(folder, record),
+            problems=list(_problems(folder, record)),
+            headline=headline(scores, TOUCHES_TEST),
+            table=score_table(scores, colours),
+            others=other_sets_table(scores),
+            confusion=confusion_table(scores),
+            tags=tag_table(scores),
+            definition=" ".join(DEFINITION.split()),
+            score_charts=draw(folder, _score_charts(folder, scores, colours)),
+            curves=draw(folder, curves),
+            curve_notes=list(_missing_curves(record, curves)),
+            photos=pictures,
+            legend=list(colours.items()),
+            panels=panels,
+            panel_notes=unread,
+            run_command=record["command"],
+            facts=list(_facts(folder, record)),
+            config=_text(folder / "config.yaml"),
+        )
+    except _FOREIGN as error:
+        raise ConfigError(
+            f"{folder / 'result.json'}: not as facesegl writes it ({_said(error)}); was it changed by hand, or written "
+            f"by another version?"
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _about(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
+    """The head of the page."""
+    name, data = record["config"]["name"], record["data"]["name"]
+    trained = _is_training(record)
+    began = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d", _text(folder / "log.txt"))
+    words = [data if trained else name, folder.resolve().name, _state(folder, record)]
+    words += [f"begun {began[0]}"] if began else []
+    return {
+        "title": name if trained else f"Evaluation on {data}",
+        "eyebrow": f"facesegl · {'a training' if trained else 'an evaluation'}",
+        "subtitle": " · ".join(dict.fromkeys(map(str, words))),
+        "version": versions()["facesegl"],
+    }
 
 
 def _state(folder: Path, record: Mapping[str, Any]) -> str:
@@ -135,151 +172,134 @@ def _problems(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
         yield f"These are other data than the model learnt from: {record['data']['name']}, and not {learnt}."
 
 
-def _headline(scores: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The first set's mIoU between its yardsticks, and what to make of it."""
+def _score_charts(folder: Path, scores: Mapping[str, Any], colours: Mapping[str, str]) -> Charts:
+    """The IoU of each class; the confusion is a table in the page, and a picture beside it."""
     if not scores:
-        return None
+        return []
     name, found = next(iter(scores.items()))
-    own, floor, agreement = found["scores"]["miou"], found["floor"]["miou"], (found["agreement"] or {}).get("miou")
-    marks = [("floor", floor, "low", False), ("agreement", agreement, "low", False), ("this model", own, "high", True)]
-    return {
-        "set": name,
-        "miou": own,
-        "photos": found["scores"]["photos"],
-        "marks": [
-            {"name": label, "value": value, "row": row, "own": is_own, "at": 100 * value, "shown_at": _inside(value)}
-            for label, value, row, is_own in marks
-            if value is not None
-        ],
-        "words": ", ".join(f"{label} {value:.3f}" for label, value, *_ in marks if value is not None),
-        "sentences": list(_sentences(name, own, floor, agreement)),
-    }
+    iou, floor, agreement = found["scores"]["iou"], found["floor"]["iou"], (found["agreement"] or {}).get("iou")
+    if confusion := found["scores"].get("confusion"):
+        save_png(confusion_chart(confusion, list(iou)), folder / "figures" / "confusion.png")
+    beside = [f"{what} {_listed(values)}" for what, values in (("floor:", floor), ("agreement:", agreement)) if values]
+    words = f"IoU of each class on {name}: {'; '.join([_listed(iou), *beside])}"
+    return [("classes", words, bar_chart(iou, floor, agreement, colours))]
 
 
-def _inside(value: float) -> float:
-    """Where a label of some width stands on a scale of 0 to 100 without hanging over its ends."""
-    return min(max(100 * value, 12), 88)
-
-
-def _sentences(name: str, own: float | None, floor: float | None, agreement: float | None) -> Iterator[str]:
-    yield {
-        "val": "Measured on training photos that were held out: this run did not learn from them.",
-        "train": "Measured on the photos that it learnt from: this says nothing about others.",
-    }.get(name, "Measured on test photos. Choose nothing by them, or they are test photos no longer.")
-    if own is not None and floor is not None and own <= floor:
-        yield "That is below the floor: a mask that is the same for every photo does better. It has learnt too little."
-    if name in TOUCHES_TEST and own is not None and agreement is not None and own >= agreement - _NOISE:
-        yield (
-            f"This is at the noise of the labels themselves: two people's masks of the same photos agree at "
-            f"{agreement:.3f}. A higher number would say nothing."
-        )
-
-
-def _table(scores: Mapping[str, Any], colours: Mapping[str, str]) -> dict[str, Any] | None:
-    """Classes and means down, sets and yardsticks across; Dice and boundary F are those of the first set."""
-    if not scores:
-        return None
-    sets = list(scores.values())
-    first, floor, agreement = sets[0]["scores"], sets[0]["floor"], sets[0]["agreement"]
-    beside = [floor, *([agreement] if agreement else [])]
-    classes = [
-        {
-            "name": name,
-            "colour": colours[name],
-            "cells": [
-                *(found["scores"]["iou"][name] for found in sets),
-                first["dice"][name],
-                first["boundary"][name],
-                *(yardstick["iou"][name] for yardstick in beside),
-            ],
-        }
-        for name in first["iou"]
-    ]
-    means = [
-        {
-            "name": label,
-            "cells": [
-                *(found["scores"][key] for found in sets),
-                None,
-                first["boundary_f"] if key == "miou" else None,
-                *(yardstick[key] for yardstick in beside),
-            ],
-        }
-        for label, key in (("mIoU", "miou"), ("mIoU per photo", "miou_per_photo"), ("accuracy", "accuracy"))
-    ]
-    yardsticks = ["floor", *(["agreement"] if agreement else [])]
-    return {"columns": [*scores, "Dice", "boundary F", *yardsticks], "classes": classes, "means": means}
-
-
-def _charts(folder: Path, scores: Mapping[str, Any], colours: Mapping[str, str]) -> Charts:
-    history = read_history(folder)
+def _curves(history: Mapping[str, Curve], colours: Mapping[str, str]) -> Charts:
+    """Of the training, over epochs."""
     charts: Charts = []
     if (figure := loss_chart(history)) is not None:
-        charts.append(("loss", "Loss: training and validation loss over epochs", figure))
+        told = [f"{name} {history[key].told()}" for key, name in _LOSSES.items() if key in history]
+        charts.append(("loss", f"Loss: {'; '.join(told)}", figure))
     if (figure := iou_chart(history, colours)) is not None:
-        charts.append(("val_iou", "Validation IoU: mean and each class over epochs", figure))
-    if scores:
-        name, found = next(iter(scores.items()))
-        agreement = (found["agreement"] or {}).get("iou")
-        figure = bar_chart(found["scores"]["iou"], found["floor"]["iou"], agreement, colours)
-        charts.append(("classes", f"IoU of each class: on {name}, with floor and agreement", figure))
-        if confusion := found["scores"].get("confusion"):
-            figure = confusion_chart(confusion, list(found["scores"]["iou"]))
-            words = f"Confusion: of each class's pixels on {name}, the percentage that was taken for each class"
-            charts.append(("confusion", words, figure))
+        told = [f"{name} {curve.told()}" for key, curve in history.items() if (name := _name_of_iou(key))]
+        charts.append(("val_iou", f"Validation IoU: {'; '.join(told)}", figure))
     return charts
 
 
-def _tags(scores: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The headline set by tags, such as poses."""
-    found = next(iter(scores.values()), None)
-    if not found or not found.get("tags"):
-        return None
-    rows = [
-        {"tag": tag, "photos": one["photos"], "miou": one["miou"], "cells": list(one["iou"].values())}
-        for tag, one in found["tags"].items()
-    ]
-    return {"names": list(found["scores"]["iou"]), "rows": rows}
+_LOSSES = {"train/loss": "training loss", "val/loss": "validation loss"}
 
 
-def _pictures(folder: Path) -> Iterator[dict[str, Any]]:
-    """What the training saw, and its last panel."""
-    augmented, panels = folder / "panels" / "augmented.png", sorted((folder / "panels").glob("epoch_*.png"))
-    words = "Some training photos as they are, as augmentation turned them, and the masks that went with them."
-    shown = [("What it learnt from", words, augmented)] if augmented.is_file() else []
-    if panels:
-        epoch = int(panels[-1].stem.partition("_")[2])
-        words = f"Photo, truth, prediction and error after epoch {epoch}, at the size that the net sees."
-        shown.append(("The last panel of the training", words, panels[-1]))
-    for title, words, file in shown:
-        data, width, height = file_as_data(file)
-        yield {"title": title, "words": words, "data": data, "width": width, "height": height}
+def _name_of_iou(key: str) -> str:
+    """What a curve of validation IoU is of; nothing for other curves."""
+    return "mIoU" if key.startswith("val/miou") else key.removeprefix("val/iou/") if key.startswith("val/iou/") else ""
 
 
-def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _missing_curves(record: Mapping[str, Any], curves: Charts) -> Iterator[str]:
+    there = {name for name, *_ in curves}
+    if not _is_training(record):
+        return
+    if not there:
+        yield "No curves: nothing was logged in this folder (logger=none, or it ended before its first epoch did)."
+    elif "val_iou" not in there:
+        yield "No validation curves: nothing was held out to validate on (data.fold=null)."
+
+
+def _panels(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """What the training saw, and its last panel; and which of these cannot be read."""
+    shown, unread = [], []
+    for title, words, file in _panel_files(folder / "panels"):
+        try:
+            data, width, height = file_as_data(file)
+            name = file.relative_to(folder).as_posix()
+            shown.append({"title": title, "words": words, "name": name, "data": data, "width": width, "height": height})
+        except DataError as error:
+            unread.append(f"Not shown: {error.problems[0]}")
+    return shown, unread
+
+
+def _panel_files(panels: Path) -> Iterator[tuple[str, str, Path]]:
+    if (augmented := panels / "augmented.png").is_file():
+        words = "Some training photos as they are, as augmentation turned them, and the masks that went with them."
+        yield "What it learnt from", words, augmented
+    epochs = {int(file.stem[6:]): file for file in panels.glob("epoch_*.png") if file.stem[6:].isdecimal()}
+    if epochs:
+        words = f"Photo, truth, prediction and error after epoch {max(epochs)}, at the size that the net sees."
+        yield "The last panel of the training", words, epochs[max(epochs)]
+
+
+def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What a run was, a line each."""
-    data, machine, git = record["data"], record["machine"], record.get("git")
-    photos = ", ".join(f"{count} {name}" for name, count in data["photos"].items())
-    yield "data", f"{data['name']}: {photos}; fingerprint {data['fingerprint']}"
-    for name, why in (data.get("left_out") or {}).items():
-        yield "left out", f"{name}: {why}"
-    if record.get("scored"):
-        scored = record["scored"]
-        yield "scored", scored if isinstance(scored, str) else " + ".join(scored)
+    yield from _facts_of_data(record["data"])
+    if _is_training(record):
+        yield "recipe", ", ".join(_recipe(record["config"]))
     if record.get("parameters"):
         yield "parameters", f"{record['parameters']:,}".replace(",", " ")
+    if scored := record.get("scored"):
+        yield "scored", scored if isinstance(scored, str) else " + ".join(scored)
     for phase, spent in record["seconds"].items():
         yield f"{phase} took", f"{duration(spent['wall'])} ({duration(spent['cpu'])} of CPU time)"
+    yield "machine", _machine(record["machine"])
+    yield "versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    if git := record.get("git"):
+        yield "commit", f"{git['commit']}{', with changes' if git['changes'] else ''}"
+    if files := [*_beside(folder, "figures"), *_beside(folder, "panels")]:
+        yield "pictures", ", ".join(files)
+
+
+def _facts_of_data(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    photos = ", ".join(f"{count} {name}" for name, count in data["photos"].items())
+    yield "data", f"{data['name']}, fingerprint {data['fingerprint']}"
+    yield "photos", photos
+    left_out = data.get("left_out") or {}
+    for name in left_out:
+        yield "left out", f"{name}: {left_out[name]}" if isinstance(left_out, Mapping) else str(name)
+
+
+def _recipe(config: Mapping[str, Any]) -> Iterator[str]:
+    """What was chosen, and the numbers that are asked for first."""
+    choices = config.get("choices") or {}
+    yield from (f"{choices[group]}" for group in ("model", "loss", "optimizer", "schedule") if choices.get(group))
+    yield f"augmentation {choices.get('augment') or 'none'}"
+    yield f"learning rate {config['optimizer'].get('lr')}"
+    yield f"batches of {config['data'].get('batch_size')}"
+    yield f"{config['data'].get('image_size')} pixels a side"
+    yield f"{config['trainer'].get('max_epochs')} epochs at most"
+    yield f"seed {config.get('seed')}"
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
     cores = f", {machine['cores']} cores" if machine.get("cores") else ""
     gpus = f", {', '.join(machine['gpus'])}" if machine.get("gpus") else ", no GPU"
-    yield (
-        "machine",
-        f"{machine.get('processor') or ''} {machine['system']}{cores}, threads used: {machine['threads']}{gpus}",
-    )
-    yield "versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    if git:
-        yield "commit", f"{git['commit']}{', with changes' if git['changes'] else ''}"
+    system = f"{machine.get('processor') or ''} {machine['system']}".strip()
+    return f"{system}{cores}, threads used: {machine['threads']}{gpus}"
+
+
+def _beside(folder: Path, name: str) -> list[str]:
+    """The pictures beside the page; of many panels the first and the last."""
+    files = sorted(f"{name}/{file.name}" for file in (folder / name).glob("*.png"))
+    epochs = [file for file in files if file.startswith("panels/epoch_")]
+    others = [file for file in files if file not in epochs]
+    return [*others, *(epochs if len(epochs) < 3 else [f"{epochs[0]} to {epochs[-1]}"])]
+
+
+def _is_training(record: Mapping[str, Any]) -> bool:
+    return "optimizer" in record["config"]
+
+
+def _listed(values: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {'-' if value is None else f'{value:.3f}'}" for name, value in values.items())
 
 
 def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8") if file.is_file() else "(not there)"
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "(not there)"

@@ -2,45 +2,52 @@
 document.documentElement.classList.add("live");
 const LAYERS = ["photo", "truth", "prediction", "errors"];
 
-// A slider fades from layer to layer: 0 the photo, 1 its truth, 2 the prediction, 3 what is wrong.
+// A slider leads from layer to layer, each fading in over those below: the photo, its truth, the prediction, the errors.
 function show(slider) {
   const at = Number(slider.value), figure = slider.closest("figure");
   figure.querySelectorAll(".stack img").forEach((image, layer) => {
-    image.style.opacity = layer === 0 ? 1 : Math.max(0, Math.min(1, at - layer + 1));
+    image.style.opacity = layer <= at ? 1 : 0;
+    image.setAttribute("aria-hidden", String(layer !== at));
   });
-  const nearest = Math.round(at);
-  slider.setAttribute("aria-valuetext", LAYERS[nearest]);
-  figure.querySelectorAll(".ticks span").forEach((tick, layer) => {
-    tick.innerHTML = layer === nearest ? `<b>${LAYERS[layer]}</b>` : LAYERS[layer];
-  });
+  slider.setAttribute("aria-valuetext", LAYERS[at]);
+  figure.querySelectorAll(".ticks span").forEach((tick, layer) => tick.classList.toggle("now", layer === at));
+}
+function move(slider, layer) {
+  slider.value = layer;
+  show(slider);
 }
 document.querySelectorAll(".slide input").forEach((slider) => {
   slider.addEventListener("input", () => show(slider));
+  slider.closest("figure").querySelectorAll(".ticks span").forEach((tick, layer) => {
+    tick.addEventListener("click", () => move(slider, layer));
+  });
   show(slider);
 });
 document.querySelectorAll(".all button").forEach((button) => {
   button.addEventListener("click", () => {
-    document.querySelectorAll(".slide input").forEach((slider) => {
-      slider.value = button.dataset.layer;
-      show(slider);
-    });
+    document.querySelectorAll(".slide input").forEach((slider) => move(slider, button.dataset.layer));
   });
 });
 
-// A click on a column's head sorts by it; a second click turns the order round. Cells without a number come last.
+// Numbers by size, then words by letter; cells without either come last, whichever way round.
+function compare(one, other) {
+  const numbers = [one, other].map(Number), words = numbers.map(Number.isNaN);
+  if (words[0] !== words[1]) return words[0] ? 1 : -1;
+  return words[0] ? one.localeCompare(other) : numbers[0] - numbers[1];
+}
+// A click on a column's head sorts by it; a second click turns the order round.
 function sortBy(head) {
   const table = head.closest("table"), body = table.tBodies[0], column = head.cellIndex;
-  const descending = head.getAttribute("aria-sort") === "descending" || (!head.hasAttribute("aria-sort") && head.dataset.first === "ascending");
+  const before = head.getAttribute("aria-sort"), first = head.dataset.first ?? "descending";
+  const now = before === "ascending" ? "descending" : before === "descending" ? "ascending" : first;
   table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
-  head.setAttribute("aria-sort", descending ? "ascending" : "descending");
+  head.setAttribute("aria-sort", now);
   const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
   const order = (one, other) => {
-    if ((one === "") !== (other === "")) return one === "" ? 1 : -1;
-    const [a, b] = [Number(one), Number(other)];
-    const way = Number.isNaN(a) || Number.isNaN(b) ? one.localeCompare(other) : a - b;
-    return descending ? way : -way;
+    if (one === "" || other === "") return (one === "") - (other === "");
+    return now === "ascending" ? compare(one, other) : compare(other, one);
   };
-  [...body.rows].sort((one, other) => order(value(one), value(other))).forEach((row) => body.append(row));
+  body.append(...[...body.rows].sort((one, other) => order(value(one), value(other))));
 }
 document.querySelectorAll("th button").forEach((button) => {
   button.addEventListener("click", () => sortBy(button.closest("th")));
@@ -54,6 +61,7 @@ document.querySelectorAll(".copy").forEach((button) => {
       button.textContent = "Copied";
     } catch {
       getSelection().selectAllChildren(text); // no clipboard here: it is marked, to be copied by hand
+      button.textContent = "Marked";
     }
   });
 });
