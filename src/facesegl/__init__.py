@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from facesegl.api import train as train
     from facesegl.config import compose as compose
     from facesegl.data import FaceDataModule as FaceDataModule
+    from facesegl.errors import FaceseglError as FaceseglError
     from facesegl.labels import Taxonomy as Taxonomy
     from facesegl.learning import SegmentationModule as SegmentationModule
     from facesegl.prediction import Prediction as Prediction
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "FaceDataModule": "facesegl.data",
+    "FaceseglError": "facesegl.errors",
     "Prediction": "facesegl.prediction",
     "Predictor": "facesegl.prediction",
     "Result": "facesegl.runs.result",

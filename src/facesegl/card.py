@@ -5,6 +5,7 @@ that it names is the net's, and that is built only if it is an `nn.Module` of fa
 trusts by name.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,9 @@ from facesegl.labels import Taxonomy
 
 FORMAT = 1
 """The card's format; raised whenever an older facesegl could misread a newer card."""
+
+LARGEST = 8192
+"""The largest side, in pixels, that a net may see: more is a damaged card, or a trap for the memory."""
 
 Card = dict[str, Any]
 
@@ -60,15 +64,23 @@ def check_card(card: Any, place: str) -> None:
             raise CheckpointError(
                 f"{place}: its card names a class in {name}; expected one, the net's. It is not to be trusted."
             )
-    if card["image_size"] < 1 or not isinstance(card["data"].get("values"), Mapping):
-        raise CheckpointError(f"{place}: its card has no image size or no values of its data; is it damaged?")
+    if not 1 <= card["image_size"] <= LARGEST:
+        raise CheckpointError(
+            f"{place}: its card says image size {card['image_size']}; expected 1 to {LARGEST}. Is it damaged?"
+        )
+    if not isinstance(card["data"].get("values"), Mapping) or not isinstance(card["data"].get("name"), str):
+        raise CheckpointError(f"{place}: its card has no name or no values of its data; is it damaged?")
     choice = card["data"].get("choice")
     if not isinstance(choice, str) or not _PLAIN_NAME.fullmatch(choice):
         raise CheckpointError(f"{place}: its card's data choice is no plain name. It is not to be trusted.")
-    if not all(_are_three_numbers(card["normalisation"].get(name)) for name in ("mean", "std")):
+    mean, std = (card["normalisation"].get(name) for name in ("mean", "std"))
+    if not _are_three_numbers(mean) or not _are_three_numbers(std) or min(std) <= 0:
         raise CheckpointError(
-            f"{place}: its card's normalisation is not three numbers for mean and std; is it damaged?"
+            f"{place}: its card's normalisation is not three finite numbers for mean and std, std above 0; is it "
+            f"damaged?"
         )
+    if not all(map(_is_scored, card.get("scores", {}).values())):
+        raise CheckpointError(f"{place}: its card's scores are not as facesegl writes them; is it damaged?")
     try:
         Taxonomy.from_mapping(card["taxonomy"])
     except ConfigError as error:
@@ -83,7 +95,29 @@ def _names_a_class(value: Any) -> bool:
 
 
 def _are_three_numbers(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(isinstance(number, int | float) for number in value)
+    return isinstance(value, list) and len(value) == 3 and all(_is_share(one) and one is not None for one in value)
+
+
+def _is_scored(found: Any) -> bool:
+    """Whether what a card says of a set has the form that is shown."""
+    if not isinstance(found, Mapping):
+        return False
+    agreement = found.get("agreement")
+    return all(map(_are_scores, (found.get("scores"), found.get("floor"), *([agreement] if agreement else []))))
+
+
+def _are_scores(scores: Any) -> bool:
+    means = ("miou", "accuracy", "miou_per_photo", "boundary_f")
+    return (
+        isinstance(scores, Mapping)
+        and isinstance(scores.get("iou"), Mapping)
+        and isinstance(scores.get("photos"), int)
+        and all(_is_share(value) for value in (*scores["iou"].values(), *(scores.get(name, "") for name in means)))
+    )
+
+
+def _is_share(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and math.isfinite(value))
 
 
 def _version(card: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl import __version__
 from facesegl.arguments import Asked, answer, complete, parse, paths_and_keys
-from facesegl.console import speak
+from facesegl.console import printable, speak
 from facesegl.errors import ConfigError, FaceseglError, PartlyFailed, Stopped
 from facesegl.options import parse_options
 
@@ -51,7 +51,7 @@ def main() -> int:
     except FaceseglError as error:
         word = "stopped" if isinstance(error, Stopped) else "error"
         for problem in error.problems:
-            print(f"{word}: {problem}", file=sys.stderr)
+            print(f"{word}: {printable(problem)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped: by SIGINT; what is whole on the disk was kept", file=sys.stderr)

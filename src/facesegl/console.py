@@ -72,6 +72,16 @@ def track(items: Iterable[T], *, total: int, what: str, every_s: float = 10.0) -
     return _with_bar(items, total, what) if is_live() else _with_lines(items, total, what, every_s)
 
 
+def printable(text: str) -> str:
+    r"""Text that came from a file, without the signs by which it could steer a terminal.
+
+    Example:
+        >>> printable("skin\x1b[2J")
+        'skin?[2J'
+    """
+    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
+
+
 def duration(seconds: float) -> str:
     """Minutes and seconds, with hours where there are any.
 

@@ -30,8 +30,8 @@ def parse_options(verb: str, arguments: Sequence[str]) -> Namespace:
 
 
 def _predict(parser: ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", type=Path, metavar="CKPT|photo|folder/", help="models, then photos")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="takes the masks")
+    parser.add_argument("paths", nargs="+", type=_path, metavar="CKPT|photo|folder/", help="models, then photos")
+    parser.add_argument("-o", "--output", type=_path, required=True, metavar="FOLDER", help="takes the masks")
     parser.add_argument("--tta", action="store_true", help="look at each photo mirrored as well, and average")
     parser.add_argument(
         "--probabilities", action="store_true", help="leave the probabilities of all classes too (.npy)"
@@ -48,26 +48,26 @@ def _compare(parser: ArgumentParser) -> None:
 
 
 def _report(parser: ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run or of a sweep")
+    parser.add_argument("run", type=_path, metavar="RUN", help="the folder of a run or of a sweep")
     _add_keys(parser, "of the data, for the photos that are shown")
 
 
 def _export(parser: ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="CKPT", help="a checkpoint, or the folder of its run")
+    parser.add_argument("model", type=_path, metavar="CKPT", help="a checkpoint, or the folder of its run")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help="model.onnx or model.safetensors"
+        "-o", "--output", type=_path, required=True, metavar="FILE", help="model.onnx or model.safetensors"
     )
     parser.add_argument("--whole", action="store_true", help="resizing, upscaling and argmax inside the ONNX graph too")
     parser.add_argument("--int8", action="store_true", help="8-bit integers, calibrated on training photos")
     parser.add_argument(
-        "--photos", type=Path, metavar="FOLDER", help="photos to try the export on, instead of the data"
+        "--photos", type=_path, metavar="FOLDER", help="photos to try the export on, instead of the data"
     )
     _add_trust(parser)
     _add_keys(parser, "of the data that the export is tried on")
 
 
 def _info(parser: ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="CKPT", help="a model's file, or the folder of its run")
+    parser.add_argument("model", type=_path, metavar="CKPT", help="a model's file, or the folder of its run")
     parser.add_argument("--json", action="store_true", help="print the whole card as JSON")
 
 
@@ -99,7 +99,7 @@ def _add_keys(parser: ArgumentParser, what: str) -> None:
 
 
 def _add_config_dir(parser: ArgumentParser) -> None:
-    parser.add_argument("--config-dir", type=Path, action="append", default=[], metavar="FOLDER", help="own groups")
+    parser.add_argument("--config-dir", type=_path, action="append", default=[], metavar="FOLDER", help="own groups")
 
 
 def _add_device_and_trust(parser: ArgumentParser) -> None:
@@ -114,9 +114,15 @@ def _add_trust(parser: ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise ConfigError(f"--batch-size {text}: expected a whole number from 1.")
     return int(text)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ConfigError("an empty path: expected the name of a file or folder.")
+    return Path(text)
 
 
 def _key(text: str) -> str:

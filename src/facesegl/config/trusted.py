@@ -29,7 +29,7 @@ def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) 
         raise CheckpointError(
             f"net {target!r}: a checkpoint may hold one _target_ and builtin values; do not use this file"
         )
-    trusted = ("facesegl", *trust)
+    trusted = ("facesegl", *([trust] if isinstance(trust, str) else trust))
     if not _lies_in(target, trusted):
         package = target.partition(".")[0]
         raise CheckpointError(

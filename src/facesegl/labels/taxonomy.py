@@ -113,6 +113,7 @@ def _problems(taxonomy: Taxonomy) -> "list[str]":
         problems.append(f"{len(names)} classes; expected 2 to {VOID - 1}, background included.")
     if len(names) != len(colours):
         problems.append(f"{len(names)} names and {len(colours)} colours; expected one colour a class.")
+    problems += [f"the name {name!r} holds signs that cannot be shown." for name in names if not name.isprintable()]
     problems += [f"the name {name} stands twice; expected different names." for name in _repeated(names)]
     for colour in _repeated(colours):
         owners = " and ".join(name for name, own in zip(names, colours, strict=False) if own == colour)

@@ -172,8 +172,21 @@ def _require_archive(path: Path) -> None:
         raise CheckpointError(f"{path}: no such file; expected one such as runs/NAME/DATE/checkpoints/last.ckpt.")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: empty; expected a checkpoint. Copy it again.")
-    if not zipfile.is_zipfile(path):
+    if zipfile.is_zipfile(path):
+        _require_whole(path)
+    else:
         raise CheckpointError(
             f"{path}: no checkpoint, or one that is cut off; it was not opened, since that would run code from it were "
             f"it a pickle. Expected a file that facesegl wrote."
         )
+
+
+def _require_whole(path: Path) -> None:
+    """Hold each part of an archive against its checksum: torch does not, and would predict with flipped weights."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception:  # what the archive's own list has wrong is told by the one who reads it
+        return
+    if damaged:
+        raise CheckpointError(f"{path}: damaged ({damaged} does not fit its checksum); copy it again.")

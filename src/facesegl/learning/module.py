@@ -72,6 +72,8 @@ class SegmentationModule(pl.LightningModule):
         card = checkpoint["hyper_parameters"]
         try:
             net = build_net(card, trust)
+        except (MemoryError, RuntimeError) as error:
+            raise CheckpointError(f"{checkpoint_path}: the net in its card cannot be built ({error}).") from None
         except CheckpointError as error:
             raise CheckpointError(*(f"{checkpoint_path}: {problem}" for problem in error.problems)) from error
         module = cls(net, card=card)
@@ -82,6 +84,11 @@ class SegmentationModule(pl.LightningModule):
             raise CheckpointError(
                 f"{checkpoint_path}: its weights do not fit the net in its card ({reason})."
             ) from None
+        weights = [weight for weight in net.state_dict().values() if weight.is_floating_point()]
+        if not all(bool(weight.isfinite().all()) for weight in weights):
+            raise CheckpointError(
+                f"{checkpoint_path}: it has weights that are not finite; nothing can be predicted so."
+            )
         return module.to(map_location if isinstance(map_location, str | torch.device) else "cpu").eval()
 
     def forward(self, photo: Tensor) -> Tensor:

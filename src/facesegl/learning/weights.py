@@ -26,7 +26,7 @@ def write_weights(path: Path, state: Mapping[str, "Tensor"], card: Card) -> None
     Raises:
         ConfigError: safetensors is not installed.
     """
-    save = _package(path).torch.save
+    save = require_safetensors(path).torch.save
     tensors = {name: weight.detach().cpu().clone().contiguous() for name, weight in state.items()}
     # as bytes, since the package's own writer gives the file a mode that only its owner can read
     path.write_bytes(save(tensors, metadata={"format": "pt", CARD_KEY: json.dumps(card, ensure_ascii=False)}))
@@ -46,7 +46,7 @@ def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any
         CheckpointError: no such file, none of facesegl's, cut off, or one whose card is not understood.
         ConfigError: safetensors is not installed.
     """
-    path, package = Path(path), _package(path)
+    path, package = Path(path), require_safetensors(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected weights that facesegl export wrote.")
     try:
@@ -73,7 +73,7 @@ def _card(metadata: Mapping[str, str] | None, place: str) -> Card:
     return dict(card)
 
 
-def _package(path: Path) -> Any:
+def require_safetensors(path: Path) -> Any:
     """The package, imported.
 
     Raises:

@@ -49,6 +49,6 @@ def _device(name: str) -> str:
     device = resolve_accelerator(name, "device")
     try:
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={name}: {str(error).splitlines()[0]}; expected auto, cpu, cuda or mps.") from None
+    except (RuntimeError, AssertionError):
+        raise ConfigError(f"device={name}: no device of this machine; expected auto, cpu, cuda or mps.") from None
     return device

@@ -12,7 +12,7 @@ from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.labels import Taxonomy
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession, NodeArg
 
 CARD_KEY = "facesegl"
 """Where an exported model's metadata have the card, as JSON."""
@@ -37,13 +37,17 @@ class OnnxModel:
         self.card: Card = _card_of(self._session, self.name)
         self.taxonomy = Taxonomy.from_mapping(self.card["taxonomy"])
         self.image_size: int = self.card["image_size"]
-        taken = self._session.get_inputs()[0]
+        taken = _input_of(self._session, self.name)
         self._input, self._type = taken.name, np.uint8 if taken.type == "tensor(uint8)" else np.float32
 
     def logits(self, photos: np.ndarray) -> np.ndarray:
         """Logits (B, C, S, S) float32 of photos (B, 3, S, S) uint8."""
         given = {self._input: np.ascontiguousarray(photos, dtype=self._type)}
-        found: np.ndarray = self._session.run(["logits"], given)[0]
+        try:
+            found: np.ndarray = self._session.run(["logits"], given)[0]
+        except Exception as error:  # ONNX Runtime has a class for each of its own faults
+            reason = " ".join(str(error).split())[:120]
+            raise CheckpointError(f"{self.name}: its graph does not take photos ({reason}); export it again.") from None
         return found
 
 
@@ -78,6 +82,16 @@ def _providers(device: str, available: list[str]) -> list[str]:
     if device in ("cuda", "gpu") and cuda not in available:
         raise MachineError(f"device={device}: this ONNX Runtime has no CUDA; use device=cpu, or install its GPU build.")
     return [cuda, cpu] if device != "cpu" and cuda in available else [cpu]
+
+
+def _input_of(session: "InferenceSession", place: str) -> "NodeArg":
+    """The one input of a graph, which takes photos."""
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in ("tensor(uint8)", "tensor(float)"):
+        raise CheckpointError(
+            f"{place}: its graph does not take photos; expected one input (B, 3, H, W). Export it again."
+        )
+    return inputs[0]
 
 
 def _card_of(session: "InferenceSession", place: str) -> Card:

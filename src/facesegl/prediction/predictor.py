@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facesegl.errors import ConfigError, DataError
+from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.labels import Taxonomy
 from facesegl.prediction.model import Model, open_model
 from facesegl.prediction.upsample import upsample
@@ -122,6 +122,8 @@ class Predictor:
         Args:
             photos: (H, W, 3) uint8 each, R-G-B.
         """
+        if not len(photos):
+            return []
         looks: list[list[np.ndarray]] = [[] for _ in photos]
         for model in self.models:
             for found in self._looks(model, photos):
@@ -136,10 +138,26 @@ class Predictor:
         """Logits (B, C, s, s) float32 of the photos as they are, then of their mirror images, mirrored back."""
         size = model.image_size
         small = np.stack([resize_photo(photo, size, size) for photo in photos]).transpose(0, 3, 1, 2)
-        yield model.logits(small)
+        yield self._logits(model, small)
         if self.tta:
-            mirrored = model.logits(np.ascontiguousarray(small[..., ::-1]))
+            mirrored = self._logits(model, np.ascontiguousarray(small[..., ::-1]))
             yield mirrored[:, self._mirrored, :, ::-1]
+
+    def _logits(self, model: Model, photos: np.ndarray) -> np.ndarray:
+        """Logits (B, C, s, s) float32 of photos (B, 3, S, S) uint8.
+
+        Raises:
+            CheckpointError: they are not those of the classes, or not finite.
+        """
+        logits = model.logits(photos)
+        if logits.ndim != 4 or logits.shape[:2] != (len(photos), len(self.names)):
+            raise CheckpointError(
+                f"{model.name}: its net gives {logits.shape} for {len(photos)} photos; expected a channel for each of "
+                f"its {len(self.names)} classes. Net and card do not belong together."
+            )
+        if not np.isfinite(logits).all():
+            raise CheckpointError(f"{model.name}: its logits are not finite; nothing can be predicted so.")
+        return logits
 
 
 def _mean_probability(looks: Sequence[np.ndarray]) -> np.ndarray:
@@ -164,6 +182,8 @@ def _photo(image: "Image.Image | np.ndarray | str | Path") -> np.ndarray:
         return open_photo(Path(image))
     if isinstance(image, Image.Image):
         return photo_of(image)
+    if not isinstance(image, np.ndarray):
+        raise DataError(f"{type(image).__name__} is no photo; expected a file, a Pillow image or an array.")
     if image.dtype != np.uint8 or image.size == 0 or not (image.ndim == 2 or image.shape[2:] in ((3,), (4,))):
         raise DataError(
             f"a photo as an array has shape {image.shape} and type {image.dtype}; expected (H, W, 3) R-G-B, "

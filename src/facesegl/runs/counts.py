@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from facesegl.console import printable
 from facesegl.errors import CheckpointError, MachineError
 from facesegl.files import replacing
 
@@ -97,8 +98,8 @@ def read_counts(path: Path) -> SavedCounts:
         sets=about["sets"],
         counts=counts,
         boundary=boundary,
-        scored=about["scored"],
-        data=about["data"],
+        scored=printable(about["scored"]),
+        data=printable(about["data"]),
         fingerprint=about["fingerprint"],
     )
 
@@ -107,9 +108,8 @@ def _unpack(content: bytes, path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return json.loads(str(arrays["about"])), arrays["counts"], arrays["boundary"]
-    except Exception as error:  # zipfile, zlib, NumPy and JSON each have their own for what is damaged
-        reason = " ".join(str(error).split())[:120]
-        raise CheckpointError(f"{path}: no counts of facesegl, or cut off ({reason}); score the model anew.") from None
+    except Exception:  # zipfile, zlib, NumPy and JSON each have their own for what is damaged
+        raise CheckpointError(f"{path}: no counts of facesegl, or cut off; score the model anew.") from None
 
 
 def _require_format(about: Any, path: Path) -> None:

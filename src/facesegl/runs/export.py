@@ -27,7 +27,7 @@ from facesegl.export.parity import OnnxRuntime, Parity, PyTorch, Sample, Side, c
 from facesegl.export.quantise import quantise
 from facesegl.files import replacing, write_json
 from facesegl.learning import SegmentationModule, build_net
-from facesegl.learning.weights import read_weights, write_weights
+from facesegl.learning.weights import read_weights, require_safetensors, write_weights
 from facesegl.prediction.model import model_file
 from facesegl.prediction.onnx_model import OnnxModel
 from facesegl.runs.data import open_faces
@@ -154,6 +154,8 @@ def _require_possible(file: Path, target: Path, int8: bool, whole: bool) -> None
         raise ConfigError(*problems)
     if target.suffix == ".onnx":
         require_packages(str(target))
+    else:
+        require_safetensors(target)
 
 
 def _photos(

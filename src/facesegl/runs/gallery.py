@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from facesegl.config import EvaluateKeys, check
-from facesegl.errors import CheckpointError, FaceseglError
+from facesegl.errors import CheckpointError, ConfigError, FaceseglError
 from facesegl.prediction import Predictor, read_card
 from facesegl.reporting import Shown, show
 from facesegl.runs.counts import read_counts
@@ -49,6 +49,8 @@ def gallery(
     try:
         return _gallery(folder, record, overrides, config_dirs)
     except FaceseglError as error:
+        if overrides and isinstance(error, ConfigError):
+            raise
         log.warning("no photos in the report: %s", error.problems[0])
         return Gallery([], [], f"No photos are shown: {error.problems[0]}")
 
@@ -85,15 +87,15 @@ def model_files(folder: Path, record: Mapping[str, Any]) -> list[Path]:
     Raises:
         CheckpointError: they are nowhere to be found.
     """
+    own = folder / "checkpoints" / "last.ckpt"
+    if own.is_file():  # whatever lies now where the run was when it was scored
+        return [own]
     scored = record.get("scored") or []
     named = [Path(name) for name in ([scored] if isinstance(scored, str) else scored)]
     there = [file for file in (Path(str(record.get("started_in") or ".")) / name for name in named) if file.is_file()]
     if named and len(there) == len(named):
         return there
-    own = folder / "checkpoints" / "last.ckpt"
-    if not own.is_file():
-        raise CheckpointError(f"{folder}: the model that was scored is no longer there ({', '.join(map(str, named))}).")
-    return [own]
+    raise CheckpointError(f"{folder}: the model that was scored is no longer there ({', '.join(map(str, named))}).")
 
 
 def _scores(folder: Path) -> dict[str, float]:

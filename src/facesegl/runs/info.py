@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facesegl.console import printable
 from facesegl.prediction import read_card
 from facesegl.prediction.model import model_file
 
@@ -31,7 +32,7 @@ def info_table(about: Mapping[str, Any]) -> "Table":
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for label, words in _lines(about):
-        table.add_row(label, Text(words))  # a name from a file is text, never markup
+        table.add_row(label, Text(printable(words)))  # a name from a file is text, never markup
     return table
 
 

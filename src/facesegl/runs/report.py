@@ -64,7 +64,7 @@ def report(folder: Path, overrides: Sequence[str] = (), config_dirs: Sequence["s
     require_extras()
     if (record := read_result(folder)) is not None:
         page = _run_page(folder, record, overrides, config_dirs)
-    elif any((job / "job.json").is_file() for job in folder.iterdir() if job.name.isdigit()):
+    elif any((job / "job.json").is_file() for job in folder.iterdir() if job.name.isdecimal()):
         page = _sweep_page(folder)
     else:
         raise ConfigError(

@@ -78,7 +78,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     """The content of a run folder's result.json as plain data, or None where there is none that can be read."""
     try:
         content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

@@ -83,10 +83,10 @@ def best_first(folder: Path) -> list[dict[str, Any]]:
 def read_notes(folder: Path) -> list[dict[str, Any]]:
     """The notes of a sweep's jobs, in the order of the jobs; a job that died without one has the state `died`."""
     notes = []
-    for place in sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name)):
+    for place in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
         try:
             notes.append(json.loads((place / "job.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             died = {"state": "died", "messages": ["it left no word"], "exit_code": 70, "run": str(place)}
             notes.append({"job": int(place.name), "overrides": [], "set": None, "miou": None, **died})
     return notes

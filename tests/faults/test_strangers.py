@@ -1,0 +1,145 @@
+"""Model files that a stranger made, or a disk damaged: each is refused in one line, and nothing wrong is predicted."""
+
+import json
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from drawn import draw_mask, draw_photo
+from facesegl import Predictor
+from facesegl.errors import CheckpointError, DataError
+from faults.calling import assert_told, call
+from learning.conftest import make_card, make_module
+from prediction.models import onnx_model
+
+
+def write(path="model.ckpt", state=None, **card):
+    torch.save({"state_dict": state or make_module().state_dict(), "hyper_parameters": make_card(**card)}, path)
+
+
+def refused(*words, path="model.ckpt"):
+    Image.fromarray(draw_photo(draw_mask(0), 0)).save("photo.png")
+    ended = call("predict", path, "photo.png", "-o", "out", "--device", "cpu")
+    assert_told(ended, 4, [path, *words])
+    assert not list(Path().glob("out/*.png"))
+
+
+def test_flipped_bytes_of_a_weight_are_noticed():
+    write()
+    with zipfile.ZipFile("model.ckpt") as archive:
+        largest = max(archive.infolist(), key=lambda part: part.file_size)
+    content = bytearray(Path("model.ckpt").read_bytes())
+    start = largest.header_offset + 200
+    content[start : start + 8] = bytes(byte ^ 255 for byte in content[start : start + 8])
+    Path("model.ckpt").write_bytes(content)
+    refused("damaged")
+
+
+def test_weights_that_are_not_finite_are_refused():
+    state = make_module().state_dict()
+    write(state={name: weight * math.nan if weight.is_floating_point() else weight for name, weight in state.items()})
+    refused("not finite")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"mean": [math.nan, 1.0, 1.0], "std": [1.0, 1.0, 1.0]},
+        {"mean": [1.0, 1.0, 1.0], "std": [0.0, 1.0, 1.0]},
+        {"mean": [1.0, 1.0, 1.0], "std": [True, 1.0, 1.0]},
+        {"mean": [1.0, 1.0], "std": [1.0, 1.0]},
+    ],
+)
+def test_a_normalisation_that_cannot_be_is_refused(values):
+    write(normalisation=values)
+    refused("normalisation")
+
+
+def test_a_net_with_other_channels_than_classes_is_refused():
+    card = make_card()
+    classes = dict(list(card["taxonomy"]["classes"].items())[:5])
+    write(taxonomy={**card["taxonomy"], "classes": classes})
+    refused("expected a channel for each of its 5 classes")
+
+
+@pytest.mark.parametrize("size", [10**6, 0, -3])
+def test_an_absurd_size_is_refused_before_memory_is_asked_for(size):
+    write(image_size=size)
+    refused("image size")
+
+
+def test_a_net_too_large_to_be_built_is_refused():
+    write(net={"_target_": "facesegl.nets.UNet", "num_classes": 6, "channels": 10**7, "depth": 5})
+    refused("cannot be built")
+
+
+@pytest.mark.parametrize(
+    "scores", [{"test": 3}, {"test": {"scores": {}, "floor": {}}}, {"test": {"scores": None, "floor": None}}]
+)
+def test_scores_of_another_form_are_refused_before_they_are_shown(scores):
+    write(scores=scores)
+    ended = call("info", "model.ckpt")
+    assert_told(ended, 4, "scores are not as facesegl writes them")
+    assert ended.out == ""
+
+
+def test_a_card_cannot_steer_the_terminal():
+    write(command="facesegl train \x1b[2J\x1b]0;owned\x07\nerror: forged", versions={"facesegl": "\x1b[31m"})
+    ended = call("info", "model.ckpt")
+    assert ended.code == 0
+    assert "\x1b" not in ended.out
+    card = make_card()
+    write(taxonomy={**card["taxonomy"], "classes": {"a\x1b[2J": [1, 2, 3], "b": [4, 5, 6]}})
+    ended = call("info", "model.ckpt")
+    assert_told(ended, 4, "cannot be shown")
+    assert "\x1b" not in ended.err
+
+
+def test_json_that_is_too_deep_is_no_card():
+    onnx_model("model.onnx", metadata={"facesegl": "[" * 100_000})
+    refused("none that facesegl export wrote", path="model.onnx")
+
+
+@pytest.mark.parametrize("sides", [["batch", 3], ["batch", 3, "height"]])
+def test_a_graph_that_takes_no_photos_is_refused(sides):
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["photo"], ["logits"])],
+        "nothing",
+        [helper.make_tensor_value_info("photo", TensorProto.FLOAT, sides)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, sides)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"facesegl": json.dumps(make_card())})
+    Path("model.onnx").write_bytes(model.SerializeToString())
+    refused("does not take photos", path="model.onnx")
+
+
+def test_logits_that_are_not_finite_are_refused():
+    class Broken:
+        name, card, image_size = "broken", {}, 8
+        taxonomy = make_module().taxonomy
+
+        def logits(self, photos):
+            return np.full((len(photos), 6, 8, 8), np.nan, np.float32)
+
+    with pytest.raises(CheckpointError, match="broken: its logits are not finite"):
+        Predictor(Broken())(draw_photo(draw_mask(0), 0))
+
+
+@pytest.mark.parametrize("thing", [[1, 2], None, b"x", 3])
+def test_what_is_no_photo_is_told(thing):
+    write()
+    with pytest.raises(DataError, match="is no photo"):
+        Predictor("model.ckpt", device="cpu")(thing)
+
+
+def test_no_photos_give_no_predictions():
+    write()
+    assert Predictor("model.ckpt", device="cpu").many([]) == []
