@@ -4,7 +4,10 @@ What stands here is imported when it is first touched, so that `import facesegl`
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or ONNX Runtime reports on itself to its maker
 
 if TYPE_CHECKING:
     from facesegl.api import evaluate as evaluate
