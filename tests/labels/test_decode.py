@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from facesegl.errors import DataError
-from facesegl.labels import VOID, Taxonomy, decode_mask, mask_to_colours
+from facesegl.labels import VOID, Taxonomy, decode_mask, foreign_colour, mask_to_colours
 
 FASSEG = Taxonomy(
     names=("background", "skin", "hair", "nose", "eyes", "mouth"),
@@ -96,3 +96,34 @@ def test_half_of_the_pixels_may_be_far_but_no_more():
     colours[4, 0] = (90, 90, 90)
     with pytest.raises(DataError):
         decode_mask(colours, FASSEG)
+
+
+def test_many_colours_may_lead_to_one_class_and_to_void():
+    taxonomy = Taxonomy.from_mapping(
+        {
+            "classes": {"background": [255, 0, 0], "skin": [255, 255, 0]},
+            "remap": {"0, 0, 0": "background", "200, 0, 200": "skin", "0, 200, 0": "skin", "90, 90, 90": "void"},
+        }
+    )
+    raw = np.uint8([[[0, 0, 0], [200, 0, 200], [0, 200, 0], [90, 90, 90], [0, 210, 3]]])
+    decoded = decode_mask(raw, taxonomy)
+    assert decoded.mask.tolist() == [[0, 1, 1, VOID, 1]]
+    assert decoded.inexact.tolist() == [[False, False, False, False, True]]
+
+
+def test_a_blend_goes_to_a_class_around_by_the_nearest_of_its_colours():
+    remap = {"0, 0, 0": "background", "250, 0, 0": "skin", "0, 250, 0": "skin"}
+    taxonomy = Taxonomy.from_mapping({"classes": {"background": [9, 9, 9], "skin": [99, 9, 9]}, "remap": remap})
+    raw = np.zeros((7, 7, 3), np.uint8)
+    raw[:, 3], raw[:, 4:] = (160, 0, 0), (250, 0, 0)  # nearer to red than to black; green is the other colour of skin
+    assert (decode_mask(raw, taxonomy).mask[:, 3:] == 1).all()
+
+
+def test_a_colour_of_no_class_that_fills_an_area_is_foreign_and_blends_are_not():
+    colours = mask_to_colours(random_mask(0), FASSEG)
+    assert foreign_colour(colours, FASSEG) is None
+    assert foreign_colour(blend(random_mask(1, 120, 90, block=8), FASSEG, 3), FASSEG) is None
+    colours[5:10, 5:15] = (10, 90, 40)
+    assert foreign_colour(colours, FASSEG) == ((10, 90, 40), 50 / 1200)
+    colours[5:10, 5:15] = (120, 5, 3)  # within 32 of hair
+    assert foreign_colour(colours, FASSEG) is None

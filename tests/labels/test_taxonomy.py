@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,9 @@ def test_flipping_twice_brings_every_class_back():
         ({"void": 1}, "void 1 is the value of a class"),
         ({"classes": {"a": [1, 2, 300], "b": [1, 2, 3]}, "pairs": []}, "is no colour"),
         ({"remap": {4: "chin"}}, "remap leads to chin"),
+        ({"remap": {4: "skin", "l_eye": "left eye"}}, "raw values of several kinds"),
+        ({"remap": {"0, 0, 256": "skin"}}, "is no colour"),
+        ({"remap": {4: "skin"}, "void": 4}, "void 4 is the value of a class"),
         ({"classes": ["a", "b"]}, "expected classes as"),
         ({"classes": {"a": [1, 2], "b": [1, 2, 3]}}, "expected classes as"),
         ({"colors": {}}, "colors is no part of a taxonomy"),
@@ -48,3 +53,33 @@ def test_all_that_is_wrong_is_told_at_once():
     with pytest.raises(ConfigError) as caught:
         Taxonomy.from_mapping({"classes": {"a": [1, 2, 3], "b": [1, 2, 3]}, "pairs": [["a", "c"]]})
     assert len(caught.value.problems) == 2
+
+
+def test_without_a_remap_classes_stand_for_themselves():
+    taxonomy = Taxonomy.from_mapping({**FACE, "void": [9, 9, 9]})
+    assert taxonomy.raw_numbers() == {0: 0, 1: 1, 2: 2}
+    assert taxonomy.raw_names() == {"skin": 0, "left eye": 1, "right eye": 2}
+    assert taxonomy.raw_colours() == {(1, 2, 3): 0, (4, 5, 6): 1, (7, 8, 9): 2, (9, 9, 9): VOID}
+
+
+@pytest.mark.parametrize(
+    ("remap", "numbers", "names", "colours"),
+    [
+        ({4: "skin", 9: "skin", 11: "void"}, {4: 0, 9: 0, 11: VOID}, {"4": 0, "9": 0, "11": VOID}, 3),
+        ({"nose": "skin", "l_eye": "left eye"}, {0: 0, 1: 1, 2: 2}, {"nose": 0, "l_eye": 1}, 3),
+        ({"9, 9, 0": "skin", "8,8,0": "skin"}, {0: 0, 1: 1, 2: 2}, {"skin": 0, "left eye": 1, "right eye": 2}, 2),
+    ],
+)
+def test_a_remap_of_one_kind_leaves_the_others_as_they_are(remap, numbers, names, colours):
+    taxonomy = Taxonomy.from_mapping({**FACE, "remap": remap})
+    assert taxonomy.raw_numbers() == numbers
+    assert taxonomy.raw_names() == names
+    assert len(taxonomy.raw_colours()) == colours
+    assert Taxonomy.from_mapping(json.loads(json.dumps(taxonomy.to_mapping()))) == taxonomy
+
+
+def test_a_class_may_be_called_void():
+    taxonomy = Taxonomy.from_mapping(
+        {"classes": {"void": [0, 0, 0], "face": [1, 1, 1]}, "remap": {7: "void", 8: "face"}}
+    )
+    assert taxonomy.raw_numbers() == {7: 0, 8: 1}

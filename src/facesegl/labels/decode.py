@@ -5,19 +5,21 @@ other pixel takes the nearest among the classes so present around it. The neares
 and skin blend, the grey between them lies nearest to hair.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
 from facesegl.errors import DataError
 from facesegl.labels.onehot import pack_onehot
-from facesegl.labels.taxonomy import VOID, Taxonomy
+from facesegl.labels.taxonomy import VOID, Colour, Taxonomy
 
 RULE = "within 32, else nearest in 5x5 doubled"
 """The name of the decoding rule; a cache that another rule made is not reused."""
 
 TOLERANCE = 32  # no blend of two FASSEG colours comes closer than 90.5 to a third one
 MOST_FAR = 0.5
+_FLAT = 1e-3  # of a mask's pixels, in the inside of areas of one colour
 
 _UNCLAIMED = VOID - 1  # while decoding: a pixel whose colour no class claims; taxonomies end below it
 
@@ -67,6 +69,37 @@ def decode_mask(colours: np.ndarray, taxonomy: Taxonomy) -> Decoded:
     return Decoded(mask, inexact)
 
 
+def foreign_colour(colours: np.ndarray, taxonomy: Taxonomy) -> tuple[Colour, float] | None:
+    """A colour that no class has and that fills areas, as blends never do: most likely a class that is missing.
+
+    Args:
+        colours: (H, W, 3) uint8, R-G-B.
+        taxonomy: the classes and their colours.
+
+    Returns:
+        The commonest such colour and its share of the pixels; None where less than 0.1 % lies inside its areas (of
+        FASSEG's masks none has more than 2 such pixels).
+
+    Example:
+        >>> two = Taxonomy(names=("background", "skin"), colours=((255, 0, 0), (255, 255, 0)))
+        >>> foreign_colour(np.zeros((5, 5, 3), np.uint8), two)
+        ((0, 0, 0), 1.0)
+    """
+    palette, values = _palette(taxonomy)
+    off = np.flatnonzero(_exact(colours, palette, values) == _UNCLAIMED)
+    packed = _packed(colours)
+    inside = np.zeros(packed.shape, dtype=bool)
+    inside.flat[off] = _squared_distances(colours.reshape(-1, 3)[off], palette).min(axis=1) > TOLERANCE**2
+    inside[0], inside[-1], inside[:, 0], inside[:, -1] = False, False, False, False
+    for rows, columns in itertools.product((-1, 0, 1), repeat=2):
+        inside &= np.roll(packed, (rows, columns), (0, 1)) == packed
+    found, counts = np.unique(packed[inside], return_counts=True)
+    if not found.size or counts.max() <= _FLAT * packed.size:
+        return None
+    commonest = int(found[counts.argmax()])
+    return _unpacked(commonest), float((packed == commonest).mean())
+
+
 def mask_to_colours(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """Paint a mask.
 
@@ -83,10 +116,8 @@ def mask_to_colours(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
 
 def _palette(taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
     """The colours to look for, (C, 3) int32, and the mask value of each, (C,) uint8; the void colour comes last."""
-    colours, values = list(taxonomy.colours), list(range(taxonomy.num_classes))
-    if isinstance(taxonomy.void, tuple):
-        colours, values = [*colours, taxonomy.void], [*values, VOID]
-    return np.array(colours, dtype=np.int32), np.array(values, dtype=np.uint8)
+    known = taxonomy.raw_colours()
+    return np.array([*known], dtype=np.int32), np.array([*known.values()], dtype=np.uint8)
 
 
 def _exact(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -121,13 +152,18 @@ def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:
     commonest = int(found[counts.argmax()])
     raise DataError(
         f"{far.size / pixels:.0%} of the pixels are far from every class colour (limit {MOST_FAR:.0%}); the commonest "
-        f"is ({commonest >> 16}, {commonest >> 8 & 255}, {commonest & 255}). Is this the photo, or a mask in other "
-        f"colours? Give its colours as data.taxonomy=FILE.yaml."
+        f"is {_unpacked(commonest)}. Is this the photo, or a mask in other colours? Give its colours as "
+        f"data.taxonomy=FILE.yaml."
     )
+
+
+def _unpacked(colour: int) -> Colour:
+    return colour >> 16, colour >> 8 & 255, colour & 255
 
 
 def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, values: np.ndarray) -> None:
     """Give pixels `far` (P,), with distances (P, C), the nearest class in 5x5, in 9x9 where there is none, ..."""
+    values, distance = _nearest_of_each(values, distance)
     places = np.full(256, VOID, dtype=np.uint8)
     places[values] = np.arange(len(values))
     present = pack_onehot(places[mask], len(values))  # which colours of the palette a window holds, a bit each
@@ -143,6 +179,14 @@ def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, v
         far, distance = far[~found], distance[~found]
         if far.size:
             present, step = _spread(present, step), step * 2
+
+
+def _nearest_of_each(values: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each mask value once, (V,) uint8, and the distance (P, V) to the nearest of its colours, of (C,) and (P, C)."""
+    single = np.unique(values)
+    if len(single) == len(values):
+        return values, distance
+    return single, np.stack([distance[:, values == value].min(axis=1) for value in single], axis=1)
 
 
 def _spread(present: np.ndarray, step: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What the classes of a mask are: names, colours, left/right pairs, void, and the remapping of raw values."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,11 @@ VOID = 255
 
 Colour = tuple[int, int, int]
 
+Raw = int | str | Colour
+"""What stands in a mask for a class: a number, the name of a part's file, or a colour."""
+
+_TO_VOID = "void"  # what a remap leads to where a raw value is never learnt and never scored
+
 
 @dataclass(frozen=True)
 class Taxonomy:
@@ -23,7 +29,8 @@ class Taxonomy:
         colours: the R-G-B colour of each class in a colour mask, and in pictures.
         pairs: names of left/right classes, which trade places when a photo is flipped.
         void: the colour, or the raw value, of pixels that are never learnt and never scored.
-        remap: raw mask values to class names, for masks that hold other numbers than the indices.
+        remap: what stands in the masks (numbers, names of parts or colours, all of one kind) to class names, or to
+            `void`. It says all that may stand there: without it, indices, names and colours stand for themselves.
 
     Raises:
         ConfigError: two equal colours or names, a pair of unknown names, a void that is a class, ...; all told at once.
@@ -37,7 +44,7 @@ class Taxonomy:
     colours: tuple[Colour, ...]
     pairs: tuple[tuple[str, str], ...] = ()
     void: Colour | int | None = None
-    remap: Mapping[int, str] = field(default_factory=dict)
+    remap: Mapping[Raw, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = list(_problems(self))
@@ -64,12 +71,12 @@ class Taxonomy:
                 colours=tuple(_colour(colour) for colour in mapping["classes"].values()),
                 pairs=tuple((str(left), str(right)) for left, right in mapping.get("pairs") or ()),
                 void=void if void is None or isinstance(void, int) else _colour(void),
-                remap={int(raw): str(name) for raw, name in (mapping.get("remap") or {}).items()},
+                remap={_raw(raw): str(name) for raw, name in (mapping.get("remap") or {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(
                 f"data.taxonomy: {error!r} while reading it; expected classes as `name: [red, green, blue]`, pairs as "
-                f"`[left name, right name]`, void as a colour or a number, remap as `raw number: name`."
+                f"`[left name, right name]`, void as a colour or a number, remap as `number, part or colour: name`."
             ) from None
 
     def to_mapping(self) -> dict[str, Any]:
@@ -78,13 +85,44 @@ class Taxonomy:
             "classes": {name: list(colour) for name, colour in zip(self.names, self.colours, strict=True)},
             "pairs": [list(pair) for pair in self.pairs],
             "void": list(self.void) if isinstance(self.void, tuple) else self.void,
-            "remap": dict(self.remap),
+            "remap": {_written(raw): name for raw, name in self.remap.items()},
         }
 
     @property
     def num_classes(self) -> int:
         """How many classes there are, background included, void not."""
         return len(self.names)
+
+    def raw_numbers(self) -> dict[int, int]:
+        """What each number of an index mask means: a class index or VOID."""
+        return self._raw(int, range(self.num_classes))
+
+    def raw_names(self) -> dict[str, int]:
+        """What each part means whose mask is a file of its own: a class index or VOID. Later parts lie over earlier."""
+        numbered = {str(raw): self.value_of(name) for raw, name in self.remap.items() if isinstance(raw, int)}
+        return numbered or self._raw(str, self.names)
+
+    def raw_colours(self) -> dict[Colour, int]:
+        """What each colour of a colour mask means: a class index or VOID."""
+        return self._raw(tuple, self.colours)
+
+    def _raw(self, kind: type, own: Iterable[Any]) -> dict[Any, int]:
+        """The values of a kind as `remap` has them, or else the taxonomy's own, and void's own where it is such."""
+        remapped = {raw: self.value_of(name) for raw, name in self.remap.items() if isinstance(raw, kind)}
+        known = remapped or {raw: index for index, raw in enumerate(own)}
+        return {**known, self.void: VOID} if isinstance(self.void, kind) else known
+
+    def value_of(self, name: str) -> int:
+        """The index of a class, or VOID for `void` where that is no class.
+
+        Raises:
+            ConfigError: there is no such class.
+        """
+        if name in self.names:
+            return self.names.index(name)
+        if name == _TO_VOID:
+            return VOID
+        raise ConfigError(f"data.taxonomy: {name} is no class; expected one of {', '.join(self.names)}, or void.")
 
     def mirrored(self) -> np.ndarray:
         """Where each class goes when a photo is flipped: a (256,) uint8 table, index to index, VOID to VOID."""
@@ -106,6 +144,19 @@ def _colour(value: Any) -> Colour:
     return red, green, blue
 
 
+def _raw(key: Any) -> Raw:
+    """A key of `remap` as YAML or JSON hold it: `3`, `"3"`, `left_eye`, `"255, 0, 0"`."""
+    if not isinstance(key, str):
+        return int(key)
+    if re.fullmatch(r"\d+", key):
+        return int(key)
+    return _colour(key.split(",")) if re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*){2}", key) else key
+
+
+def _written(raw: Raw) -> int | str:
+    return ", ".join(map(str, raw)) if isinstance(raw, tuple) else raw
+
+
 def _problems(taxonomy: Taxonomy) -> "list[str]":
     names, colours, void = taxonomy.names, taxonomy.colours, taxonomy.void
     problems = []
@@ -118,7 +169,7 @@ def _problems(taxonomy: Taxonomy) -> "list[str]":
     for colour in _repeated(colours):
         owners = " and ".join(name for name, own in zip(names, colours, strict=False) if own == colour)
         problems.append(f"{owners} have the same colour {colour}; expected a colour of its own for each class.")
-    every = [*colours, void] if isinstance(void, tuple) else list(colours)
+    every = [colour for colour in (*colours, void, *taxonomy.remap) if isinstance(colour, tuple)]
     problems += [
         f"{colour} is no colour; expected three numbers from 0 to 255." for colour in every if not _is_colour(colour)
     ]
@@ -127,12 +178,14 @@ def _problems(taxonomy: Taxonomy) -> "list[str]":
     problems += [
         f"{name} is in two pairs; expected one left/right partner." for name in _repeated(sum(taxonomy.pairs, ()))
     ]
-    for name in (name for name in taxonomy.remap.values() if name not in names):
-        problems.append(f"remap leads to {name}, which is no class; expected one of {', '.join(names)}.")
+    for name in dict.fromkeys(name for name in taxonomy.remap.values() if name not in (*names, _TO_VOID)):
+        problems.append(f"remap leads to {name}, which is no class; expected one of {', '.join(names)}, or void.")
+    if len({type(raw) for raw in taxonomy.remap}) > 1:
+        problems.append("remap has raw values of several kinds; expected numbers, or names of parts, or colours.")
     if void in colours:
         problems.append(f"void {void} is the colour of {names[colours.index(void)]}; expected a colour of its own.")
-    raw = taxonomy.remap or range(len(names))
-    if isinstance(void, int) and void in raw:
+    raw = [value for value in taxonomy.remap if isinstance(value, type(void))]
+    if void in raw or (isinstance(void, int) and not raw and void in range(len(names))):
         problems.append(f"void {void} is the value of a class; expected a value that is none.")
     return problems
 
