@@ -10,7 +10,12 @@ ALL = [
     for file in sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
     if not file.startswith("hydra/")
 ]
-SHARED = {"data/base/faces"}  # what other files of its group are made from
+SHARED = {"data/base/faces", "data/base/source"}  # what other files of its group are made from
+NEEDED = {  # what a choice of data leaves to the person
+    "folder": ["data.source.images=photos", "data.source.masks=masks", "data/taxonomy=fasseg"],
+    "cvat": ["data.source.root=export", "data/taxonomy=fasseg"],
+    "label_studio": ["data.source.root=export", "data.source.images=photos", "data/taxonomy=fasseg"],
+}
 CHOICES = [
     (group, name)
     for group, _, name in (file.removesuffix(".yaml").rpartition("/") for file in ALL)

@@ -9,12 +9,13 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from conf.conftest import ALL, CHOICES, CONF, default, options
+from conf.conftest import ALL, CHOICES, CONF, NEEDED, default, options
 from facesegl import FaceDataModule
-from facesegl.config import EvaluateKeys, build, check, compose, rehearse
+from facesegl.config import EvaluateKeys, build, check, compose, rehearse, to_plain
 from facesegl.config import machine as this_machine
 from facesegl.data import Augment
 from facesegl.errors import MachineError
+from facesegl.labels import Taxonomy, likely_pairs
 from facesegl.runs.evaluate import GIVEN as EVALUATE_GIVEN
 from facesegl.runs.parts import GIVEN
 
@@ -58,18 +59,36 @@ def test_every_group_of_the_design_is_there():
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_a_choice_composes_and_passes_the_check(group, name, gpu):
-    plan = plan_of(f"{group}={name}")
+    plan = plan_of(f"{group}={name}", *NEEDED.get(name, []))
     assert plan.choices[group] == name
     assert "???" not in OmegaConf.to_yaml(plan)
 
 
 @pytest.mark.parametrize("name", options("data"))
 def test_data_choices_are_data_modules_and_pass_evaluates_check_too(name):
-    faces = build(plan_of(f"data={name}").data, augment=None)
+    faces = build(plan_of(f"data={name}", *NEEDED.get(name, [])).data, augment=None)
     assert isinstance(faces, FaceDataModule)
     assert (faces.image_size, faces.batch_size, faces.fold, faces.folds) == (256, 4, 0, 5)
-    config = compose([f"data={name}", "paths.data=data"], config_name="evaluate")
+    config = compose([f"data={name}", "paths.data=data", *NEEDED.get(name, [])], config_name="evaluate")
     assert isinstance(build(check(config, roots=EvaluateKeys, given=EVALUATE_GIVEN).data), FaceDataModule)
+
+
+@pytest.mark.parametrize("name", [name for name in options("data/taxonomy") if name.endswith("_as_fasseg")])
+def test_what_is_read_as_fassegs_classes_has_them_all_and_leaves_nothing_out(name):
+    theirs = Taxonomy.from_mapping(to_plain(compose([f"data/taxonomy={name}"]).data.taxonomy))
+    own = Taxonomy.from_mapping(to_plain(compose([f"data/taxonomy={name.removesuffix('_as_fasseg')}"]).data.taxonomy))
+    fasseg = Taxonomy.from_mapping(to_plain(compose().data.taxonomy))
+    assert (theirs.names, theirs.colours) == (fasseg.names, fasseg.colours)
+    assert {*theirs.raw_numbers()} >= {*own.raw_numbers()} or {*theirs.raw_names()} >= {*own.raw_names()} - {
+        "background"
+    }
+    assert {*range(6)} - {0} <= {*theirs.raw_names().values(), *theirs.raw_numbers().values()}
+
+
+@pytest.mark.parametrize("name", options("data/taxonomy"))
+def test_classes_with_two_sides_are_pairs(name):
+    taxonomy = Taxonomy.from_mapping(to_plain(compose([f"data/taxonomy={name}"]).data.taxonomy))
+    assert [*taxonomy.pairs] == likely_pairs(taxonomy.names)
 
 
 @pytest.mark.parametrize("name", options("model"))

@@ -39,7 +39,8 @@ def test_every_bad_override_is_told_at_once():
         "model=unnet: no such model; did you mean unet? There are: fcn, unet",
         "data/taxonomy=seven: no such data/taxonomy; there are: six, two",
         "data/taxonmy=six: there is no group data/taxonmy; did you mean data/taxonomy?",
-        """paths.data=/a=b: its value cannot be read; put it in quotes, as in 'paths.data="/a=b"'""",
+        "paths.data=/a=b: its value cannot be read, and no file or folder has that name; "
+        """put it in quotes, as in 'paths.data="/a=b"'""",
         "seed: not an override; write it as key=value",
         "~nothing: Could not delete from config. 'nothing' does not exist.",
     ]
@@ -141,3 +142,25 @@ def test_conf_stands_beside_the_source_or_in_the_package(monkeypatch: pytest.Mon
     package = Path(facesegl.__file__).parent
     assert conf_dir() in (package / "conf", package.parents[1] / "conf")
     assert conf_dir().is_absolute()
+
+
+@pytest.mark.parametrize("name", ["a, b", "fötös", "x(y)", "it's", "a=b", "[1", "{split}/x y"])
+def test_a_value_that_names_something_on_the_disk_is_that_path(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir(parents=True)
+    assert compose([f"data.root={name}"]).data.root == name
+    assert compose([f"data.root={tmp_path}/{name}"]).data.root == f"{tmp_path}/{name}"
+    assert problems(f"data.root={name}".replace("{split}", "ä") + "?ä")
+
+
+def test_several_values_stay_several_unless_one_path_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "c,d"):
+        (tmp_path / name).mkdir()
+    assert sweep(["data.root=a,b", "seed=1,2"]) == [
+        ["data.root=a", "seed=1"],
+        ["data.root=b", "seed=1"],
+        ["data.root=a", "seed=2"],
+    ]
+    assert sweep(["data.root=c,d"]) == [["data.root=c,d"]]
+    assert problems("data.root=a,b")

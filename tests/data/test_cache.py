@@ -212,8 +212,6 @@ def test_a_cache_folder_that_is_a_file_is_the_machines_fault(fasseg, tmp_path):
 
 
 def test_another_size_or_decoding_makes_another_cache(fasseg, tmp_path, monkeypatch):
-    import facesegl.data.cache as module
-
     one, other = cache(tmp_path, 16), cache(tmp_path, 24)
-    monkeypatch.setattr(module, "RULE", "another rule")
+    monkeypatch.setattr(FASSEG, "reading", "another rule")
     assert len({one.folder, other.folder, cache(tmp_path, 16).folder}) == 3

@@ -10,6 +10,7 @@ from facesegl.config.composing import compose, conf_dir, loosen, sweep
 from facesegl.config.identity import identity, to_plain
 from facesegl.config.machine import resolve_accelerator, resolve_precision
 from facesegl.config.roots import EvaluateKeys, TrainKeys
+from facesegl.config.signatures import places_in
 from facesegl.config.taxonomy import read_taxonomy
 from facesegl.config.trusted import build_trusted
 
@@ -23,6 +24,7 @@ __all__ = [
     "conf_dir",
     "identity",
     "loosen",
+    "places_in",
     "read_taxonomy",
     "rehearse",
     "resolve_accelerator",

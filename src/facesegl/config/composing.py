@@ -122,12 +122,17 @@ def _user_cache() -> str:
 
 def _search_path(config_dirs: Sequence[Path | str]) -> list[str]:
     """Folders as an override for Hydra, quoted: a path may hold blanks, commas and equals signs."""
-    from hydra.core.override_parser.types import Quote, QuotedString
-
     if not config_dirs:
         return []
-    folders = [QuotedString(f"file://{Path(folder).resolve()}", Quote.single).with_quotes() for folder in config_dirs]
+    folders = [_quoted(f"file://{Path(folder).resolve()}") for folder in config_dirs]
     return [f"hydra.searchpath=[{','.join(folders)}]"]
+
+
+def _quoted(text: str) -> str:
+    """A text as Hydra's grammar takes it whatever stands in it."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return str(QuotedString(text, Quote.single).with_quotes())
 
 
 @dataclass(frozen=True)
@@ -285,17 +290,40 @@ def _told_its_choices(config: DictConfig) -> DictConfig:
 
 
 def _parsed(text: str) -> Override | str:
-    """An override, or the text itself where Hydra's grammar cannot read it."""
+    """An override, or the text itself where Hydra's grammar cannot read it.
+
+    A value that is no grammar, or looks like several, but names something on the disk is that path: photos lie in
+    folders with blanks, commas and umlauts. So is a number where files are named.
+    """
+    key, _, value = text.partition("=")
+    if key != key.strip() or not key.strip("+~"):
+        return text
+    override = _by_grammar(text)
+    strange = isinstance(override, str) or override.is_sweep_override()
+    number = not isinstance(override, str) and isinstance(override.value(), int | float)
+    if (strange or (number and key.startswith(("data.source.", "paths.")))) and _is_there(value):
+        return _by_grammar(f"{key}={_quoted(value)}")
+    return override
+
+
+def _by_grammar(text: str) -> Override | str:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    key = text.partition("=")[0]
-    if key != key.strip() or not key.strip("+~"):
-        return text
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException:
         return text
+
+
+def _is_there(value: str) -> bool:
+    """Whether a value names something on the disk, up to a place that is still to be filled in: `faces/{split}`."""
+    start, filled, _ = value.partition("{split}")
+    try:
+        there = Path(start + "." if filled else start).expanduser()
+        return bool(value) and (there.parent.is_dir() if filled else there.exists())
+    except (OSError, ValueError, RuntimeError):  # no path: too long, of letters that there are none of, of no person
+        return False
 
 
 def _unreadable(text: str) -> str:
@@ -304,7 +332,8 @@ def _unreadable(text: str) -> str:
         return f"{text}: there is a blank before the =; write key=value without blanks"
     if not equals or not key.strip():
         return f"{text}: not an override; write it as key=value"
-    return f"""{text}: its value cannot be read; put it in quotes, as in '{key}="{value}"'"""
+    lost = ", and no file or folder has that name" if key.partition(".")[0] in ("data", "paths") else ""
+    return f"""{text}: its value cannot be read{lost}; put it in quotes, as in '{key}="{value}"'"""
 
 
 def _choices(override: Override) -> list[str]:

@@ -6,8 +6,9 @@ import importlib
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,6 +76,20 @@ class Signature:
             positional=[p.name for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)],
             open=is_open,
         )
+
+
+def places_in(node: Mapping[str, Any]) -> list[str]:
+    """The keys of a node whose parameters take a path, alone or in a mapping: where files lie on one machine."""
+    try:
+        signature = Signature.of(locate(str(node["_target_"])))
+    except Exception:  # no node, or one whose class does not import: the check tells of that
+        return []
+    hints = signature.hints if signature else {}
+    return [str(name) for name in node if _takes_path(hints.get(str(name)))]
+
+
+def _takes_path(hint: Any) -> bool:
+    return hint is Path or any(map(_takes_path, typing.get_args(hint)))
 
 
 def _inherited(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:

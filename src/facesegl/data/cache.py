@@ -10,18 +10,16 @@ The key comes from what the files hold. A build happens in a folder beside the t
 lies on the disk: a killed build leaves nothing that looks whole.
 """
 
-import collections
-import concurrent.futures
 import hashlib
 import json
 import logging
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple
 
 import filelock
 import numpy as np
@@ -31,8 +29,8 @@ from facesegl.data.contents import Contents, digest
 from facesegl.errors import DataError
 from facesegl.files import machine_errors, sync, write_json
 from facesegl.labels import Taxonomy, pack_onehot, packed_depth, shrink_mask
-from facesegl.labels.decode import RULE
 from facesegl.sources import Sample, Source, join_groups, open_photo, resize_photo
+from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +38,6 @@ FORMAT = 2
 """Raised whenever the files of a cache change their meaning."""
 
 _SHOWN_PROBLEMS = 50
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ class FaceCache:
         self._source, self._taxonomy, self._size, self._root = source, taxonomy, image_size, root
         self._listed = source.samples()
         self.fingerprint = _fingerprint(self._listed, root)
-        self.key = digest([self.fingerprint, taxonomy.to_mapping(), image_size, RULE, FORMAT])
+        self.key = digest([self.fingerprint, taxonomy.to_mapping(), image_size, source.reading, FORMAT])
         self.folder = root / f"{source.name}-{image_size}-{self.key}"
         if not self._open():
             self._build()
@@ -195,7 +190,7 @@ class FaceCache:
             "fingerprint": self.fingerprint,
             "source": self._source.name,
             "taxonomy": self._taxonomy.to_mapping(),
-            "decoding": RULE,
+            "decoding": self._source.reading,
             "left_out": left_out,
             "rows": [{**asdict(row), "group": groups[row.id]} for row in rows],
         }
@@ -212,7 +207,7 @@ class FaceCache:
             _GrowingArray(folder / "masks.npy", (size, size, depth), np.uint8) as masks,
             _GrowingArray(folder / "checksums.npy", (), np.uint32) as checksums,
         ):
-            prepared = _in_threads(self._prepare, self._listed)
+            prepared = in_threads(self._prepare, self._listed)
             for outcome in track(prepared, total=len(self._listed), what="caching photos and masks"):
                 if isinstance(outcome, DataError):
                     problems += outcome.problems
@@ -237,7 +232,9 @@ class FaceCache:
             return error
         if mask.shape != photo.shape[:2]:
             sizes = (f"{shape[1]}x{shape[0]}" for shape in (mask.shape, photo.shape))
-            return _LeftOut(sample.id, "{}: the mask is {}, its photo {}".format(sample.mask, *sizes))
+            turned = mask.shape == photo.shape[1::-1]
+            hint = " (drawn before the photo was turned upright, as its EXIF data say?)" if turned else ""
+            return _LeftOut(sample.id, "{}: the mask is {}, its photo {}{}".format(sample.mask, *sizes, hint))
         num_classes, size = self._taxonomy.num_classes, self._size
         row = Row(
             id=sample.id,
@@ -296,8 +293,11 @@ class _GrowingArray:
 def _fingerprint(samples: Sequence[Sample], root: Path) -> str:
     contents = Contents(root / "contents.json")
     photos = contents.hashes(sample.photo for sample in samples)
-    masks = contents.hashes(sample.mask for sample in samples)
-    described = [[sample.id, sample.split, sample.group, list(sample.tags)] for sample in samples]
+    masks = contents.hashes(path for sample in samples for path in sample.mask_files)
+    described = [
+        [sample.id, sample.split, sample.group, list(sample.tags), *(name for name, _path in sample.parts)]
+        for sample in samples
+    ]
     return digest([described, photos, masks])
 
 
@@ -323,22 +323,3 @@ def _checksum(photo: np.ndarray, mask: np.ndarray) -> int:
 def _count(mask: np.ndarray, num_classes: int) -> tuple[int, ...]:
     """Pixels of each class in a mask of any shape, such as (H, W)."""
     return tuple(np.bincount(mask.ravel(), minlength=256)[:num_classes].tolist())
-
-
-def _in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Results in order, from one thread a core; few of them wait at a time, so memory does not grow with the items.
-
-    Threads, not processes: Pillow and NumPy release the GIL, and a killed build leaves none behind.
-    """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        waiting: collections.deque[concurrent.futures.Future[R]] = collections.deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)

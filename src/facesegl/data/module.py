@@ -15,7 +15,7 @@ from facesegl.data.cache import FaceCache, identical_photos
 from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
 from facesegl.data.folds import assign_folds
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels import Taxonomy, unpack_onehot
+from facesegl.labels import Taxonomy, likely_pairs, unpack_onehot
 from facesegl.sources import Source, open_photo
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ class FaceDataModule(pl.LightningDataModule):
 
     Args:
         source: where photos and masks lie.
-        taxonomy: the classes, as `Taxonomy.from_mapping` takes them, or a `Taxonomy`.
+        taxonomy: the classes, as `Taxonomy.from_mapping` takes them, or a `Taxonomy`; None for those that the source's
+            own files say.
         image_size: height and width of what the net sees, pixels.
         batch_size: photos a batch and device.
         fold: which part of the training photos is held out for validation; None learns from all of them.
@@ -54,7 +55,7 @@ class FaceDataModule(pl.LightningDataModule):
     def __init__(
         self,
         source: Source,
-        taxonomy: Taxonomy | Mapping[str, Any],
+        taxonomy: Taxonomy | Mapping[str, Any] | None,
         image_size: int,
         batch_size: int,
         fold: int | None,
@@ -68,7 +69,7 @@ class FaceDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.source, self.augment = source, augment
-        self.taxonomy = taxonomy if isinstance(taxonomy, Taxonomy) else Taxonomy.from_mapping(taxonomy)
+        self.taxonomy = _taxonomy(source, taxonomy)
         self.image_size, self.batch_size, self.workers = image_size, batch_size, workers
         self.fold, self.folds, self.fold_seed = fold, folds, fold_seed
         self.strict, self.seed, self.cache_root = strict, seed, Path(cache)
@@ -269,6 +270,23 @@ class FaceDataModule(pl.LightningDataModule):
     def _order(self, places: np.ndarray, seed: int | None) -> BatchOrder:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return BatchOrder(places, self.batch_size, seed, rank, world_size)
+
+
+def _taxonomy(source: Source, given: Taxonomy | Mapping[str, Any] | None) -> Taxonomy:
+    """The classes; classes that look like two sides of one thing and are no pair are told once."""
+    if given is None:
+        return source.own_taxonomy()
+    if isinstance(given, Taxonomy):
+        return given
+    taxonomy = Taxonomy.from_mapping(given)
+    if "pairs" not in given and (found := likely_pairs(taxonomy.names)):
+        log.warning(
+            "data.taxonomy: %s look like left and right of one thing, and a flip will mix them up. Say it in the YAML: "
+            "`pairs: [%s]`, or `pairs: []` if they are not.",
+            ", ".join(" and ".join(pair) for pair in found),
+            ", ".join(f"[{', '.join(pair)}]" for pair in found),
+        )
+    return taxonomy
 
 
 def _unpacked(batch: CachedBatch) -> Batch:

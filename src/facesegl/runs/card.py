@@ -9,9 +9,12 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from facesegl.card import FORMAT, Card
-from facesegl.config import to_plain
+from facesegl.config import places_in, to_plain
 from facesegl.data import FaceDataModule
 from facesegl.runs.result import versions
+
+A_PATH = "(a path)"
+"""What a card says instead of where something lies."""
 
 
 def make_card(config: DictConfig, plan: DictConfig, faces: FaceDataModule, *, parameters: int, command: str) -> Card:
@@ -47,26 +50,36 @@ def make_card(config: DictConfig, plan: DictConfig, faces: FaceDataModule, *, pa
 
 def _travelling(plan: Mapping[str, Any], written: Any) -> dict[str, Any]:
     """What a data node says beside what is built and where things lie: `fold`, `seed`, `source.version`, ..."""
-    kept = {}
+    kept: dict[str, Any] = {}
+    places = places_in(plan)
     for key, value in plan.items():
         as_written = written.get(key) if isinstance(written, Mapping) else None
-        if isinstance(value, Mapping):
+        if key in places and "${paths." not in str(as_written):
+            kept[key] = _hidden(value)
+        elif isinstance(value, Mapping):
             kept[key] = _travelling(value, as_written)
         elif key != "_target_" and not _names_a_place(value) and "${paths." not in str(as_written):
             kept[key] = value
     return kept
 
 
+def _hidden(place: Any) -> Any:
+    """Whether something lies somewhere, without the place."""
+    if isinstance(place, Mapping):
+        return {key: _hidden(inner) for key, inner in place.items()}
+    return None if place is None else A_PATH
+
+
 def _without_paths(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_paths(inner) for key, inner in value.items()}
-    return "(a path)" if _names_a_place(value) else value
+    return A_PATH if _names_a_place(value) else value
 
 
 def _without_place(word: str) -> str:
     """A word of a command without the folder that it may name: `paths.data=/home/me/photos`."""
     key, equals, value = word.rpartition("=")
-    return f"{key}{equals}(a path)" if _names_a_place(value) else word
+    return f"{key}{equals}{A_PATH}" if _names_a_place(value) else word
 
 
 def _names_a_place(value: Any) -> bool:

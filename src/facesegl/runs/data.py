@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from facesegl.card import Card
 from facesegl.config import EvaluateKeys, build, check, compose
 from facesegl.data import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError
+from facesegl.runs.card import A_PATH
 from facesegl.runs.result import read_result
 
 GIVEN = {"data": {"augment"}}
@@ -54,46 +55,94 @@ def config_to_evaluate(
     card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence["str | Path"]
 ) -> DictConfig:
     """The config to evaluate with; data that the command line does not name are those of the card."""
-    typed = [override.split("=", 1)[0].lstrip("+~") for override in overrides]
+    typed = [override.split("=", 1)[0].lstrip("+~").replace("data/taxonomy", "data.taxonomy") for override in overrides]
     chosen = [] if "data" in typed else [f"data={card['data']['choice']}"]
     if foreign := sorted({key.partition(".")[0] for key in typed} & _OF_TRAINING):
         raise ConfigError(*(f"{key}: evaluate takes everything about the net from the model." for key in foreign))
     config = compose([*chosen, *overrides], config_name="evaluate", config_dirs=config_dirs)
+    around = _RunAround.of(model)
     with open_dict(config):
         if chosen:
-            _take(config.data, card["data"]["values"], "data", typed, model)
-        elif "data.image_size" not in typed and config.data is not None:
-            config.data.image_size = card["image_size"]
+            taking = _Taking(typed, model, around)
+            taking.into(config.data, card["data"]["values"], "data")
+            taking.require_all()
+        elif config.data is not None:
+            if "data.image_size" not in typed:
+                config.data.image_size = card["image_size"]
+            if OmegaConf.is_missing(config.data, "taxonomy"):
+                config.data.taxonomy = card["taxonomy"]
         if config.paths.data is None:
-            config.paths.data = _data_of_the_run_around(model) or "data"
+            config.paths.data = around.place("paths.data") or "data"
     return config
 
 
-def _take(node: DictConfig, values: Mapping[str, Any], key: str, typed: Sequence[str], model: Path) -> None:
-    """Set what a card says of its data; neither where they lie, nor what the command line says.
+class _Taking:
+    """What a card says of its data, set in a config; not what the command line says.
 
-    Names are those that the node has, never paths to others, and a taxonomy is taken as a whole.
+    Names are those that the node has, never paths to others, and a taxonomy is taken as a whole. Where things lie comes
+    from the run around the model; where there is none, from the config itself.
     """
-    for name, value in values.items():
-        full = f"{key}.{name}"
-        if any(one == full or (one.startswith(f"{full}.") and name == "taxonomy") for one in typed):
-            continue
-        if name not in node or (name == "taxonomy" and not isinstance(value, Mapping)):
-            raise CheckpointError(f"{model}: its card says {full}, which these data do not have; it is not trusted.")
-        inner = node._get_node(name)
-        if isinstance(value, Mapping) and isinstance(inner, DictConfig) and name != "taxonomy":
-            _take(inner, value, full, typed, model)
-        elif "${paths." not in str(inner):
-            node[name] = value
+
+    def __init__(self, typed: Sequence[str], model: Path, around: "_RunAround") -> None:
+        self._typed, self._model, self._around = typed, model, around
+        self._lacking: list[str] = []
+
+    def into(self, node: DictConfig, values: Mapping[str, Any], key: str) -> None:
+        """Set what `values` say in a node."""
+        for name, value in values.items():
+            full = f"{key}.{name}"
+            if any(one == full or (one.startswith(f"{full}.") and name == "taxonomy") for one in self._typed):
+                continue
+            if name not in node.keys() or (name == "taxonomy" and not isinstance(value, Mapping | None)):  # noqa: SIM118
+                raise CheckpointError(
+                    f"{self._model}: its card says {full}, which these data do not have; it is not trusted."
+                )
+            inner = node._get_node(name)
+            if isinstance(value, Mapping) and isinstance(inner, DictConfig) and name != "taxonomy":
+                self.into(inner, value, full)
+            elif value == A_PATH:
+                self._place(node, str(name), full)
+            elif "${paths." not in str(inner):
+                node[name] = value
+
+    def _place(self, node: DictConfig, name: str, full: str) -> None:
+        """Set where something lies; a config of the person's own may know it by itself."""
+        found = self._around.place(full)
+        if found is not None and Path(found.partition("{")[0]).parent.is_dir():
+            node[name] = found
+        elif OmegaConf.is_missing(node, name) or node[name] is None:
+            self._lacking.append(full)
+
+    def require_all(self) -> None:
+        """Ask for what neither the command line, nor the run around the model, nor the config knows."""
+        if self._lacking:
+            asked = " ".join(f"{key}=PATH" for key in self._lacking)
+            raise ConfigError(
+                f"{self._model}: a model's file does not say where its photos lie, and its run is not around it; give "
+                f"{asked}"
+            )
 
 
-def _data_of_the_run_around(model: Path) -> str | None:
-    """Where the run that made a model had its photos, if that run's folder is still around it."""
-    before = read_result(model.resolve().parent.parent) or {}
-    try:
-        return str(Path(before["started_in"]) / before["config"]["paths"]["data"])
-    except (KeyError, TypeError):
-        return None
+class _RunAround:
+    """What the run that made a model says of where things lie, if that run's folder is still around the model."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self._record = record
+
+    @classmethod
+    def of(cls, model: Path) -> "_RunAround":
+        """The run around a model's file."""
+        return cls(read_result(model.resolve().parent.parent) or {})
+
+    def place(self, key: str) -> str | None:
+        """A path of its config; a relative one began where the run was started."""
+        value: Any = self._record.get("config")
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        started = self._record.get("started_in")
+        if not isinstance(value, str) or not isinstance(started, str):
+            return None
+        return value if value.startswith("~") else str(Path(started) / value)
 
 
 def _require_same_classes(faces: FaceDataModule, card: Card) -> None:

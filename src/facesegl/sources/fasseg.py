@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from facesegl.errors import DataError
-from facesegl.sources.source import Sample, Source, join_groups
+from facesegl.sources.source import Sample, Source, Survey, join_groups
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class FASSEG(Source):
         version: which of them.
     """
 
-    def __init__(self, root: str, version: Literal["V1", "V2", "V3"]) -> None:
+    def __init__(self, root: str | Path, version: Literal["V1", "V2", "V3"]) -> None:
         self.root, self.version = Path(root), version
         self.name = f"fasseg_{version.lower()}"
 
@@ -45,13 +45,17 @@ class FASSEG(Source):
         Raises:
             DataError: no such folder, no photos, a training photo without a mask, a mask without a photo.
         """
+        return _sound(self.root / self.version, self.survey())
+
+    def survey(self) -> Survey:
+        """As `samples`, beside what is wrong with the rest."""
         folder = self.root / self.version
         if not folder.is_dir():
-            raise DataError(self._not_there(folder))
-        samples = list_fasseg_folder(folder)
+            return Survey([], (self._not_there(folder),))
+        found = survey_fasseg_folder(folder)
         if self.version == "V3":
-            return [_with_person_and_pose(sample) for sample in samples]
-        return with_groups(samples, _LIKELY_SAME_PERSON)
+            return found._replace(samples=[_with_person_and_pose(sample) for sample in found.samples])
+        return found._replace(samples=with_groups(found.samples, _LIKELY_SAME_PERSON))
 
     def _not_there(self, folder: Path) -> str:
         there = "the folder has other things" if self.root.is_dir() else f"{self.root} is not there"
@@ -71,8 +75,14 @@ def list_fasseg_folder(folder: Path) -> list[Sample]:
     Raises:
         DataError: no training photos, a training photo without a mask, a mask without a photo.
     """
+    return _sound(folder, survey_fasseg_folder(folder))
+
+
+def survey_fasseg_folder(folder: Path) -> Survey:
+    """As `list_fasseg_folder`, beside what is wrong with the rest."""
     samples: list[Sample] = []
     problems: list[str] = []
+    unlabelled: list[Path] = []
     for split in ("train", "test"):
         photos, masks = (_images(folder, f"{split}_{kind}") for kind in ("rgb", "labels"))
         samples += [
@@ -84,22 +94,27 @@ def list_fasseg_folder(folder: Path) -> list[Sample]:
             f"the mask away."
             for name in sorted(masks.keys() - photos.keys(), key=_natural)
         ]
-        unlabelled = sorted(photos.keys() - masks.keys(), key=_natural)
+        alone = sorted(photos.keys() - masks.keys(), key=_natural)
         if split == "train":
             problems += [
                 f"{photos[name]}: a training photo without a mask; expected {name}.bmp in Train_Labels. Add the mask "
                 f"or take the photo away."
-                for name in unlabelled
+                for name in alone
             ]
-        elif unlabelled:
-            log.info(
-                "%s: %d test photos have no mask and are left out: %s", folder, len(unlabelled), ", ".join(unlabelled)
-            )
+        else:
+            unlabelled += [photos[name] for name in alone]
     if not problems and not any(sample.split == "train" for sample in samples):
         problems = [f"{folder}: no training photos; expected .bmp files in Train_RGB and Train_Labels below it."]
-    if problems:
-        raise DataError(*problems)
-    return samples
+    return Survey(samples, tuple(problems), tuple(unlabelled))
+
+
+def _sound(folder: Path, found: Survey) -> list[Sample]:
+    """The samples of a survey that found nothing wrong; what is left out is named in the log."""
+    if found.problems:
+        raise DataError(*found.problems)
+    if names := [path.stem for path in found.unlabelled]:
+        log.info("%s: %d test photos have no mask and are left out: %s", folder, len(names), ", ".join(names))
+    return found.samples
 
 
 def with_groups(samples: list[Sample], same: Iterable[tuple[str, str]]) -> list[Sample]:

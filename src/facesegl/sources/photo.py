@@ -44,9 +44,13 @@ def photo_of(image: Image.Image) -> np.ndarray:
     Returns:
         (H, W, 3) uint8, R-G-B, at native size.
     """
-    turn = _UPRIGHT.get(_orientation(image))
-    upright = image if turn is None else image.transpose(turn)
-    return np.asarray(_to_rgb(upright))
+    return np.asarray(_to_rgb(upright(image)))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """An image turned as its EXIF data say; itself where they say nothing."""
+    turn = _UPRIGHT.get(orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def resize_photo(photo: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -64,7 +68,7 @@ def resize_photo(photo: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """What the EXIF data say of how the camera was held; 1, upright, where they are broken.
 
     Pillow's own `exif_transpose` writes all of them anew, and gives up where any of them is odd.

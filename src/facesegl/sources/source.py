@@ -4,9 +4,11 @@ import abc
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from facesegl.errors import DataError
+from facesegl.errors import ConfigError, DataError
 from facesegl.labels import Decoded, Taxonomy, decode_mask
+from facesegl.labels.decode import RULE
 from facesegl.sources.image import read_rgb
 
 
@@ -17,10 +19,11 @@ class Sample:
     Attributes:
         id: stable and readable, such as `train/7`.
         photo: the photo's file.
-        mask: the mask's file.
+        mask: the mask's file; of a mask of several files, one a part, the first.
         split: `train`, `val` or `test`, as the source has it.
         group: the person where it is known, otherwise the photo; never on both sides of a fold.
         tags: what else is known, such as `pose=+30`.
+        parts: name and file of each part, where the mask is one file a part.
     """
 
     id: str
@@ -29,6 +32,26 @@ class Sample:
     split: str
     group: str
     tags: tuple[str, ...] = ()
+    parts: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def mask_files(self) -> tuple[Path, ...]:
+        """Every file that the mask is read from."""
+        return tuple(path for _name, path in self.parts) or (self.mask,)
+
+
+class Survey(NamedTuple):
+    """What a source finds, sound or not.
+
+    Attributes:
+        samples: the labelled photos that can be told.
+        problems: what is wrong with the files, a line each; any of them ends a training before it begins.
+        unlabelled: photos without a mask, which are left out.
+    """
+
+    samples: list[Sample]
+    problems: tuple[str, ...] = ()
+    unlabelled: tuple[Path, ...] = ()
 
 
 class Source(abc.ABC):
@@ -37,6 +60,9 @@ class Source(abc.ABC):
     name: str
     """What the data are called: in the cache's folder name and in results."""
 
+    reading: str = RULE
+    """How masks are read: caches of data that are read in another way are not reused."""
+
     @abc.abstractmethod
     def samples(self) -> list[Sample]:
         """List every labelled photo, in a stable order, without opening pixels.
@@ -44,6 +70,24 @@ class Source(abc.ABC):
         Raises:
             DataError: what is wrong with the files, all told at once.
         """
+
+    def survey(self) -> Survey:
+        """List what can be listed beside what is wrong with the rest; here all samples, or only why there are none."""
+        try:
+            return Survey(self.samples())
+        except DataError as error:
+            return Survey([], error.problems)
+
+    def own_taxonomy(self) -> Taxonomy:
+        """The classes, where the files themselves say them; asked for where no config does.
+
+        Raises:
+            ConfigError: they do not say them.
+        """
+        raise ConfigError(
+            f"data.taxonomy: {self.name} does not bring its classes along; say them in a YAML file: "
+            f"data.taxonomy=FILE.yaml."
+        )
 
     def read_mask(self, sample: Sample, taxonomy: Taxonomy) -> Decoded:
         """Decode the mask of a sample at native size; here from a colour mask.

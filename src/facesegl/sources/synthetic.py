@@ -31,7 +31,7 @@ class SyntheticFaces(Source):
 
     name = "synthetic"
 
-    def __init__(self, root: str, train: int, test: int, height: int, taxonomy: dict[str, object]) -> None:
+    def __init__(self, root: str | Path, train: int, test: int, height: int, taxonomy: dict[str, object]) -> None:
         self.folder = Path(root) / f"train{train}-test{test}-height{height}"
         self.train, self.test, self.height = train, test, height
         self.taxonomy = Taxonomy.from_mapping(taxonomy)

@@ -1,0 +1,95 @@
+"""A "Segmentation mask 1.1" export of CVAT, unpacked: Pascal VOC's layout with labels of its own.
+
+labelmap.txt                          label:red,green,blue:parts:actions, a line each
+SegmentationClass/NAME.png            each label in its colour (one channel: its number)
+SegmentationObject/NAME.png           not read
+JPEGImages/NAME.jpg                   if images were saved too
+ImageSets/Segmentation/SUBSET.txt     names, a line each; default.txt where the project has no subsets
+"""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from facesegl.errors import ConfigError, DataError
+from facesegl.labels import Taxonomy, likely_pairs
+from facesegl.sources.files import expanded, require_folder
+from facesegl.sources.folder import FolderFaces
+from facesegl.sources.paired import Finding
+from facesegl.sources.splits import split_named
+
+log = logging.getLogger(__name__)
+
+_LINE = re.compile(r"(?P<name>.+?):(?P<colour>\d+,\d+,\d+)(:[^:]*){0,2}")
+_BACKGROUND, _BLACK = "background", (0, 0, 0)
+
+
+class CVAT(FolderFaces):
+    """Faces that were labelled in CVAT. Subsets called val and test are the splits; all others are learnt from.
+
+    Args:
+        root: the unpacked export.
+        images: where the photos lie; None for JPEGImages in the export.
+        how: as `FolderFaces` takes it; a list that is given stands for the export's own.
+    """
+
+    def __init__(self, root: str | Path, images: str | Path | None, **how: Any) -> None:
+        self.root, self._exported = expanded(root), images is None
+        given = {split: file for split, file in how["lists"].items() if file is not None}
+        super().__init__(
+            **{**how, "lists": given or self._subsets()},
+            images=self.root / "JPEGImages" if images is None else images,
+            masks=self.root / "SegmentationClass",
+            mask_name="{stem}",
+        )
+
+    def own_taxonomy(self) -> Taxonomy:
+        """The labels of labelmap.txt, in its order; those whose names differ in left and right alone are pairs.
+
+        Raises:
+            DataError: there is no such file, or something else in it.
+        """
+        require_folder(self.root, "data.source.root")
+        file = self.root / "labelmap.txt"
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            raise DataError(
+                f"{file}: cannot be read; expected it in an export of CVAT in the format Segmentation mask 1.1."
+            ) from None
+        lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        matches = [_LINE.fullmatch(line) for line in lines]
+        if wrong := [line for line, match in zip(lines, matches, strict=True) if not match]:
+            raise DataError(*(f"{file}: {line}; expected label:red,green,blue:: there." for line in wrong))
+        labels = [(match["name"], match["colour"].split(",")) for match in matches if match]
+        colours = [(int(red), int(green), int(blue)) for _name, (red, green, blue) in labels]
+        names = [name for name, _colour in labels]
+        if _BACKGROUND not in names and _BLACK not in colours:  # what nobody has labelled is black
+            names, colours = [_BACKGROUND, *names], [_BLACK, *colours]
+        pairs = tuple(likely_pairs(names))
+        if pairs:
+            log.info("%s: left and right are %s", file, ", ".join(" and ".join(pair) for pair in pairs))
+        try:
+            return Taxonomy(names=tuple(names), colours=tuple(colours), pairs=pairs)
+        except ConfigError as error:
+            raise DataError(*(f"{file}: {problem.partition(': ')[2]}" for problem in error.problems)) from None
+
+    def find(self) -> Finding:
+        """Find photos and their masks.
+
+        Raises:
+            DataError: the export is not there, or is another one.
+        """
+        require_folder(self.root, "data.source.root")
+        if self._exported and not Path(self.images).is_dir():
+            raise DataError(
+                f"{self.images}: no such folder; export again with images, or say where the photos lie with "
+                f"data.source.images=FOLDER."
+            )
+        return super().find()
+
+    def _subsets(self) -> dict[str, Path]:
+        """The lists of the subsets that are not learnt from."""
+        files = sorted((self.root / "ImageSets" / "Segmentation").glob("*.txt"))
+        return {split: file for file in files if (split := split_named(file.stem)) in ("val", "test")}

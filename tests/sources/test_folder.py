@@ -1,0 +1,334 @@
+"""Folders as people have them."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facesegl.errors import ConfigError, DataError
+from facesegl.labels import Taxonomy
+from facesegl.sources import FolderFaces, open_photo
+from trees import CVAT_LABELS, draw_photo, five_classes, save, write_folders
+
+FIVE = Taxonomy.from_mapping({"classes": {name: [*colour] for name, colour in CVAT_LABELS.items()}})
+
+
+def folder(images="photos", masks="masks", **changes):
+    given = {
+        "mask_name": None,
+        "name": "folder",
+        "kind": "auto",
+        "overlap": "order",
+        "rest": "background",
+        "mask_scale": 1,
+        "lists": {},
+        "shares": {},
+        "split_seed": 0,
+        "group": None,
+        "unlabelled": "error",
+    }
+    return FolderFaces(images=images, masks=masks, **{**given, **changes})
+
+
+def problems(source):
+    with pytest.raises(DataError) as caught:
+        source.samples()
+    return [*caught.value.problems]
+
+
+def ids(source):
+    return [sample.id for sample in source.samples()]
+
+
+@pytest.mark.parametrize("mask_ending", [".png", ".npy", ".tif"])
+@pytest.mark.parametrize("colours", [None, [*CVAT_LABELS.values()]])
+def test_ten_photos_and_ten_masks(tmp_path, mask_ending, colours, caplog):
+    write_folders(".", [f"p{number}" for number in range(10)], mask_ending=mask_ending, colours=colours)
+    source = folder()
+    with caplog.at_level(logging.INFO):
+        samples = source.samples()
+    assert [sample.id for sample in samples] == [f"train/p{number}" for number in range(10)]
+    assert [sample.group for sample in samples] == [sample.id for sample in samples]
+    for seed, sample in enumerate(samples):
+        assert (source.read_mask(sample, FIVE).mask == five_classes(seed)).all()
+    assert (
+        f"folder: 10 photos with a mask (10 train), paired by name (such as p0.jpg with p0{mask_ending})" in caplog.text
+    )
+
+
+@pytest.mark.parametrize("place", ["My Photos, ä=[1]", "~photos", "a/b c/{d}"])
+def test_folders_and_files_may_have_any_names(place):
+    write_folders(".", ["Zoë, die 1.", "(x) [y] {z}", "100%", "naïve=ja"], images=place, masks=f"{place} masks")
+    source = folder(Path.cwd() / place, f"./{place} masks")
+    assert len(source.samples()) == 4
+
+
+def test_capital_endings_and_other_cases_are_the_same():
+    write_folders(".", ["IMG_1", "IMG_2"], ending=".JPG", mask_ending=".PNG")
+    Path("masks/IMG_2.PNG").rename("masks/img_2.Png")
+    assert ids(folder()) == ["train/IMG_1", "train/IMG_2"]
+
+
+def test_photos_come_in_natural_order_whatever_the_case():
+    write_folders(".", ["p10", "p2", "P1", "q"])
+    assert ids(folder()) == ["train/P1", "train/p2", "train/p10", "train/q"]
+
+
+@pytest.mark.parametrize(("images", "masks"), [("faces", "faces"), ("faces", "faces/masks"), ("faces/photos", "faces")])
+def test_photos_and_masks_may_lie_in_one_folder_or_in_each_other(images, masks):
+    write_folders(".", ["anna", "bob", "c/eve"], images=images, masks=masks, suffix="_mask")
+    samples = folder("faces" if images == "faces" else images, masks).samples()
+    assert [sample.id for sample in samples] == ["train/anna", "train/bob", "train/c/eve"]
+    assert all(sample.mask.name.endswith("_mask.png") for sample in samples)
+
+
+def test_what_is_hidden_or_no_image_is_passed_over():
+    write_folders(".", ["anna", "bob"])
+    for name in (".DS_Store", "._anna.jpg", "Thumbs.db", "notes.txt", ".trash/x.jpg"):
+        for place in ("photos", "masks"):
+            Path(place, name).parent.mkdir(exist_ok=True)
+            Path(place, name).write_bytes(b"x")
+    assert len(folder().samples()) == 2
+
+
+def test_folders_may_be_links_even_in_circles(tmp_path):
+    write_folders("real", ["a/anna", "b/bob"])
+    Path("photos").symlink_to("real/photos")
+    Path("real/photos/a/up").symlink_to("..")
+    assert ids(folder("photos", "real/masks")) == ["train/a/anna", "train/b/bob"]
+
+
+# splits
+
+
+@pytest.mark.parametrize("template", [False, True])
+def test_subfolders_are_splits(template):
+    for split, names in (("Train", ["1", "2"]), ("Valid", ["1"]), ("test", ["1", "3"])):
+        if template:
+            write_folders(split, names)
+        else:
+            write_folders(".", names, images=f"photos/{split}", masks=f"masks/{split}")
+    source = folder("{split}/photos", "{split}/masks") if template else folder()
+    assert ids(source) == ["train/1", "train/2", "val/1", "test/1", "test/3"]
+
+
+def test_one_side_may_have_the_splits_and_the_other_none():
+    write_folders(".", ["1", "2"], images="photos/train", masks="masks")
+    write_folders(".", ["3"], images="photos/test", masks="masks")
+    assert ids(folder()) == ["train/1", "train/2", "test/3"]
+    shutil.rmtree("photos")
+    shutil.rmtree("masks")
+    write_folders(".", ["1", "2"], masks="masks/train")
+    write_folders(".", ["3"], masks="masks/test")
+    assert ids(folder()) == ["train/1", "train/2", "test/3"]
+
+
+def test_photos_beside_the_folders_of_the_splits_are_told():
+    write_folders(".", ["1", "2"], images="photos/train", masks="masks/train")
+    save(draw_photo(0), "photos/3.jpg")
+    save(draw_photo(0), "photos/more/4.jpg")
+    assert problems(folder()) == [
+        "photos: 3.jpg, more/4.jpg lie beside train; move them into one of these, or out of it."
+    ]
+
+
+def test_lists_say_the_splits_and_who_is_on_none_is_left_out(caplog):
+    write_folders(".", ["anna", "bob", "eve", "dan"])
+    Path("learn.txt").write_text("anna.jpg\neve.jpg\n")
+    Path("exam.txt").write_text("bob\n")
+    source = folder(lists={"train": "learn.txt", "val": None, "test": "exam.txt"})
+    with caplog.at_level(logging.INFO):
+        assert ids(source) == ["train/anna", "test/bob", "train/eve"]
+    assert "3 photos with a mask (2 train, 1 test)" in caplog.text
+    assert "1 more are on no list and left out" in caplog.text
+
+
+def test_lists_beside_the_folders_of_splits_are_refused():
+    write_folders(".", ["1"], images="photos/train", masks="masks/train")
+    Path("a.txt").write_text("1\n")
+    assert (
+        "data.source.lists: the folders train, val and test say it already"
+        in problems(folder(lists={"test": "a.txt"}))[0]
+    )
+
+
+def test_a_share_of_the_persons_is_kept_for_the_test():
+    write_folders(".", [f"person{person}_{shot}" for person in range(6) for shot in range(2)])
+    source = folder(shares={"val": 0.0, "test": 0.3}, group=r"person\d+")
+    samples = source.samples()
+    tested = {sample.group for sample in samples if sample.split == "test"}
+    assert len(tested) == 2
+    assert not tested & {sample.group for sample in samples if sample.split == "train"}
+    assert ids(source) == [sample.id for sample in samples]
+
+
+def test_a_share_of_what_the_data_have_already_is_refused():
+    write_folders(".", ["1", "2"], images="photos/train", masks="masks/train")
+    write_folders(".", ["3"], images="photos/test", masks="masks/test")
+    assert problems(folder(shares={"test": 0.5})) == [
+        "data.source.shares.test: the data have photos for test already; leave it 0."
+    ]
+    assert sorted(name[:3] for name in ids(folder(shares={"val": 0.5}))) == ["tes", "tra", "val"]
+
+
+@pytest.mark.parametrize(("group", "person"), [(r"person\d+", "person0"), (r"^(\w+?)_", "person0"), ("^.", "p")])
+def test_persons_are_read_off_the_names(group, person):
+    write_folders(".", ["person0_1", "person0_2"])
+    assert {sample.group for sample in folder(group=group).samples()} == {person}
+
+
+def test_a_rule_for_persons_that_does_not_fit_is_told():
+    write_folders(".", ["person0_1", "guest_2"])
+    told = problems(folder(group=r"person\d+"))
+    assert len(told) == 1
+    assert "guest_2.jpg: data.source.group=person\\d+ finds no person in guest_2" in told[0]
+    with pytest.raises(ConfigError, match=r"data.source.group=\(: no regular expression"):
+        folder(group="(")
+
+
+# what is wrong with the files
+
+
+def test_everything_unpaired_is_told_at_once():
+    write_folders(".", ["anna", "bob", "eve", "dan"])
+    Path("masks/anna.png").unlink()
+    Path("photos/bob.jpg").unlink()
+    save(draw_photo(0), "photos/eve.png")
+    shutil.copy("masks/dan.png", "masks/dan_mask.png")
+    told = problems(folder())
+    assert len(told) == 4
+    assert "photos/eve.jpg and photos/eve.png: photos of one name" in told[0]
+    assert "photos/dan.jpg: has the masks masks/dan.png, masks/dan_mask.png; keep one" in told[1]
+    assert "masks/bob.png: a mask without a photo; expected bob in photos" in told[2]
+    assert "photos/anna.jpg: a photo without a mask in masks. Add it, or" in told[3]
+
+
+def test_of_many_unpaired_the_first_few_and_their_number_are_told():
+    write_folders(".", [f"p{number}" for number in range(20)])
+    for number in range(1, 20):
+        Path(f"masks/p{number}.png").unlink()
+    told = problems(folder())
+    assert len(told) == 6
+    assert told[5] == "... and 14 more photos without a mask."
+
+
+def test_photos_without_a_mask_may_be_skipped_and_are_counted(caplog):
+    write_folders(".", ["anna", "bob", "eve"])
+    Path("masks/bob.png").unlink()
+    source = folder(unlabelled="skip")
+    with caplog.at_level(logging.INFO):
+        assert ids(source) == ["train/anna", "train/eve"]
+    assert "1 photos have no mask and are left out: bob.jpg" in caplog.text
+    survey = source.survey()
+    assert (len(survey.samples), survey.problems, [path.name for path in survey.unlabelled]) == (2, (), ["bob.jpg"])
+
+
+def test_a_survey_lists_what_is_sound_beside_what_is_wrong():
+    write_folders(".", ["anna", "bob"])
+    Path("masks/bob.png").unlink()
+    survey = folder().survey()
+    assert [sample.id for sample in survey.samples] == ["train/anna"]
+    assert len(survey.problems) == 1
+
+
+def test_names_that_have_nothing_in_common_are_told_once_with_the_remedy():
+    write_folders(".", ["anna", "bob"])
+    for path in Path("masks").iterdir():
+        path.rename(path.with_name(f"x-{path.stem}-y.png"))
+    (told,) = problems(folder())
+    assert (
+        "no mask goes with a photo by its name; photos are anna.jpg, bob.jpg; masks are x-anna-y.png, x-bob-y.png"
+        in told
+    )
+    assert ids(folder(mask_name="x-{stem}-y")) == ["train/anna", "train/bob"]
+
+
+def test_folders_that_are_not_there_or_empty_are_told_both():
+    told = problems(folder())
+    assert [line.partition(":")[0] for line in told] == ["photos", "masks"]
+    assert "data.source.images=FOLDER" in told[0]
+    for name in ("photos", "masks"):
+        Path(name).mkdir()
+    Path("photos/a.heic").write_bytes(b"x")
+    assert problems(folder()) == [
+        "photos: no photos in it (there are a.heic); expected files such as .jpg or .png.",
+        "masks: no masks in it; expected files such as .jpg or .png.",
+    ]
+
+
+def test_a_photo_of_a_kind_that_is_not_read_is_named_with_its_mask():
+    write_folders(".", ["anna", "IMG_2"])
+    Path("photos/IMG_2.jpg").rename("photos/IMG_2.HEIC")
+    assert problems(folder()) == [
+        "masks/IMG_2.png: its photo IMG_2.HEIC is of a kind that is not read; save it as JPEG or PNG."
+    ]
+
+
+def test_only_photos_for_the_test_are_nothing_to_learn_from():
+    write_folders(".", ["1", "2"])
+    Path("all.txt").write_text("1\n2\n")
+    assert "no photo to learn from" in problems(folder(lists={"test": "all.txt"}))[0]
+
+
+# masks and photos
+
+
+def test_a_mask_drawn_on_an_upright_phone_photo_fits_and_one_on_the_raw_pixels_does_not():
+    photo, mask = draw_photo(0, 48, 40), five_classes(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Path("photos").mkdir()
+    Image.fromarray(np.rot90(photo)).save("photos/anna.png", exif=exif)
+    save(mask, "masks/anna.png")
+    source = folder()
+    (sample,) = source.samples()
+    assert (open_photo(sample.photo) == photo).all()
+    assert (source.read_mask(sample, FIVE).mask == mask).all()
+
+
+def test_masks_at_a_fraction_of_their_photos_are_the_layouts_own_choice():
+    write_folders(".", ["anna"])
+    source = folder(mask_scale=2)
+    assert (source.read_mask(source.samples()[0], FIVE).mask == five_classes(0).repeat(2, 0).repeat(2, 1)).all()
+    with pytest.raises(ConfigError, match=r"data.source.mask_scale=0"):
+        folder(mask_scale=0)
+
+
+def test_one_file_a_part_in_folders_as_they_come():
+    for seed, name in enumerate(("anna", "anna_2")):
+        save(draw_photo(seed, 48, 40), f"photos/{name}.jpg")
+        for index, part in enumerate([*CVAT_LABELS][1:], start=1):
+            save(np.uint8(255) * (five_classes(seed) == index), f"masks/{name}_{part}.png")
+    source = folder(kind="parts")
+    samples = source.samples()
+    assert [sample.id for sample in samples] == ["train/anna", "train/anna_2"]
+    assert {name for name, _path in samples[0].parts} == {*CVAT_LABELS} - {"background"}
+    for seed, sample in enumerate(samples):
+        assert (source.read_mask(sample, FIVE).mask == five_classes(seed)).all()
+        assert len(sample.mask_files) == 4
+
+
+def test_what_decides_how_masks_are_read_is_part_of_the_caches_key():
+    ways = [folder(), folder(kind="index"), folder(rest="void"), folder(mask_scale=2), folder(overlap="smallest")]
+    assert len({way.reading for way in ways}) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"kind": "parts", "mask_name": "{stem}"}, "a name with .part. goes with"),
+        ({"mask_name": "{stem}_{part}"}, "kind=auto, mask_name=.* goes with kind=parts"),
+        ({"name": "a/b"}, "expected a plain name"),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_refused(changes, told):
+    with pytest.raises(ConfigError, match=told):
+        folder(**changes)
+
+
+def test_data_that_do_not_say_their_classes_ask_for_them():
+    with pytest.raises(ConfigError, match=r"folder does not bring its classes along.*data.taxonomy=FILE.yaml"):
+        folder().own_taxonomy()

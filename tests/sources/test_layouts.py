@@ -1,0 +1,437 @@
+"""Data sets and exports are read as they come, each from a small tree of exactly its layout."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import facesegl
+from facesegl.config import build, compose, read_taxonomy
+from facesegl.errors import ConfigError, DataError
+from facesegl.labels import VOID
+from runs.conftest import SMALL_UNET
+from trees import (
+    CELEBAMASK,
+    CVAT_LABELS,
+    LAPA,
+    draw_parts,
+    five_classes,
+    lapa_mask,
+    overlay,
+    soft,
+    write_celebamask,
+    write_cvat,
+    write_helen,
+    write_label_studio,
+    write_lapa,
+)
+
+
+def faces(*overrides):
+    """The data module of a choice, as the command builds it."""
+    return build(compose(overrides).data, augment=None)
+
+
+def samples(module):
+    return {sample.id: sample for sample in module.source.samples()}
+
+
+def mask(module, name):
+    return module.source.read_mask(samples(module)[name], module.taxonomy).mask
+
+
+def told(*overrides):
+    with pytest.raises((DataError, ConfigError)) as caught:
+        faces(*overrides).source.samples()
+    return [*caught.value.problems]
+
+
+def fasseg_of(indices, *classes):
+    """Masks of other classes as FASSEG's: the index of each class there, or VOID."""
+    return np.uint8([VOID if name == "void" else FASSEG.index(name) for name in classes])[indices]
+
+
+FASSEG = ("background", "skin", "hair", "nose", "eyes", "mouth")
+
+
+# CelebAMask-HQ
+
+
+@pytest.fixture
+def celebamask():
+    return write_celebamask("data/CelebAMask-HQ", photos=6, val=1, test=2)
+
+
+def test_celebamask_has_a_file_a_part_at_half_the_photos_size(celebamask):
+    module = faces("data=celebamask_hq")
+    assert module.taxonomy.names == CELEBAMASK
+    assert [*samples(module)] == ["train/0", "train/1", "train/2", "val/3", "test/4", "test/5"]
+    for name in samples(module):
+        expected = overlay(draw_parts(int(name.split("/")[1]), 32, 32), CELEBAMASK)
+        assert (mask(module, name) == expected.repeat(2, 0).repeat(2, 1)).all()
+
+
+def test_celebamask_is_cached_as_its_photos_are_and_in_two_or_three_bytes_a_pixel(celebamask):
+    module = faces("data=celebamask_hq", "data.image_size=32")
+    module.setup("fit")
+    assert not module.cache.left_out
+    photos, masks = module.cache.read(np.arange(6))
+    assert (photos.shape, masks.shape) == ((6, 32, 32, 3), (6, 32, 32, 3))
+    assert module.cache.rows[0].height == 64
+
+
+def test_a_change_of_one_part_makes_another_cache(celebamask):
+    before = faces("data=celebamask_hq", "data.image_size=32").cache
+    part = celebamask / "CelebAMask-HQ-mask-anno" / "0" / "00002_nose.png"
+    shutil.copy(part.with_name("00001_nose.png"), part)
+    changed = faces("data=celebamask_hq", "data.image_size=32").cache
+    part.rename(part.with_name("00002_hat.png"))
+    renamed = faces("data=celebamask_hq", "data.image_size=32").cache
+    assert len({before.fingerprint, changed.fingerprint, renamed.fingerprint}) == 3
+
+
+def test_celebamask_as_fasseg(celebamask):
+    module = faces("data=celebamask_hq", "data/taxonomy=celebamask_hq_as_fasseg")
+    as_fasseg = ("background", "skin", "nose", "void", "eyes", "eyes", "hair", "hair", "skin", "skin")
+    as_fasseg += ("mouth", "mouth", "mouth", "hair", "void", "skin", "skin", "skin", "background")
+    for number in (0, 1):
+        expected = fasseg_of(overlay(draw_parts(number, 32, 32), CELEBAMASK), *as_fasseg)
+        assert (mask(module, f"train/{number}")[::2, ::2] == expected).all()
+
+
+def test_celebamasks_mapping_is_asked_for_and_can_be_done_without(celebamask):
+    file = celebamask / "CelebA-HQ-to-CelebA-mapping.txt"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(lines[:-1]))
+    assert told("data=celebamask_hq") == [
+        f"{celebamask}/CelebA-HQ-img/5.jpg: not in {file}; expected every photo there."
+    ]
+    file.write_text("something else\nlike this\n")
+    assert "expected lines of idx, orig_idx and orig_file" in told("data=celebamask_hq")[0]
+    file.unlink()
+    assert "Without splits: data.source.mapping=null" in told("data=celebamask_hq")[0]
+    assert len(samples(faces("data=celebamask_hq", "data.source.mapping=null"))) == 6
+
+
+def test_the_2000th_photo_has_its_parts_in_the_next_folder(celebamask):
+    for old, new in (("CelebA-HQ-img/5.jpg", "CelebA-HQ-img/2003.jpg"), ("0/00005_skin.png", "1/02003_skin.png")):
+        folder = celebamask / ("" if old.startswith("C") else "CelebAMask-HQ-mask-anno")
+        (folder / new).parent.mkdir(exist_ok=True)
+        (folder / old).rename(folder / new)
+    for path in celebamask.rglob("00005_*.png"):
+        path.unlink()
+    (sample,) = [
+        one for one in samples(faces("data=celebamask_hq", "data.source.mapping=null")).values() if "2003" in one.id
+    ]
+    assert [name for name, _path in sample.parts] == ["skin"]
+
+
+# LaPa and Helen
+
+
+def test_lapa_has_its_splits_and_numbers():
+    write_lapa("data/LaPa", train=3, val=1, test=2)
+    module = faces("data=lapa")
+    assert module.taxonomy.names == LAPA
+    assert [name.split("/")[0] for name in samples(module)] == ["train"] * 3 + ["val"] + ["test"] * 2
+    for seed, name in enumerate(samples(module)):
+        assert (mask(module, name) == lapa_mask(seed, 48, 40)).all()
+
+
+AS_FASSEG = ("background", "skin", "hair", "hair", "eyes", "eyes", "nose", "mouth", "mouth", "mouth", "hair")
+
+
+def test_lapa_as_fasseg():
+    write_lapa("data/LaPa", train=1, val=0, test=0)
+    module = faces("data=lapa", "data/taxonomy=lapa_as_fasseg")
+    (name,) = samples(module)
+    assert (mask(module, name) == fasseg_of(lapa_mask(0, 48, 40), *AS_FASSEG)).all()
+
+
+def test_a_number_that_lapa_does_not_have_is_told_with_its_file():
+    write_lapa("data/LaPa", train=3, val=0, test=0)
+    path = sorted(Path("data/LaPa/train/labels").iterdir())[1]
+    pixels = np.array(Image.open(path))
+    pixels[0, 0] = 11
+    Image.fromarray(pixels).save(path)
+    with pytest.raises(DataError) as caught:
+        faces("data=lapa", "data.image_size=16").setup("fit")
+    assert str(caught.value).startswith(f"{path}: holds 11 in 0.05% of its pixels; the taxonomy knows 0 to 10. Say in")
+
+
+def test_helen_has_probabilities_of_eleven_parts_and_three_lists():
+    write_helen("data/SmithCVPR2013_dataset_resized", train=2, val=1, test=1)
+    module = faces("data=helen")
+    assert module.taxonomy.names == LAPA
+    assert [*samples(module)] == [
+        *("train/100032540_1", "train/100032541_1", "val/100032542_1", "test/100032543_1"),
+    ]
+    for seed, name in enumerate(samples(module)):
+        probabilities = soft(lapa_mask(seed, 48, 40), 11)
+        assert (mask(module, name) == probabilities.argmax(0)).all()
+        assert (mask(module, name) == lapa_mask(seed, 48, 40)).mean() > 0.97
+
+
+def test_helen_as_fasseg_adds_up_what_becomes_one_class():
+    write_helen("data/SmithCVPR2013_dataset_resized", train=1, val=1, test=1)
+    module = faces("data=helen", "data/taxonomy=helen_as_fasseg")
+    probabilities = soft(lapa_mask(0, 48, 40), 11).astype(int)
+    sums = [sum(probabilities[np.array(AS_FASSEG) == name]) for name in FASSEG]
+    assert (mask(module, "train/100032540_1") == np.argmax(sums, axis=0)).all()
+
+
+def test_a_list_of_helen_that_is_not_there_is_told():
+    root = write_helen("data/SmithCVPR2013_dataset_resized", train=1, val=1, test=1)
+    (root / "tuning.txt").unlink()
+    assert told("data=helen") == [f"{root}/tuning.txt: no such file; expected a text file with a photo's name a line."]
+
+
+@pytest.mark.parametrize("name", ["celebamask_hq", "lapa", "helen"])
+def test_data_that_are_not_there_say_which_key_names_their_place(name):
+    assert "say where" in told(f"data={name}")[0].casefold()
+    assert "data.source.images=FOLDER" in told(f"data={name}")[0]
+
+
+# CVAT
+
+
+def test_a_cvat_export_brings_its_classes_and_its_sides():
+    write_cvat("export")
+    module = faces("data=cvat", "data.source.root=export")
+    assert module.taxonomy.to_mapping()["classes"] == {name: [*colour] for name, colour in CVAT_LABELS.items()}
+    assert module.taxonomy.pairs == (("left eye", "right eye"),)
+    assert [*samples(module)] == [f"train/frame_{number:06}" for number in range(5)]
+    for number, name in enumerate(samples(module)):
+        assert (mask(module, name) == five_classes(number)).all()
+
+
+def test_cvats_subsets_are_splits():
+    write_cvat("export", subsets={"Train": [0, 1], "Validation": [2], "TEST": [4], "more": [3]})
+    assert [*samples(faces("data=cvat", "data.source.root=export"))] == [
+        *("train/frame_000000", "train/frame_000001", "val/frame_000002", "train/frame_000003", "test/frame_000004"),
+    ]
+
+
+def test_frames_that_nobody_has_labelled_are_left_out(caplog):
+    write_cvat("export")
+    Path("export/SegmentationClass/frame_000003.png").unlink()
+    with caplog.at_level(logging.INFO):
+        assert len(samples(faces("data=cvat", "data.source.root=export"))) == 4
+    assert "1 photos have no mask and are left out: frame_000003.jpg" in caplog.text
+
+
+def test_a_cvat_export_without_images_takes_them_from_elsewhere():
+    write_cvat("export")
+    Path("export/JPEGImages").rename("frames")
+    assert (
+        "export again with images, or say where the photos lie with data.source.images=FOLDER"
+        in told("data=cvat", "data.source.root=export")[0]
+    )
+    assert len(samples(faces("data=cvat", "data.source.root=export", "data.source.images=frames"))) == 5
+
+
+def test_masks_of_one_channel_hold_the_labels_numbers():
+    write_cvat("export", photos=2)
+    for number in range(2):
+        Image.fromarray(five_classes(number)).save(f"export/SegmentationClass/frame_{number:06}.png")
+    module = faces("data=cvat", "data.source.root=export")
+    assert (mask(module, "train/frame_000001") == five_classes(1)).all()
+
+
+def test_cvats_labels_may_be_merged_by_their_colours():
+    write_cvat("export", photos=1)
+    colours = {"0, 0, 0": "rest", "255, 204, 51": "face", "51,221,255": "face", "42, 125, 209": "face"}
+    Path("merged.yaml").write_text(
+        json.dumps(
+            {
+                "classes": {"rest": [0, 0, 0], "face": [255, 200, 150]},
+                "remap": {**colours, "61, 61, 245": "void"},
+            }
+        )
+    )
+    config = read_taxonomy(compose(["data=cvat", "data.source.root=export", "data.taxonomy=merged.yaml"]))
+    module = build(config.data, augment=None)
+    assert (mask(module, "train/frame_000000") == np.uint8([0, 1, 1, 1, VOID])[five_classes(0)]).all()
+
+
+def test_a_labelmap_without_a_background_gets_a_black_one_first():
+    write_cvat("export", photos=1)
+    file = Path("export/labelmap.txt")
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("background")]
+    file.write_text("\n".join([*lines, "odd: name,x:1,2,3:hand,foot:jump,run"]))
+    module = faces("data=cvat", "data.source.root=export")
+    assert module.taxonomy.names == ("background", "skin", "left eye", "right eye", "hair", "odd: name,x")
+    assert (mask(module, "train/frame_000000") == five_classes(0)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda: Path("export/labelmap.txt").unlink(),
+            "labelmap.txt: cannot be read; expected it in an export of CVAT",
+        ),
+        (
+            lambda: Path("export/labelmap.txt").write_text("skin\n"),
+            "labelmap.txt: skin; expected label:red,green,blue::",
+        ),
+        (
+            lambda: Path("export/labelmap.txt").write_text("a:1,2,3::\nb:1,2,3::\n"),
+            "labelmap.txt: a and b have the same colour",
+        ),
+        (lambda: shutil.rmtree("export"), "export: no such folder"),
+        (lambda: Path("export").rename("e") and Path("export").write_bytes(b"PK"), "export: a file; expected a folder"),
+    ],
+)
+def test_what_is_no_cvat_export_is_told(change, message):
+    write_cvat("export", photos=1)
+    change()
+    assert message in told("data=cvat", "data.source.root=export")[0]
+
+
+# Label Studio
+
+
+STUDIO = ("data=label_studio", "data.source.root=export", "data.source.images=photos")
+
+
+def five_of(number):
+    """The classes of the export in alphabetical order, what is smaller lying on what is larger."""
+    parts = draw_parts(number, 48, 40)
+    found = np.zeros((48, 40), np.uint8)
+    named = {"hair": parts["hair"], "left eye": parts["l_eye"], "right eye": parts["r_eye"], "skin": parts["skin"]}
+    for name in sorted(named, key=lambda name: -named[name].sum()):
+        found[named[name]] = 1 + [*named].index(name)
+    return found
+
+
+def test_a_label_studio_export_brings_its_classes_and_its_tasks_their_photos():
+    write_label_studio(".")
+    module = faces(*STUDIO)
+    assert module.taxonomy.names == ("background", "hair", "left eye", "right eye", "skin")
+    assert module.taxonomy.pairs == (("left eye", "right eye"),)
+    assert [*samples(module)] == [f"train/Anna Ö {number}" for number in range(5)]
+    for number, name in enumerate(samples(module)):
+        assert (mask(module, name) == five_of(number)).all()
+        assert (mask(module, name) == 2).any(), "the eye is not painted over by the skin around it"
+
+
+def test_without_a_json_export_photos_may_be_called_by_their_tasks():
+    write_label_studio(".", tasks=False)
+    assert told(*STUDIO) == [
+        "export: nothing says which photos its tasks have; put the project's JSON export beside the masks, or name it "
+        "with data.source.tasks=FILE."
+    ]
+    for number in range(5):
+        name = f"task-{number + 11}.jpg" if number % 2 else f"{number + 11}.jpg"
+        Path(f"photos/Anna Ö {number}.jpg").rename(f"photos/{name}")
+    assert len(samples(faces(*STUDIO))) == 5
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/data/local-files/?d=faces/Anna%20%C3%96%20{}.jpg",
+        "https://example.org/a/Anna%20%C3%96%20{}.jpg?token=1",
+        "s3://bucket/x/Anna Ö {}.jpg",
+        "Anna Ö {}.jpg",
+    ],
+)
+@pytest.mark.parametrize("small", [False, True])
+def test_tasks_name_their_photos_in_any_of_the_usual_ways(address, small):
+    write_label_studio(".", photos=2)
+    (file,) = Path("export").glob("*.json")
+    names = [{"image": address.format(number)} for number in range(2)]
+    tasks = [{"id": 11 + number, **({**one} if small else {"data": one})} for number, one in enumerate(names)]
+    file.unlink()
+    Path("tasks.json").write_text(json.dumps(tasks))
+    assert len(samples(faces(*STUDIO, "data.source.tasks=tasks.json"))) == 2
+
+
+def test_photos_that_nobody_has_labelled_are_left_out_and_the_latest_annotation_counts(caplog):
+    write_label_studio(".", photos=3)
+    for path in Path("export").glob("task-12-*"):
+        path.unlink()
+    for path in Path("export").glob("task-11-*"):
+        shutil.copy(path, path.with_name(path.name.replace("annotation-40", "annotation-39").replace("skin", "chin")))
+    with caplog.at_level(logging.INFO):
+        found = samples(faces(*STUDIO))
+    assert [*found] == ["train/Anna Ö 0", "train/Anna Ö 2"]
+    assert {name for name, _ in found["train/Anna Ö 0"].parts} == {"skin", "left eye", "right eye", "hair"}
+    assert "1 photos have no mask and are left out: Anna Ö 1.jpg" in caplog.text
+    assert "several people labelled the tasks 11; of each the latest annotation counts" in caplog.text
+
+
+def test_a_brush_may_have_any_name():
+    write_label_studio(".", photos=1)
+    (file,) = Path("export").glob("*.json")
+    file.write_text(file.read_text().replace('"tag"', '"my-brush"'))
+    for path in Path("export").glob("*.png"):
+        path.rename(path.with_name(path.name.replace("-tag-", "-my-brush-").replace("by-1", "by-ann@example.org")))
+    assert faces(*STUDIO).taxonomy.names == ("background", "hair", "left eye", "right eye", "skin")
+
+
+def test_an_export_to_numpy_is_read_as_well():
+    write_label_studio(".", photos=1)
+    for path in [*Path("export").glob("*.png")]:
+        np.save(path.with_suffix(".npy"), np.array(Image.open(path)))
+        path.unlink()
+    assert (mask(faces(*STUDIO), "train/Anna Ö 0") == five_of(0)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda: shutil.rmtree("photos"), "photos: no such folder"),
+        (
+            lambda: Path("photos/Anna Ö 0.jpg").unlink(),
+            "task 11: its photo is /data/upload/3/8df1a4cb-Anna Ö 0.jpg, which",
+        ),
+        (lambda: Path("export/x.json").write_text("{}"), "x.json: holds no tasks; expected Label Studio's JSON"),
+        (lambda: Path("export/x.json").write_text("{"), "x.json: cannot be read"),
+        (
+            lambda: [path.unlink() for path in Path("export").glob("*.png")],
+            "export: no file such as task-1-annotation-1",
+        ),
+    ],
+)
+def test_what_is_no_label_studio_export_is_told(change, message):
+    write_label_studio(".", photos=2)
+    change()
+    assert message in told(*STUDIO)[0]
+
+
+def test_two_tasks_of_one_photo_are_told():
+    write_label_studio(".", photos=2)
+    (file,) = Path("export").glob("*.json")
+    file.write_text(file.read_text().replace("Anna \\u00d6 1", "Anna \\u00d6 0").replace("8df1a4cc", "8df1a4cb"))
+    assert "task 12: has the photo photos/Anna Ö 0.jpg of another task" in told(*STUDIO)[0]
+
+
+# every one of them, as the command takes it
+
+
+@pytest.mark.parametrize(
+    ("write", "overrides", "classes"),
+    [
+        (lambda: write_celebamask("data/CelebAMask-HQ"), ["data=celebamask_hq"], 19),
+        (lambda: write_lapa("data/LaPa"), ["data=lapa"], 11),
+        (lambda: write_helen("data/SmithCVPR2013_dataset_resized"), ["data=helen"], 11),
+        (lambda: write_cvat("export"), ["data=cvat", "data.source.root=export"], 5),
+        (lambda: write_label_studio("."), [*STUDIO], 5),
+    ],
+    ids=["celebamask_hq", "lapa", "helen", "cvat", "label_studio"],
+)
+def test_each_trains_and_is_scored_again_from_its_checkpoint(write, overrides, classes, monkeypatch, tmp_path):
+    write()
+    result = facesegl.train(*overrides, *SMALL_UNET, "trainer.max_epochs=1", "logger=none")
+    assert len(result.scores["val"]["scores"]["iou"]) == classes
+    (tmp_path / "else").mkdir()
+    last = (result.folder / "checkpoints" / "last.ckpt").absolute()
+    monkeypatch.chdir(tmp_path / "else")
+    again = facesegl.evaluate(last, "set=val", "panels=1", "device=cpu")
+    assert again.scores == result.scores

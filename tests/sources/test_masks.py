@@ -1,0 +1,272 @@
+"""Masks of every kind are read, and what cannot be told for sure is an error."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facesegl.errors import ConfigError, DataError
+from facesegl.labels import VOID, Taxonomy, mask_to_colours
+from facesegl.sources.masks import read_mask_file, read_mask_parts
+
+FOUR = Taxonomy.from_mapping(
+    {"classes": {"background": [0, 0, 0], "skin": [255, 204, 51], "hair": [127, 0, 0], "teeth": [255, 255, 255]}}
+)
+MASK = np.random.default_rng(0).integers(0, 4, (6, 5), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+COLOURS = mask_to_colours(MASK, FOUR)
+
+
+def read(name, image, kind="auto", taxonomy=FOUR, **options):
+    if name.endswith(".npy"):
+        np.save(name, image)
+    else:
+        (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(name, **options)
+    return read_mask_file(Path(name), kind, taxonomy)
+
+
+def paletted(numbers, colours):
+    image = Image.fromarray(numbers, "L").copy()
+    image = Image.frombytes("P", image.size, image.tobytes())
+    image.putpalette([channel for colour in colours for channel in colour])
+    return image
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif", "webp"])
+def test_colour_masks(ending):
+    decoded = read(f"mask.{ending}", COLOURS, **({"lossless": True} if ending == "webp" else {}))
+    assert (decoded.mask == MASK).all()
+    assert not decoded.inexact.any()
+
+
+def test_colour_masks_with_blended_rims_and_jpeg_noise():
+    decoded = read("mask.jpg", COLOURS.repeat(4, 0).repeat(4, 1), quality=95)
+    assert (decoded.mask == MASK.repeat(4, 0).repeat(4, 1)).mean() > 0.98
+    assert decoded.inexact.any()
+
+
+@pytest.mark.parametrize("kind", ["auto", "colour"])
+def test_a_class_that_the_taxonomy_lacks_is_told_by_its_colour_and_never_guessed(kind):
+    colours = COLOURS.copy()
+    colours[4:10, 4:10] = (0, 200, 0)
+    with pytest.raises(
+        DataError, match=r"mask.png: 7.5% of its pixels are \(0, 200, 0\), which is the colour of no"
+    ) as caught:
+        read("mask.png", colours, kind)
+    assert '`remap: {"0, 200, 0": background}`' in str(caught.value)
+    void = Taxonomy.from_mapping({**FOUR.to_mapping(), "void": [0, 200, 0]})
+    assert (read("mask.png", colours, kind, void).mask[4:10, 4:10] == VOID).all()
+
+
+@pytest.mark.parametrize("filter", ["BILINEAR", "BICUBIC", "LANCZOS", "BOX"])
+@pytest.mark.parametrize("size", [(50, 60), (13, 16), (200, 240)])
+def test_rims_that_any_filter_blended_are_no_class_of_their_own(filter, size):
+    blended = Image.fromarray(COLOURS.repeat(4, 0).repeat(4, 1)).resize(size, Image.Resampling[filter])
+    assert set(np.unique(read("mask.png", blended, "colour").mask)) <= {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("kind", ["auto", "index"])
+@pytest.mark.parametrize("ending", ["png", "tif", "bmp"])
+def test_grey_masks_hold_numbers(ending, kind):
+    assert (read(f"mask.{ending}", MASK, kind).mask == MASK).all()
+
+
+@pytest.mark.parametrize("kind", ["auto", "index"])
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_grey_masks_of_16_bits_hold_numbers_beyond_a_byte(ending, kind):
+    far = Taxonomy.from_mapping(
+        {**FOUR.to_mapping(), "remap": {0: "background", 300: "skin", 9999: "hair", 65535: "void"}}
+    )
+    raw = np.uint16([0, 300, 9999, 65535])[MASK]
+    assert (read(f"mask.{ending}", raw, kind, far).mask == np.uint8([0, 1, 2, VOID])[MASK]).all()
+
+
+@pytest.mark.parametrize("kind", ["auto", "index"])
+def test_numbers_in_three_equal_channels(kind):
+    assert (read("mask.png", np.repeat(MASK[..., None], 3, 2), kind).mask == MASK).all()
+
+
+@pytest.mark.parametrize("kind", ["auto", "index"])
+def test_a_palette_that_has_nothing_to_do_with_the_classes_leaves_the_numbers(kind):
+    voc = [(0, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)]
+    assert (read("mask.png", paletted(MASK, voc), kind).mask == MASK).all()
+    ramp = [(value, value, value) for value in range(256)]  # 0 to 3 are all nearly black, which is background
+    assert (read("ramp.png", paletted(MASK, ramp), kind).mask == MASK).all()
+
+
+def test_a_palette_of_the_classes_colours_counts_and_not_its_order():
+    order = [2, 0, 3, 1]
+    numbers = np.uint8(np.argsort(order))[MASK]
+    image = paletted(numbers, [FOUR.colours[index] for index in order])
+    assert (read("mask.png", image).mask == MASK).all()
+    assert (read("mask.png", image, "colour").mask == MASK).all()
+    near = [tuple(min(channel + 2, 255) for channel in FOUR.colours[index]) for index in order]
+    assert (read("near.png", paletted(numbers, near)).mask == MASK).all()
+
+
+def test_a_palette_that_is_neither_is_told_with_both():
+    image = paletted(MASK + 100, [(0, 0, 0)] * 100 + [(9, 99, 9), (99, 9, 9), (9, 9, 99), (99, 99, 9)])
+    with pytest.raises(DataError, match=r"mask.png: a palette picture .*100: 9, 99, 9; 101: 99, 9, 9") as caught:
+        read("mask.png", image)
+    assert "data.source.kind=colour" in str(caught.value)
+
+
+def test_black_and_white_are_colours_where_they_are_no_numbers():
+    two = Taxonomy.from_mapping({"classes": {"rest": [0, 0, 0], "face": [255, 255, 255]}})
+    face = MASK > 1
+    assert (read("mask.png", np.uint8(255) * face, taxonomy=two).mask == face).all()
+    assert (read("bits.png", face, taxonomy=two).mask == face).all()
+    assert (read("numbers.png", np.uint8(face), taxonomy=two).mask == face).all()
+    soft = np.uint8(Image.fromarray(np.uint8(255) * face).resize((40, 48), Image.Resampling.BILINEAR))
+    assert set(np.unique(read("soft.png", soft, taxonomy=two).mask)) == {0, 1}
+
+
+def test_black_drawn_in_colours_is_blacks_class_and_in_greys_number_0():
+    other = Taxonomy.from_mapping({"classes": {"skin": [255, 204, 51], "background": [0, 0, 0]}})
+    black = np.zeros((4, 4, 3), np.uint8)
+    assert (read("colour.png", black, taxonomy=other).mask == 1).all()
+    assert (read("grey.png", black[..., 0], taxonomy=other).mask == 0).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_stray_among_numbers_is_an_error_and_does_not_turn_them_into_greys(channels):
+    raw = MASK.copy()
+    raw[0, 0] = 17
+    raw = np.repeat(raw[..., None], 3, 2) if channels == 3 else raw
+    with pytest.raises(DataError, match=r"mask.png: holds 17 in 0.21% of its pixels; the taxonomy knows 0 to 3"):
+        read("mask.png", raw)
+
+
+def test_a_picture_with_colours_holds_no_numbers():
+    with pytest.raises(DataError, match=r"mask.png: a picture with colours .mode RGB.; expected numbers"):
+        read("mask.png", COLOURS, "index")
+
+
+@pytest.mark.parametrize("kind", ["auto", "index"])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64"])
+def test_arrays_hold_numbers(dtype, kind):
+    mask = MASK % 2 if dtype == "bool" else MASK
+    assert (read("mask.npy", mask.astype(dtype), kind).mask == mask).all()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_arrays_hold_layers(first):
+    layers = np.arange(4)[:, None, None] == MASK
+    assert (read("mask.npy", layers if first else np.moveaxis(layers, 0, -1)).mask == MASK).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (np.zeros((4, 4), np.float32), r"shape \(4, 4\) and type float32; expected integers"),
+        (np.zeros(4, np.uint8), r"shape \(4,\)"),
+        (np.array([["a"]]), "expected integers"),
+        (np.full((4, 4), 9), "holds 9 in 100.00%"),
+    ],
+)
+def test_other_arrays_are_told(array, told):
+    with pytest.raises(DataError, match=f"mask.npy: .*{told}"):
+        read("mask.npy", array)
+
+
+def test_an_array_of_objects_is_never_unpickled(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (tmp_path.joinpath("sprung").touch, ())
+
+    with pytest.raises(DataError, match=r"mask.npy: no NumPy array that can be read"):
+        read("mask.npy", np.array([Trap()], dtype=object))
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00\xff\xff{"])
+def test_what_is_no_array_is_told(content, tmp_path):
+    (tmp_path / "mask.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"mask.npy: no NumPy array"):
+        read_mask_file(tmp_path / "mask.npy", "auto", FOUR)
+
+
+@pytest.mark.parametrize("shape", [b"(99, 99)", b"(10**9, ", b"(-4, 20)"])
+def test_an_array_that_claims_what_its_file_does_not_hold_is_told(shape, tmp_path):
+    np.save(tmp_path / "mask.npy", MASK)
+    (tmp_path / "mask.npy").write_bytes((tmp_path / "mask.npy").read_bytes().replace(b"(24, 20)", shape))
+    with pytest.raises(DataError, match=r"mask.npy: no NumPy array"):
+        read_mask_file(tmp_path / "mask.npy", "auto", FOUR)
+
+
+def test_a_mask_is_turned_as_its_own_exif_says():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert (read("mask.png", MASK, exif=exif).mask == np.rot90(MASK, -1)).all()
+
+
+# one file a part
+
+
+def parts_of(tmp_path, kind="parts", rest="background", taxonomy=FOUR, overlap="order", **pictures):
+    parts = []
+    for name, picture in pictures.items():
+        path = tmp_path / f"1_{name}.png"
+        (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(path)
+        parts.append((name, path))
+    return read_mask_parts(parts, kind, overlap, rest, taxonomy)
+
+
+def white(index):
+    return np.uint8(255) * (index == MASK)
+
+
+def test_parts_come_in_the_order_of_the_classes_whatever_that_of_the_files(tmp_path):
+    everything = np.full(MASK.shape, 255, np.uint8)
+    decoded = parts_of(tmp_path, teeth=white(3), hair=white(2), skin=everything)
+    assert (decoded.mask == np.uint8([1, 1, 2, 3])[MASK]).all()
+
+
+def test_parts_come_in_the_order_of_the_remap_where_there_is_one(tmp_path):
+    told = Taxonomy.from_mapping({**FOUR.to_mapping(), "remap": {"lips": "teeth", "face": "skin", "cap": "void"}})
+    everything = np.full(MASK.shape, 255, np.uint8)
+    decoded = parts_of(tmp_path, taxonomy=told, cap=white(2), lips=everything, face=white(1))
+    assert (decoded.mask == np.uint8([3, 1, VOID, 3])[MASK]).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "P", "RGBA", "LA"])
+def test_parts_may_be_pictures_of_any_mode(tmp_path, mode):
+    decoded = parts_of(tmp_path, skin=Image.fromarray(white(1)).convert(mode))
+    assert (decoded.mask == (MASK == 1)).all()
+
+
+def test_the_rest_may_be_any_class_or_void(tmp_path):
+    assert (parts_of(tmp_path, rest="hair", skin=white(1)).mask == np.where(MASK == 1, 1, 2)).all()
+    assert (parts_of(tmp_path, rest="void", skin=white(1)).mask == np.where(MASK == 1, 1, VOID)).all()
+    with pytest.raises(
+        ConfigError, match=r"data.source.rest=wall: no class of that name; expected one of background, "
+    ):
+        parts_of(tmp_path, rest="wall", skin=white(1))
+
+
+def test_a_part_that_the_taxonomy_does_not_know_is_told_with_the_remedy(tmp_path):
+    with pytest.raises(
+        DataError, match=r"1_beard.png: the taxonomy knows no part beard; it knows background, "
+    ) as caught:
+        parts_of(tmp_path, skin=white(1), beard=white(2))
+    assert "`remap: {beard: background}`, or void" in str(caught.value)
+
+
+def test_probabilities_need_a_file_for_every_part(tmp_path):
+    with pytest.raises(DataError, match="has no file for background, teeth; expected one a part"):
+        parts_of(tmp_path, "probabilities", skin=white(1), hair=white(2))
+
+
+def test_a_broken_part_names_its_own_file(tmp_path):
+    for name in ("skin", "hair"):
+        Image.fromarray(white(1)).save(tmp_path / f"1_{name}.png")
+    (tmp_path / "1_hair.png").write_bytes(b"no picture")
+    parts = [(name, tmp_path / f"1_{name}.png") for name in ("skin", "hair")]
+    with pytest.raises(DataError) as caught:
+        read_mask_parts(parts, "parts", "order", "background", FOUR)
+    assert str(caught.value).startswith(f"{tmp_path / '1_hair.png'}: no image")
+
+
+def test_parts_of_several_sizes_are_told(tmp_path):
+    with pytest.raises(DataError, match=r"1_skin.png: its parts are 20x24 and 3x3; expected one size"):
+        parts_of(tmp_path, skin=white(1), hair=np.zeros((3, 3), np.uint8))
