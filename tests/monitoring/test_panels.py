@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from facesegl.labels import VOID, Taxonomy
-from facesegl.monitoring import PanelCallback, draw_panel, paint_errors, panels
+from facesegl.monitoring import PanelCallback, draw_panel, drawing, paint_errors, panels
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -59,8 +59,8 @@ def test_void_is_hatched_and_never_wrong(face):
 def tiles_of(panel, rows, side):
     """The four tiles of each row, found as the places where the drawn tiles of one colour lie."""
     pixels = np.asarray(panel)
-    assert pixels.shape[1] == 4 * side + 3 * panels._GAP + 2 * panels._MARGIN
-    lefts = [panels._MARGIN + column * (side + panels._GAP) for column in range(4)]
+    assert pixels.shape[1] == 4 * side + 3 * drawing.GAP + 2 * drawing.MARGIN
+    lefts = [drawing.MARGIN + column * (side + drawing.GAP) for column in range(4)]
     inked = (pixels[:, lefts[1] + side // 2] == FACE.colours[1]).all(axis=-1)
     tops = np.flatnonzero(np.diff(inked.astype(int)) == 1) + 1
     return [[pixels[top : top + side, left : left + side] for left in lefts] for top in tops[:rows]]
@@ -98,11 +98,11 @@ def test_the_legend_holds_every_class_however_many(face):
 
 
 def test_a_long_name_is_cut_from_the_left():
-    cut = panels._shorten("folder/" * 40 + "face.jpg", 200)
+    cut = drawing.shorten("folder/" * 40 + "face.jpg", 200)
     assert cut.startswith("...")
     assert cut.endswith("face.jpg")
-    assert panels._font(panels._TEXT).getlength(cut) <= 200
-    assert panels._shorten("train/1", 200) == "train/1"
+    assert drawing.font(drawing.TEXT).getlength(cut) <= 200
+    assert drawing.shorten("train/1", 200) == "train/1"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_panels_come_every_few_epochs_and_at_the_end(tmp_path):
     assert names(tmp_path / "panels") == ["epoch_0002.png", "epoch_0004.png", "epoch_0005.png"]
     assert module.asked == [(4, torch.uint8, 3), (8, torch.uint8, 3), (10, torch.uint8, 3)]
     with Image.open(tmp_path / "panels/epoch_0005.png") as panel:
-        assert panel.width == 4 * 160 + 3 * panels._GAP + 2 * panels._MARGIN
+        assert panel.width == 4 * 160 + 3 * drawing.GAP + 2 * drawing.MARGIN
 
 
 def test_a_panel_of_the_last_epoch_is_not_drawn_twice(tmp_path):
@@ -199,7 +199,7 @@ def test_what_will_be_learnt_from_is_shown_beside_the_photos_as_they_are(tmp_pat
     fit(PanelCallback(tmp_path, photos=1, every=5), max_epochs=1)
     with Image.open(tmp_path / "augmented.png") as sheet:
         pixels = np.asarray(sheet)
-    lefts = [panels._MARGIN + column * (160 + panels._GAP) for column in range(3)]
+    lefts = [drawing.MARGIN + column * (160 + drawing.GAP) for column in range(3)]
     assert [pixels[150, left + 80].tolist() for left in lefts] == [[90] * 3, [140] * 3, [0, 255, 0]]
 
 

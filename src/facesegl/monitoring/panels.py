@@ -7,22 +7,33 @@ from typing import Any, Protocol, cast
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from facesegl.files import replacing
 from facesegl.labels import VOID, Taxonomy
+from facesegl.monitoring.drawing import (
+    FAINT,
+    GAP,
+    HEADING,
+    INK,
+    LINE,
+    MARGIN,
+    PAPER,
+    TEXT,
+    font,
+    hatch_void,
+    legend,
+    shorten,
+    write_legend,
+)
 
 _PANEL = ("photo", "truth", "prediction", "error")
 _SHEET = ("photo", "as the net sees it", "what it learns")
 _ERRORS = "error: each wrong pixel in the colour that was predicted; void is neither learnt nor scored"
 _LEARNT = "what comes in from outside is void: neither learnt nor scored"
-_MARGIN, _GAP, _LINE, _SWATCH = 20, 8, 22, 14
-_TEXT, _HEADING = 13, 17  # font sizes
-_INK, _FAINT, _PAPER = (32, 32, 36), (112, 112, 120), (255, 255, 255)
 _LEAST_TILE, _MOST_TILE = 160, 480  # a tile's width in pixels, where whole zoom factors allow
-_HATCH = np.array([[96] * 3, [176] * 3], dtype=np.uint8)
 
 
 def draw_panel(
@@ -75,7 +86,7 @@ def draw_samples(
         An RGB picture.
     """
     rows = [
-        [photo, seen, _hatch_void(taxonomy.palette()[mask], mask)]
+        [photo, seen, hatch_void(taxonomy.palette()[mask], mask)]
         for photo, seen, mask in zip(photos, augmented, masks, strict=True)
     ]
     return _draw_rows(_SHEET, rows, [(name, "") for name in captions], taxonomy, "Training photos, augmented", _LEARNT)
@@ -95,7 +106,7 @@ def paint_errors(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, t
     """
     grey = photo.mean(axis=-1, keepdims=True) * 0.55
     wrong = (truth != prediction)[..., None]
-    return _hatch_void(np.where(wrong, taxonomy.palette()[prediction], grey.astype(np.uint8)), truth)
+    return hatch_void(np.where(wrong, taxonomy.palette()[prediction], grey.astype(np.uint8)), truth)
 
 
 class PanelCallback(pl.Callback):
@@ -226,30 +237,24 @@ def _draw_rows(
     """Lay pictures (H, W, 3) uint8 out in rows, with words left and right above each, and a legend below."""
     zoomed = [[_zoom(tile) for tile in tiles] for tiles in rows]
     height, width = (max(tiles[0].shape[side] for tiles in zoomed) for side in (0, 1))
-    full = 2 * _MARGIN + len(columns) * width + (len(columns) - 1) * _GAP
-    legend = _legend(taxonomy, full - 2 * _MARGIN)
-    head, step = _MARGIN + 2 * _LINE + _GAP, _LINE + height + _GAP
-    foot = head + step * len(rows) + _GAP
-    panel = Image.new("RGB", (full, foot + legend[-1][1] + 2 * _LINE + _MARGIN), _PAPER)
+    full = 2 * MARGIN + len(columns) * width + (len(columns) - 1) * GAP
+    words = legend(taxonomy, full - 2 * MARGIN)
+    head, step = MARGIN + 2 * LINE + GAP, LINE + height + GAP
+    foot = head + step * len(rows) + GAP
+    panel = Image.new("RGB", (full, foot + words[-1][1] + 2 * LINE + MARGIN), PAPER)
     pen = ImageDraw.Draw(panel)
     _write_head(pen, title, columns, width)
     for row, (tiles, (caption, remark)) in enumerate(zip(zoomed, captions, strict=True)):
-        _paste_row(panel, pen, tiles, width, _shorten(caption, 3 * width), remark, head + step * row)
-    _write_legend(panel, pen, legend, foot, note)
+        _paste_row(panel, pen, tiles, width, shorten(caption, 3 * width), remark, head + step * row)
+    write_legend(panel, pen, words, foot, note)
     return panel
 
 
 def _tiles(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, taxonomy: Taxonomy) -> list[np.ndarray]:
     """The four pictures of a row, (H, W, 3) uint8 each, from a photo of that shape and two (H, W) uint8 masks."""
     palette = taxonomy.palette()
-    painted = _hatch_void(palette[truth], truth)
+    painted = hatch_void(palette[truth], truth)
     return [photo, painted, palette[prediction], paint_errors(photo, truth, prediction, taxonomy)]
-
-
-def _hatch_void(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Stripes over the pixels of a (H, W, 3) uint8 picture that are VOID in a (H, W) uint8 mask."""
-    rows, columns = np.indices(truth.shape)
-    return np.where((truth == VOID)[..., None], _HATCH[(rows + columns) // 4 % 2], picture)
 
 
 def _zoom(tile: np.ndarray) -> np.ndarray:
@@ -267,23 +272,11 @@ def _rightness(truth: np.ndarray, prediction: np.ndarray) -> str:
     return f"{100 * (truth == prediction)[labelled].mean():.1f} % right"
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _shorten(text: str, width: float) -> str:
-    """Cut a name's beginning off where it is too wide: the end of a path tells more."""
-    font, cut = _font(_TEXT), text
-    while len(cut) > 1 and font.getlength(cut) > width:
-        cut = "..." + cut.removeprefix("...")[1:]
-    return cut
-
-
 def _write_head(pen: ImageDraw.ImageDraw, title: str, columns: Sequence[str], width: int) -> None:
-    pen.text((_MARGIN, _MARGIN), title, _INK, _font(_HEADING), anchor="lt")
+    pen.text((MARGIN, MARGIN), title, INK, font(HEADING), anchor="lt")
     for column, name in enumerate(columns):
-        left = _MARGIN + column * (width + _GAP)
-        pen.text((left, _MARGIN + 2 * _LINE - 4), name, _INK, _font(_TEXT), anchor="ls")
+        left = MARGIN + column * (width + GAP)
+        pen.text((left, MARGIN + 2 * LINE - 4), name, INK, font(TEXT), anchor="ls")
 
 
 def _paste_row(
@@ -295,37 +288,7 @@ def _paste_row(
     remark: str,
     top: int,
 ) -> None:
-    pen.text((_MARGIN, top + _LINE - 6), caption, _FAINT, _font(_TEXT), anchor="ls")
-    pen.text((panel.width - _MARGIN, top + _LINE - 6), remark, _FAINT, _font(_TEXT), anchor="rs")
+    pen.text((MARGIN, top + LINE - 6), caption, FAINT, font(TEXT), anchor="ls")
+    pen.text((panel.width - MARGIN, top + LINE - 6), remark, FAINT, font(TEXT), anchor="rs")
     for column, tile in enumerate(tiles):
-        panel.paste(Image.fromarray(tile), (_MARGIN + column * (width + _GAP), top + _LINE))
-
-
-def _legend(taxonomy: Taxonomy, width: float) -> list[tuple[float, int, str, np.ndarray]]:
-    """Left, top, words and swatch of each entry, as many on a line as go into the width."""
-    everything = np.arange(taxonomy.num_classes + 1, dtype=np.uint8)
-    everything[-1] = VOID
-    swatches = [np.full((_SWATCH, _SWATCH), value, dtype=np.uint8) for value in everything]
-    left, top, entries = 0.0, 0, []
-    for name, swatch in zip([*taxonomy.names, "void"], swatches, strict=True):
-        wide = _SWATCH + 6 + _font(_TEXT).getlength(name)
-        if left and left + wide > width:
-            left, top = 0.0, top + _LINE
-        entries.append((left, top, name, _hatch_void(taxonomy.palette()[swatch], swatch)))
-        left += wide + 18
-    return entries
-
-
-def _write_legend(
-    panel: Image.Image,
-    pen: ImageDraw.ImageDraw,
-    entries: list[tuple[float, int, str, np.ndarray]],
-    top: int,
-    note: str,
-) -> None:
-    for left, down, name, swatch in entries:
-        x, y = int(_MARGIN + left), top + down
-        panel.paste(Image.fromarray(swatch), (x, y))
-        pen.rectangle((x, y, x + _SWATCH - 1, y + _SWATCH - 1), outline=_FAINT)
-        pen.text((x + _SWATCH + 6, y + _SWATCH - 2), name, _INK, _font(_TEXT), anchor="ls")
-    pen.text((_MARGIN, top + entries[-1][1] + _LINE + _SWATCH - 2), note, _FAINT, _font(_TEXT), anchor="ls")
+        panel.paste(Image.fromarray(tile), (MARGIN + column * (width + GAP), top + LINE))
