@@ -214,6 +214,12 @@ def completed(line, monkeypatch):
         ("facesegl train opt", {"optimizer=", "optimizer."}),
         ("facesegl evaluate last.ckpt se", {"set=", "seed="}),
         ("/some/where/facesegl train model=f", {"model=fcn"}),
+        ("facesegl data ", {"check", "preview", "download"}),
+        ("facesegl data pre", {"preview"}),
+        ("facesegl data check --ve", {"--version"}),
+        ("facesegl data preview --augmented data=fo", {"data=folder"}),
+        ("facesegl export run/last.ckpt --i", {"--int8"}),
+        ("facesegl report runs/a paths.da", {"paths.data="}),
     ],
 )
 def test_tab_completes_verbs_groups_options_and_keys(line, offered, monkeypatch):
@@ -224,8 +230,9 @@ def test_tab_offers_keys_once_with_the_line_as_typed(monkeypatch):
     assert set(completed("facesegl train model=f", monkeypatch)) == {"model=fcn"}
 
 
-def test_complaint_about_a_line_does_not_disturb_completion(monkeypatch):
-    assert completed("facesegl trian mod", monkeypatch) == []
+@pytest.mark.parametrize("line", ["trian mod", "data chek mod", "data download mod", "info runs/a/last.ckpt mod"])
+def test_complaint_about_a_line_does_not_disturb_completion(line, monkeypatch):
+    assert completed(f"facesegl {line}", monkeypatch) == []
 
 
 @pytest.mark.slow

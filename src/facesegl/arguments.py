@@ -2,12 +2,13 @@
 
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from facesegl.errors import ConfigError
+from facesegl.options import OPTION_VERBS, options_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -40,7 +41,7 @@ def _is_path(word: str) -> bool:
     from facesegl.prediction.model import SUFFIXES
 
     looks_like_one = "=" not in word and not word.startswith("~")
-    return looks_like_one or Path(word).is_file() or "/" in word.partition("=")[0] or word.endswith(SUFFIXES)
+    return looks_like_one or Path(word).exists() or "/" in word.partition("=")[0] or word.endswith(SUFFIXES)
 
 
 def parse(arguments: Sequence[str]) -> Asked:
@@ -83,17 +84,50 @@ def answer(config_name: str, arguments: Sequence[str]) -> None:
     _hand_to_hydra(config_name, [*(word for word in arguments if word not in asked.words), *loosened])
 
 
-def complete(arguments: Sequence[str], verbs: Collection[str]) -> None:
-    """Complete a line as Hydra does, with the verb taken out of it; before that, complete the verb."""
+def complete(arguments: Sequence[str], verbs: Mapping[str, Collection[str]]) -> None:
+    """Complete a line: a verb, a verb of `data`, then keys as Hydra does, or the options of a verb without keys.
+
+    Args:
+        arguments: what Hydra's script asks (`query=bash`).
+        verbs: the verbs, and the verbs below each.
+    """
     words = os.environ.get("COMP_LINE", "").split(" ")
-    verb = words[1] if len(words) > 2 else ""
-    if len(words) > 1 and verb not in verbs:
-        print(" ".join(name for name in verbs if name.startswith(words[1])))
-        return
-    if verb:
-        typed = [word for word in words[2:-1] if "=" in word]  # a checkpoint's path is nothing that Hydra could read
-        os.environ["COMP_LINE"] = " ".join([words[0], *typed, words[-1]])
-    _hand_to_hydra(verb or "train", ["-sc", *arguments])
+    if len(words) < 2:
+        return _hand_to_hydra("train", ["-sc", *arguments])  # the script itself
+    verb, below, rest = _verb_of(words[1:-1], verbs)
+    if verb not in verbs:
+        return _offer(words[-1], verbs if len(words) == 2 else ())
+    if verbs[verb] and below not in verbs[verb]:
+        return _offer(words[-1], verbs[verb] if not rest and not below else ())
+    asked = f"{verb} {below}".strip()
+    if words[-1].startswith("-") and asked in OPTION_VERBS:
+        return _offer(words[-1], options_of(asked))
+    if asked not in _CONFIG_OF:
+        return None
+    typed = [word for word in rest if "=" in word]  # a checkpoint's path is nothing that Hydra could read
+    os.environ["COMP_LINE"] = " ".join([words[0], *typed, words[-1]])
+    return _hand_to_hydra(_CONFIG_OF[asked], ["-sc", *arguments])
+
+
+_CONFIG_OF = {
+    "train": "train",
+    "evaluate": "evaluate",
+    "compare": "evaluate",
+    "report": "evaluate",
+    "export": "evaluate",
+    "data check": "train",
+    "data preview": "train",
+}
+
+
+def _verb_of(words: Sequence[str], verbs: Mapping[str, Collection[str]]) -> tuple[str, str, Sequence[str]]:
+    """The verb, the verb below it or nothing, and what follows."""
+    verb, rest = (words[0], words[1:]) if words else ("", words)
+    return (verb, rest[0], rest[1:]) if verbs.get(verb) and rest else (verb, "", rest)
+
+
+def _offer(start: str, words: Iterable[str]) -> None:
+    print(" ".join(word for word in words if word.startswith(start)))
 
 
 def _hand_to_hydra(config_name: str, arguments: Sequence[str]) -> None:

@@ -32,11 +32,21 @@ facesegl: train, watch and score face segmentation models from a few labelled ph
   facesegl report RUN                       one page that shows a run or a sweep
   facesegl export CKPT -o model.onnx        an ONNX model that predicts the same
   facesegl info CKPT                        what a model's file carries
+  facesegl data check|preview|download      look at data before anything learns from them; get FASSEG
   facesegl VERB --help                      what can be chosen and set
   facesegl --version
 
 First steps without any data: facesegl train data=synthetic trainer.max_epochs=160 data.image_size=128
 Tab completion: eval "$(facesegl -sc install=bash)"
+"""
+
+DATA_USAGE = """\
+facesegl data: look at data before anything learns from them
+
+  facesegl data check FOLDER|key=value ...   what is wrong with them, worst first
+  facesegl data preview [key=value ...]      photos, masks and overlays on a sheet
+  facesegl data download [FOLDER]            FASSEG, every file checked
+  facesegl data VERB --help                  what can be chosen and set
 """
 
 
@@ -69,7 +79,7 @@ def main() -> int:
 def _run(arguments: Sequence[str]) -> None:
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if verb in ("-sc", "--shell-completion"):
-        complete(rest, VERBS)
+        complete(rest, {name: DATA_VERBS if name == "data" else () for name in VERBS})
     elif verb in ("-h", "--help", "help"):
         print(USAGE, end="")
     elif verb == "--version":
@@ -199,6 +209,64 @@ def info(arguments: Sequence[str]) -> None:
         print(DEFINITION)
 
 
+def data(arguments: Sequence[str]) -> None:
+    """Look at data, or bring them."""
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if verb in ("-h", "--help", "help"):
+        print(DATA_USAGE, end="")
+    elif verb in DATA_VERBS:
+        DATA_VERBS[verb](rest)
+    else:
+        from facesegl.config.nearest import suggestion
+
+        raise ConfigError(f"data {verb}: no such verb; {suggestion(verb, DATA_VERBS)}. See facesegl data --help.")
+
+
+def data_check(arguments: Sequence[str]) -> None:
+    """Tell what is wrong with data."""
+    given = parse_options("data check", arguments)
+    from rich.console import Console
+
+    from facesegl.runs.data_check import check_data, check_table, report_of, verdicts
+
+    roots, keys = paths_and_keys(given.words)
+    checkups = check_data(_only("data check", roots), keys, given.config_dir, version=given.version)
+    if given.json:
+        print(json.dumps(report_of(checkups), indent=2, ensure_ascii=False))
+    else:
+        Console().print(check_table(checkups))
+    if wrong := verdicts(checkups):
+        raise PartlyFailed(*wrong)
+
+
+def data_preview(arguments: Sequence[str]) -> None:
+    """Draw samples of data."""
+    given = parse_options("data preview", arguments)
+    from facesegl.runs.data_preview import preview_data
+
+    sheets = preview_data(
+        given.output,
+        given.keys,
+        given.config_dir,
+        count=given.count,
+        split=given.split,
+        augmented=given.augmented,
+        inexact=given.inexact,
+    )
+    for sheet in sheets:
+        print(f"picture: {sheet}")
+
+
+def data_download(arguments: Sequence[str]) -> None:
+    """Bring FASSEG."""
+    given = parse_options("data download", arguments)
+    from facesegl.runs.data_download import data_download
+
+    folders, keys = paths_and_keys(given.words)
+    folder = _only("data download", folders)
+    print(data_download(folder, keys, url=given.url, archive=given.archive, force=given.force))
+
+
 VERBS = {
     "train": train,
     "evaluate": evaluate,
@@ -207,7 +275,16 @@ VERBS = {
     "report": report,
     "export": export,
     "info": info,
+    "data": data,
 }
+DATA_VERBS = {"check": data_check, "preview": data_preview, "download": data_download}
+
+
+def _only(verb: str, folders: Sequence[str]) -> Path | None:
+    """The one folder that may be given, or none."""
+    if len(folders) > 1:
+        raise ConfigError(f"{verb}: {' and '.join(folders)}; expected one folder. Call it once for each.")
+    return Path(folders[0]) if folders else None
 
 
 def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:

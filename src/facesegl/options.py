@@ -1,6 +1,6 @@
-"""The options of the verbs that compose no config of their own: predict, compare, report, export, info."""
+"""The options of the verbs that compose no config of their own: predict, compare, report, export, info, data."""
 
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -16,17 +16,26 @@ class _Parser(ArgumentParser):
 
 
 def parse_options(verb: str, arguments: Sequence[str]) -> Namespace:
-    """Read the command line after one of these verbs; `--help` prints and ends the process.
+    """Read the command line after one of these verbs, such as `data check`; `--help` prints and ends the process.
 
     Raises:
         ConfigError: an option that is none, or an argument that is missing.
     """
+    return _parser(verb).parse_intermixed_args(list(arguments))
+
+
+def options_of(verb: str) -> list[str]:
+    """The options of one of these verbs, such as `--json`."""
+    return [name for name in _parser(verb)._option_string_actions if name.startswith("--")]
+
+
+def _parser(verb: str) -> _Parser:
     words, describe = _VERBS[verb]
     parser = _Parser(
         prog=f"facesegl {verb}", description=words, allow_abbrev=False, formatter_class=RawDescriptionHelpFormatter
     )
     describe(parser)
-    return parser.parse_intermixed_args(list(arguments))
+    return parser
 
 
 def _predict(parser: ArgumentParser) -> None:
@@ -71,6 +80,34 @@ def _info(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the whole card as JSON")
 
 
+def _check(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="FOLDER|key=value",
+        help="FASSEG's folder, or the keys of other data: data=folder ...",
+    )
+    parser.add_argument("--version", metavar="V2", help="one version in FASSEG's folder (default: all that lie there)")
+    parser.add_argument("--json", action="store_true", help="print every case, split and photo as JSON")
+    _add_config_dir(parser)
+
+
+def _preview(parser: ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=_path, default=Path("preview.png"), metavar="FILE", help="the picture")
+    parser.add_argument("--count", type=_count, default=12, metavar="N", help="samples, evenly from all (default 12)")
+    parser.add_argument("--split", default="train", metavar="NAME", help="train (default), val or test")
+    parser.add_argument("--augmented", action="store_true", help="what the net really sees, and what it learns from it")
+    parser.add_argument("--inexact", action="store_true", help="where a mask's classes were guessed")
+    _add_keys(parser, "of the data, such as data=synthetic")
+
+
+def _download(parser: ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="FOLDER", help="takes V1, V2 and V3 (default: data/fasseg)")
+    parser.add_argument("--archive", type=_path, metavar="FILE", help="a zip or tar.gz that is here already")
+    parser.add_argument("--url", metavar="URL", help="a mirror of the archive")
+    parser.add_argument("--force", action="store_true", help="replace files that are not as they should be")
+
+
 _VERBS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "predict": (
         "Segment photos: an index mask, a colour mask and an overlay each, and predictions.csv.\n"
@@ -88,7 +125,20 @@ _VERBS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
         _export,
     ),
     "info": ("Print what a model's file carries. Nothing of it is run.", _info),
+    "data check": (
+        "Look at every photo and mask, and tell what is wrong with them, worst first.\n"
+        "Ends with 1 where training would be wrong.",
+        _check,
+    ),
+    "data preview": ("Draw photos, masks and overlays on a sheet.", _preview),
+    "data download": (
+        "Bring FASSEG (three sets of labelled faces, for research) from GitHub, and check every file.\n"
+        "What is there already is checked, and not fetched again.",
+        _download,
+    ),
 }
+
+OPTION_VERBS = tuple(_VERBS)
 
 
 def _add_keys(parser: ArgumentParser, what: str) -> None:
@@ -115,7 +165,7 @@ def _add_trust(parser: ArgumentParser) -> None:
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise ConfigError(f"--batch-size {text}: expected a whole number from 1.")
+        raise ArgumentTypeError(f"{text} is no whole number from 1")
     return int(text)
 
 
