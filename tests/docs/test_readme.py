@@ -10,7 +10,9 @@ import pytest
 import facesegl
 from drawn import write_faces
 from facesegl import cli
+from facesegl.download import Outcome
 from runs.conftest import SMALL_UNET
+from trees import write_folders
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SMALLER = [*SMALL_UNET, "trainer.max_epochs=1"]
@@ -32,9 +34,13 @@ def run(monkeypatch, line, *more):
 
 
 @pytest.fixture
-def faces(tmp_path):
+def faces(tmp_path, monkeypatch):
+    """Tiny photos where the download would put the real ones, and two folders of somebody's own."""
     for version in ("V1", "V2"):
         write_faces(tmp_path / "data" / "fasseg" / version)
+    monkeypatch.setattr("facesegl.runs.data_download.download", lambda folder, **how: Outcome(folder, 948, 948))
+    write_folders(".", [f"person{number}" for number in range(10)])
+    Path("my.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
 
 
 def test_every_command_runs_in_the_order_of_the_page(faces, monkeypatch, capsys):

@@ -15,8 +15,7 @@ from trees import CVAT_LABELS, write_cvat, write_folders, write_label_studio
 
 ROOT = Path(__file__).parents[2]
 TITLE = "## Your own faces\n"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGE = README if TITLE in README else (ROOT / "docs" / "your_own_faces.part.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = PAGE[PAGE.index(TITLE) + len(TITLE) :].partition("\n## ")[0]
 SMALLER = [*SMALL_UNET, "trainer.max_epochs=1"]
 
