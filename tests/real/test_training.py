@@ -19,6 +19,7 @@ def test_the_reference_learns_in_a_hundred_epochs(real_fasseg, all_threads):
         assert again.scores[name]["scores"]["miou"] == pytest.approx(found["scores"]["miou"], abs=1e-6)
 
 
-def test_the_default_recipe_learns_in_a_quarter_of_its_epochs(real_fasseg, all_threads):
-    result = train(real_fasseg, "trainer.max_epochs=50")
-    assert result.scores["test_clean"]["scores"]["miou"] > 0.80
+def test_the_default_recipe_learns_in_half_of_its_epochs(real_fasseg, all_threads):
+    # Seeds 0 to 3 reached 0.867, 0.826, 0.837 and 0.862. A quarter of the epochs is no exam: 0.63 to 0.82, by seed.
+    result = train(real_fasseg, "trainer.max_epochs=100")
+    assert result.scores["test_clean"]["scores"]["miou"] > 0.77
