@@ -37,7 +37,10 @@ def write_other_size(v2, number):
 
 def test_no_data_says_where_they_were_expected_and_how_to_get_them():
     ended = train()
-    assert_refused(ended, ["data/fasseg/V2: no such folder", "git clone", "paths.data=FOLDER", "FACESEGL_DATA"])
+    assert_refused(
+        ended,
+        ["data/fasseg/V2: no such folder", "facesegl data download data/fasseg", "paths.data=FOLDER", "FACESEGL_DATA"],
+    )
     assert list(Path().iterdir()) == []
 
 
@@ -48,7 +51,7 @@ def test_environment_that_points_nowhere_is_followed_and_told(fasseg, monkeypatc
 
 def test_command_to_get_the_data_can_be_pasted_though_the_folder_has_blanks(monkeypatch):
     monkeypatch.setenv("FACESEGL_DATA", "my photos")
-    assert_refused(train(), "git clone https://github.com/massimomauro/FASSEG-repository 'my photos/fasseg'")
+    assert_refused(train(), "facesegl data download 'my photos/fasseg'")
 
 
 def test_empty_folder():

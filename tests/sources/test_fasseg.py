@@ -73,7 +73,7 @@ def test_a_missing_root_says_how_to_get_the_photos(tmp_path, there, message):
         (tmp_path / "fasseg").mkdir()
     with pytest.raises(DataError, match=message) as caught:
         FASSEG(str(tmp_path / "fasseg"), "V2").samples()
-    assert "git clone" in str(caught.value)
+    assert "facesegl data download" in str(caught.value)
     assert "paths.data" in str(caught.value)
 
 

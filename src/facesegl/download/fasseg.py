@@ -12,14 +12,13 @@ from pathlib import Path
 
 from facesegl.download.archive import most_bytes, unpack
 from facesegl.download.fetch import USUAL, Patience, fetch
-from facesegl.download.listing import ARCHIVE, COMMIT, Listing, Survey, fasseg_listing, some, survey
+from facesegl.download.listing import ADDRESS, ARCHIVE, COMMIT, Listing, Survey, fasseg_listing, some, survey
 from facesegl.download.meter import megabytes
 from facesegl.download.part import Part
 from facesegl.download.place import clear, move_in, workplace
 from facesegl.download.web import require_fit
 from facesegl.errors import DataError, MachineError, Stopped
 from facesegl.files import machine_errors, sync
-from facesegl.sources.fasseg import ADDRESS
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facesegl.console import track
-from facesegl.sources.fasseg import ADDRESS
 
+ADDRESS = "https://github.com/massimomauro/FASSEG-repository"
 COMMIT = "7817f332b68decc858c9e741f8c0b366b9e0289c"
 ARCHIVE = f"{ADDRESS}/archive/{COMMIT}.zip"
 

@@ -16,8 +16,6 @@ from facesegl.sources.source import Sample, Source, Survey, join_groups
 
 log = logging.getLogger(__name__)
 
-ADDRESS = "https://github.com/massimomauro/FASSEG-repository"
-
 # Photos of V1 and V2 that look like one person in two shots (aligned correlation 0.90 to 0.98, then by eye). Identical
 # photos need no list: the cache finds them by their pixels.
 _LIKELY_SAME_PERSON = (
@@ -59,9 +57,9 @@ class FASSEG(Source):
 
     def _not_there(self, folder: Path) -> str:
         there = "the folder has other things" if self.root.is_dir() else f"{self.root} is not there"
-        clone = f"git clone {ADDRESS} {shlex.quote(str(self.root))}"
+        bring = f"facesegl data download {shlex.quote(str(self.root))}"
         return (
-            f"{folder}: no such folder ({there}); expected FASSEG's {self.version} there. Get it with `{clone}`, or "
+            f"{folder}: no such folder ({there}); expected FASSEG's {self.version} there. Get it with `{bring}`, or "
             f"give the folder above an existing one as paths.data=FOLDER or as FACESEGL_DATA."
         )
 
