@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from facesegl import __version__
-from faults.calling import SMALL_UNET, assert_told, call, run, script, start
+from faults.calling import SMALL_UNET, assert_told, call, run, script, start, tab
 
 
 def assert_nothing_ran(ended, *messages, code=2):
@@ -193,6 +193,11 @@ def test_sweep_with_a_wrong_value_runs_nothing(fasseg, values):
     assert not Path("runs").exists()
 
 
+def test_one_run_folder_for_many_runs_is_refused():
+    told = call("train", "-m", "data=synthetic", "seed=0,1", "paths.run=runs/all")
+    assert_nothing_ran(told, ["paths.run=runs/all", "name=NAME", "paths.runs=FOLDER"])
+
+
 def completed(line, monkeypatch):
     monkeypatch.setenv("COMP_LINE", line)
     monkeypatch.setenv("COMP_POINT", str(len(line)))
@@ -237,32 +242,13 @@ def test_complaint_about_a_line_does_not_disturb_completion(line, monkeypatch):
 
 @pytest.mark.slow
 def test_tab_completion_works_in_a_real_bash():
-    query = """
-        eval "$(facesegl -sc install=bash)" || exit 1
-        ask() {
-            COMP_LINE="$1"; COMP_POINT=${#1}; read -ra COMP_WORDS <<< "$1"; COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
-            COMPREPLY=()
-            $(complete -p facesegl | sed 's/.*-F \\([^ ]*\\).*/\\1/')
-            echo "${COMPREPLY[@]}"
-        }
-        ask "facesegl tr"; ask "facesegl train mod"; ask "facesegl train model="; ask "facesegl train trainer.max_"
-    """
-    environment = {**os.environ, "PATH": f"{script().parent}:{os.environ['PATH']}", "HOME": str(Path().absolute())}
-    shell = subprocess.run(
-        ["bash", "--norc", "-i", "-c", query],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        start_new_session=True,
-        check=False,
+    verbs, groups, options, keys = tab(
+        "facesegl tr", "facesegl train mod", "facesegl train model=", "facesegl train trainer.max_"
     )
-    assert shell.returncode == 0, shell.stderr
-    verbs, groups, options, keys = shell.stdout.splitlines()
-    assert verbs.split() == ["train"]
-    assert {"model=", "model."} <= set(groups.split())
-    assert {"fcn", "unet"} <= {option.removeprefix("model=") for option in options.split()}
-    assert any(key.startswith("trainer.max_epochs") for key in keys.split())
+    assert verbs == {"train"}
+    assert {"model=", "model."} <= groups
+    assert {"fcn", "unet"} <= {option.removeprefix("model=") for option in options}
+    assert any(key.startswith("trainer.max_epochs") for key in keys)
 
 
 @pytest.mark.slow

@@ -103,6 +103,11 @@ def train(arguments: Sequence[str]) -> None:
 
     configs = rehearse(asked.words, multirun=asked.multirun, config_dirs=asked.config_dirs, given=GIVEN)
     if asked.multirun:
+        if configs[0].paths.run:
+            raise ConfigError(
+                f"paths.run={configs[0].paths.run}: a sweep has many runs, in a folder of their own; choose its place "
+                f"with name=NAME and paths.runs=FOLDER."
+            )
         return _sweep(configs, asked)
     if configs[0].choices.sweep:
         raise ConfigError(f"sweep={configs[0].choices.sweep}: a sweep needs -m; type facesegl train -m ...")

@@ -86,6 +86,35 @@ def run(*arguments, **how):
     return Ended(process.returncode, out or "", err or "")
 
 
+# What bash calls when the tab key is pressed, called for each line that is given to the script.
+TAB = """
+    eval "$(facesegl -sc install=bash)" || exit 1
+    for line; do
+        COMP_LINE="$line"; COMP_POINT=${#line}; read -ra COMP_WORDS <<< "$line"; COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+        COMPREPLY=()
+        $(complete -p facesegl | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+        echo "${COMPREPLY[@]}"
+    done
+"""
+
+
+def tab(*lines, command=None, environment=None):
+    """What a real bash offers after each line, with the installed command (or another) on its path."""
+    folder = (command or script()).parent
+    given = environment or {**os.environ, "HOME": str(Path().absolute())}
+    shell = subprocess.run(
+        ["bash", "--norc", "-i", "-c", TAB, "bash", *lines],
+        env={**given, "PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        start_new_session=True,
+        check=False,
+    )
+    assert shell.returncode == 0, shell.stderr
+    return [set(offered.split()) for offered in shell.stdout.splitlines()]
+
+
 def assert_told(ended, code, *messages):
     """The exit code, and one line for each problem: each `message` is a list of parts of it, or one part."""
     word = "stopped" if code in (130, 143) else "error"
