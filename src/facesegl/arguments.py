@@ -1,6 +1,7 @@
 """What a command line says: keys, paths and Hydra's own flags; and what Hydra answers by itself (help, completion)."""
 
 import os
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,11 +38,18 @@ def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return paths, [word for word in words if word not in paths]
 
 
+_GROUP = re.compile(r"\+{0,2}data/\w+(@[\w.]+)?")
+"""Hydra's groups below groups, which are no folders: `data/taxonomy=fasseg`."""
+
+
 def _is_path(word: str) -> bool:
     from facesegl.prediction.model import SUFFIXES
 
     looks_like_one = "=" not in word and not word.startswith("~")
-    return looks_like_one or Path(word).exists() or "/" in word.partition("=")[0] or word.endswith(SUFFIXES)
+    if looks_like_one or Path(word).is_file() or word.endswith(SUFFIXES):
+        return True
+    key = word.partition("=")[0]
+    return "/" in key and not _GROUP.fullmatch(key)
 
 
 def parse(arguments: Sequence[str]) -> Asked:

@@ -12,6 +12,7 @@ from typing import Any
 
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.labels import Taxonomy
+from facesegl.labels.taxonomy import RESERVED
 
 FORMAT = 1
 """The card's format; raised whenever an older facesegl could misread a newer card."""
@@ -90,7 +91,7 @@ def check_card(card: Any, place: str) -> None:
 def _names_a_class(value: Any) -> bool:
     """Whether a key that Hydra treats as special stands anywhere in it."""
     if isinstance(value, Mapping):
-        return any(str(key).startswith("_") or _names_a_class(inner) for key, inner in value.items())
+        return any(key in RESERVED or _names_a_class(inner) for key, inner in value.items())
     return isinstance(value, list | tuple) and any(map(_names_a_class, value))
 
 

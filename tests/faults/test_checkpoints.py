@@ -253,4 +253,4 @@ def test_going_on_from_what_is_nothing_of_ours(fasseg, key):
 
 def test_resume_of_another_config_says_how_to_start_from_its_weights(fasseg, trained):
     ended = train(f"resume='{trained.parents[1]}'", "seed=1")
-    assert_refused(ended, ["that run had another config or other data", "init=CHECKPOINT"], code=2)
+    assert_refused(ended, ["had another config or other data", "init=CHECKPOINT"], code=2)

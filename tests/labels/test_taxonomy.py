@@ -39,8 +39,11 @@ def test_flipping_twice_brings_every_class_back():
         ({"remap": {4: "skin", "l_eye": "left eye"}}, "raw values of several kinds"),
         ({"remap": {"0, 0, 256": "skin"}}, "is no colour"),
         ({"remap": {4: "skin"}, "void": 4}, "void 4 is the value of a class"),
-        ({"classes": ["a", "b"]}, "expected classes as"),
-        ({"classes": {"a": [1, 2], "b": [1, 2, 3]}}, "expected classes as"),
+        ({"classes": ["a", "b"]}, "classes are .*; expected a line for each"),
+        ({"classes": {"a": "#ffcc33", "b": [1, 2, 3]}}, "the colour of a is '#ffcc33'; expected red, green and blue"),
+        ({"pairs": ["left eye", "right eye"]}, "pairs hold 'left eye'; expected pairs of names"),
+        ({"remap": [1, 2]}, "remap is .*; expected a mapping"),
+        ({"classes": {"a": [1, 2], "b": [1, 2, 3]}}, "the colour of a is .1, 2.; expected red"),
         ({"colors": {}}, "colors is no part of a taxonomy"),
     ],
 )

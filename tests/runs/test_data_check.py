@@ -10,6 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from drawn import write_faces
+from facesegl.arguments import paths_and_keys
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.runs.data_check import check_data, check_table, report_of, verdicts
 
@@ -54,7 +55,7 @@ def test_data_that_keys_choose_are_looked_at_as_training_would_have_them(fasseg)
 
 
 def test_drawn_faces_are_as_they_should_be():
-    keys = ["data=synthetic", "data.source.train=3", "data.source.test=2", "data.source.height=256"]
+    keys = ["data=synthetic", "data.source.train=5", "data.source.test=2", "data.source.height=256"]
     (checkup,) = check_data(None, keys)
     assert {finding.check for finding in checkup.findings} <= {"inexact", "shares"}
     assert verdicts([checkup]) == []
@@ -156,3 +157,22 @@ def test_v2_names_the_six_leaked_pairs_and_how_much_was_guessed(real_fasseg):
     assert alike == {("test/1", "train/3"), ("test/3", "train/1"), ("test/5", "train/6")}
     assert len(found["persons"].cases) == 6
     assert not checkup.wrong
+
+
+def test_too_few_persons_for_the_folds_are_told_before_training_refuses():
+    keys = ["data=synthetic", "data.source.train=3", "data.source.test=2", "data.source.height=256"]
+    (checkup,) = check_data(None, keys)
+    (found,) = [finding for finding in checkup.findings if finding.check == "folds"]
+    assert found.what == "3 persons or groups to learn from, and data.folds=5"
+    assert "data.folds=3" in found.remedy
+    assert checkup.wrong
+    for enough in ("data.folds=3", "data.fold=null"):
+        (checkup,) = check_data(None, [*keys, enough])
+        assert not checkup.wrong
+
+
+def test_groups_of_groups_are_keys_and_no_folders(tmp_path):
+    assert paths_and_keys(["data/fasseg", "data/taxonomy=lapa", "+data/taxonomy@data.x=lapa", "a/b=c"]) == (
+        ["data/fasseg", "a/b=c"],
+        ["data/taxonomy=lapa", "+data/taxonomy@data.x=lapa"],
+    )

@@ -118,6 +118,8 @@ def test_other_configs_and_finished_runs_do_not_go_on(facesegl, fasseg, tmp_path
     assert (done.returncode, "that run is done" in done.stderr) == (2, True)
     other = facesegl("train", *SMALL_UNET, "seed=1", f"resume={folder}")
     assert (other.returncode, "had another config or other data" in other.stderr) == (2, True)
+    named = facesegl("train", *SMALL_UNET, "seed=1", f"paths.run={folder}", "resume=auto")
+    assert (named.returncode, "had another config or other data" in named.stderr) == (2, True)
     nothing = facesegl("train", *SMALL_UNET, "resume=nowhere")
     assert (nothing.returncode, "no such run folder or checkpoint" in nothing.stderr) == (4, True)
     assert run_folders(tmp_path) == [folder]

@@ -53,7 +53,7 @@ def test_a_class_that_the_taxonomy_lacks_is_told_by_its_colour_and_never_guessed
         DataError, match=r"mask.png: 7.5% of its pixels are \(0, 200, 0\), which is the colour of no"
     ) as caught:
         read("mask.png", colours, kind)
-    assert '`remap: {"0, 200, 0": background}`' in str(caught.value)
+    assert '`remap: {"0, 200, 0": CLASS or void, ...}`' in str(caught.value)
     void = Taxonomy.from_mapping({**FOUR.to_mapping(), "void": [0, 200, 0]})
     assert (read("mask.png", colours, kind, void).mask[4:10, 4:10] == VOID).all()
 
@@ -249,7 +249,7 @@ def test_a_part_that_the_taxonomy_does_not_know_is_told_with_the_remedy(tmp_path
         DataError, match=r"1_beard.png: the taxonomy knows no part beard; it knows background, "
     ) as caught:
         parts_of(tmp_path, skin=white(1), beard=white(2))
-    assert "`remap: {beard: background}`, or void" in str(caught.value)
+    assert "`remap: {beard: CLASS or void, ...}`" in str(caught.value)
 
 
 def test_probabilities_need_a_file_for_every_part(tmp_path):

@@ -125,3 +125,10 @@ def test_a_template_that_says_nothing_is_refused(template):
 def test_in_one_folder_masks_are_those_made_of_another_files_name():
     files = found("anna.jpg", "anna_mask.png", "bob.jpg", "mask_bob.png", "face_mask.jpg", "eve.npy")
     assert {path.name for path in are_masks(files, MaskName(None))} == {"anna_mask.png", "mask_bob.png", "eve.npy"}
+
+
+def test_in_one_folder_where_every_name_is_there_as_jpeg_and_as_png_the_pngs_are_masks():
+    twins = found("anna.JPG", "anna.png", "b.c.jpeg", "b.c.png")
+    assert {path.name for path in are_masks(twins, MaskName(None))} == {"anna.png", "b.c.png"}
+    assert are_masks(found("anna.jpg", "anna.png", "bob.jpg"), MaskName(None)) == set()
+    assert are_masks(found("anna.png", "bob.png"), MaskName(None)) == set()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("facesegl")
 
 _HYDRAS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+_PLACES = {"taxonomy": "FILE.yaml", "images": "FOLDER", "masks": "FOLDER", "root": "FOLDER"}
 _UNREAD = object()  # stands for a value that could not be resolved; that it could not is told already
 
 
@@ -184,7 +185,8 @@ class _Walk:
         try:
             value = config[name]
         except MissingMandatoryValue:
-            self.problems.append(f"{key}: has no value yet; give one with {key}=VALUE")
+            kind = _PLACES.get(name, "VALUE")
+            self.problems.append(f"{key}: has no value yet; give one with {key}={kind}")
             return _UNREAD
         except OmegaConfBaseException as error:
             self.problems.append(f"{key}: {config._get_node(name)} does not resolve: {str(error).splitlines()[0]}")

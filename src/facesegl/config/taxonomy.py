@@ -49,5 +49,8 @@ def _mapping(file: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"data.taxonomy={file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"data.taxonomy={file}: holds no mapping; expected names, colours, pairs and void")
+        raise ConfigError(
+            f"data.taxonomy={file}: holds no mapping; expected `classes: {{background: [0, 0, 0], ...}}`, and pairs, "
+            f"void, remap if there are any"
+        )
     return content

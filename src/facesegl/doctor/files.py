@@ -74,6 +74,10 @@ def _pictures_of_masks(facts: Facts) -> Iterator[Finding]:
         )
 
 
+_REMEDY = "Export them at the photo's size. Stretching would make wrong masks that look right."
+_TURNED = " Those with height and width traded were drawn on a photo that its EXIF data turn: turn these masks."
+
+
 def _sizes(facts: Facts) -> Iterator[Finding]:
     wrong = [photo for photo in facts.photos if not photo.fits]
     if not wrong:
@@ -85,7 +89,7 @@ def _sizes(facts: Facts) -> Iterator[Finding]:
         severity,
         "size",
         f"{number(len(wrong), 'mask')} of another size than the photo, which {does}",
-        "Export them at the photo's size. Stretching would make wrong masks that look right.",
+        _REMEDY + (_TURNED if any(photo.mask_size == photo.size[::-1] for photo in wrong) else ""),
         [_mismatch(photo) for photo in wrong],
     )
 

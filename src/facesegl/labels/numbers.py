@@ -39,7 +39,7 @@ def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         raise DataError(
             f"holds {', '.join(str(int(value)) for value in found[:_SHOWN])}{more} in {unknown.size / mask.size:.2%} "
             f"of its pixels; the taxonomy knows {_known(taxonomy)}. Say in its YAML what every number is, such as "
-            f"`remap: {{0: {taxonomy.names[0]}, {int(found[0])}: void}}`."
+            f"`remap: {{0: {taxonomy.names[0]}, {int(found[0])}: CLASS or void, ...}}`."
         )
     return Decoded(mask, np.zeros(mask.shape, dtype=bool))
 

@@ -17,6 +17,9 @@ Colour = tuple[int, int, int]
 Raw = int | str | Colour
 """What stands in a mask for a class: a number, the name of a part's file, or a colour."""
 
+RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+"""What Hydra treats as special wherever it is a key: no class can be called so, and nothing that travels holds it."""
+
 _TO_VOID = "void"  # what a remap leads to where a raw value is never learnt and never scored
 
 
@@ -64,6 +67,8 @@ class Taxonomy:
                 f"data.taxonomy: {', '.join(map(str, sorted(unknown, key=str)))} is no part of a taxonomy; expected "
                 f"classes, and pairs, void, remap if there are any."
             )
+        if problems := _misshapen(mapping):
+            raise ConfigError(*(f"data.taxonomy: {problem}" for problem in problems))
         try:
             void = mapping.get("void")
             return cls(
@@ -139,6 +144,34 @@ class Taxonomy:
         return table
 
 
+def _misshapen(mapping: Mapping[str, Any]) -> list[str]:
+    """What in a taxonomy's YAML has not the form that it should have, a line each."""
+    classes, pairs, remap = (mapping.get(key) for key in ("classes", "pairs", "remap"))
+    problems = []
+    if not isinstance(classes, Mapping):
+        problems.append(f"classes are {classes!r}; expected a line for each, such as `skin: [255, 204, 51]`.")
+    else:
+        problems += [
+            f"the colour of {name} is {colour!r}; expected red, green and blue, such as [255, 204, 51]."
+            for name, colour in classes.items()
+            if not _is_triple(colour)
+        ]
+    for pair in pairs if isinstance(pairs, list | tuple) else [pairs] if pairs else []:
+        if not (isinstance(pair, list | tuple) and len(pair) == 2):
+            problems.append(f"pairs hold {pair!r}; expected pairs of names, such as [[left eye, right eye]].")
+    if remap is not None and not isinstance(remap, Mapping):
+        problems.append(f"remap is {remap!r}; expected a mapping, such as {{0: background, 255: void}}.")
+    return problems
+
+
+def _is_triple(colour: Any) -> bool:
+    return (
+        isinstance(colour, list | tuple)
+        and len(colour) == 3
+        and all(isinstance(channel, int) and not isinstance(channel, bool) for channel in colour)
+    )
+
+
 def _colour(value: Any) -> Colour:
     red, green, blue = (int(channel) for channel in value)
     return red, green, blue
@@ -164,7 +197,7 @@ def _problems(taxonomy: Taxonomy) -> "list[str]":
         problems.append(f"{len(names)} classes; expected 2 to {VOID - 1}, background included.")
     if len(names) != len(colours):
         problems.append(f"{len(names)} names and {len(colours)} colours; expected one colour a class.")
-    problems += [f"the name {name!r} holds signs that cannot be shown." for name in names if not name.isprintable()]
+    problems += [f"the name {name!r} {wrong}." for name in names if (wrong := _wrong_with(name))]
     problems += [f"the name {name} stands twice; expected different names." for name in _repeated(names)]
     for colour in _repeated(colours):
         owners = " and ".join(name for name, own in zip(names, colours, strict=False) if own == colour)
@@ -188,6 +221,17 @@ def _problems(taxonomy: Taxonomy) -> "list[str]":
     if void in raw or (isinstance(void, int) and not raw and void in range(len(names))):
         problems.append(f"void {void} is the value of a class; expected a value that is none.")
     return problems
+
+
+def _wrong_with(name: str) -> str:
+    """What keeps a name from being a class's; nothing if it can be one."""
+    if not name.isprintable():
+        return "holds signs that cannot be shown"
+    if not name.strip():
+        return "cannot be seen; expected letters"
+    if name in RESERVED or "${" in name:  # a card that holds one is not to be trusted
+        return "means something else in a config; expected another"
+    return ""
 
 
 def _repeated(values: "tuple[Any, ...]") -> "list[Any]":

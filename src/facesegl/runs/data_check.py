@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from facesegl.config import compose, to_plain
 from facesegl.doctor import SCHEMA, Checkup, diagnose, read_facts
+from facesegl.doctor.facts import Facts
+from facesegl.doctor.finding import Finding, number, worst_first
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.labels import Taxonomy
 from facesegl.sources import FASSEG
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from facesegl.data import FaceDataModule
 
 _Version = Literal["V1", "V2", "V3"]
 _VERSIONS: tuple[_Version, ...] = ("V1", "V2", "V3")
@@ -50,7 +54,22 @@ def check_data(
     from facesegl.runs.data_chosen import choose_data  # with torch, which FASSEG alone does without
 
     faces = choose_data(overrides, config_dirs, verb="data check")
-    return [diagnose(read_facts(faces.source, faces.taxonomy, strict=faces.strict))]
+    checkup = diagnose(read_facts(faces.source, faces.taxonomy, strict=faces.strict))
+    return [Checkup(checkup.facts, worst_first([*checkup.findings, *_folds(checkup.facts, faces)]))]
+
+
+def _folds(facts: Facts, faces: "FaceDataModule") -> Iterator[Finding]:
+    """Whether there are persons enough to hold a fold out, where training would."""
+    persons = len({photo.sample.group for photo in facts.fitting("train")})
+    if faces.fold is not None and 0 < persons < faces.folds and not facts.fitting("val"):
+        yield Finding(
+            "error",
+            "folds",
+            f"{number(persons, 'person or group', 'persons or groups')} to learn from, and data.folds={faces.folds}",
+            f"Hold less out with data.folds={persons}, or nothing with data.fold=null."
+            if persons > 1
+            else "Learn from it alone with data.fold=null.",
+        )
 
 
 def report_of(checkups: Sequence[Checkup]) -> dict[str, Any]:

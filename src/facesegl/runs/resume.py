@@ -1,9 +1,9 @@
 """Which run goes on, and from which checkpoint."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.runs.folder import is_live
@@ -41,25 +41,31 @@ def find_run(resume: str, runs: Path, run: str | None, identity: str) -> Resumed
         CheckpointError: no such folder or checkpoint.
     """
     if resume == "auto":
-        named = [Path(run)] if run and read_result(Path(run)) else []
-        return _newest_unfinished(named or _below(runs), identity, runs)
+        if run and (before := read_result(Path(run))):
+            _require_same(resume, Path(run), before, identity)
+            return _newest_unfinished([Path(run)], identity, runs)
+        return _newest_unfinished(_below(runs), identity, runs)
     folder = _folder_of(Path(resume))
     result = read_result(folder)
     if result is None:
         raise CheckpointError(f"resume={resume}: {folder} has no readable result.json; expected the folder of a run.")
     if is_live(folder):
         raise ConfigError(f"resume={resume}: that run is still going on; wait for it, or stop it first.")
-    if result.get("identity") != identity:
-        raise ConfigError(
-            f"resume={resume}: that run had another config or other data; a run goes on only as it began (its config "
-            f"is in {folder / 'config.yaml'}). To start a new run from its weights use init=CHECKPOINT."
-        )
+    _require_same(resume, folder, result, identity)
     if result.get("state") == "done":
         raise ConfigError(
             f"resume={resume}: that run is done. To start a new run from its weights use init=CHECKPOINT."
         )
     checkpoint = Path(resume) if Path(resume).is_file() else _checkpoint(folder)
     return Resumed(folder, checkpoint)
+
+
+def _require_same(resume: str, folder: Path, result: Mapping[str, Any], identity: str) -> None:
+    if result.get("identity") != identity:
+        raise ConfigError(
+            f"resume={resume}: the run in {folder} had another config or other data; a run goes on only as it began "
+            f"(its config is in {folder / 'config.yaml'}). To start a new run from its weights use init=CHECKPOINT."
+        )
 
 
 def _below(runs: Path) -> list[Path]:

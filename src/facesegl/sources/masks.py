@@ -9,6 +9,7 @@ What is told apart here, where nobody says what it is (`kind: auto`):
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -86,7 +87,7 @@ def read_mask_parts(
         first = next(path for name, path in parts if name == unknown[0])
         raise DataError(
             f"{first}: the taxonomy knows no part {', '.join(unknown)}; it knows {', '.join(known)}. Say in its YAML "
-            f"what every part is, such as `remap: {{{unknown[0]}: {taxonomy.names[0]}}}`, or void."
+            f"what every part is, and not only these: `remap: {{{unknown[0]}: {_alike(unknown[0], taxonomy)}, ...}}`."
         )
     if kind == "probabilities":
         known = dict(sorted(known.items(), key=lambda item: item[1]))  # those of a class follow each other
@@ -122,7 +123,7 @@ def _decoded(colours: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         raise DataError(
             f"{share:.1%} of its pixels are {colour}, which is the colour of no class. Say in the taxonomy's YAML what "
             f"it is: a class's own colour, or void, or in remap with every other colour, such as "
-            f'`remap: {{"{", ".join(map(str, colour))}": {taxonomy.names[0]}}}`.'
+            f'`remap: {{"{", ".join(map(str, colour))}": CLASS or void, ...}}`.'
         )
     return decoded
 
@@ -250,3 +251,9 @@ def _grey(path: Path) -> np.ndarray:
             deep = np.asarray(image)
             return deep if deep.dtype == np.bool_ else np.clip(deep, 0, 65535).astype(np.uint16)
         return np.asarray(image if image.mode == "L" else image.convert("RGB").convert("L"))
+
+
+def _alike(part: str, taxonomy: Taxonomy) -> str:
+    """The class that a part is called like, whatever stands between its words; or what one has to fill in."""
+    plain = {re.sub(r"[\W_]+", " ", name).casefold(): name for name in taxonomy.names}
+    return plain.get(re.sub(r"[\W_]+", " ", part).casefold(), "CLASS or void")

@@ -113,15 +113,27 @@ def pair(photos: Sequence[Found], masks: Sequence[Found], rule: MaskName) -> Pai
 
 
 def are_masks(files: Sequence[Found], rule: MaskName) -> set[Path]:
-    """The files of one folder for photos and masks that are masks: those whose name is made of another's."""
+    """The files of one folder for photos and masks that are masks: those whose name is made of another's.
+
+    Where every name stands there twice, once as JPEG and once as PNG, the PNGs are.
+    """
     keys = {key_of(found.name) for found in files}
-    found = set()
+    found = _twins(files)
     for file in files:
         folder, name = _split(file.name)
         stems = (key_of(folder + stem) for stem, _part in rule.candidates(name))
         if file.path.suffix.casefold() == ".npy" or any(stem in keys and stem != key_of(file.name) for stem in stems):
             found.add(file.path)
     return found
+
+
+def _twins(files: Sequence[Found]) -> set[Path]:
+    jpeg, png = (
+        {key_of(file.name): file.path for file in files if file.path.suffix.casefold() in endings}
+        for endings in ((".jpg", ".jpeg"), (".png",))
+    )
+    twins = bool(png) and jpeg.keys() == png.keys() and len(files) == len(jpeg) + len(png)
+    return set(png.values()) if twins else set()
 
 
 def _pair(photos: Sequence[Found], masks: Sequence[Found], rule: MaskName, by_path: bool) -> Pairs:
