@@ -14,6 +14,8 @@ install: .venv/installed  ## make .venv and install facesegl with what its tests
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
+	    segmentation-models-pytorch timm  # for model=smp; the tests stand in for torchvision, whose build must fit torch's
 	touch $@
 
 demo: install  ## draw faces, train on them, score the checkpoint: a few minutes, no data needed

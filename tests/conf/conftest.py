@@ -1,5 +1,6 @@
 import functools
 
+import pytest
 from omegaconf import OmegaConf
 
 from facesegl.config import compose, conf_dir
@@ -21,6 +22,14 @@ CHOICES = [
     for group, _, name in (file.removesuffix(".yaml").rpartition("/") for file in ALL)
     if group and f"{group}/{name}" not in SHARED
 ]
+
+
+PACKAGES = {"smp": ("torchvision", "segmentation_models_pytorch")}  # of the models that are an extra
+
+
+def skip_without_packages_of(model):
+    for package in PACKAGES.get(model, ()):
+        pytest.importorskip(package)
 
 
 def options(group):

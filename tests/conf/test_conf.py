@@ -9,7 +9,7 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from conf.conftest import ALL, CHOICES, CONF, NEEDED, default, options
+from conf.conftest import ALL, CHOICES, CONF, NEEDED, default, options, skip_without_packages_of
 from facesegl import FaceDataModule
 from facesegl.config import EvaluateKeys, build, check, compose, rehearse, to_plain
 from facesegl.config import machine as this_machine
@@ -93,6 +93,7 @@ def test_classes_with_two_sides_are_pairs(name):
 
 @pytest.mark.parametrize("name", options("model"))
 def test_models_give_logits_of_every_class(name):
+    skip_without_packages_of(name)
     net = build(plan_of(f"model={name}").model, num_classes=6).eval()
     with torch.no_grad():
         assert net(torch.zeros(1, 3, 64, 64)).shape == (1, 6, 64, 64)

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 import facesegl
-from conf.conftest import default, options
+from conf.conftest import default, options, skip_without_packages_of
 from drawn import FASSEG6
 from facesegl import SegmentationModule
 from runs.conftest import SMALL
@@ -43,6 +43,7 @@ def assert_loads_without_code(result):
 @pytest.mark.parametrize("row", rows(), ids=" ".join)
 @pytest.mark.parametrize("model", options("model"))
 def test_every_choice_trains(fasseg, model, row):
+    skip_without_packages_of(model)
     result = train(f"model={model}", *SMALL_NET.get(model, []), *row)
     assert_loads_without_code(result)
     assert 0 <= result.scores["val"]["scores"]["miou"] <= 1

@@ -22,6 +22,7 @@ from facesegl.config import build_trusted
 from facesegl.errors import CheckpointError, ConfigError, TrainingError
 from facesegl.files import replacing
 from facesegl.learning.weights import read_weights
+from facesegl.nets import weights_follow
 
 
 def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
@@ -64,7 +65,8 @@ def build_net(card: Card, trust: Sequence[str] = ()) -> nn.Module:
     Raises:
         CheckpointError: the class is not an `nn.Module` of a trusted package, or does not take its parameters.
     """
-    net: nn.Module = build_trusted(card["net"], base=nn.Module, trust=trust)
+    with weights_follow():  # what a card names is never a reason to fetch something
+        net: nn.Module = build_trusted(card["net"], base=nn.Module, trust=trust)
     return net
 
 
