@@ -208,17 +208,18 @@ def write_folders(
     return Path(root)
 
 
-def write_many_classes(root, classes, photos=8):
+def write_many_classes(root, classes, photos=8, names=None):
     """Photos whose masks hold any number of classes, in `root/photos` and `root/masks`, and `root/many.yaml`."""
     rng = np.random.default_rng(classes)
     colours = rng.permutation(216)[:classes]
-    names = {
-        f"class {index}": [int(c % 6) * 51, int(c // 6 % 6) * 51, int(c // 36) * 51] for index, c in enumerate(colours)
+    names = names or [f"class {index}" for index in range(classes)]
+    painted = {
+        name: [int(c % 6) * 51, int(c // 6 % 6) * 51, int(c // 36) * 51] for name, c in zip(names, colours, strict=True)
     }
     for number in range(photos):
         mask = rng.integers(0, classes, (8, 6), dtype=np.uint8).repeat(6, 0).repeat(6, 1)
         mask[:6, :6], mask[-6:, -6:] = 0, classes - 1
         save(mask, Path(root) / "masks" / f"{number}.png")
-        save(np.uint8([*names.values()])[mask], Path(root) / "photos" / f"{number}.png")
-    (Path(root) / "many.yaml").write_text(json.dumps({"classes": names}))
+        save(np.uint8([*painted.values()])[mask], Path(root) / "photos" / f"{number}.png")
+    (Path(root) / "many.yaml").write_text(json.dumps({"classes": painted}, ensure_ascii=False), encoding="utf-8")
     return Path(root)

@@ -141,7 +141,8 @@ class FaceDataModule(pl.LightningDataModule):
                 "of the training photos out with data.fold=0."
             )
         if not places.size:
-            raise DataError(f"{self.source.name}: the set {name} has no photo ({SETS[name]}).")
+            remedy = "" if name == "train" else " Score others with set=val or set=train."
+            raise DataError(f"{self.source.name}: the set {name} has no photo ({SETS[name]}).{remedy}")
         return places
 
     def has(self, name: str) -> bool:
@@ -165,10 +166,11 @@ class FaceDataModule(pl.LightningDataModule):
         return list(identical_photos(self.cache.rows))
 
     def summary(self) -> dict[str, Any]:
-        """What a record says of the data: name, fingerprint, numbers of photos, what was left out."""
+        """What a record says of the data: name, fingerprint, classes, numbers of photos, what was left out."""
         return {
             "name": self.source.name,
             "fingerprint": self.cache.fingerprint,
+            "classes": self.taxonomy.to_mapping()["classes"],
             "photos": {"train": len(self.train), "val": len(self.val), "test": len(self.test)},
             "left_out": self.cache.left_out,
         }

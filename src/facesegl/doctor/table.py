@@ -48,7 +48,7 @@ def _classes(facts: Facts) -> "Table":
     from rich.text import Text
 
     table = _plain_table("")
-    table.padding = (0, 2, 0, 0) if len(facts.splits) < 3 else (0, 1, 0, 0)
+    table.padding = (0, 2, 0, 0) if len(facts.splits) < 3 else (0, 0, 0, 0)
     table.add_column("class", overflow="ellipsis", max_width=24)
     columns: list[tuple[str, Callable[[ClassCounts], Sequence[float]], str]] = [
         ("share\n{} %", lambda counts: list(100 * counts.shares), "{:.2f}"),

@@ -67,10 +67,11 @@ def certificate_table(certificate: Certificate) -> "RenderableType":
 
     exported = "PyTorch, reloaded" if certificate.kind == "weights" else "ONNX Runtime"
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for title in ("", "PyTorch", exported, "change"):
-        table.add_column(title, justify="right" if title else "left", no_wrap=True)
-    for row in _iou_rows(certificate):
-        table.add_row(*row)
+    table.add_column(overflow="fold")  # a long name gives way to the numbers
+    for title in ("PyTorch", exported, "change"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, *numbers in _iou_rows(certificate):
+        table.add_row(Text(name), *numbers)
     table.add_section()
     for row in _cost_rows(certificate):
         table.add_row(*row)

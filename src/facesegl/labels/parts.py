@@ -56,7 +56,7 @@ def likeliest_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int) -> Decod
         rest: what pixels are where every part is 0.
 
     Returns:
-        The index mask; inexact are pixels where no class is certain.
+        The index mask; inexact are pixels where no class is likelier than all others together.
 
     Raises:
         DataError: pictures of several sizes.
@@ -73,7 +73,7 @@ def likeliest_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int) -> Decod
         _require_size(mask, total)
         wins = total > best
         mask[wins], best[wins] = value, total[wins]
-    return Decoded(mask, best < 255)
+    return Decoded(mask, best <= 127)  # soft rims are what probabilities are for: nothing is guessed there
 
 
 def _total(pictures: Iterable[np.ndarray]) -> np.ndarray:

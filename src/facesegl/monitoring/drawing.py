@@ -1,5 +1,10 @@
 """What every picture here is drawn with: sizes, inks, words, void, and what the colours mean."""
 
+import functools
+import unicodedata
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -17,15 +22,29 @@ def hatch_void(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.where((truth == VOID)[..., None], _HATCH[(rows + columns) // 4 % 2], picture)
 
 
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, which is there everywhere."""
-    return ImageFont.load_default(size)
+def write(
+    pen: ImageDraw.ImageDraw,
+    place: tuple[float, float],
+    text: str,
+    ink: tuple[int, int, int] = INK,
+    size: int = TEXT,
+    anchor: str = "ls",
+) -> None:
+    """Write a line; `anchor` says what of it lies at the place, as Pillow has it."""
+    letters, spelt = _font_for(text, size)
+    pen.text(place, spelt, ink, letters, anchor=anchor)
+
+
+def length(text: str, size: int = TEXT) -> float:
+    """How many pixels wide a line is."""
+    letters, spelt = _font_for(text, size)
+    return letters.getlength(spelt)
 
 
 def shorten(text: str, width: float, size: int = TEXT) -> str:
     """Cut a name's beginning off where it is too wide: the end of a path tells more."""
-    letters, cut = font(size), text
-    while len(cut) > 1 and letters.getlength(cut) > width:
+    cut = text
+    while len(cut) > 1 and length(cut, size) > width:
         cut = "..." + cut.removeprefix("...")[1:]
     return cut
 
@@ -38,7 +57,7 @@ def legend(taxonomy: Taxonomy, width: float) -> list[tuple[float, int, str, np.n
     left, top, entries = 0.0, 0, []
     for full, swatch in zip([*taxonomy.names, "void"], swatches, strict=True):
         name = shorten(full, width - SWATCH - 6)
-        wide = SWATCH + 6 + font(TEXT).getlength(name)
+        wide = SWATCH + 6 + length(name)
         if left and left + wide > width:
             left, top = 0.0, top + LINE
         entries.append((left, top, name, hatch_void(taxonomy.palette()[swatch], swatch)))
@@ -58,5 +77,39 @@ def write_legend(
         x, y = int(MARGIN + left), top + down
         panel.paste(Image.fromarray(swatch), (x, y))
         pen.rectangle((x, y, x + SWATCH - 1, y + SWATCH - 1), outline=FAINT)
-        pen.text((x + SWATCH + 6, y + SWATCH - 2), name, INK, font(TEXT), anchor="ls")
-    pen.text((MARGIN, top + entries[-1][1] + LINE + SWATCH - 2), note, FAINT, font(TEXT), anchor="ls")
+        write(pen, (x + SWATCH + 6, y + SWATCH - 2), name)
+    write(pen, (MARGIN, top + entries[-1][1] + LINE + SWATCH - 2), note, FAINT)
+
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_WIDER = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")
+
+
+def _font_for(text: str, size: int) -> tuple[_Font, str]:
+    """A font for a text, and the text as it can spell it; Pillow's own is there everywhere, and has plain ASCII."""
+    wider = None if text.isascii() else _wider_font(size)
+    return wider or ImageFont.load_default(size), text if wider else _in_ascii(text)
+
+
+@functools.cache
+def _wider_font(size: int) -> ImageFont.FreeTypeFont | None:
+    """A font with more letters: matplotlib's if that is installed, or one of the system's."""
+    spec = find_spec("matplotlib")
+    brought = [Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / _WIDER[0]] if spec and spec.origin else []
+    for file in (*brought, *_WIDER):
+        try:
+            return ImageFont.truetype(str(file), size)
+        except OSError:
+            continue
+    return None
+
+
+def _in_ascii(text: str) -> str:
+    """A text without accents, and with a question mark for each other letter that ASCII lacks.
+
+    Example:
+        >>> _in_ascii("Größe, café, 眼")
+        'Grosse, cafe, ?'
+    """
+    apart = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    return "".join(letter for letter in apart if not unicodedata.combining(letter)).encode("ascii", "replace").decode()

@@ -21,11 +21,10 @@ from facesegl.monitoring.drawing import (
     LINE,
     MARGIN,
     PAPER,
-    TEXT,
-    font,
     hatch_void,
     legend,
     shorten,
+    write,
     write_legend,
 )
 
@@ -273,10 +272,10 @@ def _rightness(truth: np.ndarray, prediction: np.ndarray) -> str:
 
 
 def _write_head(pen: ImageDraw.ImageDraw, title: str, columns: Sequence[str], width: int) -> None:
-    pen.text((MARGIN, MARGIN), title, INK, font(HEADING), anchor="lt")
+    write(pen, (MARGIN, MARGIN), title, INK, HEADING, anchor="lt")
     for column, name in enumerate(columns):
         left = MARGIN + column * (width + GAP)
-        pen.text((left, MARGIN + 2 * LINE - 4), name, INK, font(TEXT), anchor="ls")
+        write(pen, (left, MARGIN + 2 * LINE - 4), name)
 
 
 def _paste_row(
@@ -288,7 +287,7 @@ def _paste_row(
     remark: str,
     top: int,
 ) -> None:
-    pen.text((MARGIN, top + LINE - 6), caption, FAINT, font(TEXT), anchor="ls")
-    pen.text((panel.width - MARGIN, top + LINE - 6), remark, FAINT, font(TEXT), anchor="rs")
+    write(pen, (MARGIN, top + LINE - 6), caption, FAINT)
+    write(pen, (panel.width - MARGIN, top + LINE - 6), remark, FAINT, anchor="rs")
     for column, tile in enumerate(tiles):
         panel.paste(Image.fromarray(tile), (MARGIN + column * (width + GAP), top + LINE))

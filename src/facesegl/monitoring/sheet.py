@@ -16,10 +16,10 @@ from facesegl.monitoring.drawing import (
     LINE,
     MARGIN,
     PAPER,
-    TEXT,
-    font,
     legend,
+    length,
     shorten,
+    write,
     write_legend,
 )
 from facesegl.sources import resize_photo
@@ -70,10 +70,10 @@ def draw_sheet(
     foot = head + sum(heights) + GAP
     sheet = Image.new("RGB", (full + 2 * MARGIN, foot + words[-1][1] + 2 * LINE + MARGIN), PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((MARGIN, MARGIN), shorten(title, full, HEADING), INK, font(HEADING), anchor="lt")
+    write(pen, (MARGIN, MARGIN), shorten(title, full, HEADING), INK, HEADING, anchor="lt")
     lefts = [MARGIN + place * (wide + _BETWEEN) for place in range(across)]
     for left, (column, name) in itertools.product(lefts, enumerate(columns)):
-        pen.text((left + column * (tile + GAP), head - GAP), name, FAINT, font(TEXT), anchor="ls")
+        write(pen, (left + column * (tile + GAP), head - GAP), name, FAINT)
     for number, row in enumerate(rows):
         for left, entry in zip(lefts, row, strict=False):
             _place(sheet, pen, entry, left, head + sum(heights[:number]), tile)
@@ -136,8 +136,8 @@ def _place(sheet: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, left: int
     """Draw an entry with its upper left corner at (left, top), a column of `tile` pixels for each picture."""
     wide = len(entry.tiles) * (tile + GAP) - GAP
     remark = shorten(entry.remark, wide / 2)
-    room = wide - font(TEXT).getlength(remark) - 2 * GAP
-    pen.text((left, top + LINE - 6), shorten(entry.caption, room), INK, font(TEXT), anchor="ls")
-    pen.text((left + wide, top + LINE - 6), remark, FAINT, font(TEXT), anchor="rs")
+    room = wide - length(remark) - 2 * GAP
+    write(pen, (left, top + LINE - 6), shorten(entry.caption, room))
+    write(pen, (left + wide, top + LINE - 6), remark, FAINT, anchor="rs")
     for column, pixels in enumerate(entry.tiles):
         sheet.paste(Image.fromarray(pixels), (left + column * (tile + GAP), top + LINE))

@@ -46,6 +46,7 @@ _STYLE: Any = {
 }
 _WIDTH, _HEIGHT = 4.6, 2.9  # inches: read at this size on a desk, and at three quarters of it on a phone
 _LARGEST = 1.15  # how much larger than drawn a chart may get in the page
+_MANY = 12  # of more classes than these names are smaller
 _LONGEST = 26  # letters of a name in a chart; the page has it in full
 
 
@@ -72,7 +73,8 @@ def loss_chart(history: Mapping[str, Curve]) -> "Figure | None":
     figure, axes = _figure(_WIDTH, _HEIGHT)
     for name, curve, colour in curves:
         axes.plot(curve.epochs, curve.values, color=colour, label=name, marker=_marker(curve))
-    axes.set(xlabel="epoch", ylabel="loss")
+    _count_epochs(axes)
+    axes.set(ylabel="loss")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
     return figure
 
@@ -88,6 +90,7 @@ def iou_chart(history: Mapping[str, Curve], colours: Mapping[str, str]) -> "Figu
     mean = next((key for key in history if key.startswith("val/miou")), None)
     if mean is None:
         return None
+    many = len(colours) > _MANY
     figure, axes = _figure(_WIDTH, _HEIGHT)
     curve = history[mean]
     axes.plot(
@@ -99,14 +102,16 @@ def iou_chart(history: Mapping[str, Curve], colours: Mapping[str, str]) -> "Figu
                 of_class.epochs,
                 of_class.values,
                 color=colour,
-                label=_short(name),
+                label=_short(name, 16 if many else _LONGEST),
                 marker=_marker(of_class),
                 path_effects=_rim(),
             )
     axes.lines[0].set_zorder(3)
-    axes.set(xlabel="epoch", ylabel=f"IoU {mean.removeprefix('val/miou').strip()}".strip(), ylim=(0, 1))
-    columns = max(1, min(4, 52 // (5 + max(map(len, map(_short, ["mIoU", *colours]))))))
-    axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.2), ncols=columns, fontsize=9 if len(colours) <= 12 else 8)
+    _count_epochs(axes)
+    axes.set(ylabel=f"IoU {mean.removeprefix('val/miou').strip()}".strip(), ylim=(0, 1))
+    longest = max(len(str(curve.get_label())) for curve in axes.lines)
+    columns = max(1, min(4, (64 if many else 52) // (5 + longest)))
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.2), ncols=columns, fontsize=8 if many else 9)
     return figure
 
 
@@ -141,7 +146,7 @@ def bar_chart(
 def confusion_chart(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> "Figure":
     """For each class of the truth, which share of its pixels was taken for which class."""
     found = shares(confusion)
-    side = 2.2 + (0.5 if len(names) <= 12 else 0.32) * len(names)
+    side = 2.2 + (0.5 if len(names) <= _MANY else 0.32) * len(names)
     figure, axes = _figure(max(side, 4.2), max(side - 0.8, 3.4))
     drawn = axes.imshow(found, cmap="Blues", vmin=0, vmax=1)
     short = list(map(_short, names))
@@ -274,6 +279,14 @@ def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
+def _count_epochs(axes: "Axes") -> None:
+    """Epochs across, in whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def _write_on(axes: "Axes", colour: Any, row: int, column: int, words: str, size: int) -> None:
     """Words on a cell of a colour, black or white, whichever is told from it more easily."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
@@ -288,10 +301,10 @@ def _rim() -> list[Any]:
     return [patheffects.Stroke(linewidth=2.6, foreground=_FAINT), patheffects.Normal()]
 
 
-def _short(name: Any) -> str:
+def _short(name: Any, longest: int = _LONGEST) -> str:
     """A name as a chart has room for it. One that begins with an underscore would be left out of a legend."""
     text = str(name)
-    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[1 - _LONGEST // 2 :]}"
+    text = text if len(text) <= longest else f"{text[: longest // 2]}…{text[1 - longest // 2 :]}"
     return f" {text}" if text.startswith("_") else text
 
 

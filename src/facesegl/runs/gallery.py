@@ -1,6 +1,7 @@
 """The best and the worst photos of a scored run, predicted again from its model's file."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from facesegl.prediction import Predictor, read_card
 from facesegl.reporting import Shown, show
 from facesegl.runs.counts import read_counts
 from facesegl.runs.data import GIVEN, build_faces, config_to_evaluate
+from facesegl.runs.scoring import worst_first
 from facesegl.scores import miou
 
 log = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ def _gallery(
     place_of = {row.id: place for place, row in enumerate(faces.cache.rows)}
     if missing := [name for name in scores if name not in place_of]:
         raise CheckpointError(f"{folder}: {missing[0]} was scored and is not in these data; name them with data=NAME.")
-    order = sorted(scores, key=lambda name: scores[name])
+    order = worst_first(scores)
     worst, best = order[:WORST], order[WORST:][::-1][:BEST]
 
     def shown(name: str) -> Shown:
@@ -99,9 +101,10 @@ def model_files(folder: Path, record: Mapping[str, Any]) -> list[Path]:
 
 
 def _scores(folder: Path) -> dict[str, float]:
-    """The mIoU of each photo of the headline set."""
+    """The mIoU of each photo of the headline set that has one: a photo of nothing but void has none."""
     counts = read_counts(folder)
     headline = next(iter(counts.sets), None)
     place_of = {photo: place for place, photo in enumerate(counts.photos)}
     values = miou(torch.from_numpy(counts.counts)).tolist()
-    return {photo: values[place_of[photo]] for photo in (counts.sets[headline] if headline else [])}
+    every = {photo: values[place_of[photo]] for photo in (counts.sets[headline] if headline else [])}
+    return {photo: score for photo, score in every.items() if not math.isnan(score)}

@@ -1,5 +1,6 @@
 """The worst photos of an evaluation as pictures: photo | truth | prediction | error."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from facesegl.data import FaceDataModule
 from facesegl.files import replacing
 from facesegl.monitoring import draw_panel
 from facesegl.prediction import Predictor
-from facesegl.runs.scoring import SetScores
+from facesegl.runs.scoring import SetScores, worst_first
 
 
 def draw_worst(
@@ -18,8 +19,9 @@ def draw_worst(
     count: int,
 ) -> None:
     """Write `worst.png` with the photos of lowest mIoU of all scored sets, worst first."""
-    photos = {photo: scores.miou for found in scored.values() for photo, scores in found.photos.items()}
-    worst = sorted(photos, key=photos.__getitem__)[:count]
+    every = {photo: scores.miou for found in scored.values() for photo, scores in found.photos.items()}
+    photos = {photo: score for photo, score in every.items() if not math.isnan(score)}
+    worst = worst_first(photos)[:count]
     if not worst:
         return
     place_of = {row.id: place for place, row in enumerate(faces.cache.rows)}

@@ -36,6 +36,7 @@ from facesegl.sources import open_photo
 
 log = logging.getLogger(__name__)
 
+_MOST_NAMED = 12  # of more classes than these, no more are told than that; the table has all
 _ENDS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # no other photo would fare better
 _PIXELS = 1 << 24  # a batch of more pixels than this takes no further photo, so that memory is bounded
 _JPEG_SIDE = 65500  # the longest side that JPEG can have
@@ -88,9 +89,8 @@ class Predicted:
         lines = [f"photos:   {len(self.photos)} segmented{failed}, in {duration(self.seconds)}"]
         if self.photos:
             means = np.mean([photo.shares for photo in self.photos], axis=0)
-            shares = ", ".join(f"{name} {mean:.1%}" for name, mean in zip(self.names, means, strict=True))
             lines += [
-                f"shares:   {shares} (mean over photos)",
+                f"shares:   {_in_words(self.names, means)} (mean over photos)",
                 f"masks:    {self.target} (a pixel is its class's index)",
                 f"pictures: {self.target / OVERLAYS}, {self.target / COLOURS}",
             ]
@@ -134,6 +134,18 @@ def predict(
     _gather(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))
     predicted.seconds = time.perf_counter() - started
     return predicted
+
+
+def _in_words(names: Sequence[str], shares: np.ndarray) -> str:
+    """The share (C,) of each class; where there are many, of those that are largest, and of the others together."""
+    named = list(range(len(names)))
+    if len(names) > _MOST_NAMED:
+        largest = np.argsort(-shares, kind="stable")[:_MOST_NAMED]
+        named = sorted(place for place in largest.tolist() if shares[place] >= 5e-4)
+    told = [f"{names[place]} {shares[place]:.1%}" for place in named]
+    if others := len(names) - len(named):
+        told.append(f"{others} others {max(1 - shares[named].sum(), 0):.1%}")
+    return ", ".join(told)
 
 
 def _jobs(photos: Sequence[Path], target: Path, batch_size: int) -> dict[str, Photo]:

@@ -83,8 +83,8 @@ def draw(folder: Path, charts: Charts) -> list[tuple[str, str]]:
 
 
 def class_colours(record: Mapping[str, Any]) -> dict[str, str]:
-    """Each class's colour as CSS has it, from a run's config."""
-    classes = record["config"]["data"]["taxonomy"]["classes"]
+    """Each class's colour as CSS has it: from a run's config, or where that leaves them to its data, from these."""
+    classes = (record["config"]["data"]["taxonomy"] or record["data"])["classes"]
     return {name: "#{:02x}{:02x}{:02x}".format(*map(int, colour)) for name, colour in classes.items()}
 
 

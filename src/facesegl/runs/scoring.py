@@ -1,5 +1,6 @@
 """Score a checkpoint file at native size, and its yardsticks by the same code."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,11 @@ def save_counts(folder: Path, scored: Mapping[str, SetScores], faces: FaceDataMo
         data=faces.source.name,
         fingerprint=faces.cache.fingerprint,
     ).write(folder)
+
+
+def worst_first(scores: Mapping[str, float]) -> list[str]:
+    """Photos by their own mIoU; those of nothing but void have none (NaN), and come last."""
+    return sorted(scores, key=lambda photo: (math.isnan(scores[photo]), scores[photo]))
 
 
 def count_photos(faces: FaceDataModule, places: Collection[int], *maskers: Masker) -> list[dict[int, PhotoCounts]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl.files import write_text
-from facesegl.runs.scoring import TOUCHES_TEST, SetScores
+from facesegl.runs.comparison import number, some
+from facesegl.runs.scoring import TOUCHES_TEST, SetScores, worst_first
 from facesegl.scores import Scores
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ DEFINITION = (
 
 _KINDS = {"val": "held-out training photos", "train": "the photos that were learnt from"}
 
+
+_MOST_ACROSS = 12  # of more classes than these no table has a column each
+_MOST_NAMED = 8
 
 _MEANS = {
     "mIoU": "miou",
@@ -42,15 +46,16 @@ def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
             rows.append([name, label, value, found.scores.dice[label], *(scores.iou[label] for scores in beside)])
         rows.append([name, "mIoU", found.scores.miou, None, *(scores.miou for scores in beside)])
     write_text(folder / "scores.csv", _csv(["set", "class", "iou", "dice", "floor_iou", "agreement_iou"], rows))
-    sets_of = {photo: [name for name in scored if photo in scored[name].photos] for photo in _photos(scored)}
     names = [f"iou_{name}" for name in next(iter(scored.values())).scores.iou]
     write_text(folder / "confusion.csv", _confusion(scored))
     if tags := _of_tags(scored):
         write_text(folder / "by_tag.csv", tags)
-    lines: list[list[Cell]] = [
-        [photo, " ".join(sets_of[photo]), scores.miou, scores.accuracy, scores.boundary_f, *scores.iou.values()]
-        for photo, scores in sorted(_photos(scored).items(), key=lambda item: item[1].miou)
-    ]
+    photos = _photos(scored)
+    sets_of = {photo: [name for name in scored if photo in scored[name].photos] for photo in photos}
+    lines: list[list[Cell]] = []
+    for photo in worst_first({photo: own.miou for photo, own in photos.items()}):
+        own = photos[photo]
+        lines.append([photo, " ".join(sets_of[photo]), own.miou, own.accuracy, own.boundary_f, *own.iou.values()])
     write_text(folder / "per_image.csv", _csv(["photo", "sets", "miou", "accuracy", "boundary_f", *names], lines))
 
 
@@ -84,15 +89,19 @@ def tag_table(scores: Mapping[str, Any]) -> "Table | None":
     """
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     name, found = next(iter(scores.items()))
     if not found.get("tags"):
         return None
+    classes = list(found["scores"]["iou"]) if len(found["scores"]["iou"]) <= _MOST_ACROSS else []
     table = Table(title=f"IoU on {name} by tag", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("tag", "photos", "mIoU", *found["scores"]["iou"]):
-        table.add_column(title, justify="left" if title == "tag" else "right", no_wrap=True)
+    table.caption = None if classes else "by_tag.csv has the classes."
+    for title in ("tag", "photos", "mIoU", *classes):
+        table.add_column(Text(title), justify="left" if title == "tag" else "right", no_wrap=True)
     for tag, of_tag in found["tags"].items():
-        table.add_row(tag, str(of_tag["photos"]), _shown(of_tag["miou"]), *map(_shown, of_tag["iou"].values()))
+        row = (_shown(of_tag["iou"][one]) for one in classes)
+        table.add_row(Text(tag), str(of_tag["photos"]), _shown(of_tag["miou"]), *row)
     return table
 
 
@@ -105,16 +114,18 @@ def score_table(scores: Mapping[str, Any], data: str) -> "Table":
     """
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     kind = "test photos" if TOUCHES_TEST & scores.keys() else _KINDS[next(iter(scores))]
-    table = Table(title=f"Scores on {kind} of {data}", title_justify="left")
+    table = Table(title=Text(f"Scores on {kind} of {data}"), title_justify="left")
     table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
     columns = list(_columns(scores))
-    table.add_column("IoU", no_wrap=True)
+    table.add_column("IoU", overflow="fold")  # a long name gives way to the numbers
     for title, _ in columns:
         table.add_column(title, justify="right", no_wrap=True)
     for label in columns[0][1]["iou"]:
-        table.add_row(label, *(_shown(column["iou"][label]) for _, column in columns))
+        words = Text(label)  # a name from a file is text, never markup
+        table.add_row(words, *(_shown(column["iou"][label]) for _, column in columns))
     table.add_section()
     for label, key in _MEANS.items():
         row = (_shown(column[key]) for _, column in columns)
@@ -132,19 +143,24 @@ def below_the_floor(scores: Mapping[str, Any]) -> str:
     own, floor = found["scores"]["miou"], found["floor"]["miou"]
     if own is None or floor is None or own > floor:
         return ""
-    never = [name for name, value in found["scores"]["iou"].items() if value == 0]
-    lacks = f" It never finds {', '.join(never)}." if never else ""
+    lacks = f" It never finds {some(never, _MOST_NAMED)}." if (never := _never_found(found["scores"])) else ""
     return f"Below the floor: a mask that is the same for every photo scores {floor:.3f}.{lacks} Train it longer?"
+
+
+def _never_found(scores: Mapping[str, Any]) -> list[str]:
+    """The classes that are there and of which no pixel was found."""
+    pixels = [sum(row) for row in scores["confusion"]]
+    return [name for (name, value), count in zip(scores["iou"].items(), pixels, strict=True) if value == 0 and count]
 
 
 def _columns(scores: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each set, then the yardsticks: the floor of the first set, and the agreement, which is the same for all."""
     for name, found in scores.items():
-        yield f"{name}\n{found['scores']['photos']} photos", found["scores"]
+        yield f"{name}\n{number(found['scores']['photos'], 'photo')}", found["scores"]
     first = next(iter(scores.values()))
-    yield f"floor\n{first['floor']['photos']} photos", first["floor"]
+    yield f"floor\n{number(first['floor']['photos'], 'photo')}", first["floor"]
     if agreement := first["agreement"]:
-        yield f"agreement\n{agreement['photos']} photos", agreement
+        yield f"agreement\n{number(agreement['photos'], 'photo')}", agreement
 
 
 def _shown(value: float | None) -> str:
