@@ -38,6 +38,13 @@ def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return paths, [word for word in words if word not in paths]
 
 
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).is_file()
+    except (OSError, ValueError):  # longer than any name can be
+        return False
+
+
 _GROUP = re.compile(r"\+{0,2}data/\w+(@[\w.]+)?")
 """Hydra's groups below groups, which are no folders: `data/taxonomy=fasseg`."""
 
@@ -46,7 +53,7 @@ def _is_path(word: str) -> bool:
     from facesegl.prediction.model import SUFFIXES
 
     looks_like_one = "=" not in word and not word.startswith("~")
-    if looks_like_one or Path(word).is_file() or word.endswith(SUFFIXES):
+    if looks_like_one or _is_file(word) or word.endswith(SUFFIXES):
         return True
     key = word.partition("=")[0]
     return "/" in key and not _GROUP.fullmatch(key)

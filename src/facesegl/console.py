@@ -127,4 +127,4 @@ class _Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         word = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        console().print(word + record.getMessage().rstrip(), markup=False, soft_wrap=True)
+        console().print(word + printable(record.getMessage().rstrip()), markup=False, soft_wrap=True)

@@ -241,6 +241,26 @@ def test_taxonomy_file_runs_no_code(tmp_path: Path):
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("classes:\n  wall: [0, 0, 0]\n  face: {_target_: os.mkdir, path: made}", "_target_ means something"),
+        ("classes: {wall: [0, 0, 0], face: [1, 1, '${oc.env:HOME}']}", "means something in a config"),
+        ("remap: {1: wall, 1: face}", "1 stands there twice"),
+        ("classes: {wall: [0, 0, 0], wall: [9, 9, 9]}", "wall stands there twice"),
+        ("a: &a [x]\nb: *a", "a reference"),
+        ("a: " + "[" * 5000, "more than 5 levels"),
+    ],
+)
+def test_taxonomy_file_of_a_stranger_holds_classes_alone(tmp_path: Path, content: str, reason: str, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mine.yaml"
+    file.write_text(content)
+    (told,) = problems(f"data.taxonomy='{file}'")
+    assert reason in told
+    assert not (tmp_path / "made").exists()
+
+
 def test_auto_becomes_what_the_machine_has(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)

@@ -58,3 +58,9 @@ def test_nothing_that_could_be_read_is_told_without_a_table_of_it():
 
 
 FASSEG = facts().taxonomy
+
+
+def test_a_name_cannot_steer_the_terminal():
+    shown = printed(facts(problems=["a\x1b[2J\x1b]0;title\x07\nb.png: empty"]))
+    assert "\x1b" not in shown
+    assert "\x07" not in shown

@@ -492,3 +492,13 @@ def test_verb_refuses_what_contradicts_itself(asked, arguments, words):
     with pytest.raises(ConfigError, match=words):
         data_download(**arguments)
     assert not asked
+
+
+def test_a_link_where_the_work_is_done_is_left_alone(target, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "tree").mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (target.parent / f".{target.name}.download").symlink_to(elsewhere)
+    with pytest.raises(MachineError, match="a link, where facesegl makes a folder"):
+        get(target)
+    assert (elsewhere / "tree").is_dir()

@@ -67,3 +67,9 @@ def test_the_parts_of_a_class_are_likely_together():
     parts = [(1, np.uint8([[90]])), (1, np.uint8([[90]])), (2, np.uint8([[120]]))]
     assert likeliest_parts(parts, rest=0).mask.tolist() == [[1]]
     assert likeliest_parts([(1, np.uint8([[200]])), (1, np.uint8([[200]]))], rest=0).mask.tolist() == [[1]]
+
+
+def test_probabilities_of_another_depth_are_refused_and_never_added_up():
+    for deep in (np.uint16([[40000]]), np.array([[True]])):
+        with pytest.raises(DataError, match="expected probabilities in 8 bits"):
+            likeliest_parts([(0, np.uint8([[200]])), (1, deep)], rest=0)

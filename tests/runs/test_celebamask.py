@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 TRAINING = (
     *("data=celebamask_hq", "data.image_size=64", "data.batch_size=4", "trainer=cpu", "trainer.max_epochs=20"),
-    *("model.channels=12", "model.depth=4", "callbacks.panels=null", "callbacks.early_stopping=null"),
+    *("model.channels=12", "model.depth=4", "loss.class_weights=true", "callbacks.panels=null"),
 )
 
 
@@ -52,27 +52,30 @@ def taken_for_the_other_side(scores):
     return [float(1 - np.trace(counts) / counts.sum()) for counts in found]
 
 
-# Over seeds 0, 1 and 2: MEASURED
+# Measured with seeds 0, 1 and 2, a minute each: mIoU 0.585 to 0.595 and floor 0.292; the worst IoU of a side 0.455; of
+# no pair a pixel in a thousand on the wrong side. With a second look mIoU 0.004 to 0.005 more, and as few on the wrong
+# side; without the pairs 45 to 54 % of them.
 def test_19_classes_are_learnt_with_their_sides(run, score):
     assert run.data["photos"] == {"train": 140, "val": 20, "test": 40}
     assert Taxonomy.from_mapping(run.config["data"]["taxonomy"]).pairs == PAIRS
     found = score(run.folder)
     assert tuple(found["scores"]["iou"]) == CELEBAMASK
-    assert found["scores"]["miou"] > found["floor"]["miou"] + 0.1
-    assert max(taken_for_the_other_side(found["scores"])) < 0.1
+    assert found["scores"]["miou"] > found["floor"]["miou"] + 0.15
+    assert min(found["scores"]["iou"][side] for pair in PAIRS for side in pair) > 0.25
+    assert max(taken_for_the_other_side(found["scores"])) < 0.05
 
 
 def test_a_mirrored_second_look_keeps_the_sides_of_a_model_that_knows_its_pairs(run, score):
     once, twice = score(run.folder)["scores"], score(run.folder, "tta=true")["scores"]
     assert twice["miou"] > once["miou"] - 0.03
-    assert max(taken_for_the_other_side(twice)) < 0.1
+    assert max(taken_for_the_other_side(twice)) < 0.05
 
 
 def test_without_its_pairs_a_mirrored_second_look_would_mix_up_left_and_right(run, score):
     content = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
     content["hyper_parameters"]["taxonomy"]["pairs"] = []
     torch.save(content, run.folder / "pairless.ckpt")
-    assert min(taken_for_the_other_side(score(run.folder / "pairless.ckpt", "tta=true")["scores"])) > 0.15
+    assert min(taken_for_the_other_side(score(run.folder / "pairless.ckpt", "tta=true")["scores"])) > 0.2
 
 
 def test_every_training_photo_that_is_flipped_is_learnt_with_its_sides_swapped(place, run):

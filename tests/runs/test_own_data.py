@@ -115,6 +115,18 @@ def test_no_place_travels_in_a_checkpoint_but_the_classes_do(own):
     assert facesegl.Taxonomy.from_mapping(card["taxonomy"]).pairs == (("left eye", "right eye"),)
 
 
+@pytest.mark.parametrize("place", [{"images": "/etc"}, {"masks": "../.."}, {"lists": {"test": "/etc/passwd"}}])
+def test_a_card_that_says_where_to_read_is_not_trusted(own, place):
+    _, last = train()
+    checkpoint = torch.load(last, weights_only=True)
+    source = checkpoint["hyper_parameters"]["data"]["values"]["source"]
+    source.update({key: {**source[key], **value} if isinstance(value, dict) else value for key, value in place.items()})
+    torch.save(checkpoint, "crafted.ckpt")
+    ended = call("evaluate", "crafted.ckpt", "set=val", "device=cpu")
+    assert_told(ended, 4, ["crafted.ckpt", "which no card does", "not trusted"])
+    assert "root:" not in ended.err
+
+
 @pytest.mark.parametrize("folder", ["My Photos, 2024", "fötös", "a=b", "(x) [y] {z}", "100%", "1e3", "it's"])
 def test_a_folder_of_any_name_is_typed_as_it_is_called(own, folder):
     shutil.move("photos", folder)

@@ -332,3 +332,10 @@ def test_arguments_that_contradict_each_other_are_refused(changes, told):
 def test_data_that_do_not_say_their_classes_ask_for_them():
     with pytest.raises(ConfigError, match=r"folder does not bring its classes along.*data.taxonomy=FILE.yaml"):
         folder().own_taxonomy()
+
+
+def test_a_link_that_leads_round_in_a_circle_is_told_with_its_name(tmp_path):
+    write_folders(tmp_path, ["anna", "bob"])
+    (tmp_path / "photos" / "loop.jpg").symlink_to("loop.jpg")
+    (told,) = problems(folder(tmp_path / "photos", tmp_path / "masks"))
+    assert "loop.jpg" in told

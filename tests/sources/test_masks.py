@@ -270,3 +270,21 @@ def test_a_broken_part_names_its_own_file(tmp_path):
 def test_parts_of_several_sizes_are_told(tmp_path):
     with pytest.raises(DataError, match=r"1_skin.png: its parts are 20x24 and 3x3; expected one size"):
         parts_of(tmp_path, skin=white(1), hair=np.zeros((3, 3), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["auto", "index"])
+def test_fractions_are_no_numbers(tmp_path, kind):
+    path = tmp_path / "1.tif"
+    Image.fromarray(np.float32([[0.3, 0.9], [1.5, 70000]])).save(path)
+    with pytest.raises(DataError, match=r"1.tif: .*mode F"):
+        read_mask_file(path, kind, FOUR)
+    Image.fromarray(np.float32([[0.3, 0.9]])).save(tmp_path / "1_skin.tif")
+    with pytest.raises(DataError, match=r"1_skin.tif: a picture of fractions"):
+        read_mask_parts([("skin", tmp_path / "1_skin.tif")], "parts", "order", "background", FOUR)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (3, 0, 0)])
+def test_an_array_without_pixels_is_refused(tmp_path, shape):
+    np.save(tmp_path / "1.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(DataError, match="expected pixels"):
+        read_mask_file(tmp_path / "1.npy", "auto", FOUR)

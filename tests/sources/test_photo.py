@@ -1,5 +1,7 @@
 """Every photo that Pillow opens becomes upright R-G-B, whatever its file says of itself."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -147,3 +149,15 @@ def test_a_folder_in_a_photos_place_is_told_so(tmp_path):
     (tmp_path / "album.jpg").mkdir()
     with pytest.raises(DataError, match=r"album\.jpg"):
         open_photo(tmp_path / "album.jpg")
+
+
+def test_postscript_is_no_photo_and_starts_no_program(tmp_path, monkeypatch):
+    program = tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    path = tmp_path / "anna.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    with pytest.raises(DataError, match=r"anna.png: no image"):
+        open_photo(path)
+    assert not (tmp_path / "started").exists()

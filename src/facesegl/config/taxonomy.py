@@ -38,11 +38,17 @@ def read_taxonomy(config: DictConfig) -> DictConfig:
     return taken
 
 
+_HYDRAS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+_DEEPEST = 5
+
+
 def _mapping(file: str) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(file).expanduser().read_text(encoding="utf-8"))
+        text = Path(file).expanduser().read_text(encoding="utf-8")
+        _require_plain(file, text)
+        content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"data.taxonomy={file}: cannot be read ({reason}); give the path of a YAML file") from error
@@ -54,3 +60,40 @@ def _mapping(file: str) -> dict[str, Any]:
             f"void, remap if there are any"
         )
     return content
+
+
+def _require_plain(file: str, text: str) -> None:
+    """Refuse what a list of classes never has: a class to be built, a reference, a key twice, mappings without end.
+
+    A taxonomy's file may come from a stranger, with the data; what stands in it becomes part of a config.
+    """
+    import yaml
+
+    open_keys: list[set[str] | None] = []  # of each mapping that is open, its keys so far; None for a list
+    expects_key: list[bool] = []
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError(f"data.taxonomy={file}: it has a reference (*{event.anchor}); write it out")
+        key = bool(open_keys) and open_keys[-1] is not None and expects_key[-1]
+        if isinstance(event, yaml.ScalarEvent):
+            _require_harmless(file, event.value, open_keys[-1] if key else None)
+        if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            open_keys.pop()
+            expects_key.pop()
+        elif isinstance(event, yaml.NodeEvent) and expects_key:
+            expects_key[-1] = not expects_key[-1]
+        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            open_keys.append(set() if isinstance(event, yaml.MappingStartEvent) else None)
+            expects_key.append(True)
+        if len(open_keys) > _DEEPEST:
+            raise ConfigError(f"data.taxonomy={file}: more than {_DEEPEST} levels; expected classes and their colours")
+
+
+def _require_harmless(file: str, value: str, keys: set[str] | None) -> None:
+    """Look at one word of a YAML file; `keys` are those before it in its mapping, where it is a key."""
+    if "${" in value or value in _HYDRAS:
+        raise ConfigError(f"data.taxonomy={file}: {value} means something in a config and nothing among classes")
+    if keys is not None:
+        if value in keys:
+            raise ConfigError(f"data.taxonomy={file}: {value} stands there twice; expected each once")
+        keys.add(value)

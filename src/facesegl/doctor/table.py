@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from facesegl.console import printable
 from facesegl.doctor.diagnosis import Checkup
 from facesegl.doctor.facts import ClassCounts, Facts
 from facesegl.doctor.finding import Finding
@@ -78,16 +79,18 @@ def _findings(findings: Sequence[Finding]) -> "Table":
     table.add_column(overflow="fold")
     for finding in findings:
         style = _STYLES[finding.severity]
-        table.add_row(Text(finding.severity, style=style), Text(f"{finding.what}.", style=style.replace("dim", "")))
+        table.add_row(
+            Text(finding.severity, style=style), Text(f"{printable(finding.what)}.", style=style.replace("dim", ""))
+        )
         for line in _lines(finding):
             table.add_row("", Text(line, style="dim"))
-        table.add_row("", Text(f"-> {finding.remedy}"))
+        table.add_row("", Text(f"-> {printable(finding.remedy)}"))
     return table
 
 
 def _lines(finding: Finding) -> Iterator[str]:
     """The first cases, in one line where they are short, and how many more there are."""
-    words = [case.words for case in finding.cases[:_SHOWN]]
+    words = [" ".join(printable(case.words).split("\n")) for case in finding.cases[:_SHOWN]]
     left = len(finding.cases) - len(words)
     more = [f"and {left} more"] if left else []
     if any(len(word) > _LONG for word in words):

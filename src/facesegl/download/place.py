@@ -21,6 +21,8 @@ def workplace(target: Path) -> Iterator[Path]:
         MachineError: another process works there, or nothing can be written there.
     """
     work = _beside(target)
+    if work.is_symlink():
+        raise MachineError(f"{work}: a link, where facesegl makes a folder to work in; move it away.")
     made = [folder for folder in (work, *work.parents) if not folder.exists()]
     lock = filelock.FileLock(work / "lock")
     try:

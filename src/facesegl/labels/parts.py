@@ -77,9 +77,15 @@ def likeliest_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int) -> Decod
 
 
 def _total(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """The sum (H, W) uint16 of pictures (H, W) uint8 of one size."""
+    """The sum (H, W) uint16 of pictures (H, W) uint8 of one size.
+
+    Raises:
+        DataError: pictures of another depth, whose white is another one, or of several sizes.
+    """
     total = np.zeros((0, 0), dtype=np.uint16)
     for number, grey in enumerate(pictures):
+        if grey.dtype != np.uint8:
+            raise DataError(f"its parts: one is of {grey.dtype}; expected probabilities in 8 bits, 0 to 255.")
         _require_size(grey if number == 0 else total, grey)
         total = grey.astype(np.uint16) if number == 0 else total + grey
     return total

@@ -1,5 +1,6 @@
 """What the classes of a mask are: names, colours, left/right pairs, void, and the remapping of raw values."""
 
+import collections
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -156,6 +157,9 @@ def _misshapen(mapping: Mapping[str, Any]) -> list[str]:
             for name, colour in classes.items()
             if not _is_triple(colour)
         ]
+        problems += [
+            f"{name!r} is no name of a class; expected text." for name in classes if not isinstance(name, str | int)
+        ]
     for pair in pairs if isinstance(pairs, list | tuple) else [pairs] if pairs else []:
         if not (isinstance(pair, list | tuple) and len(pair) == 2):
             problems.append(f"pairs hold {pair!r}; expected pairs of names, such as [[left eye, right eye]].")
@@ -235,7 +239,7 @@ def _wrong_with(name: str) -> str:
 
 
 def _repeated(values: "tuple[Any, ...]") -> "list[Any]":
-    return sorted({value for value in values if values.count(value) > 1})
+    return sorted(value for value, count in collections.Counter(values).items() if count > 1)
 
 
 def _is_colour(colour: Any) -> bool:

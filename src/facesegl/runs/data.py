@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from facesegl.card import Card
-from facesegl.config import EvaluateKeys, build, check, compose
+from facesegl.config import EvaluateKeys, build, check, compose, places_in
 from facesegl.data import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.runs.card import A_PATH
@@ -87,8 +87,9 @@ class _Taking:
         self._typed, self._model, self._around = typed, model, around
         self._lacking: list[str] = []
 
-    def into(self, node: DictConfig, values: Mapping[str, Any], key: str) -> None:
-        """Set what `values` say in a node."""
+    def into(self, node: DictConfig, values: Mapping[str, Any], key: str, all_places: bool = False) -> None:
+        """Set what `values` say in a node; a place is never theirs to say."""
+        places = [*values] if all_places else places_in(node)
         for name, value in values.items():
             full = f"{key}.{name}"
             if any(one == full or (one.startswith(f"{full}.") and name == "taxonomy") for one in self._typed):
@@ -98,8 +99,12 @@ class _Taking:
                     f"{self._model}: its card says {full}, which these data do not have; it is not trusted."
                 )
             inner = node._get_node(name)
+            if name in places and not isinstance(value, Mapping) and value not in (None, A_PATH):
+                raise CheckpointError(
+                    f"{self._model}: its card says where {full} lies, which no card does; it is not trusted."
+                )
             if isinstance(value, Mapping) and isinstance(inner, DictConfig) and name != "taxonomy":
-                self.into(inner, value, full)
+                self.into(inner, value, full, all_places=name in places)
             elif value == A_PATH:
                 self._place(node, str(name), full)
             elif "${paths." not in str(inner):

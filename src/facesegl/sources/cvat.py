@@ -91,5 +91,11 @@ class CVAT(FolderFaces):
 
     def _subsets(self) -> dict[str, Path]:
         """The lists of the subsets that are not learnt from."""
-        files = sorted((self.root / "ImageSets" / "Segmentation").glob("*.txt"))
-        return {split: file for file in files if (split := split_named(file.stem)) in ("val", "test")}
+        lists: dict[str, Path] = {}
+        for file in sorted((self.root / "ImageSets" / "Segmentation").glob("*.txt")):
+            split = split_named(file.stem)
+            if split in lists:
+                raise ConfigError(f"{file}: means {split}, as {lists[split].name} does; join the two.")
+            if split in ("val", "test"):
+                lists[split] = file
+        return lists

@@ -173,10 +173,17 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if not entry.is_dir():
+        if not _leads_to_folder(entry):
             yield entry.path
         elif _identity(entry.path) not in seen:
             yield from _walk(entry.path, seen)
+
+
+def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads round in a circle: whoever opens it says so
+        return False
 
 
 def _identity(folder: str) -> tuple[int, int]:

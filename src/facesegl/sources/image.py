@@ -1,5 +1,6 @@
 """Open one image file, or say what is wrong with it."""
 
+import functools
 import warnings
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def open_image(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about tags beside the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=_formats()) as image:
                 image.load()
             return image
     except FileNotFoundError:
@@ -30,6 +31,13 @@ def open_image(path: Path) -> Image.Image:
         raise DataError(f"{path}: too large to be opened safely ({error}). Shrink it first.") from None
     except Exception as error:  # Pillow's decoders raise what they like on broken files
         raise DataError(f"{path}: cannot be read as an image ({error}); is it cut off? Copy it again.") from None
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """Every format that Pillow reads by itself: for PostScript it would start another program on a stranger's code."""
+    Image.init()
+    return [name for name in Image.OPEN if name != "EPS"]
 
 
 def read_rgb(path: Path) -> np.ndarray:

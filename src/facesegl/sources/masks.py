@@ -148,6 +148,8 @@ def _load_array(path: Path) -> np.ndarray:
     except Exception as error:  # NumPy raises what it likes on broken headers
         reason = " ".join(str(error).split())
         raise DataError(f"no NumPy array that can be read ({reason}); save it anew with numpy.save.") from None
+    if not array.size:
+        raise DataError(f"an array of shape {array.shape}; expected pixels.")
     whole = array.dtype.kind in "iub"
     if array.ndim not in (2, 3) or array.dtype.kind not in "iubf" or not (whole or array.ndim == 3):
         raise DataError(
@@ -189,7 +191,7 @@ def _recognised(image: Image.Image, taxonomy: Taxonomy) -> np.ndarray:
         if (colours[used] == used[:, None]).all():  # a ramp of greys: a grey picture under another name
             return _of_grey(numbers, taxonomy, drawn=False)
         return _of_palette(numbers, colours, used, taxonomy)
-    if image.mode in ("L", "LA", "1", "I") or image.mode.startswith("I;16"):
+    if image.mode in ("L", "LA", "1", "I", "F") or image.mode.startswith("I;16"):
         return _of_grey(_numbers(image), taxonomy, drawn=False)
     pixels = np.asarray(image.convert("RGB"))
     return _of_grey(pixels[..., 0], taxonomy, drawn=True) if _is_grey(pixels) else pixels
@@ -247,6 +249,8 @@ def _grey(path: Path) -> np.ndarray:
                 raise DataError(f"an array of shape {array.shape}; expected (H, W) with 0 and 1, or 0 and 255.")
             return array if array.dtype in (np.bool_, np.uint8) else array.astype(np.uint16)
         image = upright(open_image(path))
+        if image.mode == "F":
+            raise DataError("a picture of fractions (mode F); expected 8 or 16 bits, with 0 for black.")
         if image.mode == "1" or image.mode == "I" or image.mode.startswith("I;16"):
             deep = np.asarray(image)
             return deep if deep.dtype == np.bool_ else np.clip(deep, 0, 65535).astype(np.uint16)
