@@ -35,7 +35,7 @@ def test_unknown_verb_is_told_with_the_nearest_that_there_is(verb, remedy):
     assert_nothing_ran(call(verb, "x"), [f"{verb}: no such verb; {remedy}"])
 
 
-@pytest.mark.parametrize(("verb", "group"), [("train", "model: fcn, unet"), ("evaluate", "data: ")])
+@pytest.mark.parametrize(("verb", "group"), [("train", "model: fcn, smp, unet"), ("evaluate", "data: ")])
 def test_help_of_a_verb_shows_choices_and_keys(verb, group):
     ended = call(verb, "--help")
     assert (ended.code, ended.err) == (0, "")
@@ -84,7 +84,7 @@ def test_config_can_be_shown_without_running_it(arguments, line):
         (["--cfg", "foo"], "--cfg"),
         (["--config-name", "foo"], "--config-name"),
         (["--config-path", "foo"], "--config-path"),
-        (["model=unnet"], ["model=unnet: no such model; did you mean unet?", "fcn, unet"]),
+        (["model=unnet"], ["model=unnet: no such model; did you mean unet?"]),
         (["data=syntetic"], "data=syntetic: no such data; did you mean synthetic?"),
         (["modell=fcn"], ["modell", "did you mean model?"]),
         (["experiment=referense"], "experiment=referense: no such experiment; did you mean reference?"),
@@ -272,5 +272,20 @@ def test_head_ends_a_long_answer_in_silence():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_output_that_is_full_is_the_machines_fault():
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run([script(), "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert told.returncode == 5
+    assert (
+        told.stderr
+        == "error: the output: No space left on device; check its rights, its name, and the room on its disk.\n"
+    )
+
+
+def test_a_name_longer_than_any_can_be_is_told_in_one_line():
+    assert_told(call("data", "preview", "data=synthetic", "-o", "x" * 300 + ".png"), 5, "File name too long")
+
+
 def test_the_command_and_the_module_say_the_same():
     assert run("--version") == (0, f"facesegl {__version__}\n", "")

@@ -1,5 +1,6 @@
 """The command `facesegl VERB ...`: one small function per verb, with heavy imports inside them."""
 
+import errno
 import json
 import os
 import shlex
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from facesegl import __version__
 from facesegl.arguments import Asked, answer, complete, parse, paths_and_keys
 from facesegl.console import printable, speak
-from facesegl.errors import ConfigError, FaceseglError, PartlyFailed, Stopped
+from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
 from facesegl.options import parse_options
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         _run(sys.argv[1:])
+        sys.stdout.flush()
     except FaceseglError as error:
         word = "stopped" if isinstance(error, Stopped) else "error"
         for problem in error.problems:
@@ -69,11 +71,25 @@ def main() -> int:
     except BrokenPipeError:  # whoever read our output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            return _complain(error)
         traceback.print_exc()
         print("error: this is a bug of facesegl, not yours; please report it with the lines above.", file=sys.stderr)
         return FaceseglError.exit_code
     return 0
+
+
+_OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+
+
+def _complain(error: OSError) -> int:
+    """Say what the machine refused, where nobody nearer to it has; an output that is full is not written to again."""
+    place = printable(str(error.filename)) if error.filename else "the output"
+    print(f"error: {place}: {error.strerror}; check its rights, its name, and the room on its disk.", file=sys.stderr)
+    if error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return MachineError.exit_code
 
 
 def _run(arguments: Sequence[str]) -> None:

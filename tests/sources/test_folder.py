@@ -1,6 +1,7 @@
 """Folders as people have them."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -339,3 +340,9 @@ def test_a_link_that_leads_round_in_a_circle_is_told_with_its_name(tmp_path):
     (tmp_path / "photos" / "loop.jpg").symlink_to("loop.jpg")
     (told,) = problems(folder(tmp_path / "photos", tmp_path / "masks"))
     assert "loop.jpg" in told
+
+
+def test_a_pipe_among_the_photos_is_not_waited_for(tmp_path):
+    write_folders(tmp_path, ["anna", "bob"])
+    os.mkfifo(tmp_path / "photos" / "carl.jpg")
+    assert len(folder(tmp_path / "photos", tmp_path / "masks").samples()) == 2

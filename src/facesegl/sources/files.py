@@ -174,7 +174,8 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
         if entry.name.startswith("."):
             continue
         if not _leads_to_folder(entry):
-            yield entry.path
+            if entry.is_symlink() or entry.is_file():  # a pipe would be waited for without end
+                yield entry.path
         elif _identity(entry.path) not in seen:
             yield from _walk(entry.path, seen)
 
