@@ -65,7 +65,7 @@ def test_what_the_page_adds_to_that_works(ten_faces, monkeypatch, capsys):
     for number, keys in enumerate(
         (["data.fold=null"], said("data.source.lists.test="), said("data.source.shares.test="))
     ):
-        init = [f"paths.run=runs/{number}", "init=runs/mine/checkpoints/last.ckpt"]
+        init = [f"paths.run=runs/{number}", "init=runs/mine"]
         assert run(monkeypatch, *train[:-1], *keys, *init, *SMALLER) == 0
         shown.append(capsys.readouterr().err)
     assert all("init: took" in told for told in shown)

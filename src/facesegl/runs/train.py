@@ -17,6 +17,7 @@ from facesegl.errors import ConfigError
 from facesegl.files import machine_errors, write_json
 from facesegl.learning import SegmentationModule, WholeCheckpointIO, add_scores, read_checkpoint
 from facesegl.prediction import Predictor
+from facesegl.prediction.model import model_file
 from facesegl.runs.card import make_card
 from facesegl.runs.folder import joined, make_folder, recording
 from facesegl.runs.parts import GIVEN, build_parts
@@ -171,7 +172,7 @@ def _callbacks(plan: DictConfig, faces: FaceDataModule) -> Iterator[Any]:
 
 def _take_weights(net: nn.Module, path: str) -> None:
     """Start from another checkpoint's weights: what fits by name and shape is taken, the rest is listed."""
-    state, own = read_checkpoint(path)["state_dict"], net.state_dict()
+    state, own = read_checkpoint(model_file(path))["state_dict"], net.state_dict()
     theirs = {name.removeprefix("net."): value for name, value in state.items()}
     fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
     if not any(value.dim() > 1 for value in fitting.values()):  # a bias alone may fit by chance
