@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import IO
 
 from facesegl.console import track
-from facesegl.download.listing import COMMIT, Listed, Listing, blob_hash, some
+from facesegl.download.listing import COMMIT, Listed, Listing, blob_hash
 from facesegl.download.readers import DAMAGE, Entry, Reader, open_archive
 from facesegl.errors import DataError
 from facesegl.files import machine_errors, sync
+from facesegl.sources.files import a_few
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def _told(name: str, problems: list[str], most: int = 10) -> Iterator[str]:
     expected = f"expected the file of commit {COMMIT[:7]}. Fetch the archive again, or another one."
     yield from (f"{name}: {problem}; {expected}" for problem in problems[:most])
     if more := problems[most:]:
-        yield f"{name}: {len(more)} more files are missing or wrong: {some(line.split(': ')[0] for line in more)}."
+        yield f"{name}: {len(more)} more files are missing or wrong: {a_few(line.split(': ')[0] for line in more)}."
 
 
 def _write(reader: Reader, member: Entry, listed: Listed, path: Path) -> str:
@@ -119,7 +120,7 @@ def _judged(archive: str, entries: list[Entry], listing: Listing) -> Mapping[str
         raise DataError(*(f"{archive}: {fault}; nothing of it was unpacked. Fetch it again." for fault in faults[:10]))
     top = next((entry.name.removesuffix(name) for name, entry in files if name), "")
     if others := [ascii(entry.name.removeprefix(top)) for name, entry in files if not name]:
-        log.info("%s: left in it, since they are no images of FASSEG: %s", archive, some(others))
+        log.info("%s: left in it, since they are no images of FASSEG: %s", archive, a_few(others))
     return {name: entry for name, entry in files if name}
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from facesegl.download.archive import most_bytes, unpack
 from facesegl.download.fetch import USUAL, Patience, fetch
-from facesegl.download.listing import ADDRESS, ARCHIVE, COMMIT, Listing, Survey, fasseg_listing, some, survey
+from facesegl.download.listing import ADDRESS, ARCHIVE, COMMIT, Listing, Survey, fasseg_listing, survey
 from facesegl.download.meter import megabytes
 from facesegl.download.part import Part
 from facesegl.download.place import clear, move_in, workplace
 from facesegl.download.web import require_fit
 from facesegl.errors import DataError, MachineError, Stopped
 from facesegl.files import machine_errors, sync
+from facesegl.sources.files import a_few
 
 log = logging.getLogger(__name__)
 
@@ -136,9 +137,9 @@ def _stoppable(target: Path, part: Part) -> Iterator[None]:
 
 def _announce(target: Path, found: Survey, listing: Listing, force: bool) -> None:
     if found.missing and found.right:
-        log.info("%s: %d of %d images are missing: %s", target, len(found.missing), len(listing), some(found.missing))
+        log.info("%s: %d of %d images are missing: %s", target, len(found.missing), len(listing), a_few(found.missing))
     if found.altered and force:
-        log.info("%s: other files that will be replaced: %s", target, some(found.altered))
+        log.info("%s: other files that will be replaced: %s", target, a_few(found.altered))
 
 
 def _require_free(target: Path, found: Survey) -> None:

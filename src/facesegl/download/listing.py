@@ -91,18 +91,6 @@ def survey(folder: Path, listing: Listing) -> Survey:
     return found
 
 
-def some(names: Iterable[str], most: int = 5) -> str:
-    """The first names, and how many more there are.
-
-    Example:
-        >>> some(["a", "b", "c"], most=2)
-        'a, b and 1 more'
-    """
-    names = list(names)
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
 def _look(folder: Path, path: str, listed: Listed, found: Survey) -> None:
     file = folder / path
     try:

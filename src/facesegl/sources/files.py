@@ -157,8 +157,14 @@ def some(lines: Sequence[str], what: str) -> list[str]:
     return [*lines[:_SHOWN], *([f"... and {more} more {what}."] if more > 0 else [])]
 
 
-def a_few(names: Sequence[str]) -> str:
-    """The first few names in one line, and how many there are more."""
+def a_few(names: Iterable[str]) -> str:
+    """The first few names in one line, and how many there are more.
+
+    Example:
+        >>> a_few("abcdefg")
+        'a, b, c, d, e and 2 more'
+    """
+    names = list(names)
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
