@@ -67,3 +67,8 @@ def test_fewer_persons_than_folds_are_told_with_a_number_that_works():
     with pytest.raises(DataError, match=r"data.folds=3: .* 2 persons or groups.*data.folds=2 or fewer"):
         assign_folds(groups, 3, 0)
     assert assign_folds(groups, 2, 0)["train/1"] == assign_folds(groups, 2, 0)["train/3"]
+
+
+def test_one_person_alone_is_not_told_to_use_one_fold():
+    with pytest.raises(DataError, match=r"1 persons or groups.*least. Use data.fold=null.$"):
+        assign_folds({"train/1": "ann", "train/2": "ann"}, 5, 0)

@@ -32,7 +32,7 @@ def assign_folds(groups: Mapping[str, str], folds: int, seed: int) -> dict[str, 
     if len(sizes) < folds:
         raise DataError(
             f"data.folds={folds}: the training photos are of {len(sizes)} persons or groups; expected one a fold at "
-            f"least. Use data.folds={len(sizes)} or fewer, or data.fold=null."
+            f"least. {remedy_for(len(sizes))}"
         )
     filled = [0] * folds
     fold_of = {}
@@ -40,6 +40,11 @@ def assign_folds(groups: Mapping[str, str], folds: int, seed: int) -> dict[str, 
         fold_of[group] = filled.index(min(filled))
         filled[fold_of[group]] += sizes[group]
     return {sample: fold_of[group] for sample, group in groups.items()}
+
+
+def remedy_for(groups: int) -> str:
+    """What to do where there are fewer groups than folds; one group alone cannot be parted at all."""
+    return f"Use data.folds={groups} or fewer, or data.fold=null." if groups > 1 else "Use data.fold=null."
 
 
 def _shuffled(seed: int, group: str) -> bytes:

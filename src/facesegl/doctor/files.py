@@ -89,16 +89,20 @@ def _sizes(facts: Facts) -> Iterator[Finding]:
         severity,
         "size",
         f"{number(len(wrong), 'mask')} of another size than the photo, which {does}",
-        _REMEDY + (_TURNED if any(photo.mask_size == photo.size[::-1] for photo in wrong) else ""),
+        _REMEDY + (_TURNED if any(map(_ignores_its_turn, wrong)) else ""),
         [_mismatch(photo) for photo in wrong],
     )
 
 
 def _mismatch(photo: PhotoFacts) -> Case:
     own, masks = (f"{width}x{height}" for height, width in (photo.size, photo.mask_size))
-    turned = ", which its EXIF data turn and the mask does not follow" if photo.mask_size == photo.size[::-1] else ""
-    known = turned if photo.turn != 1 else ""
-    return Case(f"{photo.sample.id}: the mask is {masks}, its photo {own}{known}", (photo.sample.id,))
+    turned = ", which its EXIF data turn and the mask does not follow" if _ignores_its_turn(photo) else ""
+    return Case(f"{photo.sample.id}: the mask is {masks}, its photo {own}{turned}", (photo.sample.id,))
+
+
+def _ignores_its_turn(photo: PhotoFacts) -> bool:
+    """Whether the mask lies on its side beside a photo that its EXIF data turn."""
+    return photo.turn != 1 and photo.mask_size == photo.size[::-1]
 
 
 def _unlabelled(facts: Facts) -> Iterator[Finding]:

@@ -60,15 +60,15 @@ def check_data(
 
 def _folds(facts: Facts, faces: "FaceDataModule") -> Iterator[Finding]:
     """Whether there are persons enough to hold a fold out, where training would."""
+    from facesegl.data.folds import remedy_for
+
     persons = len({photo.sample.group for photo in facts.fitting("train")})
     if faces.fold is not None and 0 < persons < faces.folds and not facts.fitting("val"):
         yield Finding(
             "error",
             "folds",
             f"{number(persons, 'person or group', 'persons or groups')} to learn from, and data.folds={faces.folds}",
-            f"Hold less out with data.folds={persons}, or nothing with data.fold=null."
-            if persons > 1
-            else "Learn from it alone with data.fold=null.",
+            remedy_for(persons),
         )
 
 
