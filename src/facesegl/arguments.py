@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from facesegl.errors import ConfigError
-from facesegl.options import OPTION_VERBS, options_of
+from facesegl.options import options_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -115,8 +115,8 @@ def complete(arguments: Sequence[str], verbs: Mapping[str, Collection[str]]) -> 
     if verbs[verb] and below not in verbs[verb]:
         return _offer(words[-1], verbs[verb] if not rest and not below else ())
     asked = f"{verb} {below}".strip()
-    if words[-1].startswith("-") and asked in OPTION_VERBS:
-        return _offer(words[-1], options_of(asked))
+    if words[-1].startswith("-") and (options := options_of(asked)):
+        return _offer(words[-1], options)
     if asked not in _CONFIG_OF:
         return None
     typed = [word for word in rest if "=" in word]  # a checkpoint's path is nothing that Hydra could read

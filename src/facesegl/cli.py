@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,19 +93,27 @@ def _complain(error: OSError) -> int:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    verb = next(iter(arguments), "")
     if verb in ("-sc", "--shell-completion"):
-        complete(rest, {name: DATA_VERBS if name == "data" else () for name in VERBS})
-    elif verb in ("-h", "--help", "help"):
-        print(USAGE, end="")
+        complete(arguments[1:], {name: DATA_VERBS if name == "data" else () for name in VERBS})
     elif verb == "--version":
         print(f"facesegl {__version__}")
-    elif verb in VERBS:
-        VERBS[verb](rest)
     else:
-        from facesegl.config.nearest import suggestion
+        _run_one_of(VERBS, USAGE, arguments)
 
-        raise ConfigError(f"{verb}: no such verb; {suggestion(verb, VERBS)}. See facesegl --help.")
+
+def _run_one_of(verbs: Mapping[str, Callable[[Sequence[str]], None]], usage: str, arguments: Sequence[str]) -> None:
+    """Run the verb that the arguments begin with; without one, or for help, say what there is."""
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if verb in ("-h", "--help", "help"):
+        print(usage, end="")
+    elif verb in verbs:
+        verbs[verb](rest)
+    else:
+        from facesegl.nearest import suggestion
+
+        above = "data " if verbs is DATA_VERBS else ""
+        raise ConfigError(f"{above}{verb}: no such verb; {suggestion(verb, verbs)}. See facesegl {above}--help.")
 
 
 def train(arguments: Sequence[str]) -> None:
@@ -232,15 +240,7 @@ def info(arguments: Sequence[str]) -> None:
 
 def data(arguments: Sequence[str]) -> None:
     """Look at data, or bring them."""
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
-    if verb in ("-h", "--help", "help"):
-        print(DATA_USAGE, end="")
-    elif verb in DATA_VERBS:
-        DATA_VERBS[verb](rest)
-    else:
-        from facesegl.config.nearest import suggestion
-
-        raise ConfigError(f"data {verb}: no such verb; {suggestion(verb, DATA_VERBS)}. See facesegl data --help.")
+    _run_one_of(DATA_VERBS, DATA_USAGE, arguments)
 
 
 def data_check(arguments: Sequence[str]) -> None:

@@ -6,14 +6,17 @@ from collections.abc import Collection
 
 
 def nearest(name: str, options: Collection[str]) -> str | None:
-    """The option that most resembles `name`, if any does.
+    """The option that most resembles `name`, whatever its case, if any does.
 
     Example:
         >>> nearest("max_epoch", ["max_steps", "max_epochs"])
         'max_epochs'
+        >>> nearest("UNET", ["FPN", "Unet"])
+        'Unet'
     """
-    found = difflib.get_close_matches(name, options, n=1)
-    return found[0] if found else None
+    as_written = {option.casefold(): option for option in options}
+    found = difflib.get_close_matches(name.casefold(), as_written, n=1)
+    return as_written[found[0]] if found else None
 
 
 def suggestion(name: str, options: Collection[str]) -> str:

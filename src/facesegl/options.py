@@ -25,8 +25,8 @@ def parse_options(verb: str, arguments: Sequence[str]) -> Namespace:
 
 
 def options_of(verb: str) -> list[str]:
-    """The options of one of these verbs, such as `--json`."""
-    return [name for name in _parser(verb)._option_string_actions if name.startswith("--")]
+    """The options of one of these verbs, such as `--json`; none of any other verb."""
+    return [name for name in _parser(verb)._option_string_actions if name.startswith("--")] if verb in _VERBS else []
 
 
 def _parser(verb: str) -> _Parser:
@@ -137,8 +137,6 @@ _VERBS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
         _download,
     ),
 }
-
-OPTION_VERBS = tuple(_VERBS)
 
 
 def _add_keys(parser: ArgumentParser, what: str) -> None:

@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl.config.composing import ADDED, UNKNOWN, sweep, try_compose
 from facesegl.config.machine import require_writable, settle
-from facesegl.config.nearest import nearest, suggestion
 from facesegl.config.roots import Node, Nodes, TrainKeys
-from facesegl.config.signatures import Signature, locate
+from facesegl.config.signatures import HYDRAS, Signature, locate
 from facesegl.config.taxonomy import read_taxonomy
 from facesegl.config.values import fit
 from facesegl.errors import ConfigError, MachineError
+from facesegl.nearest import nearest, suggestion
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig, ListConfig
 
 log = logging.getLogger("facesegl")
 
-_HYDRAS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 _PLACES = {"taxonomy": "FILE.yaml", "images": "FOLDER", "masks": "FOLDER", "root": "FOLDER"}
 _UNREAD = object()  # stands for a value that could not be resolved; that it could not is told already
 
@@ -241,7 +240,7 @@ class _Walk:
         full = _join(key, name)
         if name in signature.hints:
             return self.value(value, signature.hints[name], full)
-        if not (name in _HYDRAS and target):
+        if not (name in HYDRAS and target):
             self._judge_stranger(name, signature, key, target)
         return self._inside(value, full)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.config.nearest import nearest, suggestion
 from facesegl.errors import ConfigError
+from facesegl.nearest import nearest, suggestion
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader

@@ -12,7 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from facesegl.config.nearest import nearest
+from facesegl.nearest import nearest
+
+HYDRAS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+"""The keys that Hydra reads itself, wherever they stand."""
 
 
 def locate(target: str) -> Callable[..., Any]:

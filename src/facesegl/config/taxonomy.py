@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facesegl.config.signatures import HYDRAS
 from facesegl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ def read_taxonomy(config: DictConfig) -> DictConfig:
     return taken
 
 
-_HYDRAS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 _DEEPEST = 5
 
 
@@ -91,7 +91,7 @@ def _require_plain(file: str, text: str) -> None:
 
 def _require_harmless(file: str, value: str, keys: set[str] | None) -> None:
     """Look at one word of a YAML file; `keys` are those before it in its mapping, where it is a key."""
-    if "${" in value or value in _HYDRAS:
+    if "${" in value or value in HYDRAS:
         raise ConfigError(f"data.taxonomy={file}: {value} means something in a config and nothing among classes")
     if keys is not None:
         if value in keys:

@@ -1,9 +1,8 @@
 """The nets of segmentation_models_pytorch, an optional package that is imported when a net of it is built."""
 
 import contextlib
-import difflib
 import importlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facesegl.errors import ConfigError, MachineError
+from facesegl.nearest import suggestion
 
 ARCHS = (
     *("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet"),
@@ -161,10 +161,12 @@ def _build(package: Any, num_classes: int, arch: str, encoder_name: str, weights
 
 def _problems(package: Any, arch: str, encoder_name: str, weights: str | None) -> list[str]:
     """What the package does not know, one line each."""
-    problems = [] if arch in ARCHS else [f"model.arch={arch}: no arch that facesegl offers; {_suggestion(arch, ARCHS)}"]
+    problems = (
+        [] if arch in ARCHS else [f"model.arch={arch}: no arch that facesegl offers; {suggestion(str(arch), ARCHS)}"]
+    )
     encoders = _encoders(package)
     if encoder_name not in encoders:
-        hint = _suggestion(encoder_name, encoders)
+        hint = suggestion(str(encoder_name), encoders)
         return [*problems, f"model.encoder_name={encoder_name}: smp and timm have no such encoder; {hint}"]
     if size := _only_size(encoder_name):
         problems.append(
@@ -173,7 +175,7 @@ def _problems(package: Any, arch: str, encoder_name: str, weights: str | None) -
         )
     known = _weights(package, encoder_name)
     if weights is not None and weights not in known:
-        hint = _suggestion(weights, known) if known else "take model.encoder_weights=null"
+        hint = suggestion(str(weights), known) if known else "take model.encoder_weights=null"
         problems.append(f"model.encoder_weights={weights}: {encoder_name} has no such weights; {hint}")
     return problems
 
@@ -197,16 +199,6 @@ def _only_size(encoder_name: str) -> str | None:
     model = encoder_name.removeprefix("tu-").partition(".")[0]
     about = _package("timm").models.get_pretrained_cfg(model) if encoder_name.startswith("tu-") else None
     return f"{about.input_size[1]}x{about.input_size[2]}" if about and about.fixed_input_size else None
-
-
-def _suggestion(name: str, options: Collection[str]) -> str:
-    """The nearest right name, whatever its case; a few of the names where none is near."""
-    lowered = {option.lower(): option for option in options}
-    found = difflib.get_close_matches(str(name).lower(), lowered, n=1)
-    if found:
-        return f"did you mean {lowered[found[0]]}?"
-    some = sorted(options)
-    return f"there are: {', '.join(some[:12])}{' ...' if len(some) > 12 else ''}"
 
 
 def _reason(error: Exception) -> str:

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from facesegl.config.nearest import suggestion
 from facesegl.data import SETS
 from facesegl.errors import ConfigError, DataError, FaceseglError
+from facesegl.nearest import suggestion
 from facesegl.prediction import read_card
 from facesegl.prediction.model import SUFFIXES
 from facesegl.runs.comparison import Comparison, Scored, compare_counts, pick, some
