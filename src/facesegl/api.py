@@ -18,7 +18,8 @@ def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:
         The record of the run; its `folder` holds the checkpoints.
 
     Raises:
-        FaceseglError: whatever ends it; each class is an exit code.
+        FaceseglError: whatever is wrong; each class is an exit code.
+        facesegl.errors.Stopped: a signal ended it.
     """
     from facesegl.config import compose
     from facesegl.runs.train import train
@@ -37,7 +38,8 @@ def evaluate(
         config_dirs: folders with groups of your own.
 
     Raises:
-        FaceseglError: whatever ends it; each class is an exit code.
+        FaceseglError: whatever is wrong; each class is an exit code.
+        facesegl.errors.Stopped: a signal ended it.
     """
     from facesegl.runs.evaluate import evaluate
 

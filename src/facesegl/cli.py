@@ -60,7 +60,7 @@ def main() -> int:
     try:
         _run(sys.argv[1:])
         sys.stdout.flush()
-    except FaceseglError as error:
+    except (FaceseglError, Stopped) as error:
         word = "stopped" if isinstance(error, Stopped) else "error"
         for problem in error.problems:
             print(f"{word}: {printable(problem)}", file=sys.stderr)

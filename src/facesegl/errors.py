@@ -10,7 +10,7 @@ problems are told at once.
      +- CheckpointError     4  a checkpoint or model file is wrong
      +- MachineError        5  no such device, disk full, no permission
      +- TrainingError       6  training stopped itself
-     +- Stopped           130  a signal ended it, after a clean end (143 for SIGTERM)
+    Stopped               130  a signal ended it, after a clean end (143 for SIGTERM)
 """
 
 
@@ -65,8 +65,15 @@ class TrainingError(FaceseglError):
     exit_code = 6
 
 
-class Stopped(FaceseglError):  # noqa: N818 - a person's wish, not an error
+class Stopped(BaseException):
     """A signal ended the work; what was done is kept.
+
+    As KeyboardInterrupt it is no `Exception`: whatever code the signal meets may have an `except Exception` around it,
+    which would take it for a fault of its own and go on.
+
+    Attributes:
+        problems: the message, alone in a tuple.
+        exit_code: what the command ends with.
 
     Args:
         problem: what was kept and how to go on.
@@ -75,4 +82,5 @@ class Stopped(FaceseglError):  # noqa: N818 - a person's wish, not an error
 
     def __init__(self, problem: str, signum: int) -> None:
         super().__init__(problem)
+        self.problems = (problem,)
         self.exit_code = 128 + signum

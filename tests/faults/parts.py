@@ -26,6 +26,16 @@ class SignallingFASSEG(FASSEG):
         return super().read_mask(sample, taxonomy)
 
 
+class SignalAtSetup(pl.Callback):
+    """Sends this process a signal when `trainer.fit` begins, before Lightning listens to any."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+
+    def setup(self, trainer, pl_module, stage):
+        os.kill(os.getpid(), self.signum)
+
+
 class FillDisk(pl.Callback):
     """Fills the disk below `folder` when a step begins, but for `room` bytes."""
 

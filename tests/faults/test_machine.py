@@ -128,6 +128,22 @@ def test_signal_while_caching_leaves_nothing_half_done(fasseg, signum, code):
 
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_signal_in_the_midst_of_foreign_code_is_no_fault_of_that(fasseg, signum, code):
+    Path(f"loud_{signum.name}.py").write_text(f"import os\nos.kill(os.getpid(), {int(signum)})\nclass Loss:\n    ...\n")
+    assert_told(train(f"loss._target_=loud_{signum.name}.Loss"), code, signum.name)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_signal_before_the_first_step_ends_it_too(fasseg, signum, code):
+    early = ["+callbacks.early._target_=faults.parts.SignalAtSetup", f"+callbacks.early.signum={int(signum)}"]
+    assert_told(train(*early), code, [signum.name, "before a step", "resume=auto"])
+    (folder,) = runs()
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["state"], result["failure"]["exit_code"]) == ("stopped", code)
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
     ended = train(
         *("trainer.max_epochs=5", "+callbacks.disturb._target_=runs.conftest.Signal"),

@@ -101,7 +101,11 @@ def test_a_second_start_leaves_a_live_run_alone(fasseg, facesegl, tmp_path):
         while len(run_folders(tmp_path)) < 3 and same.poll() is None:
             time.sleep(0.1)
         same.send_signal(signal.SIGTERM)
-        same.communicate(timeout=60)
+        try:
+            same.communicate(timeout=60)
+        finally:
+            same.kill()
+        assert same.returncode == 143
         assert len(run_folders(tmp_path)) == 3  # it took a folder of its own
         assert live.poll() is None
     finally:

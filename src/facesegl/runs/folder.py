@@ -123,10 +123,11 @@ def _ended(result: Result) -> Iterator[Result]:
         yield result
         result.state = "done"
     except BaseException as error:
-        result.state = "stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed"
-        code = error.exit_code if isinstance(error, FaceseglError) else 70
+        stopped = isinstance(error, Stopped | KeyboardInterrupt)
+        result.state = "stopped" if stopped else "failed"
+        code = getattr(error, "exit_code", 130 if stopped else FaceseglError.exit_code)
         result.failure = {"exit_code": code, "messages": str(error).splitlines() or [type(error).__name__]}
-        log.debug("the run ended with %r", error, exc_info=not isinstance(error, FaceseglError))
+        log.debug("the run ended with %r", error, exc_info=not isinstance(error, FaceseglError | Stopped))
         raise
     finally:
         result.write()

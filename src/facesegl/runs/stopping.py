@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from facesegl.errors import Stopped
@@ -16,16 +17,21 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def stops_after_a_step(how_to_go_on: str) -> Iterator[None]:
+def stops_after_a_step(trainer: pl.Trainer, how_to_go_on: str) -> Iterator[None]:
     """Around `trainer.fit`: the first Ctrl-C ends it as SIGTERM does, after a step; the second ends it at once.
 
     Args:
+        trainer: whose training it is.
         how_to_go_on: the last part of the message.
 
     Raises:
         Stopped: a signal ended the training.
     """
     received = signal.SIGTERM
+
+    def terminate(_signum: int, _frame: Any) -> None:
+        if not trainer.received_sigterm:  # Lightning listens from shortly before its first step on
+            raise Stopped(f"by {received.name} before a step. {how_to_go_on}", received)
 
     def interrupt(_signum: int, _frame: Any) -> None:
         nonlocal received
@@ -35,7 +41,7 @@ def stops_after_a_step(how_to_go_on: str) -> Iterator[None]:
         os.kill(os.getpid(), signal.SIGTERM)  # Lightning ends cleanly on this one
 
     try:
-        with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: signal.SIG_DFL}):
+        with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
             yield
     except SIGTERMException:
         raise Stopped(f"by {received.name} after a step, with a checkpoint of it. {how_to_go_on}", received) from None

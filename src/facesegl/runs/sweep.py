@@ -50,10 +50,6 @@ def sweep(first: DictConfig, overrides: Sequence[str], config_dirs: Sequence[Pat
     job = partial(_job, command=Path(typed[0]).name, typed=list(overrides), config_dirs=config_dirs)
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
-    except KeyboardInterrupt as interrupt:
-        if isinstance(interrupt.__cause__, Stopped):
-            raise interrupt.__cause__ from None
-        raise
     finally:
         sys.argv = typed
     return folder
@@ -124,7 +120,7 @@ def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs
         note |= {"state": "done", "run": str(result.folder), "set": headline, "miou": miou}
     except Stopped as error:
         note |= {"state": "stopped", "exit_code": error.exit_code, "messages": list(error.problems)}
-        raise KeyboardInterrupt from error  # which Hydra does not take for a job that failed
+        raise
     except FaceseglError as error:
         note |= {"state": "failed", "exit_code": error.exit_code, "messages": list(error.problems)}
         for problem in error.problems:

@@ -40,7 +40,8 @@ def train(config: DictConfig, command: str | None = None) -> Result:
         command: what repeats this; None for what was typed.
 
     Raises:
-        FaceseglError: whatever ends it; each class is an exit code. The run folder, if there is one yet, says it too.
+        FaceseglError: whatever is wrong; each class is an exit code. The run folder, if there is one yet, says it too.
+        Stopped: a signal ended it.
     """
     if joined():
         logging.getLogger("facesegl").setLevel(logging.WARNING)  # the first process of the run says it all
@@ -152,7 +153,7 @@ def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, ch
         plugins=[WholeCheckpointIO()],
         **given,
     )
-    with stops_after_a_step("The same command with resume=auto goes on."):
+    with stops_after_a_step(trainer, "The same command with resume=auto goes on."):
         trainer.fit(module, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
     return trainer
 
