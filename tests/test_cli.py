@@ -1,14 +1,18 @@
 """What is typed is understood, or told in one line and nothing runs."""
 
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from omegaconf import OmegaConf
 
 from facesegl import __version__
+from facesegl.config import compose
 from faults.calling import SMALL_UNET, assert_told, call, run, script, start, tab
 
 
@@ -41,6 +45,17 @@ def test_help_of_a_verb_shows_choices_and_keys(verb, group):
     assert (ended.code, ended.err) == (0, "")
     assert group in ended.out
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_what_help_says_of_a_key_is_what_the_config_has(verb):
+    told = re.findall(r"^([a-z_.]+)=(\S+)  ", call(verb, "--help").out, flags=re.MULTILINE)
+    assert len(told) > 5
+    config = OmegaConf.create(call(verb, "--cfg", "job").out)
+    choices = compose(config_name=verb).choices
+    assert {key: yaml.safe_load(value) for key, value in told} == {
+        key: choices.get(key) or OmegaConf.select(config, key) for key, _ in told
+    }
 
 
 def test_help_of_evaluate_says_what_it_takes_and_nothing_of_training():

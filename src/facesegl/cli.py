@@ -311,12 +311,16 @@ def _only(verb: str, folders: Sequence[str]) -> Path | None:
 def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
     from rich.console import Console
 
+    from facesegl.runs.jobs import best_first, failures
     from facesegl.runs.parts import try_all
-    from facesegl.runs.sweep import best_first, failures, sweep, sweep_table
+    from facesegl.runs.sweep import sweep
+    from facesegl.runs.sweep_table import seeds_table, sweep_table
 
     try_all(configs)  # what constructors refuse in any job, before the first one starts
     folder = sweep(configs[0], asked.words, asked.config_dirs)
     Console().print(sweep_table(folder))
+    if over_seeds := seeds_table(folder):
+        Console().print(over_seeds)
     best = best_first(folder)[0]
     if best["miou"] is not None:
         print(f"best:        {Path(best['run']) / 'checkpoints' / 'last.ckpt'}")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from facesegl.errors import ConfigError
+from facesegl.runs.jobs import Job, fold, swept
 from facesegl.runs.report import report
-from facesegl.runs.report_sweep import fold, swept
 from reporting.conftest import page, write_sweep
 
 JOBS = [
@@ -123,10 +123,8 @@ def test_a_sweep_that_is_named_by_a_dot_has_its_name(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_folding_does_not_depend_on_the_order_of_jobs(tmp_path, order):
-    from facesegl.runs.report_sweep import Job
-
     jobs = [
-        Job(number, {"lr": lr, "seed": str(number)}, score, {"skin": score}, "", "")
+        Job(number, {"lr": lr, "seed": str(number)}, "val", score, {"skin": score}, "", "")
         for number, (lr, score) in enumerate([("1", 0.5), ("2", 0.6), ("1", 0.7), ("2", 0.1)])
     ][::order]
     assert swept(jobs) == ["lr"]

@@ -13,6 +13,7 @@ import facesegl
 from drawn import FASSEG6, write_faces, write_pair
 from facesegl.errors import ConfigError
 from facesegl.prediction import read_card
+from facesegl.runs.compare import compare
 from facesegl.runs.counts import read_counts
 from faults.calling import assert_told, call
 from runs.conftest import SMALL_UNET
@@ -115,6 +116,17 @@ def test_data_of_other_classes_are_refused(trained, monkeypatch, tmp_path):
     ):
         facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v2", "data.taxonomy=two.yaml")
     assert not Path("runs").exists()
+
+
+def test_scores_go_where_they_are_asked_for_and_never_over_a_run(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    checkpoint = result.folder / "checkpoints" / "last.ckpt"
+    assert facesegl.evaluate(checkpoint, "paths.run=mine/scores").folder == Path("mine/scores")
+    with pytest.raises(ConfigError, match=r"paths\.run=mine/scores: it holds a run already"):
+        facesegl.evaluate(checkpoint, "paths.run=mine/scores")
+    with pytest.raises(ConfigError, match=r"choose their place by paths\.runs=FOLDER"):
+        compare([checkpoint, checkpoint], overrides=["paths.run=mine/both"])
 
 
 def test_training_photos_can_be_scored_too(trained, monkeypatch):

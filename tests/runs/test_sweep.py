@@ -1,4 +1,5 @@
 import json
+import statistics
 import sys
 
 import pytest
@@ -25,6 +26,23 @@ def test_each_job_has_its_own_folder_and_the_best_stands_first(fasseg, monkeypat
     rows = [line for line in out.splitlines() if "done" in line]
     assert f"seed={best['config']['seed']}" in rows[0]
     assert f"best:        {best['folder']}/checkpoints/last.ckpt" in out
+
+
+def test_seeds_of_one_configuration_are_folded_into_mean_and_spread(fasseg, monkeypatch, capsys, tmp_path):
+    assert sweep(monkeypatch, "seed=0,1", "optimizer.lr=0.01,0.002") == 0
+    rows = capsys.readouterr().out.partition("Over the seeds")[2].splitlines()
+    (folder,) = (tmp_path / "runs" / "fasseg_v2-unet").iterdir()
+    jobs = [json.loads((folder / job / "result.json").read_text()) for job in "0123"]
+    for rate in (0.01, 0.002):
+        of_rate = [job for job in jobs if job["config"]["optimizer"]["lr"] == rate]
+        scores = [job["scores"]["val"]["scores"]["miou"] for job in of_rate]
+        told = f"{statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f} (2)"
+        assert any(str(rate) in row.split() and told in row for row in rows), rows
+
+
+def test_one_seed_alone_has_no_spread(fasseg, monkeypatch, capsys):
+    assert sweep(monkeypatch, "optimizer.lr=0.01,0.002") == 0
+    assert "Over the seeds" not in capsys.readouterr().out
 
 
 def test_a_failed_job_is_named_while_the_others_go_on(fasseg, monkeypatch, capsys, tmp_path):

@@ -75,6 +75,11 @@ def _require_question(things: Sequence["str | Path"], set: str | None, overrides
     if set is not None and set not in SETS:
         problems.append(f"--set {set}: no such set; {suggestion(set, SETS)}.")
     problems += [f"{key}: say it as --set NAME." for key in overrides if key.lstrip("+").startswith("set=")]
+    problems += [
+        f"{key}: many may be scored, each in a folder of its own; choose their place by paths.runs=FOLDER."
+        for key in overrides
+        if key.lstrip("+").startswith("paths.run=")
+    ]
     if problems:
         raise ConfigError(*problems)
 

@@ -13,7 +13,7 @@ from facesegl.data import FaceDataModule, digest
 from facesegl.prediction import Predictor, read_card
 from facesegl.prediction.model import model_file
 from facesegl.runs.data import GIVEN, build_faces, config_to_evaluate
-from facesegl.runs.folder import make_folder, recording
+from facesegl.runs.folder import new_folder, recording
 from facesegl.runs.panels import draw_worst
 from facesegl.runs.parts import require_name
 from facesegl.runs.result import Result, command_line
@@ -52,7 +52,7 @@ def evaluate(
     for name in sets:
         faces.places(name)  # an empty set is told before there is a folder
     result = Result(
-        folder=make_folder(Path(plan.paths.runs) / plan.name),
+        folder=new_folder(plan),
         command=command or command_line(),
         config=to_plain(plan),
         identity=digest([to_plain(plan.data), faces.cache.fingerprint, sets]),

@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 import filelock
 import yaml
+from omegaconf import DictConfig
 
-from facesegl.errors import FaceseglError, MachineError, Stopped
+from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
 from facesegl.files import machine_errors, write_text
 from facesegl.runs.result import Result, read_result
 
@@ -44,6 +45,25 @@ def joined() -> Joined | None:
     """The run that this process was started for, if it is not the first of a run."""
     folder, checkpoint = os.environ.get(_FOLDER), os.environ.get(_CHECKPOINT)
     return Joined(Path(folder), Path(checkpoint) if checkpoint else None) if folder else None
+
+
+def new_folder(plan: DictConfig) -> Path:
+    """Make the folder that a plan's `paths.run` names (a sweep names one a job), or a new one by date and time.
+
+    Raises:
+        ConfigError: that folder holds a run already.
+        MachineError: it cannot be made there.
+    """
+    if plan.paths.run is None:
+        return make_folder(Path(plan.paths.runs) / plan.name)
+    folder = Path(plan.paths.run)
+    with machine_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if before := read_result(folder):
+        state = before.get("state")
+        rest = "init=RUN starts from its weights" if state == "done" else "resume=auto goes on with a training"
+        raise ConfigError(f"paths.run={folder}: it holds a run already, which is {state}. Name another folder; {rest}.")
+    return folder
 
 
 def make_folder(parent: Path) -> Path:

@@ -4,7 +4,6 @@ A job leaves job.json beside its run's files, whatever its end was and whatever 
 when all jobs are over, and names those that failed.
 """
 
-import json
 import logging
 import shlex
 import sys
@@ -22,7 +21,7 @@ from facesegl.runs.folder import make_folder
 from facesegl.runs.train import train
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -53,50 +52,6 @@ def sweep(first: DictConfig, overrides: Sequence[str], config_dirs: Sequence[Pat
     finally:
         sys.argv = typed
     return folder
-
-
-def sweep_table(folder: Path) -> "Table":
-    """A row a job, best first: what it overrode, how it ended, and its headline score."""
-    from rich.table import Table
-
-    notes = best_first(folder)
-    scored = next((note["set"] for note in notes if note["set"]), "")
-    table = Table(title=f"Sweep {folder.name}")
-    for column in ("job", "overrides", "state", f"mIoU on {scored}" if scored else "mIoU"):
-        table.add_column(column, justify="right" if column.startswith("mIoU") else "left")
-    for note in notes:
-        miou = "-" if note["miou"] is None else f"{note['miou']:.3f}"
-        elsewhere = "" if Path(note["run"]).absolute().parent == folder else f", in {note['run']}"
-        table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"] + elsewhere, miou)
-    return table
-
-
-def best_first(folder: Path) -> list[dict[str, Any]]:
-    """The notes of a sweep's jobs, highest headline score first, jobs without one last."""
-    return sorted(read_notes(folder), key=lambda note: -(note["miou"] or -1))
-
-
-def read_notes(folder: Path) -> list[dict[str, Any]]:
-    """The notes of a sweep's jobs, in the order of the jobs; a job that died without one has the state `died`."""
-    notes = []
-    for place in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
-        try:
-            notes.append(json.loads((place / "job.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, RecursionError):
-            died = {"state": "died", "messages": ["it left no word"], "exit_code": 70, "run": str(place)}
-            notes.append({"job": int(place.name), "overrides": [], "set": None, "miou": None, **died})
-    return notes
-
-
-def failures(folder: Path) -> list[str]:
-    """A line for each job that failed, and one that counts them; nothing if all are done."""
-    notes = read_notes(folder)
-    failed = [note for note in notes if note["state"] != "done"]
-    lines = [
-        f"job {note['job']} ({' '.join(note['overrides'])}) {note['state']}: {note['messages'][0]}" for note in failed
-    ]
-    rest = "the others are done" if len(failed) < len(notes) else "none is done"
-    return [*lines, f"{len(failed)} of {len(notes)} jobs failed; {rest}, in {folder}."] if failed else []
 
 
 def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs: Sequence[Path]) -> None:

@@ -95,10 +95,11 @@ def tag_table(scores: Mapping[str, Any]) -> "Table | None":
     if not found.get("tags"):
         return None
     classes = list(found["scores"]["iou"]) if len(found["scores"]["iou"]) <= _MOST_ACROSS else []
-    table = Table(title=f"IoU on {name} by tag", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    title = f"IoU on {name} by tag"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, min_width=len(title))
     table.caption = None if classes else "by_tag.csv has the classes."
-    for title in ("tag", "photos", "mIoU", *classes):
-        table.add_column(Text(title), justify="left" if title == "tag" else "right", no_wrap=True)
+    for column in ("tag", "photos", "mIoU", *classes):
+        table.add_column(Text(column), justify="left" if column == "tag" else "right", no_wrap=True)
     for tag, of_tag in found["tags"].items():
         row = (_shown(of_tag["iou"][one]) for one in classes)
         table.add_row(Text(tag), str(of_tag["photos"]), _shown(of_tag["miou"]), *row)
@@ -117,7 +118,8 @@ def score_table(scores: Mapping[str, Any], data: str) -> "Table":
     from rich.text import Text
 
     kind = "test photos" if TOUCHES_TEST & scores.keys() else _KINDS[next(iter(scores))]
-    table = Table(title=Text(f"Scores on {kind} of {data}"), title_justify="left")
+    heading = Text(f"Scores on {kind} of {data}")
+    table = Table(title=heading, title_justify="left", min_width=heading.cell_len)
     table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
     columns = list(_columns(scores))
     table.add_column("IoU", overflow="fold")  # a long name gives way to the numbers

@@ -14,15 +14,15 @@ from torch import nn
 from facesegl.config import build, check, identity, to_plain
 from facesegl.data import FaceDataModule
 from facesegl.errors import ConfigError
-from facesegl.files import machine_errors, write_json
+from facesegl.files import write_json
 from facesegl.learning import SegmentationModule, WholeCheckpointIO, add_scores, read_checkpoint
 from facesegl.prediction import Predictor
 from facesegl.prediction.model import model_file
 from facesegl.runs.card import make_card
-from facesegl.runs.folder import joined, make_folder, recording
+from facesegl.runs.folder import joined, new_folder, recording
 from facesegl.runs.parts import GIVEN, build_parts
 from facesegl.runs.quiet import quiet
-from facesegl.runs.result import Result, command_line, read_result
+from facesegl.runs.result import Result, command_line
 from facesegl.runs.resume import Resumed, find_run
 from facesegl.runs.scoring import save_counts, score, sets_to_score
 from facesegl.runs.stopping import stops_after_a_step
@@ -53,7 +53,7 @@ def train(config: DictConfig, command: str | None = None) -> Result:
     faces.setup("fit")  # builds the cache; what is wrong with the data ends it here
     run = identity(config, faces.cache.key)
     resumed = _resumed(plan, run)
-    folder = resumed.folder if resumed else _new_folder(plan)
+    folder = resumed.folder if resumed else new_folder(plan)
     plan = _placed(config, folder, resumed)
     checkpoint = resumed.checkpoint if resumed else None
     with recording(_record(folder, config, plan, faces, run, command), checkpoint) as result:
@@ -89,23 +89,6 @@ def _record(
         identity=run,
         data={"choice": config.choices.data, **faces.summary()},
     )
-
-
-def _new_folder(plan: DictConfig) -> Path:
-    """The folder that `paths.run` names (a sweep names one a job), or a new one by date and time."""
-    if plan.paths.run is None:
-        return make_folder(Path(plan.paths.runs) / plan.name)
-    folder = Path(plan.paths.run)
-    with machine_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    if before := read_result(folder):
-        remedy = (
-            "Name another folder for a new run; init=CHECKPOINT starts it from that one's weights"
-            if before.get("state") == "done"
-            else "Go on with it by resume=auto, or name another"
-        )
-        raise ConfigError(f"paths.run={folder}: it holds a run already, which is {before.get('state')}. {remedy}.")
-    return folder
 
 
 def _placed(config: DictConfig, folder: Path, resumed: Resumed | None) -> DictConfig:
