@@ -255,6 +255,11 @@ def test_complaint_about_a_line_does_not_disturb_completion(line, monkeypatch):
     assert completed(f"facesegl {line}", monkeypatch) == []
 
 
+@pytest.mark.parametrize("words", ["data.source={a: ", "seed=[1, m", "model=fcn) mo"])
+def test_a_line_that_cannot_be_read_yet_is_completed_by_nothing(words, monkeypatch):
+    assert completed(f"facesegl train {words}", monkeypatch) == []
+
+
 @pytest.mark.slow
 def test_tab_completion_works_in_a_real_bash():
     verbs, groups, options, keys = tab(

@@ -1,5 +1,6 @@
 """What a command line says: keys, paths and Hydra's own flags; and what Hydra answers by itself (help, completion)."""
 
+import contextlib
 import os
 import re
 import sys
@@ -38,9 +39,10 @@ def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return paths, [word for word in words if word not in paths]
 
 
-def _is_file(word: str) -> bool:
+def _is_there(word: str) -> bool:
+    """Whether it is a file or a run's folder, whatever it looks like."""
     try:
-        return Path(word).is_file()
+        return Path(word).is_file() or (Path(word) / "result.json").is_file()
     except (OSError, ValueError):  # longer than any name can be
         return False
 
@@ -53,7 +55,7 @@ def _is_path(word: str) -> bool:
     from facesegl.prediction.model import SUFFIXES
 
     looks_like_one = "=" not in word and not word.startswith("~")
-    if looks_like_one or _is_file(word) or word.endswith(SUFFIXES):
+    if looks_like_one or _is_there(word) or word.endswith(SUFFIXES):
         return True
     key = word.partition("=")[0]
     return "/" in key and not _GROUP.fullmatch(key)
@@ -121,7 +123,9 @@ def complete(arguments: Sequence[str], verbs: Mapping[str, Collection[str]]) -> 
         return None
     typed = [word for word in rest if "=" in word]  # a checkpoint's path is nothing that Hydra could read
     os.environ["COMP_LINE"] = " ".join([words[0], *typed, words[-1]])
-    return _hand_to_hydra(_CONFIG_OF[asked], ["-sc", *arguments])
+    with contextlib.suppress(Exception):  # a line that Hydra cannot read yet has nothing to be completed by
+        _hand_to_hydra(_CONFIG_OF[asked], ["-sc", *arguments])
+    return None
 
 
 _CONFIG_OF = {

@@ -171,6 +171,13 @@ def test_too_few_persons_for_the_folds_are_told_before_training_refuses():
         assert not checkup.wrong
 
 
+def test_run_whose_folder_looks_like_a_key_is_a_path(tmp_path):
+    Path("seed=1").mkdir()
+    assert paths_and_keys(["seed=1"]) == ([], ["seed=1"])  # a folder alone is no run
+    Path("seed=1/result.json").write_text("{}")
+    assert paths_and_keys(["seed=1", "seed=2"]) == (["seed=1"], ["seed=2"])
+
+
 def test_groups_of_groups_are_keys_and_no_folders(tmp_path):
     assert paths_and_keys(["data/fasseg", "data/taxonomy=lapa", "+data/taxonomy@data.x=lapa", "a/b=c"]) == (
         ["data/fasseg", "a/b=c"],
