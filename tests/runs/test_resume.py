@@ -69,6 +69,31 @@ def test_a_run_goes_on_bit_for_bit_in_its_own_folder(facesegl, fasseg, tmp_path,
 
 
 @pytest.mark.slow
+def test_gradients_that_wait_for_other_batches_are_kept(facesegl, fasseg, tmp_path):
+    accumulating = ["data.fold=null", "data.batch_size=1", "trainer.accumulate_grad_batches=2"]
+    command = ["train", *SMALL_UNET, *accumulating, *disturbed(0, signal.SIGTERM)]  # after a batch, before any step
+    assert facesegl(*command).returncode == 143
+    assert facesegl(*command, "resume=auto").returncode == 0
+    assert facesegl(*command).returncode == 0  # undisturbed
+    assert_same_end(*run_folders(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_step", [3, 4, 5, 6])
+def test_a_resumed_run_stops_early_where_it_would_have_and_keeps_the_same_best(facesegl, fasseg, tmp_path, after_step):
+    stopping = ["trainer.max_epochs=12", "callbacks.early_stopping.patience=2", "optimizer.lr=1e-3"]
+    command = ["train", *SMALL_UNET, *stopping, *disturbed(after_step)]
+    assert facesegl(*command).returncode == -9
+    assert facesegl(*command, "resume=auto").returncode == 0
+    assert facesegl(*command).returncode == 0  # undisturbed
+    folders = run_folders(tmp_path)
+    assert_same_end(*folders)
+    best, other = (torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True) for folder in folders)
+    assert (best["epoch"], best["global_step"]) == (other["epoch"], other["global_step"])
+    assert all(torch.equal(value, other["state_dict"][name]) for name, value in best["state_dict"].items())
+
+
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_curves_and_adds_up_its_seconds(facesegl, fasseg, tmp_path):
     command = ["train", *SMALL_UNET, *disturbed(5, signal.SIGTERM)]
     facesegl(*command)

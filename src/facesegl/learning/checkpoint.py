@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from torch import nn
+from torch import Tensor, nn
 
 from facesegl.card import Card, check_card
 from facesegl.config import build_trusted
@@ -107,29 +107,36 @@ class WholeCheckpointIO(TorchCheckpointIO):
 class LastCheckpoint(ModelCheckpoint):
     """Keeps `last.ckpt`: at the end of an epoch, not more often than every so many seconds, and when training ends.
 
-    It is written where a step ends, after the weights were averaged: there a resumed run can go on bit for bit.
-    SIGTERM has one written at the end of the step that it meets.
+    An epoch ends when it was validated: what early stopping and the best checkpoint made of that is kept too, and a
+    resumed run stops where the undisturbed one does. So this callback has to come after all others. SIGTERM has one
+    written at the end of the step that it meets, with the gradients that were accumulated for a step to come; while an
+    epoch is validated it has none written.
 
     Args:
         dirpath: the folder.
         every_s: seconds that lie between two of them at least.
+
+    Attributes:
+        written_step: the number of optimiser steps in the last one; -1 if this process has written none.
     """
 
     def __init__(self, dirpath: str, every_s: float) -> None:
         super().__init__(dirpath=dirpath, filename="last", save_top_k=1, enable_version_counter=False)
         if every_s < 0:
             raise ConfigError(f"callbacks.checkpoint.every_s={every_s}: expected 0 or more seconds.")
-        self._every_s, self._written_at, self._written_step = every_s, -float("inf"), -1
+        self._every_s, self._written_at, self.written_step = every_s, -float("inf"), -1
+        self._gradients: dict[str, Tensor] = {}
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Write one if an epoch ends and it is time, or if the training ends."""
-        epoch_ends = trainer.is_last_batch
-        due = time.monotonic() - self._written_at >= self._every_s
-        if trainer.received_sigterm or (epoch_ends and due) or (epoch_ends and _is_last_epoch(trainer)):
+        """Write one if SIGTERM ends the training here, within an epoch."""
+        if trainer.received_sigterm and not trainer.is_last_batch:
             self._write(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Nothing: the weights of an epoch's end were written with its last step."""
+        """Write one if it is time, or if the training ends."""
+        due = time.monotonic() - self._written_at >= self._every_s
+        if due or trainer.received_sigterm or _is_last_epoch(trainer):
+            self._write(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Nothing: what validation says does not change the last weights."""
@@ -139,8 +146,29 @@ class LastCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write one if training ended otherwise than with its last step, as early stopping ends it."""
-        if self._written_step != trainer.global_step:
+        if self.written_step != trainer.global_step:
             self._write(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the gradients of batches that wait for others before the optimiser steps."""
+        if not trainer.is_last_batch and (trainer.fit_loop.batch_idx + 1) % trainer.accumulate_grad_batches:
+            named = pl_module.named_parameters()
+            checkpoint["gradients"] = {name: weight.grad for name, weight in named if weight.grad is not None}
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take them again."""
+        self._gradients = checkpoint.get("gradients", {})
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give them to the weights, which are on their device by now."""
+        for name, weight in pl_module.named_parameters():
+            if name in self._gradients:
+                weight.grad = self._gradients[name].to(weight)
+        self._gradients = {}
 
     def _write(self, trainer: pl.Trainer) -> None:
         assert self.dirpath is not None
@@ -148,7 +176,7 @@ class LastCheckpoint(ModelCheckpoint):
         path = str(Path(self.dirpath) / "last.ckpt")
         self.best_model_path = self.last_model_path = path
         self._save_checkpoint(trainer, path)
-        self._written_at, self._written_step = time.monotonic(), trainer.global_step
+        self._written_at, self.written_step = time.monotonic(), trainer.global_step
 
 
 def _require_finite_weights(trainer: pl.Trainer) -> None:

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from facesegl.errors import Stopped
+from facesegl.learning import LastCheckpoint
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +45,22 @@ def stops_after_a_step(trainer: pl.Trainer, how_to_go_on: str) -> Iterator[None]
         with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
             yield
     except SIGTERMException:
-        raise Stopped(f"by {received.name} after a step, with a checkpoint of it. {how_to_go_on}", received) from None
+        raise Stopped(f"by {received.name} after a step, {_kept(trainer)}. {how_to_go_on}", received) from None
     except SystemExit as error:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
         raise Stopped(f"at once by SIGINT. {how_to_go_on}", signal.SIGINT) from None
+
+
+def _kept(trainer: pl.Trainer) -> str:
+    """What is left of a training that SIGTERM ended; the validation of an epoch is not waited for."""
+    written = [one.written_step for one in trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)]
+    if not written:
+        return "without a checkpoint, since callbacks.checkpoint is none"
+    if written[0] == trainer.global_step:
+        return "with a checkpoint of it"
+    last = f"the last checkpoint is of step {written[0]}" if written[0] >= 0 else "no checkpoint was written yet"
+    return f"while an epoch was validated; {last}"
 
 
 @contextlib.contextmanager

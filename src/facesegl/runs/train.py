@@ -15,7 +15,7 @@ from facesegl.config import build, check, identity, to_plain
 from facesegl.data import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.files import write_json
-from facesegl.learning import SegmentationModule, WholeCheckpointIO, add_scores, read_checkpoint
+from facesegl.learning import LastCheckpoint, SegmentationModule, WholeCheckpointIO, add_scores, read_checkpoint
 from facesegl.prediction import Predictor
 from facesegl.prediction.model import model_file
 from facesegl.runs.card import make_card
@@ -125,7 +125,8 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
 
 
 def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, checkpoint: Path | None) -> pl.Trainer:
-    callbacks = [build(node) for node in _callbacks(plan, faces)]
+    built = [build(node) for node in _callbacks(plan, faces)]
+    callbacks = sorted(built, key=lambda one: isinstance(one, LastCheckpoint))  # it keeps what the others have noted
     given: dict[str, Any] = {} if faces.val.size else {"limit_val_batches": 0}
     if "enable_progress_bar" not in plan.trainer and not any(isinstance(one, ProgressBar) for one in callbacks):
         given["enable_progress_bar"] = False  # or Lightning would add one of its own
