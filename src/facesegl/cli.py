@@ -317,7 +317,7 @@ def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
     from facesegl.runs.sweep_table import seeds_table, sweep_table
 
     try_all(configs)  # what constructors refuse in any job, before the first one starts
-    folder = sweep(configs[0], asked.words, asked.config_dirs)
+    folder = sweep(configs, asked.words, asked.config_dirs)
     Console().print(sweep_table(folder))
     if over_seeds := seeds_table(folder):
         Console().print(over_seeds)

@@ -1,11 +1,13 @@
 import json
+import signal
 import statistics
 import sys
 
 import pytest
 
 from facesegl import cli
-from runs.conftest import SMALL_UNET
+from faults.calling import call
+from runs.conftest import SMALL_UNET, disturbed
 
 
 def sweep(monkeypatch, *arguments):
@@ -72,3 +74,27 @@ def test_shipped_sweeps_sweep(fasseg, monkeypatch, tmp_path, name):
     assert sweep(monkeypatch, f"sweep={name}", "logger=none", "trainer.limit_train_batches=1") == 0
     (folder,) = (tmp_path / "runs" / "fasseg_v2-unet").iterdir()
     assert len(list(folder.glob("*/result.json"))) == {"seeds": 3, "lr": 5}[name]
+
+
+def test_a_sweep_that_was_stopped_goes_on_in_its_folder_and_does_nothing_twice(fasseg, tmp_path):
+    signalling = [word.replace("=disturbed", f"={tmp_path / 'disturbed'}") for word in disturbed(5, signal.SIGTERM)]
+    command = ["train", "-m", *SMALL_UNET, "trainer.max_epochs=1,3,2", *signalling]
+    stopped = call(*command)  # in its second job: the first has no fifth step
+    assert stopped.code == 143, stopped.err
+    (folder,) = (tmp_path / "runs" / "fasseg_v2-unet").iterdir()
+    first = (folder / "0" / "checkpoints" / "last.ckpt").stat()
+    states = [json.loads((folder / job / "job.json").read_text())["state"] for job in "01"]
+    assert (states, (folder / "2").exists()) == (["done", "stopped"], False)
+
+    again = call(*command, "resume=auto")
+    assert again.code == 0, again.err
+    assert f"{folder.name}, of whose 3 jobs 1 are done" in again.err
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert (folder / "0" / "checkpoints" / "last.ckpt").stat() == first
+    assert [json.loads((folder / job / "result.json").read_text())["state"] for job in "012"] == ["done"] * 3
+    assert again.out.count("done") == 3
+
+    new = call(*command, "resume=auto")
+    assert new.code == 0, new.err
+    assert "no unfinished sweep of these jobs" in new.err
+    assert len(list(folder.parent.iterdir())) == 2

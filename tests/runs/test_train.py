@@ -163,8 +163,10 @@ def test_a_named_folder_goes_on_with_resume_auto(fasseg, monkeypatch, caplog):
             facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
     with caplog.at_level(logging.INFO, "facesegl"):
         result = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
-    assert "going on with mine" in caplog.text
-    assert result.folder == Path("mine")
+        assert "going on with mine" in caplog.text
+        again = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
+    assert "mine is done already" in caplog.text
+    assert (again.folder, again.scores) == (result.folder, result.scores) == (Path("mine"), result.scores)
 
 
 def test_void_is_scored_neither_for_the_model_nor_for_its_yardsticks(fasseg):

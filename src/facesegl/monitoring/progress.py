@@ -98,6 +98,8 @@ class _Standing:
         self.done = 0
         self.total = _planned_batches(trainer)
         self.epoch = ""
+        size = getattr(trainer.lightning_module, "image_size", None)
+        self._score_name = f"{_SCORE} at {size}x{size}" if size else _SCORE  # not that of the tables, at native size
 
     def count(self, outputs: Any, batch_idx: int) -> None:
         """One more batch; its loss is kept where it is and not read."""
@@ -115,7 +117,7 @@ class _Standing:
         # Lightning hands the loss on divided by the number of batches that make a step.
         loss = None if self._loss is None else float(self._loss) * self._trainer.accumulate_grad_batches
         shown = [f"loss {loss:#.3g}"] if loss is not None else []
-        return "  ".join(shown if score is None else [*shown, f"{_SCORE} {float(score):.3f}"])
+        return "  ".join(shown if score is None else [*shown, f"{self._score_name} {float(score):.3f}"])
 
     def left(self) -> str:
         """The time that the rest takes at this process's pace; empty until it is known."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl.console import printable
+from facesegl.files import readable
 from facesegl.prediction import read_card
 from facesegl.prediction.model import model_file
 
@@ -20,7 +21,8 @@ def read_info(model: Path) -> dict[str, Any]:
     """
     file = model_file(model)
     card = read_card(file)
-    return {"file": str(file), "bytes": file.stat().st_size, **card}
+    texts = {name: readable(value) for name, value in card.items() if isinstance(value, str)}
+    return {"file": readable(str(file)), "bytes": file.stat().st_size, **card, **texts}
 
 
 def info_table(about: Mapping[str, Any]) -> "Table":
@@ -44,7 +46,7 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "net", f"{net.get('_target_')} ({settings})"
     yield "parameters", f"{parameters:,}".replace(",", " ") if parameters else "not told"
     yield "sees", f"photos resized to {about['image_size']}x{about['image_size']}"
-    yield "classes", ", ".join(about["taxonomy"]["classes"])
+    yield "classes", ", ".join(map(str, about["taxonomy"]["classes"]))
     yield "learnt from", f"{data.get('name')}, fingerprint {data.get('fingerprint')}"
     yield "made with", ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     yield "command", about.get("command", "not told")

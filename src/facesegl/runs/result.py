@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,12 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def load_result(folder: Path) -> Result:
+    """The record of a run that this facesegl wrote, read again."""
+    content = read_result(folder) or {}
+    return Result(**{each.name: content[each.name] for each in fields(Result)} | {"folder": folder})
 
 
 def versions() -> dict[str, str]:

@@ -18,10 +18,12 @@ class Resumed(NamedTuple):
     Attributes:
         folder: its folder.
         checkpoint: where it goes on; None if it died before its first one.
+        done: whether nothing is left to do.
     """
 
     folder: Path
     checkpoint: Path | None
+    done: bool = False
 
 
 def find_run(resume: str, runs: Path, run: str | None, identity: str) -> Resumed | None:
@@ -43,6 +45,8 @@ def find_run(resume: str, runs: Path, run: str | None, identity: str) -> Resumed
     if resume == "auto":
         if run and (before := read_result(Path(run))):
             _require_same(resume, Path(run), before, identity)
+            if before.get("state") == "done":
+                return Resumed(Path(run), None, done=True)
             return _newest_unfinished([Path(run)], identity, runs)
         return _newest_unfinished(_below(runs), identity, runs)
     folder = _folder_of(Path(resume))

@@ -1,36 +1,39 @@
 """Many trainings from one command: Hydra makes the jobs, each leaves a note, and the notes make the table.
 
 A job leaves job.json beside its run's files, whatever its end was and whatever launcher ran it: the command reads them
-when all jobs are over, and names those that failed.
+when all jobs are over, and names those that failed. What was typed stands in sweep.json, so that `resume=auto` finds a
+sweep that was stopped, and goes on in its folder.
 """
 
+import contextlib
+import json
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
 from facesegl.config import compose, conf_dir, loosen
 from facesegl.errors import FaceseglError, Stopped
 from facesegl.files import write_json
-from facesegl.runs.folder import make_folder
+from facesegl.runs.folder import is_live, locked, make_folder
+from facesegl.runs.jobs import read_notes
 from facesegl.runs.train import train
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
+_ABOUT = "sweep.json"
 
-def sweep(first: DictConfig, overrides: Sequence[str], config_dirs: Sequence[Path]) -> Path:
+
+def sweep(configs: Sequence[DictConfig], overrides: Sequence[str], config_dirs: Sequence[Path]) -> Path:
     """Train one model for each combination of values, each in a numbered folder of one sweep folder.
 
     Args:
-        first: the config of a first job, which names the sweep.
+        configs: those of its jobs; the first one names the sweep.
         overrides: as typed; checked before.
         config_dirs: folders with a person's own groups.
 
@@ -42,16 +45,35 @@ def sweep(first: DictConfig, overrides: Sequence[str], config_dirs: Sequence[Pat
     """
     import hydra
 
-    folder = make_folder(Path(first.paths.runs) / first.name).absolute()
+    sweeps = Path(configs[0].paths.runs) / configs[0].name
+    about = {"jobs": len(configs), "overrides": [text for text in overrides if not text.startswith("resume=")]}
+    unfinished = _unfinished(sweeps, about) if configs[0].resume == "auto" else None
+    folder = (unfinished or make_folder(sweeps)).absolute()
+    write_json(folder / _ABOUT, about)
     loosened = loosen(overrides, config_dirs=config_dirs)
     places = [argument for place in config_dirs for argument in ("--config-dir", str(place))]
     typed, sys.argv = sys.argv, [sys.argv[0], "-m", *places, *loosened, f"hydra.sweep.dir={_quoted(folder)}"]
     job = partial(_job, command=Path(typed[0]).name, typed=list(overrides), config_dirs=config_dirs)
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+        with locked(folder):
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     finally:
         sys.argv = typed
     return folder
+
+
+def _unfinished(sweeps: Path, about: Mapping[str, Any]) -> Path | None:
+    """The newest sweep of the same jobs that has one to be done, and is not running."""
+    for path in sorted(sweeps.glob(f"*/{_ABOUT}"), reverse=True):
+        folder = path.parent
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            done = sum(note["state"] == "done" for note in read_notes(folder))
+            same = json.loads(path.read_text(encoding="utf-8")) == about
+            if same and done < about["jobs"] and not is_live(folder):
+                log.info("resume=auto: going on with %s, of whose %d jobs %d are done", folder, about["jobs"], done)
+                return folder
+    log.info("resume=auto: no unfinished sweep of these jobs in %s; a new one starts", sweeps)
+    return None
 
 
 def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs: Sequence[Path]) -> None:

@@ -22,7 +22,7 @@ from facesegl.runs.card import make_card
 from facesegl.runs.folder import joined, new_folder, recording
 from facesegl.runs.parts import GIVEN, build_parts
 from facesegl.runs.quiet import quiet
-from facesegl.runs.result import Result, command_line
+from facesegl.runs.result import Result, command_line, load_result
 from facesegl.runs.resume import Resumed, find_run
 from facesegl.runs.scoring import save_counts, score, sets_to_score
 from facesegl.runs.stopping import stops_after_a_step
@@ -53,6 +53,8 @@ def train(config: DictConfig, command: str | None = None) -> Result:
     faces.setup("fit")  # builds the cache; what is wrong with the data ends it here
     run = identity(config, faces.cache.key)
     resumed = _resumed(plan, run)
+    if resumed and resumed.done:
+        return load_result(resumed.folder)
     folder = resumed.folder if resumed else new_folder(plan)
     plan = _placed(config, folder, resumed)
     checkpoint = resumed.checkpoint if resumed else None
@@ -73,7 +75,9 @@ def _resumed(plan: DictConfig, run: str) -> Resumed | None:
     if first := joined():
         return Resumed(*first)
     resumed = find_run(plan.resume, Path(plan.paths.runs) / plan.name, plan.paths.run, run) if plan.resume else None
-    if resumed:
+    if resumed and resumed.done:
+        log.info("%s is done already; these are its scores", resumed.folder)
+    elif resumed:
         where = f"from {resumed.checkpoint}" if resumed.checkpoint else "from its beginning: it has no checkpoint yet"
         log.info("going on with %s, %s", resumed.folder, where)
     return resumed
