@@ -20,6 +20,11 @@ FORMAT = 1
 LARGEST = 8192
 """The largest side, in pixels, that a net may see: more is a damaged card, or a trap for the memory."""
 
+_DEEPEST, _LONGEST, _LARGEST_NUMBER = 32, 1000, 2**63
+"""How deep a card's values are nested at most, how long their names and texts, and how large their whole numbers."""
+
+_TEXTS = ("config", "command")  # which are read by people, and may be longer
+
 Card = dict[str, Any]
 
 _PLAIN_NAME = re.compile(r"[\w-]+(/[\w-]+)*")
@@ -35,6 +40,8 @@ _PARTS: dict[str, type] = {
     "versions": dict,
 }
 
+_SETS = ("train", "val", "test", "test_clean", "test_strict")
+
 _LATER: dict[str, type] = {"parameters": int, "command": str, "scores": dict}
 """What a card may lack: how many numbers the net learnt, the command of its run, and the scores that it ended with."""
 
@@ -47,45 +54,73 @@ def check_card(card: Any, place: str) -> None:
     """
     if not isinstance(card, Mapping) or "format" not in card:
         raise CheckpointError(f"{place}: no card of facesegl in it; was it written by another program?")
+    if strange := _strange({**card, **{name: "" for name in _TEXTS if isinstance(card.get(name), str)}}):
+        raise CheckpointError(f"{place}: its card holds {strange}, which no card does. It is not to be trusted.")
     if card["format"] != FORMAT:
         raise CheckpointError(
             f"{place}: its card has format {card['format']!r}, this facesegl reads {FORMAT}; use the one that wrote it "
             f"({_version(card)}), or train anew."
         )
-    wrong = [name for name, kind in _PARTS.items() if not isinstance(card.get(name), kind)]
-    wrong += [name for name, kind in _LATER.items() if name in card and not isinstance(card[name], kind)]
-    if wrong:
-        raise CheckpointError(f"{place}: its card lacks {', '.join(wrong)}, or has another type there; is it damaged?")
-    for name in ("net", "taxonomy", "normalisation", "data"):
-        if _has_interpolation(card[name]):
-            raise CheckpointError(
-                f"{place}: its card has ${{...}} in {name}; expected plain values. It is not to be trusted."
-            )
-        if _names_a_class(card[name] if name != "net" else [*card[name].values()]):
-            raise CheckpointError(
-                f"{place}: its card names a class in {name}; expected one, the net's. It is not to be trusted."
-            )
-    if not 1 <= card["image_size"] <= LARGEST:
+    lacking = [name for name, kind in _PARTS.items() if not _is_a(card.get(name), kind)]
+    lacking += [name for name, kind in _LATER.items() if name in card and not _is_a(card[name], kind)]
+    if lacking:
         raise CheckpointError(
-            f"{place}: its card says image size {card['image_size']}; expected 1 to {LARGEST}. Is it damaged?"
+            f"{place}: its card lacks {', '.join(lacking)}, or has another type there; is it damaged?"
         )
-    if not isinstance(card["data"].get("values"), Mapping) or not isinstance(card["data"].get("name"), str):
-        raise CheckpointError(f"{place}: its card has no name or no values of its data; is it damaged?")
-    choice = card["data"].get("choice")
-    if not isinstance(choice, str) or not _PLAIN_NAME.fullmatch(choice):
-        raise CheckpointError(f"{place}: its card's data choice is no plain name. It is not to be trusted.")
-    mean, std = (card["normalisation"].get(name) for name in ("mean", "std"))
-    if not _are_three_numbers(mean) or not _are_three_numbers(std) or min(std) <= 0:
-        raise CheckpointError(
-            f"{place}: its card's normalisation is not three finite numbers for mean and std, std above 0; is it "
-            f"damaged?"
-        )
-    if not all(map(_is_scored, card.get("scores", {}).values())):
-        raise CheckpointError(f"{place}: its card's scores are not as facesegl writes them; is it damaged?")
+    for wrong in (_untrusted(card), _damaged(card)):
+        if wrong:
+            raise CheckpointError(f"{place}: its card{wrong}")
     try:
         Taxonomy.from_mapping(card["taxonomy"])
     except ConfigError as error:
-        raise CheckpointError(*(f"{place}: in its card, {problem}" for problem in error.problems)) from None
+        raise CheckpointError(*(f"{place}: in its card, {problem[:_LONGEST]}" for problem in error.problems)) from None
+
+
+def _untrusted(card: Mapping[str, Any]) -> str:
+    """What is said of a card that reaches beyond plain data; nothing if it does not."""
+    for name in ("net", "taxonomy", "normalisation", "data"):
+        if _has_interpolation(card[name]):
+            return f" has ${{...}} in {name}; expected plain values. It is not to be trusted."
+        if _names_a_class(card[name] if name != "net" else [*card[name].values()]):
+            return f" names a class in {name}; expected one, the net's. It is not to be trusted."
+    return ""
+
+
+def _damaged(card: Mapping[str, Any]) -> str:
+    """What is said of a card with a value that it cannot have; nothing if it has none."""
+    data, size = card["data"], card["image_size"]
+    mean, std = (card["normalisation"].get(name) for name in ("mean", "std"))
+    if not 1 <= size <= LARGEST:
+        return f" says image size {size}; expected 1 to {LARGEST}. Is it damaged?"
+    if not isinstance(data.get("values"), Mapping) or not _is_name(data.get("name")):
+        return " has no name or no values of its data; is it damaged?"
+    if not isinstance(data.get("choice"), str) or not _PLAIN_NAME.fullmatch(data["choice"]):
+        return "'s data choice is no plain name. It is not to be trusted."
+    if not _are_three_numbers(mean) or not _are_three_numbers(std) or min(std) <= 0:
+        return "'s normalisation is not three finite numbers for mean and std, std above 0; is it damaged?"
+    if not all(_is_scored(name, found) for name, found in card.get("scores", {}).items()):
+        return "'s scores are not as facesegl writes them; is it damaged?"
+    return ""
+
+
+def _strange(value: Any, depth: int = 0) -> str:
+    """What in a value is no plain data of a card's kind, in words; nothing if all is."""
+    if depth > _DEEPEST:
+        return f"values nested more than {_DEEPEST} deep"
+    if isinstance(value, Mapping) and (odd := [key for key in value if not isinstance(key, str | int)]):
+        return f"a {type(odd[0]).__name__} as a name"
+    if isinstance(value, Mapping | list | tuple):
+        inner = [*value, *value.values()] if isinstance(value, Mapping) else value
+        return next((strange for one in inner if (strange := _strange(one, depth + 1))), "")
+    if isinstance(value, str):
+        return f"a text of {len(value)} letters" if len(value) > _LONGEST else "" if _is_text(value) else "broken text"
+    if isinstance(value, int):
+        return f"a number of {value.bit_length()} bits" if abs(value) >= _LARGEST_NUMBER else ""
+    return "" if value is None or isinstance(value, float) else f"a {type(value).__name__}"
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _names_a_class(value: Any) -> bool:
@@ -99,12 +134,22 @@ def _are_three_numbers(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(_is_share(one) and one is not None for one in value)
 
 
-def _is_scored(found: Any) -> bool:
+def _is_text(value: str) -> bool:
+    """Whether it can be written in UTF-8: no halves of signs, nor bytes of a file's name that are no text."""
+    return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
+
+
+def _is_name(value: Any) -> bool:
+    """Whether it is text that can be shown as it is."""
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_scored(name: Any, found: Any) -> bool:
     """Whether what a card says of a set has the form that is shown."""
-    if not isinstance(found, Mapping):
+    if name not in _SETS or not isinstance(found, Mapping) or "agreement" not in found:
         return False
-    agreement = found.get("agreement")
-    return all(map(_are_scores, (found.get("scores"), found.get("floor"), *([agreement] if agreement else []))))
+    shown = [found.get("scores"), found.get("floor"), *([found["agreement"]] if found["agreement"] else [])]
+    return all(map(_are_scores, shown)) and all([*one["iou"]] == [*shown[0]["iou"]] for one in shown)
 
 
 def _are_scores(scores: Any) -> bool:
@@ -112,7 +157,8 @@ def _are_scores(scores: Any) -> bool:
     return (
         isinstance(scores, Mapping)
         and isinstance(scores.get("iou"), Mapping)
-        and isinstance(scores.get("photos"), int)
+        and all(map(_is_name, scores["iou"]))
+        and _is_a(scores.get("photos"), int)
         and all(_is_share(value) for value in (*scores["iou"].values(), *(scores.get(name, "") for name in means)))
     )
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ _MACHINE = {
     errno.EFBIG: "files may not be that large here; raise the limit (ulimit -f)",
     errno.EIO: "the disk reports an error",
 }
+
+
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
 @contextlib.contextmanager
@@ -62,14 +66,32 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all; of a file's name in it the bytes that are no text are written as codes."""
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(readable(text), encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write builtin values as readable JSON, whole or not at all; NaN is refused, since JSON has none."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write builtin values as readable JSON, whole or not at all; NaN is refused, since JSON has none.
+
+    A file's name comes back as it was, also where bytes of it are no text: JSON has codes for them.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def readable(name: str) -> str:
+    r"""A file's name as text that can be written anywhere: bytes of it that are no UTF-8 become codes such as `\xff`.
+
+    Example:
+        >>> print(readable(os.fsdecode(b"J\xf6rg.jpg")))
+        J\xf6rg.jpg
+    """
+    return _NO_TEXT.sub(lambda sign: _code(ord(sign[0])), name)
+
+
+def _code(sign: int) -> str:
+    return f"\\x{sign - 0xDC00:02x}" if 0xDC80 <= sign <= 0xDCFF else f"\\u{sign:04x}"
 
 
 def sync(path: Path) -> None:

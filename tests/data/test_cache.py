@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -88,6 +89,103 @@ def test_a_damaged_file_is_noticed_named_and_rebuilt(fasseg, tmp_path, caplog, d
     if damage == "altered":
         assert "test/3 has changed since it was cached" in caplog.text
     assert np.load(path).shape == (9, 16, 16, 1)
+
+
+def first_row(**changes):
+    return lambda manifest: manifest["rows"][0].update(changes)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda manifest: manifest.clear(),
+        lambda manifest: manifest.update(key="0123456789ab"),
+        lambda manifest: manifest.update(rows=[[1, 2], 3]),
+        lambda manifest: manifest["rows"].pop(),
+        lambda manifest: manifest.update(left_out=["train/1"]),
+        lambda manifest: manifest.update(left_out={"nobody": "gone"}),
+        first_row(id="train/99"),
+        first_row(split=["train"]),
+        first_row(group=None),
+        first_row(height="40"),
+        first_row(class_pixels="many"),
+        first_row(class_pixels=[1, 2]),
+        first_row(inexact=[0.5] * 6),
+        first_row(more=1),
+    ],
+)
+def test_a_manifest_that_is_not_as_it_was_written_is_made_anew(fasseg, tmp_path, caplog, damage):
+    first = cache(tmp_path)
+    file = first.folder / "manifest.json"
+    whole = json.loads(file.read_text())
+    damaged = json.loads(file.read_text())
+    damage(damaged)
+    file.write_text(json.dumps(damaged))
+    assert cache(tmp_path).rows == first.rows
+    assert f"{first.folder}: not whole" in caplog.text
+    assert json.loads(file.read_text()) == whole
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"[]", b'"rows"'])
+@pytest.mark.parametrize("name", ["manifest.json", "photos.npy", "checksums.npy"])
+def test_what_is_no_cache_any_more_is_made_anew(fasseg, tmp_path, name, content):
+    first = cache(tmp_path)
+    whole = (first.folder / name).read_bytes()
+    (first.folder / name).write_bytes(content)
+    assert cache(tmp_path).rows == first.rows
+    assert (first.folder / name).read_bytes() == whole
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_a_caches_place_is_not_waited_for(fasseg, tmp_path):
+    first = cache(tmp_path)
+    for file in (first.folder / "photos.npy", first.folder / "manifest.json", tmp_path / "cache" / "contents.json"):
+        file.unlink(missing_ok=True)
+        os.mkfifo(file)
+        assert cache(tmp_path).rows == first.rows
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[" * 100_000, "[1]", '{"a": '),
+        *({"{}": entry} for entry in (3, None, "text", [], [1], [1, 2], [1, 2, 3], ["1", 2, "3"], [1, 2, "x"], {})),
+    ],
+)
+def test_hashes_that_are_badly_remembered_are_made_anew(fasseg, tmp_path, content):
+    first = cache(tmp_path)
+    paths = [*fasseg.rglob("*.bmp")]
+    if isinstance(content, dict):  # what would be believed: the file's own size and time, where the entry has two
+        entry = content["{}"]
+        stats = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
+        own = {
+            path: stat + entry[2:] if isinstance(entry, list) and len(entry) > 1 else entry
+            for path, stat in stats.items()
+        }
+        content = json.dumps(own)
+    (tmp_path / "cache" / "contents.json").write_text(content)
+    assert cache(tmp_path).fingerprint == first.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["Train_RGB", "Test_Labels"])
+def test_a_file_that_changes_while_it_is_cached_is_told_and_nothing_is_kept(fasseg, tmp_path, kind):
+    file = fasseg / kind / "1.bmp"
+    other = shutil.copy(fasseg / kind / "2.bmp", tmp_path / "other.bmp")
+
+    class Disturbed(FASSEG):
+        def read_mask(self, sample, taxonomy):
+            if sample.id == "test/3" and Path(other).exists():
+                Path(other).replace(file)
+            return super().read_mask(sample, taxonomy)
+
+    def disturbed():
+        return FaceCache(Disturbed(str(tmp_path / "data" / "fasseg"), "V2"), FASSEG6, 16, tmp_path / "cache")
+
+    with pytest.raises(DataError) as caught:
+        disturbed()
+    assert caught.value.problems == (f"{file}: changed while it was cached; run it again.",)
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+    assert len(disturbed().rows) == 9
 
 
 def test_a_damaged_cache_is_not_rebuilt_from_files_that_have_changed(fasseg, tmp_path):

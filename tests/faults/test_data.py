@@ -1,5 +1,6 @@
 """Wrong photos and masks: each is named, the exit code is 3, and nothing half done is left."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -104,6 +105,42 @@ def test_broken_files_are_told_together(v2):
         ["Train_Labels/4.bmp: no image"],
         ["Test_Labels/1.bmp: 100% of the pixels are far from every class colour", "data.taxonomy=FILE.yaml"],
     )
+
+
+@pytest.mark.timeout(120)
+def test_a_pipe_and_a_device_among_the_files_are_told_and_not_waited_for(v2):
+    photo, mask = v2 / "Train_RGB" / "2.bmp", v2 / "Test_Labels" / "1.bmp"
+    photo.unlink()
+    mask.unlink()
+    os.mkfifo(photo)
+    mask.symlink_to("/dev/zero")
+    told = [["Train_RGB/2.bmp: a named pipe, not a regular file"], ["Test_Labels/1.bmp: a device, not a regular file"]]
+    assert_refused(train(), *told)
+    checked, previewed = call("data", "check", "--json"), call("data", "preview")
+    assert all(part in checked.out for (part,) in told)
+    assert told[0][0] in previewed.err
+    assert (checked.code, previewed.code) == (1, 0)
+
+
+def test_names_that_are_no_text_are_trained_on_scored_and_predicted(v2):
+    for kind in ("Train_RGB", "Train_Labels", "Test_RGB", "Test_Labels"):
+        (v2 / kind / "2.bmp").rename(os.fsdecode(os.fsencode(v2 / kind) + b"/J\xf6rg.bmp"))
+    ended = train("data.fold=null", "callbacks.panels={}")
+    assert ended.code == 0, ended.err
+    assert "Logging error" not in ended.err
+    (folder,) = runs()
+    assert "test/J\\xf6rg" in (folder / "per_image.csv").read_text(encoding="utf-8")
+    for words in (
+        ["evaluate", folder / "checkpoints" / "last.ckpt"],
+        ["predict", folder / "checkpoints" / "last.ckpt", v2 / "Test_RGB", "-o", os.fsdecode(b"out\xff")],
+        ["report", folder],
+        ["data", "check", "data/fasseg"],
+        ["data", "preview"],
+    ):
+        ended = call(*words)
+        assert ended.code == 0, ended.err
+        assert "Logging error" not in ended.err
+    assert Path(os.fsdecode(b"out\xff/J\xf6rg.png")).is_file()
 
 
 def test_what_was_mended_trains(v2):

@@ -1,5 +1,7 @@
 """Model files that a stranger made, or a disk damaged: each is refused in one line, and nothing wrong is predicted."""
 
+import functools
+import io
 import json
 import math
 import zipfile
@@ -9,10 +11,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from drawn import draw_mask, draw_photo
 from facesegl import Predictor
-from facesegl.errors import CheckpointError, DataError
+from facesegl.card import check_card
+from facesegl.errors import CheckpointError, DataError, MachineError
+from facesegl.nets import FCN
+from facesegl.prediction.checkpoint_model import CheckpointModel
+from facesegl.runs import info
+from facesegl.runs.info import info_table, read_info
+from facesegl.runs.tables import score_table
 from faults.calling import assert_told, call
 from learning.conftest import make_card, make_module
 from prediction.models import onnx_model
@@ -65,6 +74,74 @@ def test_a_net_with_other_channels_than_classes_is_refused():
     classes = dict(list(card["taxonomy"]["classes"].items())[:5])
     write(taxonomy={**card["taxonomy"], "classes": classes})
     refused("expected a channel for each of its 5 classes")
+
+
+HOSTILE = [
+    *(None, True, 0, -1, 2**70, 10**400, 0.5, math.nan, math.inf, "", "x", "\x1b[2J", "\ud800", "a" * 1_000_000),
+    *(b"x", [], [None], [1, 2, 3], {}, {"a": 1}, {1: 2}, {None: 1}, {"b" * 1_000_000: [1, 2, 3]}, {(1,): 2}, {1, 2}),
+    *(torch.zeros(2), functools.reduce(lambda inner, _: [inner], range(900), [])),
+]
+SCORES = {
+    **{"iou": {"skin": 0.5, "hair": None}, "photos": 3},
+    **dict.fromkeys(("miou", "accuracy", "miou_per_photo", "boundary_f"), 0.5),
+}
+
+
+def changed(value, put):
+    """A card in which one value after the other, at any depth, is another one, or gone, or has another beside it."""
+    for key in list(value) if isinstance(value, dict) else range(len(value)):
+        if isinstance(value[key], dict | list):
+            yield from changed(value[key], put)
+        before = value[key]
+        value[key] = put
+        yield f"{key}={put!r:.60}"
+        value[key] = before
+    if isinstance(value, dict):
+        for name in ("new", 3, "n" * 1_000_000, "\ud800"):
+            value[name] = put
+            yield f"{name!r:.20}: {put!r:.60}"
+            del value[name]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: f"{type(value).__name__} {str(value)[:9]!a}")
+def test_a_card_of_any_other_form_is_refused_or_shown(value, monkeypatch):
+    card = make_card(parameters=12, command="facesegl train", scores={"test": {"scores": SCORES, "floor": SCORES}})
+    card["scores"]["test"]["agreement"] = None
+    check_card(card, "model.ckpt")
+    told = []
+    Path("model.ckpt").touch()
+    monkeypatch.setattr(info, "read_card", lambda _: card)
+    for what in changed(card, value):
+        try:
+            check_card(card, "model.ckpt")
+        except CheckpointError as error:
+            told += error.problems
+            continue
+        about = read_info(Path("model.ckpt"))
+        shown = Console(file=io.StringIO(), width=100)
+        shown.print(info_table(about))
+        if about["scores"]:
+            shown.print(score_table(about["scores"], about["data"]["name"]))
+        assert "\x1b" not in shown.file.getvalue(), what
+        json.dumps(about, ensure_ascii=False).encode()
+    assert told
+    assert all(len(problem) < 2000 and problem.startswith("model.ckpt: ") for problem in told)
+
+
+@pytest.mark.parametrize("size", [1, 17, 40])
+def test_a_size_that_the_net_does_not_take_is_the_checkpoints_fault(size):
+    net = FCN(num_classes=6)
+    card = make_card(net={"_target_": "facesegl.nets.FCN", "num_classes": 6}, image_size=size)
+    torch.save({"state_dict": make_module(net).state_dict(), "hyper_parameters": card}, "model.ckpt")
+    refused(f"its net does not take photos of {size}x{size}")
+
+
+def test_too_little_memory_for_a_net_is_the_machines_fault(monkeypatch):
+    write()
+    model = CheckpointModel("model.ckpt", "cpu")
+    monkeypatch.setattr(model.module, "forward", lambda _: torch.empty(1 << 60))
+    with pytest.raises(MachineError, match=r"model.ckpt: not enough memory for 2 photos of 16x16 at a time"):
+        Predictor(model).many([np.zeros((9, 9, 3), np.uint8)] * 2)
 
 
 @pytest.mark.parametrize("size", [10**6, 0, -3])

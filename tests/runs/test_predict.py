@@ -325,7 +325,7 @@ def test_all_that_cannot_be_found_is_told_at_once_and_nothing_is_written():
     with pytest.raises(DataError) as caught:
         segment("good.png", "missing.png", "nothing", "texts", "photos/*.jpg", "pipe.png")
     parts = ["missing.png: no such file", "nothing: a folder without photos", "texts: a folder without photos"]
-    parts += ["photos/*.jpg: nothing has such a name", "pipe.png: neither a file nor a folder"]
+    parts += ["photos/*.jpg: nothing has such a name", "pipe.png: neither a regular file nor a folder"]
     for problem, part in zip(caught.value.problems, parts, strict=True):
         assert part in problem
         assert "\n" not in problem
@@ -390,11 +390,14 @@ def test_photos_that_cannot_be_opened_are_named_and_the_others_done():
     write_broken("photos/6 bomb.png", bomb())
     Path("photos/7 gone.jpg").symlink_to("nowhere.jpg")
     write("photos/8 folder.jpg/good.png")
+    os.mkfifo("photos/9 pipe.jpg")
+    Path("photos/10 zeros.png").symlink_to("/dev/zero")
     done = segment("photos", batch_size=2)
     assert masks() == ["1 good.png", "5 good.png", "8 folder.jpg/good.png"]
     assert [row["output"] for row in table()] == masks()
     expected = ["2 cut.png: cannot be read", "3 empty.jpg: empty", "4 text.jpg: no image", "6 bomb.png: too large"]
-    for line, part in zip(done.failed, [*expected, "7 gone.jpg: no such file"], strict=True):
+    expected += ["7 gone.jpg: no such file", "9 pipe.jpg: a named pipe", "10 zeros.png: a device"]
+    for line, part in zip(done.failed, expected, strict=True):
         assert f"photos/{part}" in line
         assert "\n" not in line
 

@@ -49,6 +49,12 @@ def test_v3_is_read_as_it_lies_on_disk(tmp_path, caplog):
     assert "personne09146" in caplog.text
 
 
+def test_names_that_look_like_numbers_and_are_none_are_names(tmp_path):
+    for name in ("²", "1²", "٣"):
+        write_pair(tmp_path / "V2", "Train", name, 0)
+    assert len(FASSEG(str(tmp_path), "V2").samples()) == 3
+
+
 def test_a_test_split_may_be_absent(tmp_path):
     write_faces(tmp_path / "V2", train=2, test=0)
     assert {sample.split for sample in FASSEG(str(tmp_path), "V2").samples()} == {"train"}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facesegl.data import FaceCache
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import Taxonomy
 from facesegl.sources import FolderFaces, open_photo
@@ -342,7 +343,43 @@ def test_a_link_that_leads_round_in_a_circle_is_told_with_its_name(tmp_path):
     assert "loop.jpg" in told
 
 
-def test_a_pipe_among_the_photos_is_not_waited_for(tmp_path):
-    write_folders(tmp_path, ["anna", "bob"])
-    os.mkfifo(tmp_path / "photos" / "carl.jpg")
-    assert len(folder(tmp_path / "photos", tmp_path / "masks").samples()) == 2
+@pytest.mark.timeout(60)
+def test_what_has_no_end_is_told_and_never_read():
+    write_folders(".", ["anna", "bob", "carl"])
+    for path in ("photos/anna.jpg", "masks/bob.png", "masks/carl.png"):
+        Path(path).unlink()
+    os.mkfifo("photos/anna.jpg")
+    Path("masks/bob.png").symlink_to("/dev/zero")
+    os.mkfifo("masks/carl.npy")
+    with pytest.raises(DataError) as caught:
+        FaceCache(folder(), FIVE, 8, Path("cache"))
+    assert [problem.partition(";")[0] for problem in caught.value.problems] == [
+        "photos/anna.jpg: a named pipe, not a regular file",
+        "masks/bob.png: a device, not a regular file",
+        "masks/carl.npy: a named pipe, not a regular file",
+    ]
+    anna, bob, carl = folder().samples()
+    for read in (
+        lambda: open_photo(anna.photo),
+        lambda: folder().read_mask(bob, FIVE),
+        lambda: folder().read_mask(carl, FIVE),
+    ):
+        with pytest.raises(DataError, match="not a regular file"):
+            read()
+
+
+@pytest.mark.timeout(60)
+def test_a_list_that_is_a_pipe_is_told_and_not_waited_for():
+    write_folders(".", ["anna", "bob"])
+    os.mkfifo("test.txt")
+    (told,) = problems(folder(lists={"test": "test.txt"}))
+    assert told.startswith("test.txt: a named pipe, not a regular file")
+
+
+def test_names_that_are_no_text_are_told_apart_and_stand_in_ids_as_codes():
+    write_folders(".", ["anna"])
+    for place, ending in (("photos", b".jpg"), ("masks", b".png")):
+        for name in (b"J\xf6rg", b"J\xfcrg"):
+            shutil.copy(f"{place}/anna{ending.decode()}", os.fsencode(f"{place}/") + name + ending)
+    assert ids(folder()) == ["train/anna", "train/J\\xf6rg", "train/J\\xfcrg"]
+    assert open_photo(folder().samples()[1].photo).shape == (48, 40, 3)

@@ -405,6 +405,84 @@ def test_what_is_no_label_studio_export_is_told(change, message):
     assert message in told(*STUDIO)[0]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        "3",
+        "[[1]]",
+        '[{"id": [1]}]',
+        '[{"id": {"a": 1}}]',
+        '[{"id": "11"}]',
+        '[{"id": NaN}]',
+        '[{"id": 1' + "0" * 5000 + "}]",
+        '[{"id": true}]',
+        b"\xff\xfe[",
+    ],
+)
+def test_json_of_another_form_is_told_in_a_line(content):
+    write_label_studio(".", photos=2)
+    Path("export/x.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    for ask in (lambda: told(*STUDIO), lambda: faces(*STUDIO)):
+        try:
+            (line,) = ask()
+        except DataError as error:
+            (line,) = error.problems
+        assert line.startswith("export/x.json: ")
+
+
+HOSTILE = (
+    None,
+    3,
+    -1.5,
+    True,
+    "http://[",
+    "\x00",
+    "\ud800.jpg",
+    [],
+    [[]],
+    {},
+    {"result": 5},
+    [{"result": [None, 3]}],
+    {"rle": [255] * 9, "original_width": 10**12, "original_height": -1},
+)
+
+
+def task_with(key, value):
+    """The task of the export whose `key` has another value, wherever that stands."""
+    (file,) = Path("export").glob("*.json")
+    (task,) = json.loads(file.read_text(encoding="utf-8"))
+    first = task["annotations"][0]["result"][0]
+    inner = {"image": task["data"], "result": task["annotations"][0], "from_name": first, "value": first}
+    inner.get(key, task)[key] = value
+    return task
+
+
+@pytest.mark.parametrize("key", ["data", "image", "annotations", "result", "from_name", "file_upload", "value"])
+def test_what_a_json_export_holds_beside_its_tasks_may_be_anything(key):
+    write_label_studio(".", photos=1)
+    source = faces(*STUDIO).source
+    (file,) = Path("export").glob("*.json")
+    written = [json.dumps([task_with(key, value)]) for value in HOSTILE]
+    for content in written:
+        file.write_text(content)
+        source.own_taxonomy()
+        survey = source.survey()
+        lines = [
+            problem for problem in survey.problems if not problem.startswith(("task 11: ", "label_studio: no photo"))
+        ]
+        assert not lines
+        assert survey.samples or survey.problems
+
+
+def test_labels_that_are_no_names_are_told():
+    write_label_studio(".", photos=1)
+    for path in Path("export").glob("*-tag-hair-0.png"):
+        path.rename(path.with_name(path.name.replace("hair", "a\x1bb")))
+    with pytest.raises(DataError, match=r"export: of its labels, the name .* holds signs that cannot be shown"):
+        faces(*STUDIO)
+
+
 def test_two_tasks_of_one_photo_are_told():
     write_label_studio(".", photos=2)
     (file,) = Path("export").glob("*.json")

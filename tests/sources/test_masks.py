@@ -8,6 +8,7 @@ from PIL import Image
 
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import VOID, Taxonomy, mask_to_colours
+from facesegl.sources import read_rgb
 from facesegl.sources.masks import read_mask_file, read_mask_parts
 
 FOUR = Taxonomy.from_mapping(
@@ -288,3 +289,77 @@ def test_an_array_without_pixels_is_refused(tmp_path, shape):
     np.save(tmp_path / "1.npy", np.zeros(shape, np.uint8))
     with pytest.raises(DataError, match="expected pixels"):
         read_mask_file(tmp_path / "1.npy", "auto", FOUR)
+
+
+def with_alpha(colour, alpha, hidden=(0, 0, 0)):
+    """Paint of one colour where there is alpha, and another colour beneath where there is none."""
+    pixels = np.where(alpha[..., None] > 0, np.uint8(colour), np.uint8(hidden))
+    return Image.fromarray(np.dstack([pixels, alpha]))
+
+
+@pytest.mark.parametrize("kind", ["parts", "probabilities"])
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 30, 40)])
+def test_a_part_painted_in_one_colour_is_where_its_alpha_says(tmp_path, colour, kind):
+    taxonomy = Taxonomy(("background", "skin"), ((0, 0, 0), (9, 9, 9)))
+    alpha = white(1)
+    alpha[MASK == 2] = 60  # a soft rim
+    pictures = {"skin": with_alpha(colour, alpha), "background": with_alpha(colour, np.uint8(255) - alpha, colour)}
+    if kind == "parts":
+        del pictures["background"]
+    assert (parts_of(tmp_path, kind, taxonomy=taxonomy, **pictures).mask == (MASK == 1)).all()
+
+
+def test_a_part_whose_colours_and_alpha_say_the_same_is_read_by_either(tmp_path):
+    striped = np.where(np.arange(MASK.shape[1]) % 2, 255, 240)[None, :, None]
+    pixels = np.where((MASK == 1)[..., None], striped, 10).repeat(3, axis=2).astype(np.uint8)
+    decoded = parts_of(tmp_path, skin=Image.fromarray(np.dstack([pixels, white(1)])))
+    assert (decoded.mask == (MASK == 1)).all()
+
+
+def test_a_part_whose_alpha_is_0_everywhere_has_none(tmp_path):
+    padded = np.dstack([white(1)] * 3 + [np.zeros(MASK.shape, np.uint8)])
+    assert (parts_of(tmp_path, skin=Image.fromarray(padded)).mask == (MASK == 1)).all()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        with_alpha((0, 0, 0), white(1), hidden=(255, 255, 255)),  # black paint on white that is not there
+        with_alpha((255, 255, 255), np.zeros(MASK.shape, np.uint8), hidden=(255, 255, 255)),  # all white, all unseen
+        Image.merge("LA", [Image.fromarray(white(1)), Image.fromarray(white(2))]),
+    ],
+    ids=["black on nothing", "unseen white", "two parts"],
+)
+def test_a_part_whose_colours_and_alpha_differ_is_told_and_never_guessed(tmp_path, picture):
+    with pytest.raises(DataError, match=r"1_skin.png: its alpha channel and its colours say different things"):
+        parts_of(tmp_path, skin=picture)
+
+
+@pytest.mark.parametrize("ending", [".tif", ".gif", ".png", ".webp"])
+def test_a_mask_of_several_pictures_is_told_with_their_number(tmp_path, ending):
+    pictures = [Image.fromarray(white(index)) for index in (1, 2, 3)]
+    path = tmp_path / f"1_skin{ending}"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    told = rf"1_skin{ending}: a file with 3 pictures \(frames or pages\); expected one"
+    with pytest.raises(DataError, match=told):
+        read_mask_file(path, "auto", FOUR)
+    with pytest.raises(DataError, match=told):
+        read_mask_parts([("skin", path)], "parts", "order", "background", FOUR)
+    with pytest.raises(DataError, match=told):
+        read_rgb(path)
+
+
+def test_smaller_copies_behind_a_mask_are_no_further_pictures(tmp_path):
+    picture, small = Image.fromarray(MASK), Image.fromarray(MASK[::2, ::2].copy())
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    picture.save(tmp_path / "1.tif", save_all=True, append_images=[small])
+    with Image.open(tmp_path / "1.tif") as written:
+        assert written.n_frames == 2
+    assert (read_mask_file(tmp_path / "1.tif", "auto", FOUR).mask == MASK).all()
+
+
+def test_pages_without_end_are_not_all_counted(tmp_path):
+    picture = Image.fromarray(MASK[:2, :2].copy())
+    picture.save(tmp_path / "1.tif", save_all=True, append_images=[picture] * 1100)
+    with pytest.raises(DataError, match=r"1.tif: a file with 1000 or more pictures"):
+        read_mask_file(tmp_path / "1.tif", "auto", FOUR)

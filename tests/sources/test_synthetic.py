@@ -1,7 +1,10 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from drawn import CLASSES, FASSEG6
+from facesegl.errors import DataError
 from facesegl.sources import SyntheticFaces, read_rgb
 
 
@@ -33,6 +36,20 @@ def test_another_number_of_faces_lies_beside_the_first(tmp_path):
     one, other = faces(tmp_path).samples(), faces(tmp_path, train=3).samples()
     assert (len(one), len(other)) == (3, 4)
     assert one[0].photo != other[0].photo
+
+
+@pytest.mark.parametrize("lost", ["Train_RGB/2.bmp", "Train_Labels/1.bmp", "Test_Labels/1.bmp"])
+def test_drawn_faces_that_are_not_all_there_any_more_say_how_to_get_them_again(tmp_path, lost):
+    source = faces(tmp_path)
+    source.samples()
+    (source.folder / lost).unlink()
+    with pytest.raises(DataError) as caught:
+        source.samples()
+    (told,) = caught.value.problems
+    assert told.startswith(f"{source.folder}: has ")
+    assert "expected 2 for training and 1 for the test. Delete the folder; they are drawn anew then" in told
+    shutil.rmtree(source.folder)
+    assert len(source.samples()) == 3
 
 
 def test_a_start_that_was_killed_leaves_nothing_that_looks_drawn(tmp_path, monkeypatch):

@@ -16,10 +16,10 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, get_args, get_type_hints
 
 import filelock
 import numpy as np
@@ -30,6 +30,7 @@ from facesegl.errors import DataError
 from facesegl.files import machine_errors, sync, write_json
 from facesegl.labels import Taxonomy, pack_onehot, packed_depth, shrink_mask
 from facesegl.sources import Sample, Source, join_groups, open_photo, resize_photo
+from facesegl.sources.files import require_regular, some
 from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,9 @@ class Row:
     inexact: tuple[int, ...]
 
 
+_HINTS = get_type_hints(Row)
+
+
 class FaceCache:
     """Cached samples; opened if they are there and whole, built otherwise.
 
@@ -87,7 +91,8 @@ class FaceCache:
     def __init__(self, source: Source, taxonomy: Taxonomy, image_size: int, root: Path) -> None:
         self._source, self._taxonomy, self._size, self._root = source, taxonomy, image_size, root
         self._listed = source.samples()
-        self.fingerprint = _fingerprint(self._listed, root)
+        self._hashes = _hashes(self._listed, root)
+        self.fingerprint = _fingerprint(self._listed, self._hashes)
         self.key = digest([self.fingerprint, taxonomy.to_mapping(), image_size, source.reading, FORMAT])
         self.folder = root / f"{source.name}-{image_size}-{self.key}"
         if not self._open():
@@ -118,7 +123,7 @@ class FaceCache:
         return self._photos[places], self._masks[places]
 
     def _rebuild(self) -> None:
-        if _fingerprint(self._listed, self._root) != self.fingerprint:
+        if _hashes(self._listed, self._root) != self._hashes:
             raise DataError(
                 f"{self.folder}: damaged, and photos or masks have changed since this started. Start again: other "
                 f"files make another cache."
@@ -132,20 +137,33 @@ class FaceCache:
             return False
         try:
             manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+            if manifest["key"] != self.key:
+                raise ValueError(f"made for the key {manifest['key']}")
             self.rows = [_row(row) for row in manifest["rows"]]
-            self.left_out: dict[str, str] = dict(manifest["left_out"])
+            self.left_out = {str(name): str(why) for name, why in manifest["left_out"].items()}
+            self._require_rows()
             files = (self.folder / f"{name}.npy" for name in ("photos", "masks", "checksums"))
-            self._photos, self._masks, self._checksums = (np.load(file, mmap_mode="r") for file in files)
+            self._photos, self._masks, self._checksums = (_mapped(file) for file in files)
             self._require_shapes()
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s: not whole (%s); building it anew", self.folder, error)
+        except Exception as error:  # what is damaged, or was never a cache, raises what it likes
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            log.warning("%s: not whole (%s); building it anew", self.folder, reason)
             return False
         self._checked = np.zeros(len(self.rows), dtype=bool)
         return True
 
+    def _require_rows(self) -> None:
+        """Every sample that is listed has a row or a reason to have none, and nothing else has one."""
+        listed, found = [sample.id for sample in self._listed], [row.id for row in self.rows]
+        if found != [name for name in listed if name not in self.left_out] or not self.left_out.keys() <= {*listed}:
+            raise ValueError("its rows are not those of the photos")
+        classes = self._taxonomy.num_classes
+        if any(len(row.class_pixels) != classes or len(row.inexact) != classes for row in self.rows):
+            raise ValueError("its rows are of other classes")
+
     def _require_shapes(self) -> None:
         square, depth = (len(self.rows), self._size, self._size), packed_depth(self._taxonomy.num_classes)
-        found = [(array.shape, array.dtype) for array in (self._photos, self._masks, self._checksums)]
+        found: list[Any] = [(array.shape, array.dtype) for array in (self._photos, self._masks, self._checksums)]
         if found != [((*square, 3), np.uint8), ((*square, depth), np.uint8), (square[:1], np.uint32)]:
             raise ValueError(f"shapes and types are {found}")
 
@@ -173,12 +191,21 @@ class FaceCache:
         part.mkdir()
         try:
             self._fill(part)
+            self._require_unchanged()
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
         shutil.rmtree(self.folder, ignore_errors=True)
         part.replace(self.folder)
         sync(self._root)
+
+    def _require_unchanged(self) -> None:
+        """The key is of what the files held before they were read; what they hold now has to be the same."""
+        now = _hashes(self._listed, self._root)
+        if changed := [path for path, value in self._hashes.items() if now[path] != value]:
+            raise DataError(
+                *some([f"{path}: changed while it was cached; run it again." for path in changed], "files that changed")
+            )
 
     def _fill(self, part: Path) -> None:
         rows, left_out = self._write_arrays(part)
@@ -290,10 +317,15 @@ class _GrowingArray:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
-def _fingerprint(samples: Sequence[Sample], root: Path) -> str:
-    contents = Contents(root / "contents.json")
-    photos = contents.hashes(sample.photo for sample in samples)
-    masks = contents.hashes(path for sample in samples for path in sample.mask_files)
+def _hashes(samples: Sequence[Sample], root: Path) -> dict[Path, str]:
+    """What each file of the samples holds; those that cannot be read are told together."""
+    paths = [*dict.fromkeys(path for sample in samples for path in (sample.photo, *sample.mask_files))]
+    return dict(zip(paths, Contents(root / "contents.json").hashes(paths), strict=True))
+
+
+def _fingerprint(samples: Sequence[Sample], hashes: Mapping[Path, str]) -> str:
+    photos = [hashes[sample.photo] for sample in samples]
+    masks = [hashes[path] for sample in samples for path in sample.mask_files]
     described = [
         [sample.id, sample.split, sample.group, list(sample.tags), *(name for name, _path in sample.parts)]
         for sample in samples
@@ -311,8 +343,25 @@ def identical_photos(rows: Iterable[Row]) -> Iterator[tuple[int, int]]:
 
 
 def _row(row: dict[str, Any]) -> Row:
+    """A row of the manifest, whose values have the types that they should have."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    if wrong := [name for name, hint in _HINTS.items() if not _is_a(values[name], hint)]:
+        raise TypeError(f"{', '.join(wrong)} of a row are of another type")
     return Row(**values)
+
+
+def _is_a(value: Any, hint: Any) -> bool:
+    """Whether a value is of a row's type: one of text or numbers, or a tuple of them."""
+    kinds = get_args(hint)
+    if not kinds:
+        return type(value) is hint
+    return isinstance(value, tuple) and all(type(one) is kinds[0] for one in value)
+
+
+def _mapped(file: Path) -> np.ndarray:
+    require_regular(file)
+    array: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def _checksum(photo: np.ndarray, mask: np.ndarray) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 from facesegl.errors import DataError, MachineError
 from facesegl.files import write_json
+from facesegl.sources.files import read_text, require_regular
 
 log = logging.getLogger(__name__)
 
+_HASH = re.compile("[0-9a-f]{32}")
 _SETTLED_S = 2.0  # a file younger than this may change again within one tick of its clock: its hash is not remembered
 
 
@@ -40,10 +43,13 @@ class Contents:
         Raises:
             DataError: files that cannot be read, all of them.
         """
-        found, problems = [], []
+        found: list[str] = []
+        problems: list[str] = []
         for path in paths:
             try:
                 found.append(self._hash(path))
+            except DataError as error:
+                problems += error.problems
             except OSError as error:
                 problems.append(f"{path}: cannot be read ({error.strerror}); check that it is there and its rights.")
         if problems:
@@ -52,10 +58,12 @@ class Contents:
         return found
 
     def _hash(self, path: Path) -> str:
+        require_regular(path)
         status = path.stat()
         known = self._known.get(str(path.absolute()))
         if known and known[:2] == [status.st_size, status.st_mtime_ns]:
-            return str(known[2])
+            value: str = known[2]
+            return value
         with path.open("rb") as file:
             value = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
         if time.time() - status.st_mtime > _SETTLED_S:
@@ -73,8 +81,16 @@ class Contents:
 
 
 def _read(memory: Path) -> dict[str, list[Any]]:
+    """What is remembered; of a damaged file nothing, and of damaged entries none."""
     try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = json.loads(read_text(memory))
+    except (OSError, ValueError, RecursionError, DataError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return {path: entry for path, entry in known.items() if _is_entry(entry)} if isinstance(known, dict) else {}
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether it is size, time and hash."""
+    if not isinstance(entry, list) or [type(value) for value in entry] != [int, int, str]:
+        return False
+    return _HASH.fullmatch(entry[2]) is not None

@@ -8,7 +8,7 @@ import torch
 
 from facesegl.card import Card
 from facesegl.config import resolve_accelerator
-from facesegl.errors import ConfigError
+from facesegl.errors import CheckpointError, ConfigError, FaceseglError, MachineError
 from facesegl.learning import SegmentationModule
 
 
@@ -34,9 +34,26 @@ class CheckpointModel:
 
     @torch.inference_mode()
     def logits(self, photos: np.ndarray) -> np.ndarray:
-        """Logits (B, C, S, S) float32 of photos (B, 3, S, S) uint8."""
-        seen: np.ndarray = self.module(torch.from_numpy(photos).to(self.module.device)).float().cpu().numpy()
+        """Logits (B, C, S, S) float32 of photos (B, 3, S, S) uint8.
+
+        Raises:
+            CheckpointError: the net does not take photos of this size.
+            MachineError: there is not enough memory for them.
+        """
+        try:
+            seen: np.ndarray = self.module(torch.from_numpy(photos).to(self.module.device)).float().cpu().numpy()
+        except Exception as error:  # what a net raises on a size that it does not take is its own affair
+            raise self._refusal(error, len(photos)) from error
         return seen
+
+    def _refusal(self, error: Exception, number: int) -> FaceseglError:
+        reason, size = " ".join(str(error).split())[:200], f"{self.image_size}x{self.image_size}"
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in reason:
+            return MachineError(
+                f"{self.name}: not enough memory for {number} photos of {size} at a time; take fewer at a time, or a "
+                f"machine with more."
+            )
+        return CheckpointError(f"{self.name}: its net does not take photos of {size} ({reason}); is its card damaged?")
 
 
 def _device(name: str) -> str:

@@ -132,8 +132,8 @@ def _search(folder: Path, target: Path, problems: list[str]) -> Iterator[Photo]:
         here = Path(top)
         folders[:] = [name for name in _visible(folders) if (here / name).resolve() != target]
         for path in (here / name for name in _visible(files)):
-            # a link that leads nowhere is a photo that cannot be opened; a pipe is none
-            if path.suffix.lower() in _image_suffixes() and (path.is_file() or not path.exists()):
+            # whoever opens a link that leads nowhere, or a pipe, says what is wrong with it
+            if path.suffix.lower() in _image_suffixes():
                 yield Photo(path, root, PurePosixPath(path.relative_to(folder).as_posix()))
 
 
@@ -158,7 +158,7 @@ def _what_is_no_photo(path: Path) -> list[str]:
     if path.is_file():
         return []
     if path.exists():
-        return [f"{path}: neither a file nor a folder; expected a photo."]
+        return [f"{path}: neither a regular file nor a folder; expected a photo."]
     if any(sign in path.name for sign in "*?["):
         return [f"{path}: nothing has such a name; expected photos. Is the pattern right?"]
     return [f"{path}: no such file or folder; expected a photo or a folder of photos."]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from facesegl.errors import ConfigError
-from facesegl.sources.files import expanded, some
+from facesegl.sources.files import expanded, read_text, some
 from facesegl.sources.folder import FolderFaces
 from facesegl.sources.paired import Finding
 
@@ -42,7 +42,7 @@ class CelebAMaskHQ(FolderFaces):
         if self.mapping is None:
             return super()._splits(found)
         try:
-            lines = self.mapping.read_text(encoding="utf-8").splitlines()
+            lines = read_text(self.mapping).splitlines()
             rows = [line.split() for line in lines]
             original = {int(row[0]): int(row[1]) for row in rows[1:] if row}
         except OSError as error:
@@ -56,7 +56,7 @@ class CelebAMaskHQ(FolderFaces):
             ]
         split_of, lost = {}, []
         for place, photo in enumerate(found.photos):
-            number = original.get(int(photo.name)) if photo.name.isdigit() else None
+            number = original.get(int(photo.name)) if photo.name.isdecimal() else None
             if number is None:
                 lost.append(f"{photo.path}: not in {self.mapping}; expected every photo there.")
             else:

@@ -14,14 +14,14 @@ from typing import Any
 
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import Taxonomy, likely_pairs
-from facesegl.sources.files import expanded, require_folder
+from facesegl.sources.files import expanded, read_text, require_folder
 from facesegl.sources.folder import FolderFaces
 from facesegl.sources.paired import Finding
 from facesegl.sources.splits import split_named
 
 log = logging.getLogger(__name__)
 
-_LINE = re.compile(r"(?P<name>.+?):(?P<colour>\d+,\d+,\d+)(:[^:]*){0,2}")
+_LINE = re.compile(r"(?P<name>.+?):(?P<colour>\d{1,9},\d{1,9},\d{1,9})(:[^:]*){0,2}")
 _BACKGROUND, _BLACK = "background", (0, 0, 0)
 
 
@@ -53,7 +53,7 @@ class CVAT(FolderFaces):
         require_folder(self.root, "data.source.root")
         file = self.root / "labelmap.txt"
         try:
-            text = file.read_text(encoding="utf-8-sig")
+            text = read_text(file, "utf-8-sig")
         except (OSError, UnicodeDecodeError):
             raise DataError(
                 f"{file}: cannot be read; expected it in an export of CVAT in the format Segmentation mask 1.1."

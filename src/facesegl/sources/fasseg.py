@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from facesegl.errors import DataError
+from facesegl.files import readable
 from facesegl.sources.source import Sample, Source, Survey, join_groups
 
 log = logging.getLogger(__name__)
@@ -64,20 +65,13 @@ class FASSEG(Source):
         )
 
 
-def list_fasseg_folder(folder: Path) -> list[Sample]:
+def survey_fasseg_folder(folder: Path) -> Survey:
     """List `Train_RGB`, `Train_Labels`, `Test_RGB`, `Test_Labels` (in any letter case) below one folder.
 
     Returns:
-        Samples in natural order, training photos first; each photo is its own group.
-
-    Raises:
-        DataError: no training photos, a training photo without a mask, a mask without a photo.
+        Samples in natural order, training photos first; each photo is its own group. Problems are no training photos, a
+        training photo without a mask, a mask without a photo.
     """
-    return _sound(folder, survey_fasseg_folder(folder))
-
-
-def survey_fasseg_folder(folder: Path) -> Survey:
-    """As `list_fasseg_folder`, beside what is wrong with the rest."""
     samples: list[Sample] = []
     problems: list[str] = []
     unlabelled: list[Path] = []
@@ -128,7 +122,7 @@ def _images(folder: Path, name: str) -> dict[str, Path]:
         if top.name.casefold() == name and top.is_dir():
             for path in top.rglob("*"):
                 if path.suffix.casefold() == ".bmp":
-                    found[path.relative_to(top).with_suffix("").as_posix()] = path
+                    found[readable(path.relative_to(top).with_suffix("").as_posix())] = path
     return found
 
 
@@ -151,4 +145,4 @@ def _with_person_and_pose(sample: Sample) -> Sample:
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sort key: `2` before `10`, pose `-45` before `+30`."""
     parts = re.findall(r"[+-]?\d+|[^\d+-]+", name)
-    return [(int(part), "") if part.lstrip("+-").isdigit() else (0, part) for part in parts]
+    return [(int(part), "") if part.lstrip("+-").isdecimal() else (0, part) for part in parts]

@@ -3,12 +3,14 @@
 import math
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from facesegl.errors import DataError
+from facesegl.files import readable
 
 PHOTO_ENDINGS = frozenset(
     (
@@ -20,6 +22,13 @@ PHOTO_ENDINGS = frozenset(
 
 MASK_ENDINGS = PHOTO_ENDINGS | {".npy"}
 
+_ENDLESS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
 _SHOWN = 5
 _NUMBER = re.compile(r"([0-9]+)")
 
@@ -29,7 +38,8 @@ class Found(NamedTuple):
 
     Attributes:
         path: the file.
-        name: its path below that folder without the ending, with `/` between the parts.
+        name: its path below that folder without the ending, with `/` between the parts; bytes of it that are no text
+            stand there as codes.
     """
 
     path: Path
@@ -63,7 +73,7 @@ def list_files(folder: Path, endings: Collection[str], without: Iterable[Path] =
     above = len(os.path.join(folder, ""))  # noqa: PTH118 - strings: paths cost more than all else where files are many
     for path in _walk(str(folder), {_identity(str(other)) for other in without if other.is_dir()}):
         name, ending = os.path.splitext(path[above:])  # noqa: PTH122
-        name = unicodedata.normalize("NFC", name if os.sep == "/" else name.replace(os.sep, "/"))
+        name = unicodedata.normalize("NFC", readable(name if os.sep == "/" else name.replace(os.sep, "/")))
         files = listing.files if ending.casefold() in endings else listing.others
         files.append(Found(Path(path), name))
     listing.files.sort(key=lambda found: (natural(found.name), str(found.path)))
@@ -95,6 +105,35 @@ def require_folder(folder: Path, key: str) -> None:
         raise DataError(f"{folder}: a file; expected a folder. {'Unpack it first.' if packed else 'Name its folder.'}")
     there = next(parent for parent in folder.absolute().parents if parent.is_dir())
     raise DataError(f"{folder}: no such folder, though {there} is there; say where it lies with {key}=FOLDER.")
+
+
+def require_regular(path: str | Path) -> None:
+    """Make sure, before a file is opened, that it ends: a pipe would be waited for, and a device read, for ever.
+
+    What is not there, or may not be looked at, is left to whoever opens it.
+
+    Raises:
+        DataError: it is a pipe, a device or a socket, or a link to one.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        kind = next((name for is_one, name in _ENDLESS if is_one(mode)), "something else")
+        raise DataError(f"{path}: {kind}, not a regular file; put the file itself there, or take this away.")
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """All of a text file.
+
+    Raises:
+        DataError: it is no regular file.
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is no text.
+    """
+    require_regular(path)
+    return path.read_text(encoding=encoding)
 
 
 class ByName:
@@ -180,8 +219,7 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
         if entry.name.startswith("."):
             continue
         if not _leads_to_folder(entry):
-            if entry.is_symlink() or entry.is_file():  # a pipe would be waited for without end
-                yield entry.path
+            yield entry.path
         elif _identity(entry.path) not in seen:
             yield from _walk(entry.path, seen)
 

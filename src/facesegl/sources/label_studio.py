@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from facesegl.errors import DataError
+from facesegl.errors import ConfigError, DataError
 from facesegl.labels import Taxonomy, distinct_colours, likely_pairs
 from facesegl.sources.files import (
     MASK_ENDINGS,
@@ -25,6 +25,7 @@ from facesegl.sources.files import (
     expanded,
     list_files,
     natural,
+    read_text,
     require_folder,
     some,
 )
@@ -73,7 +74,12 @@ class LabelStudio(PairedFaces):
         names, pairs = (self.rest, *found), tuple(likely_pairs(found))
         sides = ", ".join(" and ".join(pair) for pair in pairs)
         log.info("%s: the classes are %s%s", self.root, ", ".join(names), f"; left and right are {sides}" * bool(pairs))
-        return Taxonomy(names=names, colours=((0, 0, 0), *distinct_colours(len(found))), pairs=pairs)
+        try:
+            return Taxonomy(names=names, colours=((0, 0, 0), *distinct_colours(len(found))), pairs=pairs)
+        except ConfigError as error:
+            raise DataError(
+                *(f"{self.root}: of its labels, {problem.partition(': ')[2]}" for problem in error.problems)
+            ) from None
 
     def find(self) -> Finding:
         """Find photos and their masks.
@@ -127,10 +133,12 @@ def _read_tasks(file: Path) -> list[Mapping[str, Any]]:
         DataError: it cannot be read, or holds something else.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_text(file))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read ({error}); expected a project's JSON export.") from None
-    if not isinstance(content, list) or not all(isinstance(task, dict) and "id" in task for task in content):
+    if not isinstance(content, list) or not all(
+        isinstance(task, dict) and type(task.get("id")) is int for task in content
+    ):
         raise DataError(f"{file}: holds no tasks; expected Label Studio's JSON or JSON-MIN export, or no .json there.")
     return content
 
@@ -160,7 +168,10 @@ def _names_in(task: Mapping[str, Any]) -> Iterator[str]:
     data = task["data"] if isinstance(task.get("data"), Mapping) else task
     values = [task.get("file_upload"), *data.values()]
     for value in (value for value in values if isinstance(value, str)):
-        address = urlsplit(value)
+        try:
+            address = urlsplit(value)
+        except ValueError:  # no address, whatever it is
+            continue
         path = unquote(parse_qs(address.query).get("d", [unquote(address.path)])[0])
         folder, slash, name = path.rpartition("/")
         if Path(name).suffix.casefold() in PHOTO_ENDINGS:
@@ -184,11 +195,16 @@ def _brushes(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
     results = (
         result
         for task in tasks
-        for annotation in (task.get("annotations") if isinstance(task.get("annotations"), list) else None) or ()
-        for result in (annotation.get("result") if isinstance(annotation, Mapping) else None) or ()
-        if isinstance(result, Mapping)
+        for annotation in _mappings(task.get("annotations"))
+        for result in _mappings(annotation.get("result"))
     )
-    return sorted({str(result["from_name"]) for result in results if "from_name" in result}, key=len, reverse=True)
+    names = (result.get("from_name") for result in results)
+    return sorted({name for name in names if isinstance(name, str)}, key=len, reverse=True)
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    """The mappings of a list; of anything else none."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _label(stroke: _Stroke, brushes: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from facesegl.labels import (
     overlay_parts,
 )
 from facesegl.labels.decode import TOLERANCE
+from facesegl.sources.files import require_regular
 from facesegl.sources.image import open_image
 from facesegl.sources.photo import upright
 
@@ -38,6 +39,8 @@ Kind = Literal["auto", "colour", "index", "parts", "probabilities"]
 
 Overlap = Literal["order", "smallest"]
 """Which part counts where several lie over each other: the later one in the taxonomy's order, or the smallest."""
+
+_WITH_ALPHA = ("1", "L", "P", "RGB", "LA", "PA", "RGBA", "La", "RGBa")  # modes whose alpha Pillow can tell
 
 _SHOWN = 8
 
@@ -57,7 +60,7 @@ def read_mask_file(path: Path, kind: Kind, taxonomy: Taxonomy) -> Decoded:
         if path.suffix.casefold() == ".npy":
             array = _load_array(path)
             return decode_numbers(array, taxonomy) if array.ndim == 2 else decode_layers(array, taxonomy)
-        image = upright(open_image(path))
+        image = upright(open_image(path, alone=True))
         if kind == "auto":
             pixels = _recognised(image, taxonomy)
         else:
@@ -141,6 +144,7 @@ def _naming(*paths: Path) -> Iterator[None]:
 
 def _load_array(path: Path) -> np.ndarray:
     """The array of an `.npy` file, of two or three axes and of integers or bools; or of three, of any numbers."""
+    require_regular(path)
     try:
         array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except FileNotFoundError:
@@ -248,13 +252,44 @@ def _grey(path: Path) -> np.ndarray:
             if array.ndim != 2 or array.min(initial=0) < 0 or array.max(initial=0) > 65535:
                 raise DataError(f"an array of shape {array.shape}; expected (H, W) with 0 and 1, or 0 and 255.")
             return array if array.dtype in (np.bool_, np.uint8) else array.astype(np.uint16)
-        image = upright(open_image(path))
+        image = upright(open_image(path, alone=True))
         if image.mode == "F":
             raise DataError("a picture of fractions (mode F); expected 8 or 16 bits, with 0 for black.")
+        if image.has_transparency_data and image.mode in _WITH_ALPHA:
+            return _of_transparent(image)
         if image.mode == "1" or image.mode == "I" or image.mode.startswith("I;16"):
             deep = np.asarray(image)
             return deep if deep.dtype == np.bool_ else np.clip(deep, 0, 65535).astype(np.uint16)
         return np.asarray(image if image.mode == "L" else image.convert("RGB").convert("L"))
+
+
+def _of_transparent(image: Image.Image) -> np.ndarray:
+    """The picture (H, W) uint8 of one part that has an alpha channel: that channel, where the colours say nothing.
+
+    Raises:
+        DataError: alpha and colours say different things.
+    """
+    image = image.convert("LA") if image.mode == "La" else image  # the one mode with no way to RGBA
+    pixels = np.asarray(image.convert("RGBA"))
+    colours, alpha, grey = pixels[..., :3], pixels[..., 3], np.asarray(image.convert("RGB").convert("L"))
+    if (alpha == 255).all() or (not alpha.any() and len(np.unique(grey)) > 1):
+        return grey  # 0 everywhere is the padding of a program that writes no alpha
+    if alpha.any() and _is_one_paint(colours, alpha):
+        return alpha
+    white = 1 if grey.max() <= 1 else 255
+    if ((grey > white // 2) == (alpha > 127)).all():
+        return grey
+    raise DataError(
+        "its alpha channel and its colours say different things; expected black and white without alpha, or one colour "
+        "with the part in alpha. Save it without alpha."
+    )
+
+
+def _is_one_paint(colours: np.ndarray, alpha: np.ndarray) -> bool:
+    """Whether what can be seen of colours (H, W, 3) is one, and beneath alpha (H, W) 0 lies that one or black."""
+    seen, hidden = colours[alpha > 0], colours[alpha == 0]
+    paint = seen[0]
+    return bool((seen == paint).all() and ((hidden == paint).all(axis=-1) | (hidden == 0).all(axis=-1)).all())
 
 
 def _alike(part: str, taxonomy: Taxonomy) -> str:

@@ -21,7 +21,7 @@ from facesegl.sources.splits import Lists, deal, require_shares
 
 log = logging.getLogger(__name__)
 
-_RECOGNITION = 1  # raised whenever a file is read as another kind than before
+_RECOGNITION = 2  # raised whenever a file is read as another kind than before
 
 
 @dataclass

@@ -24,7 +24,8 @@ def open_photo(path: Path) -> np.ndarray:
     """Open any photo that Pillow opens, upright as its EXIF data say.
 
     Args:
-        path: the photo; grey, palette, 16-bit and CMYK are turned to R-G-B, transparent parts become white.
+        path: the photo, of several in a file the first; grey, palette, 16-bit and CMYK are turned to R-G-B, transparent
+            parts become white.
 
     Returns:
         (H, W, 3) uint8, R-G-B, at native size.

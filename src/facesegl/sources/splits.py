@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.sources.files import ByName, Found, expanded, require_folder, some
+from facesegl.sources.files import ByName, Found, expanded, read_text, require_folder, some
 
 T = TypeVar("T")
 
@@ -118,7 +118,9 @@ class Lists:
 def _read(file: Path) -> tuple[list[tuple[int, str]], list[str]]:
     """The lines of a list with their numbers, without empty ones and comments; and why it cannot be read."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file, "utf-8-sig").splitlines()
+    except DataError as error:
+        return [], [*error.problems]
     except FileNotFoundError:
         return [], [f"{file}: no such file; expected a text file with a photo's name a line."]
     except (OSError, UnicodeDecodeError) as error:

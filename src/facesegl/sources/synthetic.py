@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from facesegl.console import track
+from facesegl.errors import DataError
 from facesegl.files import machine_errors
 from facesegl.labels import Taxonomy
-from facesegl.sources.fasseg import list_fasseg_folder
-from facesegl.sources.source import Sample, Source
+from facesegl.sources.fasseg import survey_fasseg_folder
+from facesegl.sources.source import Sample, Source, Survey
 from facesegl.synthetic import draw_face
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class SyntheticFaces(Source):
         """List the drawn photos; draws them first where they are not there yet.
 
         Raises:
+            DataError: not all of what was drawn is there any more.
             MachineError: they cannot be written there.
         """
         with machine_errors(self.folder):
@@ -47,7 +49,19 @@ class SyntheticFaces(Source):
             with filelock.FileLock(f"{self.folder}.lock"):
                 if not self.folder.is_dir():
                     self._draw()
-        return list_fasseg_folder(self.folder)
+        return self._all(survey_fasseg_folder(self.folder))
+
+    def _all(self, found: Survey) -> list[Sample]:
+        """The samples, if they are those that were drawn."""
+        train, test = (sum(sample.split == split for sample in found.samples) for split in ("train", "test"))
+        if (train, test) != (self.train, self.test):
+            raise DataError(
+                f"{self.folder}: has {train} and {test} drawn faces with masks; expected {self.train} for training and "
+                f"{self.test} for the test. Delete the folder; they are drawn anew then."
+            )
+        if found.problems:
+            raise DataError(*found.problems)
+        return found.samples
 
     def _draw(self) -> None:
         part = self.folder.with_name(f".{self.folder.name}.part")
