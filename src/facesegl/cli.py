@@ -341,12 +341,13 @@ def _show(result: "Result") -> None:
     from facesegl.runs.tables import DEFINITION, below_the_floor, score_table, tag_table
 
     if result.scores:
-        Console().print(score_table(result.scores, result.data["name"]))
+        other_data = result.data.get("other_data", False)
+        Console().print(score_table(result.scores, result.data["name"], other_data))
         if by_tag := tag_table(result.scores):
             Console().print(by_tag)
         print(f"{DEFINITION}\n")
         if warning := below_the_floor(result.scores):
-            print(f"{warning}\n")
+            print(f"{warning}{'' if other_data else ' Train it longer?'}\n")
     print(f"run folder: {result.folder}")
     if (result.folder / "tensorboard").is_dir():
         print(f"curves:     tensorboard --logdir {shlex.quote(str(result.folder.parent))}")

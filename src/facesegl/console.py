@@ -1,6 +1,7 @@
 """What a command shows while it works: a live bar on a terminal, sparse plain lines elsewhere; never on stdout."""
 
 import functools
+import io
 import logging
 import sys
 import time
@@ -39,7 +40,12 @@ def is_live() -> bool:
 
 
 def speak() -> None:
-    """Have what the project and Python's warnings say written to stderr, a plain line each; results go to stdout."""
+    """Have what the project and Python's warnings say written to stderr, a plain line each; results go to stdout.
+
+    Names of files that are no text in stdout's encoding are written with codes, as Python does on stderr.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     for name in ("facesegl", "py.warnings"):
         logging.getLogger(name).handlers[:] = [_Terminal()]
     _log.setLevel(logging.INFO)

@@ -82,6 +82,12 @@ def test_where_both_ends_could_be_the_classes_the_one_that_is_onehot_is():
     assert (decode_layers(np.moveaxis(layers, 0, -1), taxonomy()).mask == mask).all()
 
 
+def test_void_has_no_layer_where_it_is_not_remapped():
+    told = taxonomy(remap={0: "wall", 1: "skin"}, void=255)
+    layers = (np.array([[0, 1]]) == np.arange(2)[:, None, None]).astype(np.uint8)
+    assert decode_layers(layers, told).mask.tolist() == [[0, 1]]
+
+
 def test_layers_are_those_of_the_remapped_numbers():
     told = taxonomy(remap={0: "wall", 1: "skin", 2: "skin", 3: "void"})
     layers = (np.array([[0, 1], [2, 3]]) == np.arange(4)[:, None, None]).astype(np.uint8)

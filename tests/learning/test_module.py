@@ -140,6 +140,19 @@ def test_what_is_logged_as_loss_is_the_mean_over_photos(fasseg):
     assert float(trainer.callback_metrics["train/loss"]) == pytest.approx(np.average(losses, weights=sizes), rel=1e-5)
 
 
+def test_what_only_fills_a_ranks_batch_does_not_lower_the_loss(fasseg, monkeypatch):
+    faces, module, logged = face_module(fold=0), make_module(loss=CrossEntropyDice(class_weights=False, dice=1.0)), {}
+    faces.setup("fit")
+    monkeypatch.setattr(module, "log", lambda name, value, batch_size, **_: logged.update({name: batch_size}))
+    *_, batch = faces.val_dataloader()
+    photo, filler = faces.on_after_batch_transfer(batch, 0), torch.tensor([-1])
+    places = torch.cat([photo.places[:1], filler, filler])
+    module.validation_step(
+        photo._replace(photo=photo.photo[[0, 0, 0]], target=photo.target[[0, 0, 0]], places=places), 0
+    )
+    assert logged == {"val/loss": 1}
+
+
 def _again(faces):
     """The batches of the first epoch once more."""
     faces.load_state_dict({"batches": 0})

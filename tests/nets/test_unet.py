@@ -50,11 +50,10 @@ def test_the_features_of_full_resolution_reach_the_last_join():
     assert torch.equal(seen[0][:, :4], net.down[0](images))
 
 
-@pytest.mark.parametrize("arguments", [{"channels": 0, "depth": 5}, {"channels": 16, "depth": 0}])
-def test_a_net_without_levels_or_channels_is_refused(arguments):
-    (name,) = (name for name, value in arguments.items() if value == 0)
-    with pytest.raises(ConfigError, match=f"model.{name}=0: expected"):
-        UNet(6, **arguments)
+@pytest.mark.parametrize(("name", "value"), [("channels", 0), ("depth", 0), ("depth", 14), ("depth", 2**31)])
+def test_a_net_without_levels_or_channels_or_with_more_levels_than_pixels_is_refused(name, value):
+    with pytest.raises(ConfigError, match=f"model.{name}={value}: expected"):
+        UNet(6, **{"channels": 16, "depth": 5, name: value})
 
 
 def test_it_runs_in_bf16_and_keeps_channels_last():

@@ -27,7 +27,7 @@ def test_the_page_has_the_scores_that_the_record_has(home, shown):
     assert "4 photos" not in shown
     assert f"mIoU on val, {scores['scores']['photos']} photos" in shown
     assert "held out" in shown
-    assert "No test photo was looked at" in shown
+    assert "No test photo was scored" in shown
     assert record_of(run)["command"].split()[1] in shown
 
 

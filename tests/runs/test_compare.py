@@ -134,6 +134,25 @@ def test_persons_and_not_photos_are_drawn(runs, tmp_path):
     assert "8 persons are few" in comparison.notes[0]
 
 
+def test_a_class_of_few_persons_gets_no_interval(tmp_path):
+    def rare(error, persons):
+        def change(counts):
+            counts[persons:, 2, :] = 0
+            counts[:, 1, 0] += counts[:, 1, 2]  # nor is it seen where it is not
+            counts[:, 1, 2] = 0
+            return counts
+
+        whole = read_counts(write_run(tmp_path / f"whole-{error}", error))
+        return write_run(tmp_path / f"rare-{error}-{persons}", error, counts=change(whole.counts.copy()))
+
+    for persons, known in ((5, False), (6, True)):
+        (difference,) = compare([rare(0.3, persons + 2), rare(0.1, persons + 2)]).differences  # two are left out
+        assert difference.iou["hair"].difference > 0
+        assert math.isnan(difference.iou["hair"].low) is not known
+        assert difference.iou["hair"].sign == int(known)
+        assert difference.iou["skin"].sign == 1
+
+
 def test_a_handful_of_persons_gives_scores_and_no_verdict(tmp_path):
     pair = [write_run(tmp_path / str(seed), 0.1 * seed, photos=7, seed=seed) for seed in (1, 2)]
     comparison = compare(pair)

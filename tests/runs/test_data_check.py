@@ -13,6 +13,7 @@ from drawn import write_faces
 from facesegl.arguments import paths_and_keys
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.runs.data_check import check_data, check_table, report_of, verdicts
+from faults.calling import SMALL_UNET, assert_told, call
 
 
 def shown(checkups):
@@ -169,6 +170,14 @@ def test_too_few_persons_for_the_folds_are_told_before_training_refuses():
     for enough in ("data.folds=3", "data.fold=null"):
         (checkup,) = check_data(None, [*keys, enough])
         assert not checkup.wrong
+
+
+def test_a_photo_that_stands_twice_is_one_person_for_the_folds_too(tmp_path):
+    v2 = write_faces(tmp_path / "data" / "fasseg" / "V2", train=5, test=1)
+    shutil.copy(v2 / "Train_RGB" / "1.bmp", v2 / "Train_RGB" / "2.bmp")
+    (checkup,) = check_data(None, ["data=fasseg_v2"])
+    assert "4 persons or groups to learn from, and data.folds=5" in [finding.what for finding in checkup.findings]
+    assert_told(call("train", *SMALL_UNET), 3, "the training photos are of 4 persons or groups")
 
 
 def test_run_whose_folder_looks_like_a_key_is_a_path(tmp_path):

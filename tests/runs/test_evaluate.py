@@ -129,6 +129,33 @@ def test_scores_go_where_they_are_asked_for_and_never_over_a_run(trained, monkey
         compare([checkpoint, checkpoint], overrides=["paths.run=mine/both"])
 
 
+def test_photos_that_a_model_learnt_from_are_never_called_held_out(trained, monkeypatch):
+    folder, result = trained  # learnt from all of them
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    whole = result.folder / "checkpoints" / "last.ckpt"
+    for keys in ([], ["data.fold=0"], ["data=fasseg_v2"], ["data=fasseg_v2", "data.fold=0"]):
+        with pytest.raises(ConfigError, match=r"set=val: it learnt from all training photos .data.fold=null."):
+            facesegl.evaluate(whole, "set=val", *keys)
+    of_folds = [
+        facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "data.folds=3", f"data.fold={fold}").folder
+        for fold in (0, 1)
+    ]
+    assert facesegl.evaluate(of_folds[1], "set=val", "data=fasseg_v2").scores.keys() == {"val"}
+    with pytest.raises(ConfigError, match=r"photos that data.fold=1 .* holds out; expected data.fold=0"):
+        facesegl.evaluate(of_folds[0], "set=val", "data.fold=1")
+    with pytest.raises(ConfigError, match=rf"{of_folds[1]}.*expected data.fold=1"):
+        facesegl.evaluate(of_folds, "set=val")
+
+
+def test_the_training_photos_of_other_data_were_not_learnt_from(trained, tmp_path, capsys):
+    _, result = trained
+    write_faces(tmp_path / "own" / "V1", train=3, test=1)  # fewer persons than there are folds
+    scored = call("evaluate", result.folder, "data=fasseg_v1", "data.source.root=own", "set=train", "panels=0")
+    assert scored.code == 0, scored.err
+    assert "Scores on the training photos of fasseg_v1" in scored.out
+    assert "3 photos" in scored.out
+
+
 def test_training_photos_can_be_scored_too(trained, monkeypatch):
     folder, result = trained
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))

@@ -9,8 +9,8 @@ from facesegl.labels import VOID
 from facesegl.scores import boundary_counts, boundary_f
 
 
-def outline(mask, other, index):
-    """The boundary pixels of a class, one by one."""
+def outline(mask, voids, index):
+    """The boundary pixels of a class, one by one, those beside the void of some masks left out."""
     height, width = mask.shape
 
     def neighbours(row, column):
@@ -22,7 +22,7 @@ def outline(mask, other, index):
         place
         for place in np.ndindex(mask.shape)
         if mask[place] == index
-        and not any(VOID in (mask[near], other[near]) for near in (place, *neighbours(*place)))
+        and not any(other[near] == VOID for near in (place, *neighbours(*place)) for other in voids)
         and any(mask[near] != index for near in neighbours(*place))
     ]
 
@@ -30,9 +30,9 @@ def outline(mask, other, index):
 def reference(preds, target, classes, tolerance):
     rows = []
     for index in range(classes):
-        predicted, true = outline(preds, target, index), outline(target, preds, index)
         counts = []
-        for places, others in ((predicted, true), (true, predicted)):
+        for mask, other in ((preds, target), (target, preds)):
+            places, others = outline(mask, (mask, other), index), outline(other, [other], index)
             matched = [
                 any((row - up) ** 2 + (column - left) ** 2 <= tolerance**2 for up, left in others)
                 for row, column in places
@@ -92,6 +92,12 @@ def test_void_and_its_neighbours_are_on_no_boundary_of_either_mask():
     target[2, 4] = VOID
     counts = boundary_counts(preds, target, 2)
     assert counts.tolist() == [[3, 3, 3, 3], [5, 5, 5, 5]]  # of six rows: column 4 loses three, column 5 one
+
+
+def test_an_outline_that_fits_matches_beside_void_too():
+    target, preds = halves(4), halves(6)
+    target[:, 6:] = VOID
+    assert boundary_counts(preds, target, 2).tolist() == [[0, 0, 6, 6], [0, 0, 6, 6]]
 
 
 def test_photos_are_pooled_before_the_fractions_are_taken():

@@ -167,6 +167,15 @@ def test_a_share_of_the_persons_is_kept_for_the_test():
     assert ids(source) == [sample.id for sample in samples]
 
 
+def test_a_new_photo_does_not_deal_the_others_anew():
+    write_folders(".", [f"b{number:02}" for number in range(20)])
+    before = {name for name in ids(folder(shares={"test": 0.3})) if name.startswith("test/")}
+    write_folders(".", ["a"])  # which comes first in the folders
+    after = {name for name in ids(folder(shares={"test": 0.3})) if name.startswith("test/")}
+    assert len(before) == 6
+    assert len(before & after) >= 5
+
+
 def test_a_share_of_what_the_data_have_already_is_refused():
     write_folders(".", ["1", "2"], images="photos/train", masks="masks/train")
     write_folders(".", ["3"], images="photos/test", masks="masks/test")

@@ -320,6 +320,15 @@ def test_a_label_studio_export_brings_its_classes_and_its_tasks_their_photos():
         assert (mask(module, name) == 2).any(), "the eye is not painted over by the skin around it"
 
 
+def test_where_the_rest_is_void_it_is_no_class():
+    write_label_studio(".")
+    module = faces(*STUDIO, "data.source.rest=void")
+    assert module.taxonomy.names == ("hair", "left eye", "right eye", "skin")
+    for number, name in enumerate(samples(module)):
+        expected = five_of(number).astype(int) - 1
+        assert (mask(module, name) == np.where(expected < 0, VOID, expected)).all()
+
+
 def test_without_a_json_export_photos_may_be_called_by_their_tasks():
     write_label_studio(".", tasks=False)
     assert told(*STUDIO) == [

@@ -23,6 +23,16 @@ def test_faces_are_drawn_once_in_fassegs_layout(tmp_path):
     assert len({read_rgb(sample.photo).tobytes() for sample in samples}) == 3
 
 
+def test_other_colours_are_drawn_beside_the_first(tmp_path):
+    names = [*CLASSES]
+    other = {**CLASSES, names[0]: CLASSES[names[4]], names[4]: CLASSES[names[0]]}
+    shares = []
+    for classes in (CLASSES, other):
+        source = faces(tmp_path, taxonomy={"classes": classes})
+        shares.append([(source.read_mask(one, source.taxonomy).mask == 0).mean() for one in source.samples()])
+    assert shares[0] == pytest.approx(shares[1], abs=0.01)  # but for blended rims
+
+
 def test_masks_are_blended_at_the_rims_and_hold_every_class(tmp_path):
     source = faces(tmp_path, height=128)
     for sample in source.samples():

@@ -128,8 +128,6 @@ class FaceDataModule(pl.LightningDataModule):
     def places(self, name: str) -> np.ndarray:
         """The places in the cache, (N,) int64, of one of `SETS`.
 
-        Training here means every training photo of the source, whatever the fold.
-
         Raises:
             ConfigError: no such set.
             DataError: the set has no photo.
@@ -137,8 +135,7 @@ class FaceDataModule(pl.LightningDataModule):
         places = self._places(name)
         if not places.size and name == "val":
             raise ConfigError(
-                "set=val: no photo is held out (data.fold=null). Score the test photos with set=test, or hold a part "
-                "of the training photos out with data.fold=0."
+                "set=val: no photo is held out (data.fold=null). Score others with set=test or set=train."
             )
         if not places.size:
             remedy = "" if name == "train" else " Score others with set=val or set=train."
@@ -192,9 +189,10 @@ class FaceDataModule(pl.LightningDataModule):
         return {"mean": mean.tolist(), "std": np.maximum(deviation, 1.0).tolist()}
 
     def class_shares(self) -> Tensor:
-        """Each class's share of the pixels that are learnt from: (C,) float64."""
+        """Each class's share of the pixels that are learnt from, where all photos are of one size: (C,) float64."""
         counts = np.array([self.cache.rows[place].class_pixels for place in self.train], dtype=np.float64)
-        return torch.from_numpy(counts.sum(axis=0) / max(counts.sum(), 1))
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        return torch.from_numpy(shares.sum(axis=0) / max(shares.sum(), 1))
 
     def preview(self, count: int) -> tuple[str, Batch, list[str]]:
         """Some photos to look at during training: the set's name, the batch without augmentation, and its ids."""
@@ -247,7 +245,7 @@ class FaceDataModule(pl.LightningDataModule):
         photo, mask = self.augment(
             batch.photo,
             unpack_masks(batch.packed),
-            mirror=self._mirror.to(batch.photo.device),
+            mirror=self._mirror,
             generator=self._generator,
         )
         return Batch(photo, mask.long(), batch.places, batch.seed)

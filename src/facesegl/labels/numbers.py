@@ -62,8 +62,9 @@ def decode_layers(layers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
     Raises:
         DataError: another number of layers, other values, pixels in several layers, or in none.
     """
+    numbers = [raw for raw in taxonomy.remap if isinstance(raw, int)] or range(taxonomy.num_classes)
     known = taxonomy.raw_numbers()
-    values = np.array([value for _number, value in sorted(known.items()) if value != VOID or taxonomy.remap], np.uint8)
+    values = np.array([known[number] for number in sorted(numbers)], np.uint8)
     stack = _classes_first(layers, len(values))
     if not np.isin(stack, (0, 1)).all():
         raise DataError(

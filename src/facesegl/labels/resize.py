@@ -53,7 +53,7 @@ def restore_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     return restored
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def _overlap(source: int, target: int) -> np.ndarray:
     """Of shape (target, source), float32: which share of each target cell each source cell covers; rows sum to one."""
     edges = np.arange(target + 1) * (source / target)

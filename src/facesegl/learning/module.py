@@ -151,7 +151,8 @@ class SegmentationModule(pl.LightningModule):
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Loss and counts of one batch at the cache's size."""
         logits = self(batch.photo)
-        self.log("val/loss", self._loss_of(logits, batch.target), batch_size=len(batch.places), sync_dist=True)
+        samples = int((batch.places >= 0).sum())  # without those that only give every rank as many batches
+        self.log("val/loss", self._loss_of(logits, batch.target), batch_size=samples, sync_dist=True)
         self.counts.update(logits.argmax(1), batch.target)
 
     def on_validation_epoch_end(self) -> None:

@@ -6,6 +6,8 @@ from torch.nn import functional
 
 from facesegl.errors import ConfigError
 
+_DEEPEST = 13
+
 
 class UNet(nn.Module):
     """The U-Net of Ronneberger, Fischer and Brox (MICCAI 2015), with same padding and batch norm.
@@ -26,7 +28,7 @@ class UNet(nn.Module):
         depth: number of levels.
 
     Raises:
-        ConfigError: `channels` or `depth` is below one.
+        ConfigError: `channels` or `depth` is below one, or `depth` is more than any photo can be halved.
     """
 
     stride = 1
@@ -34,6 +36,8 @@ class UNet(nn.Module):
     def __init__(self, num_classes: int, channels: int, depth: int) -> None:
         super().__init__()
         _check_positive(channels=channels, depth=depth)
+        if depth > _DEEPEST:
+            raise ConfigError(f"model.depth={depth}: expected {_DEEPEST} at most, where 8192 pixels are halved to 2.")
         widths = [channels * 2**level for level in range(depth)]
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.down = nn.ModuleList(map(_two_convolutions, [3, *widths], widths))

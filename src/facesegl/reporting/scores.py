@@ -16,12 +16,13 @@ _MUCH = 0.6  # above this share a cell is so dark that its words are light
 _MEANS = (("mIoU", "miou"), ("mIoU per photo", "miou_per_photo"), ("accuracy", "accuracy"))
 
 
-def headline(scores: Scores, touches_test: Collection[str]) -> dict[str, Any] | None:
+def headline(scores: Scores, touches_test: Collection[str], other_data: bool = False) -> dict[str, Any] | None:
     """The first set's mIoU between its yardsticks, and what to make of it; None where nothing was scored.
 
     Args:
         scores: as result.json has them.
         touches_test: the sets that are made of test photos.
+        other_data: whether these are other data than the model learnt from.
     """
     if not scores:
         return None
@@ -35,7 +36,7 @@ def headline(scores: Scores, touches_test: Collection[str]) -> dict[str, Any] | 
         "marks": marks,
         "words": ", ".join(f"{mark['name']} {mark['value']:.3f}" for mark in marks),
         "sentences": [
-            _measured_on(scores, touches_test),
+            _measured_on(scores, touches_test, other_data),
             *_sentences(own, floor, agreement if name in touches_test else {}),
         ],
     }
@@ -130,12 +131,14 @@ def _marks(own: float | None, floor: float | None, agreement: float | None) -> I
             yield {"name": name, "value": value, "row": row, "at": 100 * value, "label_at": label_at}
 
 
-def _measured_on(scores: Scores, touches_test: Collection[str]) -> str:
+def _measured_on(scores: Scores, touches_test: Collection[str], other_data: bool) -> str:
     if any(name in touches_test for name in scores):
         return "Measured on test photos. Choose nothing by them, or they are test photos no longer."
+    if other_data:
+        return "Measured on photos of other data than it learnt from."
     return {
         "val": "Measured on training photos that were held out: this run did not learn from them. No test photo was "
-        "looked at.",
+        "scored.",
         "train": "Measured on the photos that it learnt from: this says nothing about others.",
     }.get(next(iter(scores)), "")
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from facesegl.card import FORMAT, Card
 from facesegl.config import places_in, to_plain
 from facesegl.data import FaceDataModule
+from facesegl.files import readable
 from facesegl.runs.result import versions
 
 A_PATH = "(a path)"
@@ -44,7 +45,7 @@ def make_card(config: DictConfig, plan: DictConfig, faces: FaceDataModule, *, pa
         "config": yaml.safe_dump(_without_paths(OmegaConf.to_container(config)), sort_keys=False),
         "versions": versions(),
         "parameters": parameters,
-        "command": shlex.join(_without_place(word) for word in shlex.split(command)),
+        "command": readable(shlex.join(_without_place(word) for word in shlex.split(command))),
     }
 
 

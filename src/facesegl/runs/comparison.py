@@ -170,7 +170,7 @@ def compare_counts(things: Sequence[Scored], set: str, photos: Sequence[str]) ->
         )
     ]
     pairs = itertools.combinations(counted, 2)
-    differences = tuple(_difference(one, other, persons) for other, one in pairs)
+    differences = tuple(_difference(one, other, groups) for other, one in pairs)
     return Comparison(
         set=set,
         data=" / ".join(dict.fromkeys(thing.saved.data for thing in things)),
@@ -208,15 +208,19 @@ def _compared(
     )
 
 
-def _difference(one: _Counted, other: _Counted, persons: int) -> Difference:
-    """How much higher `one` scores than `other`."""
+def _difference(one: _Counted, other: _Counted, groups: Sequence[str]) -> Difference:
+    """How much higher `one` scores than `other`; a class's interval needs enough persons who have that class."""
+    persons, persons_of = len({*groups}), _persons_of_classes(one.counts + other.counts, groups)
 
-    def estimate(value: float, value_of_other: float, draws: np.ndarray, draws_of_other: np.ndarray) -> Estimate:
-        ends = interval(draws - draws_of_other) if persons >= FEWEST else (math.nan, math.nan)
+    def estimate(
+        value: float, value_of_other: float, draws: np.ndarray, draws_of_other: np.ndarray, of: int = persons
+    ) -> Estimate:
+        ends = interval(draws - draws_of_other) if of >= FEWEST else (math.nan, math.nan)
         return Estimate(value - value_of_other, *ends)
 
     ours, theirs = one.model.scores, other.model.scores
     miou = estimate(ours.miou, theirs.miou, one.drawn.miou, other.drawn.miou)
+    by_class = zip(ours.iou, one.drawn.iou.T, other.drawn.iou.T, persons_of, strict=True)
     return Difference(
         model=one.model.letter,
         against=other.model.letter,
@@ -224,10 +228,16 @@ def _difference(one: _Counted, other: _Counted, persons: int) -> Difference:
         miou=miou,
         boundary_f=estimate(ours.boundary_f, theirs.boundary_f, one.drawn.boundary_f, other.drawn.boundary_f),
         iou={
-            name: estimate(ours.iou[name], theirs.iou[name], one.drawn.iou[:, index], other.drawn.iou[:, index])
-            for index, name in enumerate(ours.iou)
+            name: estimate(ours.iou[name], theirs.iou[name], draws, draws_of_other, of)
+            for name, draws, draws_of_other, of in by_class
         },
     )
+
+
+def _persons_of_classes(counts: np.ndarray, groups: Sequence[str]) -> list[int]:
+    """Of counts (N, C, C): how many persons have each class, in the truth or in a prediction."""
+    there = (counts.sum(axis=2) + counts.sum(axis=1)) > 0
+    return [len({group for group, has in zip(groups, of_class, strict=True) if has}) for of_class in there.T]
 
 
 def _same(one: _Counted, other: _Counted) -> bool:

@@ -69,11 +69,20 @@ def config_to_evaluate(
         elif config.data is not None:
             if "data.image_size" not in typed:
                 config.data.image_size = card["image_size"]
+            _deal_as_learnt(config, card, typed)
             if OmegaConf.is_missing(config.data, "taxonomy"):
                 config.data.taxonomy = card["taxonomy"]
         if config.paths.data is None:
             config.paths.data = around.place("paths.data") or "data"
     return config
+
+
+def _deal_as_learnt(config: DictConfig, card: Card, typed: Sequence[str]) -> None:
+    """Data that the command line names have the model's own folds where they are its own, and none where not."""
+    learnt = card["data"]["values"] if config.choices.data == card["data"]["choice"] else {"fold": None}
+    for key in ("fold", "folds", "fold_seed"):
+        if key in learnt and key in config.data and f"data.{key}" not in typed:
+            config.data[key] = learnt[key]
 
 
 class _Taking:

@@ -11,7 +11,7 @@ from facesegl.doctor.facts import Facts
 from facesegl.doctor.finding import Finding, number, worst_first
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.labels import Taxonomy
-from facesegl.sources import FASSEG
+from facesegl.sources import FASSEG, join_groups
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,7 +62,10 @@ def _folds(facts: Facts, faces: "FaceDataModule") -> Iterator[Finding]:
     """Whether there are persons enough to hold a fold out, where training would."""
     from facesegl.data.folds import remedy_for
 
-    persons = len({photo.sample.group for photo in facts.fitting("train")})
+    photos, first = facts.fitting("train"), dict[bytes, str]()
+    same = [(first.setdefault(photo.pixels, photo.sample.id), photo.sample.id) for photo in photos]
+    groups = {photo.sample.id: photo.sample.group for photo in photos}
+    persons = len({*join_groups(groups, (pair for pair in same if pair[0] != pair[1])).values()})
     if faces.fold is not None and 0 < persons < faces.folds and not facts.fitting("val"):
         yield Finding(
             "error",

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from facesegl.card import Card
 from facesegl.config import EvaluateKeys, check, to_plain
 from facesegl.data import FaceDataModule, digest
+from facesegl.errors import ConfigError
 from facesegl.prediction import Predictor, read_card
 from facesegl.prediction.model import model_file
 from facesegl.runs.data import GIVEN, build_faces, config_to_evaluate
@@ -49,6 +50,8 @@ def evaluate(
     faces = build_faces(plan, card)
     faces.setup("test")
     sets = sets_to_score(plan.set, faces)
+    if "val" in sets:
+        _require_held_out(files, faces)
     for name in sets:
         faces.places(name)  # an empty set is told before there is a folder
     result = Result(
@@ -67,6 +70,33 @@ def evaluate(
         save_counts(result.folder, scored, faces, result)
         draw_worst(result.folder / "panels", predictor, faces, scored, plan.panels)
     return result
+
+
+def _require_held_out(files: Sequence[Path], faces: FaceDataModule) -> None:
+    """Refuse to score photos as held out that a model has learnt from: of the same data, those of other folds.
+
+    Raises:
+        ConfigError: which models they are, and what to do.
+    """
+    if faces.val.size and not faces.fold_of:  # the data have photos for validation of their own
+        return
+    dealt = {"fold": faces.fold, "folds": faces.folds, "fold_seed": faces.fold_seed}
+    problems = []
+    for file in files:
+        data = read_card(file)["data"]
+        learnt = {key: data["values"].get(key) for key in dealt}
+        if data.get("fingerprint") != faces.cache.fingerprint or (learnt == dealt and faces.val.size):
+            continue
+        if learnt["fold"] is None:
+            problems.append(f"{file}: set=val: it learnt from all training photos (data.fold=null); score set=test.")
+        else:
+            own, asked = (" ".join(f"data.{key}={value}" for key, value in keys.items()) for keys in (learnt, dealt))
+            problems.append(
+                f"{file}: set=val: it learnt from photos that {asked} holds out; expected {own}. Score each model "
+                f"alone, without these keys, or set=test."
+            )
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _describe(card: Card, config: DictConfig, faces: FaceDataModule) -> dict[str, Any]:

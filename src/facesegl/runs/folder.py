@@ -158,7 +158,7 @@ def _log_file(path: Path) -> Iterator[None]:
     """What the command says, with times, in the run's folder too."""
     logger = logging.getLogger("facesegl")
     with machine_errors(path):
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logger.addHandler(handler)
     try:

@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 def best_first(folder: Path) -> list[dict[str, Any]]:
     """The notes of a sweep's jobs, highest headline score first, jobs without one last."""
-    return sorted(read_notes(folder), key=lambda note: -(note["miou"] or -1))
+    return sorted(read_notes(folder), key=lambda note: -(-1 if note["miou"] is None else note["miou"]))
 
 
 def read_notes(folder: Path) -> list[dict[str, Any]]:

@@ -113,7 +113,7 @@ def _run_page(
             "run",
             **_about(folder, record),
             problems=list(_problems(folder, record)),
-            headline=headline(scores, TOUCHES_TEST),
+            headline=headline(scores, TOUCHES_TEST, record["data"].get("other_data", False)),
             table=score_table(scores, colours),
             others=other_sets_table(scores),
             confusion=confusion_table(scores),

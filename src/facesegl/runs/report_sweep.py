@@ -34,7 +34,7 @@ def sweep_page(folder: Path) -> str:
         names=names if len(names) <= MOST_CLASSES else [],
         rows=[row if keys else row._replace(values=["all"]) for row in rows],
         definition=" ".join(DEFINITION.split()),
-        best_command=min(best.jobs, key=lambda job: -(job.miou or -1)).command if best else "",
+        best_command=max(best.jobs, key=lambda job: -1 if job.miou is None else job.miou).command if best else "",
         best_words=_best_words(best, keys) if best else "",
         charts=draw(folder, _charts(jobs, keys, f"mIoU on {what}")),
         facts=list(_facts(folder, jobs)),

@@ -24,7 +24,8 @@ DEFINITION = (
 )
 
 _KINDS = {"val": "held-out training photos", "train": "the photos that were learnt from"}
-
+_OTHERS = {"val": "photos held out", "train": "the training photos"}
+"""What photos are called that the model has never had to do with."""
 
 _MOST_ACROSS = 12  # of more classes than these no table has a column each
 _MOST_NAMED = 8
@@ -41,10 +42,11 @@ def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
     """Write scores.csv, a row a set and class, and per_image.csv, a row a photo, worst first."""
     rows: list[list[Cell]] = []
     for name, found in scored.items():
-        beside = [found.floor, *([found.agreement] if found.agreement else [])]
+        beside = (found.floor, found.agreement)
         for label, value in found.scores.iou.items():
-            rows.append([name, label, value, found.scores.dice[label], *(scores.iou[label] for scores in beside)])
-        rows.append([name, "mIoU", found.scores.miou, None, *(scores.miou for scores in beside)])
+            yardsticks = (scores.iou[label] if scores else None for scores in beside)
+            rows.append([name, label, value, found.scores.dice[label], *yardsticks])
+        rows.append([name, "mIoU", found.scores.miou, None, *(scores.miou if scores else None for scores in beside)])
     write_text(folder / "scores.csv", _csv(["set", "class", "iou", "dice", "floor_iou", "agreement_iou"], rows))
     names = [f"iou_{name}" for name in next(iter(scored.values())).scores.iou]
     write_text(folder / "confusion.csv", _confusion(scored))
@@ -106,18 +108,20 @@ def tag_table(scores: Mapping[str, Any]) -> "Table | None":
     return table
 
 
-def score_table(scores: Mapping[str, Any], data: str) -> "Table":
+def score_table(scores: Mapping[str, Any], data: str, other_data: bool = False) -> "Table":
     """One table of all sets, which says whether test photos were touched: IoU of each class, means, yardsticks.
 
     Args:
         scores: as a `Result` has them.
         data: what the photos are called.
+        other_data: whether these are other data than the model learnt from.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    kind = "test photos" if TOUCHES_TEST & scores.keys() else _KINDS[next(iter(scores))]
+    kinds = _OTHERS if other_data else _KINDS
+    kind = "test photos" if TOUCHES_TEST & scores.keys() else kinds[next(iter(scores))]
     heading = Text(f"Scores on {kind} of {data}")
     table = Table(title=heading, title_justify="left", min_width=heading.cell_len)
     table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
@@ -146,7 +150,7 @@ def below_the_floor(scores: Mapping[str, Any]) -> str:
     if own is None or floor is None or own > floor:
         return ""
     lacks = f" It never finds {some(never, _MOST_NAMED)}." if (never := _never_found(found["scores"])) else ""
-    return f"Below the floor: a mask that is the same for every photo scores {floor:.3f}.{lacks} Train it longer?"
+    return f"Below the floor: a mask that is the same for every photo scores {floor:.3f}.{lacks}"
 
 
 def _never_found(scores: Mapping[str, Any]) -> list[str]:

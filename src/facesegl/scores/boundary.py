@@ -22,7 +22,8 @@ def boundary_counts(preds: np.ndarray, target: np.ndarray, num_classes: int, tol
 
     A pixel lies on the boundary of its class where one of its four neighbours is of another class; the photo's border
     is no boundary. It has a match where the other mask has a boundary pixel of the same class within `tolerance`.
-    Pixels that are void in either mask, and their four neighbours, are on no boundary.
+    Pixels that are void in a mask, and their four neighbours, are on no boundary of that mask, and not counted in the
+    other; but what another pixel matches may lie there, or else an outline beside void would never fit.
 
     Args:
         preds: (H, W) of any integer type, class indices or VOID.
@@ -41,12 +42,13 @@ def boundary_counts(preds: np.ndarray, target: np.ndarray, num_classes: int, tol
             f"scores: the prediction is {preds.shape[0]}x{preds.shape[1]} and its mask {target.shape[0]}x"
             f"{target.shape[1]}; expected the same size. Resize the logits to the mask before the argmax."
         )
-    scored = ~_with_neighbours((preds == VOID) | (target == VOID))
-    predicted, true = _edges(preds) & scored, _edges(target) & scored
+    known = [~_with_neighbours(mask == VOID) for mask in (preds, target)]
+    edges = [_edges(mask) & its for mask, its in zip((preds, target), known, strict=True)]
     near_predicted, near_true = (
         _dilate(pack_onehot(np.where(edge, mask, VOID), num_classes), tolerance)
-        for edge, mask in ((predicted, preds), (true, target))
+        for edge, mask in zip(edges, (preds, target), strict=True)
     )
+    predicted, true = (edge & known[0] & known[1] for edge in edges)
     found = _matches(preds[predicted], near_true[predicted], num_classes)
     met = _matches(target[true], near_predicted[true], num_classes)
     return torch.from_numpy(np.stack((*found, *met), axis=1))

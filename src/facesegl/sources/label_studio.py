@@ -71,11 +71,13 @@ class LabelStudio(PairedFaces):
         strokes, tasks = self._export()
         tags = _brushes(tasks)
         found = sorted({_label(stroke, tags) for stroke in strokes} - {self.rest}, key=str.casefold)
-        names, pairs = (self.rest, *found), tuple(likely_pairs(found))
+        rest = [] if self.rest == "void" else [self.rest]
+        names, pairs = (*rest, *found), tuple(likely_pairs(found))
         sides = ", ".join(" and ".join(pair) for pair in pairs)
         log.info("%s: the classes are %s%s", self.root, ", ".join(names), f"; left and right are {sides}" * bool(pairs))
         try:
-            return Taxonomy(names=names, colours=((0, 0, 0), *distinct_colours(len(found))), pairs=pairs)
+            colours = (*[(0, 0, 0)] * len(rest), *distinct_colours(len(found)))
+            return Taxonomy(names=names, colours=colours, pairs=pairs)
         except ConfigError as error:
             raise DataError(
                 *(f"{self.root}: of its labels, {problem.partition(': ')[2]}" for problem in error.problems)

@@ -117,7 +117,7 @@ class PairedFaces(Source):
             split_of, wrong = self._splits(found)
             chosen = [place for place in sorted(found.masks) if place in split_of]
             persons, unnamed = self._persons(found, chosen)
-            split_of |= self._dealt({place: split_of[place] for place in chosen}, persons)
+            split_of |= self._dealt(found, {place: split_of[place] for place in chosen}, persons)
         except DataError as error:
             return Survey([], error.problems)
         samples = [_sample(found, place, split_of[place], persons.get(place)) for place in chosen]
@@ -167,8 +167,8 @@ class PairedFaces(Source):
                 wrong.append(f"{photo.path}: data.source.group={self._group.pattern} finds no person in {photo.name}.")
         return persons, some(wrong, "photos in whose names it finds none")
 
-    def _dealt(self, split_of: Mapping[int, str], persons: Mapping[int, str]) -> dict[int, str]:
-        """The splits of training photos, a share of which are in another one.
+    def _dealt(self, found: Finding, split_of: Mapping[int, str], persons: Mapping[int, str]) -> dict[int, str]:
+        """The splits of training photos, a share of which are in another one: by names, so that new photos move few.
 
         Raises:
             DataError: a share of what the data have a split for, or fewer persons than splits.
@@ -178,7 +178,8 @@ class PairedFaces(Source):
             raise DataError(
                 *(f"data.source.shares.{one}: the data have photos for {one} already; leave it 0." for one in doubled)
             )
-        groups = {place: persons.get(place, str(place)) for place, split in split_of.items() if split == "train"}
+        training = [place for place, split in split_of.items() if split == "train"]
+        groups = {place: persons.get(place, found.photos[place].name) for place in training}
         return deal(groups, shares, self.split_seed) if shares else {}
 
     def _tell(self, found: Finding, samples: Sequence[Sample], unlisted: int) -> None:

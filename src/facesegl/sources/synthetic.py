@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import zlib
 from pathlib import Path
 
 import filelock
@@ -18,6 +19,8 @@ from facesegl.synthetic import draw_face
 
 log = logging.getLogger(__name__)
 
+_DRAWING = 1  # raised whenever the same number draws another face
+
 
 class SyntheticFaces(Source):
     """Faces that nobody has, for trying things out without a photo of anybody.
@@ -33,9 +36,10 @@ class SyntheticFaces(Source):
     name = "synthetic"
 
     def __init__(self, root: str | Path, train: int, test: int, height: int, taxonomy: dict[str, object]) -> None:
-        self.folder = Path(root) / f"train{train}-test{test}-height{height}"
         self.train, self.test, self.height = train, test, height
         self.taxonomy = Taxonomy.from_mapping(taxonomy)
+        look = zlib.crc32(repr((_DRAWING, self.taxonomy.colours)).encode())
+        self.folder = Path(root) / f"train{train}-test{test}-height{height}-{look:08x}"
 
     def samples(self) -> list[Sample]:
         """List the drawn photos; draws them first where they are not there yet.
