@@ -349,6 +349,26 @@ def test_nothing_is_written_where_photos_are_read(photos, target):
     assert not Path(target, "predictions.csv").exists()
 
 
+@pytest.mark.parametrize("there", ["x.png", "colours/x.png", "overlays/x.jpg"])
+def test_nothing_is_written_over_a_picture_that_is_no_earlier_prediction(there):
+    write("photos/x.jpg")
+    before = write(f"out/{there}").read_bytes()
+    with pytest.raises(ConfigError, match=f"out: masks would be written over out/{there}, which facesegl has not made"):
+        segment("photos")
+    assert Path("out", there).read_bytes() == before
+    assert files() == [there]
+
+
+def test_what_an_earlier_prediction_wrote_is_no_photo(caplog):
+    write("photos/x.jpg", "photos/below/y.jpg")
+    segment("photos", target="photos/first")
+    segment("photos/below", target="photos/below/second/deep")
+    with caplog.at_level(logging.INFO):
+        segment("photos", target="photos/third")
+    assert [row["file"] for row in table("photos/third")] == ["photos/x.jpg", "photos/below/y.jpg"]
+    assert "photos/first: left out, since it holds the masks of an earlier prediction" in caplog.text
+
+
 def test_models_are_told_from_photos():
     write("photos/x.jpg")
     write_broken("run/result.json", b"{}")

@@ -1,6 +1,7 @@
 """Which photos are meant, and what the files are called that are made of each."""
 
 import functools
+import logging
 import os
 import re
 import unicodedata
@@ -13,6 +14,8 @@ from PIL import Image
 
 from facesegl.errors import ConfigError, DataError
 from facesegl.prediction.model import SUFFIXES
+
+log = logging.getLogger(__name__)
 
 COLOURS, OVERLAYS, PROBABILITIES, TABLE = "colours", "overlays", "probabilities", "predictions.csv"
 """What lies beside the index masks."""
@@ -60,8 +63,9 @@ def models_and_photos(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 def list_photos(given: Sequence[Path], target: Path) -> list[Photo]:
     """Find the photos that are meant: files, and what lies in folders and below them.
 
-    In a folder hidden files and folders, files whose ending is none of an image that Pillow reads, and `target` are
-    left out; the rest comes in natural order. A file that is given explicitly is taken whatever it is called.
+    In a folder hidden files and folders, files whose ending is none of an image that Pillow reads, `target`, and what
+    other predictions have written are left out; the rest comes in natural order. A file that is given explicitly is
+    taken whatever it is called.
 
     Returns:
         Each photo once, in the order in which they were given.
@@ -130,7 +134,11 @@ def _search(folder: Path, target: Path, problems: list[str]) -> Iterator[Photo]:
     root = folder.resolve()
     for top, folders, files in os.walk(folder, onerror=unlistable):
         here = Path(top)
-        folders[:] = [name for name in _visible(folders) if (here / name).resolve() != target]
+        earlier = [name for name in folders if (here / name / TABLE).is_file()]
+        for name in earlier:
+            if (here / name).resolve() != target:
+                log.info("%s: left out, since it holds the masks of an earlier prediction", here / name)
+        folders[:] = [name for name in _visible(folders) if name not in earlier and (here / name).resolve() != target]
         for path in (here / name for name in _visible(files)):
             # whoever opens a link that leads nowhere, or a pipe, says what is wrong with it
             if path.suffix.lower() in _image_suffixes():

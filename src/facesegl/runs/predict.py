@@ -14,7 +14,6 @@ import errno
 import functools
 import io
 import logging
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,21 +23,24 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from facesegl.console import duration, track
 from facesegl.errors import ConfigError, DataError, MachineError
-from facesegl.files import machine_errors, replacing, write_text
+from facesegl.files import machine_errors, readable, replacing, write_text
 from facesegl.labels import Taxonomy, mask_to_colours
 from facesegl.prediction import Model, Prediction, Predictor
 from facesegl.prediction.pictures import overlay
 from facesegl.runs.photos import COLOURS, OVERLAYS, PROBABILITIES, TABLE, Photo, files_of, list_photos, output_names
 from facesegl.sources import open_photo
+from facesegl.sources.files import a_few
 
 log = logging.getLogger(__name__)
 
 _MOST_NAMED = 12  # of more classes than these, no more are told than that; the table has all
 _ENDS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # no other photo would fare better
 _PIXELS = 1 << 24  # a batch of more pixels than this takes no further photo, so that memory is bounded
+_MARK = "facesegl predict"
 _JPEG_SIDE = 65500  # the longest side that JPEG can have
 
 
@@ -177,7 +179,7 @@ def _gather(predicted: Predicted, outcomes: "Iterable[Segmented | str]") -> None
 
 
 def _refuse_overwriting(jobs: Mapping[str, Photo], target: Path) -> None:
-    """Never write into a folder that photos are read from.
+    """Never write into a folder that photos are read from, nor over a picture that is not an earlier prediction.
 
     Raises:
         ConfigError: something would be.
@@ -190,6 +192,21 @@ def _refuse_overwriting(jobs: Mapping[str, Photo], target: Path) -> None:
             f"{target}: masks would be written among the photos in {', '.join(map(str, both.values()))}; give another "
             f"place for them, so that no photo is overwritten."
         )
+    pictures = (target / file for name in jobs for file in files_of(name) if not file.startswith(f"{PROBABILITIES}/"))
+    if others := [str(path) for path in pictures if path.is_file() and not _is_ours(path)]:
+        raise ConfigError(
+            f"{target}: masks would be written over {a_few(others)}, which facesegl has not made; give another "
+            f"place for them."
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a picture is marked as an output of a prediction."""
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            return _MARK in (image.info.get("Software"), image.info.get("comment", b"").decode("ascii", "replace"))
+    except (OSError, ValueError, SyntaxError):
+        return False
 
 
 def _require_writable(target: Path) -> None:
@@ -261,14 +278,16 @@ def _write(
         _write_probabilities(target / PROBABILITIES / f"{name}.npy", prediction)
     if max(height, width) <= _JPEG_SIDE:
         with replacing(target / OVERLAYS / f"{name}.jpg") as part:
-            overlay(opened.pixels, index, taxonomy).save(part, "JPEG", quality=92, subsampling=0)
+            overlay(opened.pixels, index, taxonomy).save(
+                part, "JPEG", quality=92, subsampling=0, comment=_MARK.encode()
+            )
     else:
         with replacing(target / OVERLAYS / f"{name}.png") as part:
-            overlay(opened.pixels, index, taxonomy).save(part, "PNG")
+            overlay(opened.pixels, index, taxonomy).save(part, "PNG", pnginfo=_marked())
     with replacing(target / COLOURS / f"{name}.png") as part:
-        Image.fromarray(mask_to_colours(index, taxonomy)).save(part, "PNG")
+        Image.fromarray(mask_to_colours(index, taxonomy)).save(part, "PNG", pnginfo=_marked())
     with replacing(target / f"{name}.png") as part:
-        Image.fromarray(index).save(part, "PNG")
+        Image.fromarray(index).save(part, "PNG", pnginfo=_marked())
     shares = np.bincount(index.ravel(), minlength=taxonomy.num_classes) / index.size
     return Segmented(
         file=opened.photo.path,
@@ -279,6 +298,13 @@ def _write(
         confidence=prediction.confidence,
         seconds=opened.seconds + time.perf_counter() - started,
     )
+
+
+def _marked() -> PngInfo:
+    """By which a later prediction knows that it may write over a picture."""
+    info = PngInfo()
+    info.add_text("Software", _MARK)
+    return info
 
 
 def _write_probabilities(path: Path, prediction: Prediction) -> None:
@@ -305,11 +331,6 @@ def _write_table(predicted: Predicted) -> None:
     writer.writerow(["file", "output", "width", "height", *shares, "confidence", "seconds"])
     for photo in predicted.photos:
         numbers = [f"{number:.6f}" for number in (*photo.shares, photo.confidence)]
-        names = [_readable(str(photo.file)), _readable(photo.output)]
+        names = [readable(str(photo.file)), readable(photo.output)]
         writer.writerow([*names, photo.width, photo.height, *numbers, f"{photo.seconds:.3f}"])
     write_text(predicted.target / TABLE, text.getvalue())
-
-
-def _readable(name: str) -> str:
-    """A file's name, with the bytes that are no text written as codes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
