@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from facesegl.reporting.history import read_history
 from runs.conftest import SMALL, SMALL_UNET, disturbed
 
 RECIPES = {"default": SMALL_UNET, "reference": [*SMALL, "experiment=reference"]}
@@ -94,12 +95,17 @@ def test_a_resumed_run_stops_early_where_it_would_have_and_keeps_the_same_best(f
 
 
 @pytest.mark.slow
-def test_a_resumed_run_keeps_its_curves_and_adds_up_its_seconds(facesegl, fasseg, tmp_path):
-    command = ["train", *SMALL_UNET, *disturbed(5, signal.SIGTERM)]
+@pytest.mark.parametrize("logger", ["csv", "tensorboard"])
+def test_a_resumed_run_keeps_its_curves_and_adds_up_its_seconds(facesegl, fasseg, tmp_path, logger):
+    command = ["train", *SMALL_UNET, f"logger={logger}", *disturbed(5, signal.SIGTERM)]
     facesegl(*command)
     (folder,) = run_folders(tmp_path)
     before = json.loads((folder / "result.json").read_text())["seconds"]["training"]
-    assert facesegl(*command, "resume=auto").returncode == 0
+    again = facesegl(*command, "resume=auto")
+    assert again.returncode == 0
+    assert "deleted" not in again.stderr
+    history = read_history(folder)
+    assert history["val/loss"].epochs == history["train/loss"].epochs == [1, 2, 3]
     after = json.loads((folder / "result.json").read_text())["seconds"]["training"]
     assert after["wall"] > before["wall"]
     assert after["cpu"] > before["cpu"]

@@ -32,14 +32,16 @@ class Curve(NamedTuple):
 def read_history(folder: Path) -> dict[str, Curve]:
     """The curves of a run by their names, such as `train/loss`; empty where no logger left any.
 
-    A resumed run may have logged an epoch twice: the later value counts. What a killed run left half-written is left
-    out.
+    A resumed run may have logged an epoch twice: the later value counts. Each of its starts has a table of its own:
+    csv_1, csv_2, ..., and csv is the last. What a killed run left half-written is left out.
 
     Args:
         folder: the run's folder.
     """
     points: dict[str, dict[int, float]] = {}
-    for name, epoch, value in [*_from_csv(folder / "csv" / "metrics.csv"), *_from_events(folder / "tensorboard")]:
+    earlier = sorted(folder.glob("csv_*"), key=lambda path: (len(path.name), path.name))
+    tables = (point for each in (*earlier, folder / "csv") for point in _from_csv(each / "metrics.csv"))
+    for name, epoch, value in [*tables, *_from_events(folder / "tensorboard")]:
         points.setdefault(name, {})[epoch] = value
     return {name: Curve(sorted(found), [found[epoch] for epoch in sorted(found)]) for name, found in points.items()}
 

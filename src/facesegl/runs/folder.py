@@ -8,6 +8,7 @@ A state of `running` in result.json without a holder of the lock is a run that d
 """
 
 import contextlib
+import itertools
 import logging
 import os
 from collections.abc import Iterator
@@ -83,6 +84,13 @@ def make_folder(parent: Path) -> Path:
     raise MachineError(f"{parent}: a thousand runs started in one second; start it again.")
 
 
+def _set_aside(folder: Path) -> None:
+    """Give what an earlier start of a run has written a number, where its writer would begin by deleting it."""
+    if folder.is_dir():
+        places = (folder.with_name(f"{folder.name}_{number}") for number in itertools.count(1))
+        folder.replace(next(place for place in places if not place.exists()))
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[bool]:
     """Hold the folder's lock, which dies with its process; yields False if a live run has it."""
@@ -126,6 +134,7 @@ def recording(result: Result, checkpoint: Path | None = None) -> Iterator[Result
             raise MachineError(f"{result.folder}: a live run holds this folder; wait for it, or start a new run.")
         before = read_result(result.folder) or {}
         result.seconds = before.get("seconds") or {}
+        _set_aside(result.folder / "csv")
         os.environ[_FOLDER] = str(result.folder.absolute())
         os.environ[_CHECKPOINT] = str(checkpoint.absolute()) if checkpoint else ""
         try:
