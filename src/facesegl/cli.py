@@ -226,7 +226,7 @@ def info(arguments: Sequence[str]) -> None:
     from rich.console import Console
 
     from facesegl.runs.info import info_table, read_info
-    from facesegl.runs.tables import DEFINITION, score_table
+    from facesegl.runs.tables import definition, score_table
 
     about = read_info(given.model)
     if given.json:
@@ -235,7 +235,7 @@ def info(arguments: Sequence[str]) -> None:
     Console().print(info_table(about))
     if scores := about.get("scores"):
         Console().print("", score_table(scores, about["data"]["name"]))
-        print(DEFINITION)
+        Console(highlight=False).print(definition(scores))
 
 
 def data(arguments: Sequence[str]) -> None:
@@ -326,6 +326,7 @@ def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
         print(f"best:        {Path(best['run']) / 'checkpoints' / 'last.ckpt'}")
     print(f"run folders: {folder}")
     print(f"curves:      tensorboard --logdir {shlex.quote(str(folder))}")
+    print(f"page:        facesegl report {shlex.quote(str(folder))}")
     if failed := failures(folder):
         raise PartlyFailed(*failed)
 
@@ -338,21 +339,25 @@ def _show(result: "Result") -> None:
         return
     from rich.console import Console
 
-    from facesegl.runs.tables import DEFINITION, below_the_floor, score_table, tag_table
+    from facesegl.runs.tables import below_the_floor, definition, how_scored, score_table, tag_table
 
     if result.scores:
         other_data = result.data.get("other_data", False)
         Console().print(score_table(result.scores, result.data["name"], other_data))
         if by_tag := tag_table(result.scores):
             Console().print(by_tag)
-        print(f"{DEFINITION}\n")
-        if warning := below_the_floor(result.scores):
-            print(f"{warning}{'' if other_data else ' Train it longer?'}\n")
+        words = [how_scored(result), definition(result.scores), below_the_floor(result.scores)]
+        if words[-1] and not other_data:
+            words[-1] += " Train it longer?"
+        for paragraph in filter(None, words):
+            Console(highlight=False).print(paragraph, markup=False)
+            print()
     print(f"run folder: {result.folder}")
     if (result.folder / "tensorboard").is_dir():
         print(f"curves:     tensorboard --logdir {shlex.quote(str(result.folder.parent))}")
     if (result.folder / "panels").is_dir():
         print(f"pictures:   {result.folder / 'panels'}")
+    print(f"page:       facesegl report {shlex.quote(str(result.folder))}")
 
 
 def _stop(signum: int, _frame: Any) -> None:

@@ -4,6 +4,8 @@ import difflib
 import textwrap
 from collections.abc import Collection
 
+_ALIKE = 0.6  # as difflib.get_close_matches has it
+
 
 def nearest(name: str, options: Collection[str]) -> str | None:
     """The option that most resembles `name`, whatever its case, if any does.
@@ -14,9 +16,9 @@ def nearest(name: str, options: Collection[str]) -> str | None:
         >>> nearest("UNET", ["FPN", "Unet"])
         'Unet'
     """
-    as_written = {option.casefold(): option for option in options}
-    found = difflib.get_close_matches(name.casefold(), as_written, n=1)
-    return as_written[found[0]] if found else None
+    alike = {option: difflib.SequenceMatcher(None, option.casefold(), name.casefold()).ratio() for option in options}
+    found = max(alike, key=alike.__getitem__, default=None)  # of several the first
+    return found if found is not None and alike[found] >= _ALIKE else None
 
 
 def suggestion(name: str, options: Collection[str]) -> str:

@@ -175,5 +175,5 @@ def _path(text: str) -> Path:
 
 def _key(text: str) -> str:
     if "=" not in text:
-        raise ConfigError(f"{text}: expected key=value here, such as paths.data=FOLDER.")
+        raise ConfigError(f"{text}: expected key=value here, such as data=fasseg_v2 or paths.data=FOLDER.")
     return text

@@ -17,6 +17,7 @@ from facesegl.prediction import Predictor
 from facesegl.runs import export as runs_export
 from facesegl.runs.export import export
 from facesegl.sources import open_photo
+from faults.calling import call
 
 
 @pytest.fixture(autouse=True)
@@ -257,3 +258,13 @@ def test_the_folder_of_a_run_stands_for_its_last_checkpoint(fasseg, checkpoint, 
     certificate = exported(tmp_path / "run", tmp_path / "model.onnx")
     assert certificate.checkpoint["file"] == "last.ckpt"
     assert certificate.milliseconds["of"] == f"the net alone, {SIZE}x{SIZE}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"), [({}, "the net alone, float32"), ({"whole": True}, "from the photo to its mask, float32")]
+)
+def test_info_says_what_an_export_does(checkpoint, photos, tmp_path, changes, told):
+    exported(checkpoint(), tmp_path / "model.onnx", photos=photos, **changes)
+    ended = call("info", tmp_path / "model.onnx")
+    assert ended.code == 0, ended.err
+    assert told in ended.out

@@ -34,7 +34,8 @@ def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) 
         package = target.partition(".")[0]
         raise CheckpointError(
             f"net {target}: it lies outside facesegl, and its package is not trusted; "
-            f"if you know its code, allow it with trust=[{package}]"
+            f"if you know its code, allow it with trust=[{package}] "
+            f"(predict and export: --trust {package})"
         )
     found = _class(target)
     if not (isinstance(found, type) and issubclass(found, base) and _lies_in(f"{found.__module__}.", trusted)):

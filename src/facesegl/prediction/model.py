@@ -80,6 +80,8 @@ def model_file(path: "str | Path") -> Path:
         return path
     last = path / "checkpoints" / "last.ckpt"
     if not last.is_file():
+        if jobs := sorted(job.parent.name for job in path.glob("*/job.json")):
+            raise CheckpointError(f"{path}: the folder of a sweep; name one of its jobs, such as {path / jobs[0]}.")
         raise CheckpointError(
             f"{path}: a folder without checkpoints/last.ckpt; expected a model's file ({', '.join(SUFFIXES)}) or the "
             f"folder of a run that has written one."

@@ -29,6 +29,12 @@ class OnnxModel:
         CheckpointError: it is no ONNX model, or none of facesegl's.
         ConfigError: no such device, or no ONNX Runtime installed.
         MachineError: the device is not there.
+
+    Attributes:
+        card: what its weights are.
+        form: its kind (logits or whole), its precision, and what 8-bit integers were calibrated on.
+        taxonomy: the classes.
+        image_size: the side of what the net sees, in pixels.
     """
 
     def __init__(self, path: "str | Path", device: str = "auto") -> None:
@@ -37,6 +43,8 @@ class OnnxModel:
         self.card: Card = _card_of(self._session, self.name)
         self.taxonomy = Taxonomy.from_mapping(self.card["taxonomy"])
         self.image_size: int = self.card["image_size"]
+        about = self._session.get_modelmeta().custom_metadata_map
+        self.form = {name: about[name] for name in ("kind", "precision", "calibrated_on") if name in about}
         taken = _input_of(self._session, self.name)
         self._input, self._type = taken.name, np.uint8 if taken.type == "tensor(uint8)" else np.float32
 

@@ -14,15 +14,23 @@ if TYPE_CHECKING:
 
 
 def read_info(model: Path) -> dict[str, Any]:
-    """The card of a model's file, with the file's name and its size in bytes.
+    """The card of a model's file, with the file's name and size in bytes, and an ONNX model's kind and precision.
 
     Raises:
         CheckpointError: it is no model's file, is damaged, or holds code.
     """
     file = model_file(model)
-    card = read_card(file)
+    card, form = _exported(file) if file.suffix == ".onnx" else (read_card(file), {})
     texts = {name: readable(value) for name, value in card.items() if isinstance(value, str)}
-    return {"file": readable(str(file)), "bytes": file.stat().st_size, **card, **texts}
+    return {"file": readable(str(file)), "bytes": file.stat().st_size, **form, **card, **texts}
+
+
+def _exported(file: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """The card of an ONNX model, and its form."""
+    from facesegl.prediction.onnx_model import OnnxModel
+
+    model = OnnxModel(file, "cpu")
+    return model.card, model.form
 
 
 def info_table(about: Mapping[str, Any]) -> "Table":
@@ -43,6 +51,10 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     parameters = about.get("parameters")
     settings = ", ".join(f"{name}={value}" for name, value in net.items() if name != "_target_")
     yield "file", f"{about['file']}, {about['bytes'] / 1e6:.1f} MB"
+    if "kind" in about:
+        on = f", calibrated on {about['calibrated_on']}" if "calibrated_on" in about else ""
+        inside = "from the photo to its mask" if about["kind"] == "whole" else "the net alone"
+        yield "ONNX", f"{inside}, {about.get('precision')}{on}"
     yield "net", f"{net.get('_target_')} ({settings})"
     yield "parameters", f"{parameters:,}".replace(",", " ") if parameters else "not told"
     yield "sees", f"photos resized to {about['image_size']}x{about['image_size']}"
@@ -50,5 +62,7 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "learnt from", f"{data.get('name')}, fingerprint {data.get('fingerprint')}"
     yield "made with", ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     yield "command", about.get("command", "not told")
+    if about.get("scores") and "kind" in about:
+        yield "scores", "those of the checkpoint that it was exported from"
     if not about.get("scores"):
         yield "scores", "none: its run did not end with scoring it; facesegl evaluate does"

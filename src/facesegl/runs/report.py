@@ -30,7 +30,7 @@ from facesegl.runs.folder import is_live
 from facesegl.runs.gallery import Gallery, gallery
 from facesegl.runs.result import read_result, versions
 from facesegl.runs.scoring import TOUCHES_TEST
-from facesegl.runs.tables import DEFINITION
+from facesegl.runs.tables import definition
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,7 +118,7 @@ def _run_page(
             others=other_sets_table(scores),
             confusion=confusion_table(scores),
             tags=tag_table(scores),
-            definition=" ".join(DEFINITION.split()),
+            definition=definition(scores),
             score_charts=draw(folder, _score_charts(folder, scores, colours)),
             curves=draw(folder, curves),
             curve_notes=list(_missing_curves(record, curves)),

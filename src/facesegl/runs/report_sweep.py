@@ -7,7 +7,7 @@ from facesegl.reporting import map_chart, render, sweep_chart
 from facesegl.runs.jobs import MOST_CLASSES, Job, Row, failures, fold, read_jobs, spread, swept
 from facesegl.runs.report import Charts, draw
 from facesegl.runs.result import read_result, versions
-from facesegl.runs.tables import DEFINITION
+from facesegl.runs.tables import definition
 
 
 def sweep_page(folder: Path) -> str:
@@ -33,7 +33,7 @@ def sweep_page(folder: Path) -> str:
         keys=keys or ["configuration"],
         names=names if len(names) <= MOST_CLASSES else [],
         rows=[row if keys else row._replace(values=["all"]) for row in rows],
-        definition=" ".join(DEFINITION.split()),
+        definition=definition(),
         best_command=max(best.jobs, key=lambda job: -1 if job.miou is None else job.miou).command if best else "",
         best_words=_best_words(best, keys) if best else "",
         charts=draw(folder, _charts(jobs, keys, f"mIoU on {what}")),

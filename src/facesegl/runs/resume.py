@@ -42,7 +42,7 @@ def find_run(resume: str, runs: Path, run: str | None, identity: str) -> Resumed
         ConfigError: the run is another one, is done, or still alive.
         CheckpointError: no such folder or checkpoint.
     """
-    if resume == "auto":
+    if resume.casefold() == "auto":
         if run and (before := read_result(Path(run))):
             _require_same(resume, Path(run), before, identity)
             if before.get("state") == "done":

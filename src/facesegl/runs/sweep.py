@@ -47,7 +47,7 @@ def sweep(configs: Sequence[DictConfig], overrides: Sequence[str], config_dirs: 
 
     sweeps = Path(configs[0].paths.runs) / configs[0].name
     about = {"jobs": len(configs), "overrides": [text for text in overrides if not text.startswith("resume=")]}
-    unfinished = _unfinished(sweeps, about) if configs[0].resume == "auto" else None
+    unfinished = _unfinished(sweeps, about) if str(configs[0].resume).casefold() == "auto" else None
     folder = (unfinished or make_folder(sweeps)).absolute()
     write_json(folder / _ABOUT, about)
     loosened = loosen(overrides, config_dirs=config_dirs)

@@ -11,13 +11,11 @@ if TYPE_CHECKING:
 
 def sweep_table(folder: Path) -> "Table":
     """A row a job, best first: what it overrode, how it ended, and its headline score."""
-    from rich.table import Table
-
     notes = best_first(folder)
     scored = next((note["set"] for note in notes if note["set"]), "")
-    table = Table(title=f"Sweep {folder.name}")
+    table = _table(f"Sweep {folder.name}")
     for column in ("job", "overrides", "state", f"mIoU on {scored}" if scored else "mIoU"):
-        table.add_column(column, justify="right" if column.startswith("mIoU") else "left")
+        table.add_column(column, justify="right" if column.startswith("mIoU") else "left", overflow="fold")
     for note in notes:
         miou = "-" if note["miou"] is None else f"{note['miou']:.3f}"
         elsewhere = "" if Path(note["run"]).absolute().parent == folder else f", in {note['run']}"
@@ -31,7 +29,6 @@ def seeds_table(folder: Path) -> "Table | None":
     Returns:
         None where no configuration has two seeds with a score.
     """
-    from rich.table import Table
     from rich.text import Text
 
     jobs = read_jobs(folder)
@@ -39,10 +36,24 @@ def seeds_table(folder: Path) -> "Table | None":
     rows = fold(jobs, keys)
     if not any(row.n > 1 for row in rows):
         return None
-    table = Table(title="Over the seeds: mean ± standard deviation (runs)")
+    table = _table("Over the seeds: mean ± standard deviation (runs)")
     for key in keys or ["configuration"]:
         table.add_column(Text(key), overflow="fold")
     table.add_column(f"mIoU on {next(job.set for job in jobs if job.set)}", justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(value) for value in row.values or ["all"]), spread(row))
     return table
+
+
+def _table(title: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        min_width=len(title),
+    )

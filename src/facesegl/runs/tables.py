@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl.files import write_text
 from facesegl.runs.comparison import number, some
+from facesegl.runs.result import Result
 from facesegl.runs.scoring import TOUCHES_TEST, SetScores, worst_first
 from facesegl.scores import Scores
 
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 Cell = str | float | None
 
-DEFINITION = (
-    "IoU at native size, counts pooled over all pixels of the set; mIoU is the mean over classes,\n"
-    "background included. Floor: a model that never looks. Agreement: two people's masks of one photo against\n"
-    "each other, on those photos of the data that were masked twice."
+_DEFINITION = (
+    "IoU at native size, counts pooled over all pixels of the set; mIoU is the mean over classes, background included."
 )
+_FLOOR = " Floor: a model that never looks."
+_AGREEMENT = " Agreement: two people's masks of one photo against each other, on all photos that were masked twice."
 
 _KINDS = {"val": "held-out training photos", "train": "the photos that were learnt from"}
 _OTHERS = {"val": "photos held out", "train": "the training photos"}
@@ -83,6 +84,17 @@ def _of_tags(scored: Mapping[str, SetScores]) -> str:
     return _csv(["set", "tag", "photos", "miou", "boundary_f", *names], rows) if rows else ""
 
 
+def definition(scores: Mapping[str, Any] | None = None) -> str:
+    """What the numbers are, and the yardsticks that stand beside them.
+
+    Args:
+        scores: as a `Result` has them; None where they stand without yardsticks.
+    """
+    if not scores:
+        return _DEFINITION
+    return _DEFINITION + _FLOOR + _AGREEMENT * any(found["agreement"] for found in scores.values())
+
+
 def tag_table(scores: Mapping[str, Any]) -> "Table | None":
     """The headline set by tags, such as poses: a row a tag; None where the photos have none.
 
@@ -137,6 +149,13 @@ def score_table(scores: Mapping[str, Any], data: str, other_data: bool = False) 
         row = (_shown(column[key]) for _, column in columns)
         table.add_row(label, *row, style="bold" if key == "miou" else None)
     return table
+
+
+def how_scored(result: Result) -> str:
+    """That several models were scored as one, or that photos were looked at mirrored too; empty where neither was."""
+    models = f"{len(result.scored)} models as one ensemble" if len(result.scored) > 1 else ""
+    mirrored = "each photo mirrored as well" if result.config.get("tta") else ""
+    return f"Scored: {', '.join(filter(None, (models, mirrored)))}." if models or mirrored else ""
 
 
 def below_the_floor(scores: Mapping[str, Any]) -> str:

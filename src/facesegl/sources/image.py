@@ -83,4 +83,4 @@ def read_rgb(path: Path) -> np.ndarray:
 def _not_an_image(path: Path) -> str:
     with path.open("rb") as file:
         beginning = file.read(12)
-    return f"no image (it begins with {beginning!r})" if beginning else "empty"
+    return f"no image (it begins with {beginning.decode('latin-1')!a})" if beginning else "empty"
