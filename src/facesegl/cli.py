@@ -180,8 +180,7 @@ def compare(arguments: Sequence[str]) -> None:
     given = parse_options("compare", arguments)
     from rich.console import Console
 
-    from facesegl.runs.compare import compare
-    from facesegl.runs.comparison_table import comparison_table
+    from facesegl.runs.comparing import compare, comparison_table
 
     things, keys = paths_and_keys(given.words)
     comparison = compare([Path(thing) for thing in things], set=given.set, overrides=keys, config_dirs=given.config_dir)
@@ -311,10 +310,8 @@ def _only(verb: str, folders: Sequence[str]) -> Path | None:
 def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
     from rich.console import Console
 
-    from facesegl.runs.jobs import best_first, failures
     from facesegl.runs.parts import try_all
-    from facesegl.runs.sweep import sweep
-    from facesegl.runs.sweep_table import seeds_table, sweep_table
+    from facesegl.runs.sweeping import best_first, failures, seeds_table, sweep, sweep_table
 
     try_all(configs)  # what constructors refuse in any job, before the first one starts
     folder = sweep(configs, asked.words, asked.config_dirs)

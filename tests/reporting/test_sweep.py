@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from facesegl.errors import ConfigError
-from facesegl.runs.jobs import Job, fold, swept
 from facesegl.runs.report import report
+from facesegl.runs.sweeping.jobs import Job, fold, swept
 from reporting.conftest import page, write_sweep
 
 JOBS = [

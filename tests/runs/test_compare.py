@@ -14,8 +14,7 @@ from rich.console import Console
 import facesegl
 from drawn import write_faces
 from facesegl.errors import CheckpointError, ConfigError, DataError
-from facesegl.runs.compare import compare
-from facesegl.runs.comparison_table import comparison_table
+from facesegl.runs.comparing import compare, comparison_table
 from facesegl.runs.counts import SavedCounts, read_counts
 from facesegl.scores import resampled_scores
 from runs.conftest import SMALL_UNET
@@ -177,7 +176,7 @@ def test_photos_that_one_lacks_are_left_out_and_counted(runs, tmp_path):
     assert (comparison.set, len(comparison.photos)) == ("test", 20)
     assert comparison.models[0].left_out == ("test/21", "test/22", "test/23", "test/24")
     assert comparison.notes[0] == (
-        "Left out: 4 of the 24 photos of A, which another model lacks (test/21, test/22, test/23 and 1 more)."
+        "Left out: 4 of the 24 photos of A, which another model lacks (test/21, test/22, test/23, test/24)."
     )
 
 
@@ -374,7 +373,7 @@ def test_a_checkpoint_is_scored_on_the_set_that_was_asked_for(trained):
 def test_a_set_that_the_data_of_a_checkpoint_lack_is_refused(trained, tmp_path, monkeypatch):
     checkpoint = trained[0] / "checkpoints" / "last.ckpt"
     folder = write_run(tmp_path / "evaluated", 0.1, sets={"test": ids("test", 24)})
-    monkeypatch.setattr("facesegl.runs.compare.evaluate", lambda *_, **__: SimpleNamespace(folder=folder))
+    monkeypatch.setattr("facesegl.runs.comparing.models.evaluate", lambda *_, **__: SimpleNamespace(folder=folder))
     (problem,) = problems_of(ConfigError, [checkpoint, checkpoint], set="test_clean")
     assert problem == f"{checkpoint}: not scored on test_clean, only on test. Its data have no such photos; " + (
         "choose another set."

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from facesegl.doctor.facts import Facts
-from facesegl.doctor.finding import Case, Finding, number, percent
+from facesegl.doctor.finding import Case, Finding, percent
+from facesegl.words import number
 
 _RARE = 1e-3  # of the pixels that are learnt from; FASSEG's rarest, the eyes of V3, have 7e-3
 _FEW = 3  # photos: a class in fewer is a class of one person's

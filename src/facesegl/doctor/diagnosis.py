@@ -10,9 +10,10 @@ from facesegl.doctor.colours import check_colours
 from facesegl.doctor.doubles import check_doubles
 from facesegl.doctor.facts import Facts, PhotoFacts
 from facesegl.doctor.files import check_files
-from facesegl.doctor.finding import SEVERITIES, Finding, number, worst_first
+from facesegl.doctor.finding import SEVERITIES, Finding, worst_first
 from facesegl.doctor.photos import check_photos
 from facesegl.doctor.shapes import check_shapes
+from facesegl.words import number
 
 SCHEMA = 1
 """Raised whenever `Checkup.to_dict` changes its meaning."""

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from facesegl.doctor.facts import Facts, PhotoFacts
-from facesegl.doctor.finding import Case, Finding, Severity, number
+from facesegl.doctor.finding import Case, Finding, Severity
 from facesegl.doctor.likeness import ALIKE, BITS, nearest, nearest_before
+from facesegl.words import number
 
 _IDENTICAL: dict[tuple[str, str], tuple[Severity, str]] = {
     ("test", "train"): ("warning", "Quote test_clean, which leaves them out; the plain test score has them in it."),

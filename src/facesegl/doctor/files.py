@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from facesegl.doctor.facts import Facts, PhotoFacts, Refused
-from facesegl.doctor.finding import Case, Finding, Severity, number
+from facesegl.doctor.finding import Case, Finding, Severity
+from facesegl.words import number
 
 
 def check_files(facts: Facts) -> Iterator[Finding]:

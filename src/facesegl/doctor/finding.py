@@ -52,16 +52,6 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def number(count: int, one: str, many: str = "") -> str:
-    """A number with its noun.
-
-    Example:
-        >>> number(1, "photo"), number(30000, "photo"), number(2, "class", "classes")
-        ('1 photo', '30 000 photos', '2 classes')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", " ")
-
-
 def percent(share: float) -> str:
     """A share in per cent, to three figures.
 

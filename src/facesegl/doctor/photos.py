@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from facesegl.doctor.facts import Facts, PhotoFacts
-from facesegl.doctor.finding import Case, Finding, number
+from facesegl.doctor.finding import Case, Finding
+from facesegl.words import number
 
 _TINY = 64  # pixels of the shorter side: below, an eye has three or four
 _HUGE = 4096  # pixels of the longer side: opened at full size for every score

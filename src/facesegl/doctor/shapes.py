@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from facesegl.doctor.facts import Facts, PhotoFacts
-from facesegl.doctor.finding import Case, Finding, number
+from facesegl.doctor.finding import Case, Finding
+from facesegl.words import number
 
 _MANY = 20  # specks in a mask: FASSEG's masks have 8 at most; decoded by the nearest colour, they would have 40
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from facesegl.words import spaced
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -82,7 +84,7 @@ def _head(certificate: Certificate) -> Iterator[str]:
     photos, times = certificate.photos, certificate.milliseconds
     chosen = f"{photos['count']} of {photos['there']}" if photos["count"] < photos["there"] else f"{photos['count']}"
     yield f"Parity on {chosen} {photos['of']}"
-    differing = f"{certificate.pixels - certificate.same:,} of {certificate.pixels:,}".replace(",", " ")
+    differing = f"{spaced(certificate.pixels - certificate.same)} of {spaced(certificate.pixels)}"
     yield f"pixels:       {differing} differ ({certificate.equal:.4%} equal)"
     yield f"logits:       differ by {certificate.difference:.2g} at most; the largest is {certificate.largest:.3g}"
     yield f"milliseconds: {times['of']}, median, {times['threads']} thread{'s' * (times['threads'] > 1)}"

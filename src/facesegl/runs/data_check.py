@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from facesegl.config import compose, to_plain
 from facesegl.doctor import SCHEMA, Checkup, diagnose, read_facts
 from facesegl.doctor.facts import Facts
-from facesegl.doctor.finding import Finding, number, worst_first
+from facesegl.doctor.finding import Finding, worst_first
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.labels import Taxonomy
 from facesegl.sources import FASSEG, join_groups
+from facesegl.words import number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -13,7 +13,7 @@ from PIL import Image
 
 from facesegl.console import track
 from facesegl.data import FaceDataModule
-from facesegl.doctor.finding import number, percent
+from facesegl.doctor.finding import percent
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.files import replacing
 from facesegl.labels import Taxonomy, mask_to_colours
@@ -22,6 +22,7 @@ from facesegl.monitoring.sheet import Entry, draw_sheet, fit_mask, fit_photo, fi
 from facesegl.prediction.pictures import overlay
 from facesegl.runs.data_chosen import choose_data
 from facesegl.sources import Sample, open_photo
+from facesegl.words import number
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from facesegl.console import printable
 from facesegl.files import readable
 from facesegl.prediction import read_card
 from facesegl.prediction.model import model_file
+from facesegl.words import spaced
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -56,7 +57,7 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         inside = "from the photo to its mask" if about["kind"] == "whole" else "the net alone"
         yield "ONNX", f"{inside}, {about.get('precision')}{on}"
     yield "net", f"{net.get('_target_')} ({settings})"
-    yield "parameters", f"{parameters:,}".replace(",", " ") if parameters else "not told"
+    yield "parameters", spaced(parameters) if parameters else "not told"
     yield "sees", f"photos resized to {about['image_size']}x{about['image_size']}"
     yield "classes", ", ".join(map(str, about["taxonomy"]["classes"]))
     yield "learnt from", f"{data.get('name')}, fingerprint {data.get('fingerprint')}"

@@ -33,7 +33,7 @@ from facesegl.prediction import Model, Prediction, Predictor
 from facesegl.prediction.pictures import overlay
 from facesegl.runs.photos import COLOURS, OVERLAYS, PROBABILITIES, TABLE, Photo, files_of, list_photos, output_names
 from facesegl.sources import open_photo
-from facesegl.sources.files import a_few
+from facesegl.words import a_few
 
 log = logging.getLogger(__name__)
 

@@ -31,6 +31,7 @@ from facesegl.runs.gallery import Gallery, gallery
 from facesegl.runs.result import read_result, versions
 from facesegl.runs.scoring import TOUCHES_TEST
 from facesegl.runs.tables import definition
+from facesegl.words import spaced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ def class_colours(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _sweep_page(folder: Path) -> str:
-    from facesegl.runs.report_sweep import sweep_page
+    from facesegl.runs.sweeping.page import sweep_page
 
     try:
         return sweep_page(folder.resolve())  # which has a name, where `.` has none
@@ -244,7 +245,7 @@ def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]
     if _is_training(record):
         yield "recipe", ", ".join(_recipe(record["config"]))
     if record.get("parameters"):
-        yield "parameters", f"{record['parameters']:,}".replace(",", " ")
+        yield "parameters", spaced(record["parameters"])
     if scored := record.get("scored"):
         yield "scored", scored if isinstance(scored, str) else " + ".join(scored)
     for phase, spent in record["seconds"].items():

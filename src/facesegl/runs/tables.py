@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl.files import write_text
-from facesegl.runs.comparison import number, some
 from facesegl.runs.result import Result
 from facesegl.runs.scoring import TOUCHES_TEST, SetScores, worst_first
 from facesegl.scores import Scores
+from facesegl.words import a_few, number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -168,7 +168,7 @@ def below_the_floor(scores: Mapping[str, Any]) -> str:
     own, floor = found["scores"]["miou"], found["floor"]["miou"]
     if own is None or floor is None or own > floor:
         return ""
-    lacks = f" It never finds {some(never, _MOST_NAMED)}." if (never := _never_found(found["scores"])) else ""
+    lacks = f" It never finds {a_few(never, _MOST_NAMED)}." if (never := _never_found(found["scores"])) else ""
     return f"Below the floor: a mask that is the same for every photo scores {floor:.3f}.{lacks}"
 
 

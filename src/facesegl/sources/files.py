@@ -196,18 +196,6 @@ def some(lines: Sequence[str], what: str) -> list[str]:
     return [*lines[:_SHOWN], *([f"... and {more} more {what}."] if more > 0 else [])]
 
 
-def a_few(names: Iterable[str]) -> str:
-    """The first few names in one line, and how many there are more.
-
-    Example:
-        >>> a_few("abcdefg")
-        'a, b, c, d, e and 2 more'
-    """
-    names = list(names)
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
     """Every file below a folder that is not hidden; no folder twice, however links lead to it."""
     try:

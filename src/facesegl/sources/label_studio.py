@@ -21,7 +21,6 @@ from facesegl.sources.files import (
     PHOTO_ENDINGS,
     ByName,
     Found,
-    a_few,
     expanded,
     list_files,
     natural,
@@ -31,6 +30,7 @@ from facesegl.sources.files import (
 )
 from facesegl.sources.paired import Finding, PairedFaces
 from facesegl.sources.pairing import Mask
+from facesegl.words import a_few
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,12 @@ import numpy as np
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import Decoded, Taxonomy
 from facesegl.labels.decode import RULE
-from facesegl.sources.files import Found, a_few, some
+from facesegl.sources.files import Found, some
 from facesegl.sources.masks import Kind, Overlap, read_mask_file, read_mask_parts
 from facesegl.sources.pairing import Mask
 from facesegl.sources.source import Sample, Source, Survey
 from facesegl.sources.splits import Lists, deal, require_shares
+from facesegl.words import a_few
 
 log = logging.getLogger(__name__)
 

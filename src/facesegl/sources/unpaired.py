@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from facesegl.sources.files import Found, a_few, key_of, some
+from facesegl.sources.files import Found, key_of, some
 from facesegl.sources.pairing import MaskName, Pairs
+from facesegl.words import a_few
 
 
 class Where(NamedTuple):

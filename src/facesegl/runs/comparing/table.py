@@ -5,8 +5,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from facesegl.runs.comparison import DEFINITION, LEVEL_IN_WORDS, Comparison, Difference, number
+from facesegl.runs.comparing.comparison import DEFINITION, LEVEL_IN_WORDS, Comparison, Difference
 from facesegl.scores import FEWEST, Estimate
+from facesegl.words import number
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -21,7 +21,7 @@ from facesegl.config import compose, conf_dir, loosen
 from facesegl.errors import FaceseglError, Stopped
 from facesegl.files import write_json
 from facesegl.runs.folder import is_live, locked, make_folder
-from facesegl.runs.jobs import read_notes
+from facesegl.runs.sweeping.jobs import read_notes
 from facesegl.runs.train import train
 
 log = logging.getLogger(__name__)

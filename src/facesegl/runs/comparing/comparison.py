@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 
 from facesegl.runs.counts import SavedCounts
 from facesegl.scores import FEWEST, LEVEL, RESAMPLES, Estimate, Resampled, Scores, interval, resampled_scores, summarise
+from facesegl.words import a_few, number
 
 SCHEMA = 1
 """Raised whenever a key of `Comparison.to_dict` changes its meaning."""
@@ -256,11 +257,11 @@ def _notes_on_photos(things: Sequence[Scored], counted: Sequence[_Counted], set:
             every = len(thing.saved.sets[set])
             yield (
                 f"Left out: {len(left_out)} of the {every} photos of {one.model.letter}, which another model lacks "
-                f"({some(left_out)})."
+                f"({a_few(left_out)})."
             )
     fingerprints = dict.fromkeys(thing.saved.fingerprint for thing in things)
     if len(fingerprints) > 1:
-        yield f"The data differ (fingerprints {some(fingerprints)}), but the masks of these photos agree."
+        yield f"The data differ (fingerprints {a_few(fingerprints)}), but the masks of these photos agree."
     for one, other in itertools.combinations(counted, 2):
         if _same(one, other):
             yield f"{one.model.letter} and {other.model.letter} counted the same on every photo: are they one model?"
@@ -289,15 +290,3 @@ def pick(saved: SavedCounts, photos: Sequence[str]) -> tuple[np.ndarray, np.ndar
     place = {photo: index for index, photo in enumerate(saved.photos)}
     places = [place[photo] for photo in photos]
     return saved.counts[places], saved.boundary[places]
-
-
-def number(count: int, what: str) -> str:
-    """A count with its word, in the plural where it is one."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def some(names: Iterable[str], most: int = 3) -> str:
-    """The first few of some names, and how many more there are."""
-    every = list(names)
-    rest = f" and {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + rest

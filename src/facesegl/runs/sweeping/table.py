@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facesegl.runs.jobs import best_first, fold, read_jobs, spread, swept
+from facesegl.runs.sweeping.jobs import best_first, fold, read_jobs, spread, swept
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -17,10 +17,11 @@ from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.nearest import suggestion
 from facesegl.prediction import read_card
 from facesegl.prediction.model import SUFFIXES
-from facesegl.runs.comparison import Comparison, Scored, compare_counts, pick, some
+from facesegl.runs.comparing.comparison import Comparison, Scored, compare_counts, pick
 from facesegl.runs.counts import NAME, read_counts
 from facesegl.runs.evaluate import evaluate
 from facesegl.runs.scoring import TOUCHES_TEST
+from facesegl.words import a_few
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def compare(
         raise ConfigError(f"{' '.join(overrides)}: keys are for models to be scored first; all of these have counts.")
     if ready and (alone := [key for key in overrides if not key.startswith("paths.")]):
         log.warning(
-            "%s: only for what is scored now; %s had counts", " ".join(alone), some(str(one.path) for one in ready)
+            "%s: only for what is scored now; %s had counts", " ".join(alone), a_few(str(one.path) for one in ready)
         )
     name = _choose(ready, set) if ready else set
     if ready and name:
@@ -136,7 +137,7 @@ def _require_same_classes(things: "Sequence[_Model | Scored]") -> None:
 
 def _other_names(here: Sequence[str], there: Sequence[str]) -> str:
     extra, lacking = ([name for name in one if name not in other] for one, other in ((here, there), (there, here)))
-    words = [f"{what} {some(names)}" for what, names in (("it has", extra), ("it lacks", lacking)) if names]
+    words = [f"{what} {a_few(names)}" for what, names in (("it has", extra), ("it lacks", lacking)) if names]
     return ", ".join(words) or "the same names in another order"
 
 
@@ -148,7 +149,7 @@ def _choose(things: Sequence[Scored], set: str | None) -> str:
     if set:
         lacking = [thing for thing in things if set not in thing.saved.sets]
         raise ConfigError(*dict.fromkeys(_without(set, thing) for thing in lacking))
-    scored = "; ".join(f"{thing.path} on {some(thing.saved.sets)}" for thing in things)
+    scored = "; ".join(f"{thing.path} on {a_few(thing.saved.sets)}" for thing in things)
     raise ConfigError(
         f"compare: no set on which all were scored: {scored}. Name their checkpoints instead of the runs: those are "
         f"scored first, on the same set."
@@ -161,7 +162,7 @@ def _without(set: str, thing: Scored) -> str:
         if thing.path.suffix in SUFFIXES
         else "Name its checkpoint instead of the run: that is scored first, on the set you ask for."
     )
-    return f"{thing.path}: not scored on {set}, only on {some(thing.saved.sets)}. {remedy}"
+    return f"{thing.path}: not scored on {set}, only on {a_few(thing.saved.sets)}. {remedy}"
 
 
 def _shared_photos(things: Sequence[Scored], set: str) -> list[str]:
@@ -179,7 +180,9 @@ def _shared_photos(things: Sequence[Scored], set: str) -> list[str]:
             if set == "val"
             else "Score them on the same data"
         )
-        raise ConfigError(f"compare: no photo of {set} is in all of {some(str(one.path) for one in things)}. {remedy}.")
+        raise ConfigError(
+            f"compare: no photo of {set} is in all of {a_few(str(one.path) for one in things)}. {remedy}."
+        )
     _require_same_truth(things, shared)
     return shared
 
@@ -194,7 +197,7 @@ def _require_same_truth(things: Sequence[Scored], photos: Sequence[str]) -> None
             data = f" ({thing.saved.data}, {first.saved.data})" if thing.saved.data != first.saved.data else ""
             problems.append(
                 f"{thing.path}: the masks of {len(names)} of {len(photos)} photos are not those of {first.path}{data}: "
-                f"{some(names)}. Score both on the same data."
+                f"{a_few(names)}. Score both on the same data."
             )
     if problems:
         raise DataError(*dict.fromkeys(problems))
