@@ -93,8 +93,16 @@ def iou_chart(history: Mapping[str, Curve], colours: Mapping[str, str]) -> "Figu
     many = len(colours) > _MANY
     figure, axes = _figure(_WIDTH, _HEIGHT)
     curve = history[mean]
+    # dashed, since a class may be as dark as ink
     axes.plot(
-        curve.epochs, curve.values, color=_INK, linewidth=2.2, label="mIoU", marker=_marker(curve), path_effects=_rim()
+        curve.epochs,
+        curve.values,
+        color=_INK,
+        linewidth=2.2,
+        linestyle="--",
+        label="mIoU",
+        marker=_marker(curve),
+        path_effects=_rim(),
     )
     for name, colour in colours.items():
         if of_class := history.get(f"val/iou/{name}"):
