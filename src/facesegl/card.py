@@ -5,6 +5,7 @@ that it names is the net's, and that is built only if it is an `nn.Module` of fa
 trusts by name.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ _DEEPEST, _LONGEST, _LARGEST_NUMBER = 32, 1000, 2**63
 
 _TEXTS = ("config", "command")  # which are read by people, and may be longer
 
+KEY = "facesegl"
+"""Where the metadata of a file of weights or of an exported model have the card, as JSON."""
+
 Card = dict[str, Any]
 
 _PLAIN_NAME = re.compile(r"[\w-]+(/[\w-]+)*")
@@ -44,6 +48,28 @@ _SETS = ("train", "val", "test", "test_clean", "test_strict")
 
 _LATER: dict[str, type] = {"parameters": int, "command": str, "scores": dict}
 """What a card may lack: how many numbers the net learnt, the command of its run, and the scores that it ended with."""
+
+
+def card_as_text(card: Card) -> str:
+    """A card as JSON, for a file's metadata."""
+    return json.dumps(card, ensure_ascii=False)
+
+
+def card_in(metadata: Mapping[str, str], place: str) -> Card:
+    """The checked card in a file's metadata.
+
+    Raises:
+        CheckpointError: there is none, or one that is not understood, naming `place`.
+    """
+    text = metadata.get(KEY)
+    try:
+        card: Any = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        card = None
+    if card is None:
+        raise CheckpointError(f"{place}: it has no card, so it is none that facesegl export wrote.")
+    check_card(card, place)
+    return dict(card)
 
 
 def check_card(card: Any, place: str) -> None:
@@ -131,7 +157,11 @@ def _names_a_class(value: Any) -> bool:
 
 
 def _are_three_numbers(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(_is_share(one) and one is not None for one in value)
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(_is_number_or_none(one) and one is not None for one in value)
+    )
 
 
 def _is_text(value: str) -> bool:
@@ -159,11 +189,13 @@ def _are_scores(scores: Any) -> bool:
         and isinstance(scores.get("iou"), Mapping)
         and all(map(_is_name, scores["iou"]))
         and _is_a(scores.get("photos"), int)
-        and all(_is_share(value) for value in (*scores["iou"].values(), *(scores.get(name, "") for name in means)))
+        and all(
+            _is_number_or_none(value) for value in (*scores["iou"].values(), *(scores.get(name, "") for name in means))
+        )
     )
 
 
-def _is_share(value: Any) -> bool:
+def _is_number_or_none(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and math.isfinite(value))
 
 

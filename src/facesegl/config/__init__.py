@@ -7,7 +7,7 @@ person types or keeps is that person's own code and may build anything; what tra
 
 from facesegl.config.building import build
 from facesegl.config.checking import check, rehearse
-from facesegl.config.composing import compose, conf_dir, loosen, sweep
+from facesegl.config.composing import compose, conf_dir, loosen, quoted, sweep
 from facesegl.config.identity import identity, to_plain
 from facesegl.config.machine import resolve_accelerator, resolve_precision
 from facesegl.config.roots import EvaluateKeys, TrainKeys
@@ -26,6 +26,7 @@ __all__ = [
     "identity",
     "loosen",
     "places_in",
+    "quoted",
     "read_taxonomy",
     "rehearse",
     "resolve_accelerator",

@@ -124,11 +124,11 @@ def _search_path(config_dirs: Sequence[Path | str]) -> list[str]:
     """Folders as an override for Hydra, quoted: a path may hold blanks, commas and equals signs."""
     if not config_dirs:
         return []
-    folders = [_quoted(f"file://{Path(folder).resolve()}") for folder in config_dirs]
+    folders = [quoted(f"file://{Path(folder).resolve()}") for folder in config_dirs]
     return [f"hydra.searchpath=[{','.join(folders)}]"]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A text as Hydra's grammar takes it whatever stands in it."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
@@ -302,7 +302,7 @@ def _parsed(text: str) -> Override | str:
     strange = isinstance(override, str) or override.is_sweep_override()
     number = not isinstance(override, str) and isinstance(override.value(), int | float)
     if (strange or (number and key.startswith(("data.source.", "paths.")))) and _is_there(value):
-        return _by_grammar(f"{key}={_quoted(value)}")
+        return _by_grammar(f"{key}={quoted(value)}")
     return override
 
 

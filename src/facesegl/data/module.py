@@ -220,10 +220,6 @@ class FaceDataModule(pl.LightningDataModule):
             return []
         return FaceLoader(CachedFaces(self.cache), self._order(self.val, None), self.workers)
 
-    def test_dataloader(self) -> FaceLoader:
-        """Batches of the test photos at the cache's size; the scores that count are those at native size."""
-        return FaceLoader(CachedFaces(self.cache), self._order(self.places("test"), None), self.workers)
-
     def state_dict(self) -> dict[str, int]:
         """The place in the data. Lightning restores it before it asks for a loader, unlike a loader's own state."""
         return self._training_loader.state_dict() if self._training_loader else self._loader_state

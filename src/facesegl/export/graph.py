@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.learning import SegmentationModule
+from facesegl.nets import stride_of
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -127,12 +128,6 @@ def shrink(photo: Tensor, size: int) -> Tensor:
     rows_coarse, rows_fine = _weights(height, size)
     narrow = _half_up(photo @ columns_coarse, photo @ columns_fine)  # (B, 3, H, size)
     return _half_up(rows_coarse @ narrow, rows_fine @ narrow)
-
-
-def stride_of(net: nn.Module) -> int:
-    """What the sides of a net's photos are multiples of."""
-    stride = getattr(net, "stride", 1)
-    return stride if isinstance(stride, int) else 1
 
 
 def require_packages(place: str) -> None:

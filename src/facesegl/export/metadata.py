@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from facesegl.card import Card
+from facesegl.card import KEY, Card, card_as_text
 from facesegl.labels import Taxonomy
-from facesegl.prediction.onnx_model import CARD_KEY
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -35,7 +34,7 @@ def describe(
     """
     taxonomy = Taxonomy.from_mapping(card["taxonomy"])
     metadata = {
-        CARD_KEY: json.dumps(card, ensure_ascii=False),
+        KEY: card_as_text(card),
         "kind": kind,
         "precision": "int8" if calibrated_on else "float32",
         "input": _INPUTS[kind],

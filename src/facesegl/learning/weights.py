@@ -1,18 +1,14 @@
 """Weights as safetensors: tensors and the card as JSON, nothing that could run. Written and read here alone."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.card import Card, check_card
+from facesegl.card import KEY, Card, card_as_text, card_in
 from facesegl.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-CARD_KEY = "facesegl"
-"""Where the file's metadata have the card, as JSON."""
 
 
 def write_weights(path: Path, state: Mapping[str, "Tensor"], card: Card) -> None:
@@ -29,7 +25,7 @@ def write_weights(path: Path, state: Mapping[str, "Tensor"], card: Card) -> None
     save = require_safetensors(path).torch.save
     tensors = {name: weight.detach().cpu().clone().contiguous() for name, weight in state.items()}
     # as bytes, since the package's own writer gives the file a mode that only its owner can read
-    path.write_bytes(save(tensors, metadata={"format": "pt", CARD_KEY: json.dumps(card, ensure_ascii=False)}))
+    path.write_bytes(save(tensors, metadata={"format": "pt", KEY: card_as_text(card)}))
 
 
 def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
@@ -51,7 +47,7 @@ def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any
         raise CheckpointError(f"{path}: no such file; expected weights that facesegl export wrote.")
     try:
         with package.safe_open(path, framework="pt", device=str(map_location)) as file:
-            card = _card(file.metadata(), str(path))
+            card = card_in(file.metadata() or {}, str(path))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dictionary
     except package.SafetensorError as error:
         reason = " ".join(str(error).split())[:120]
@@ -59,18 +55,6 @@ def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any
             f"{path}: cannot be read as safetensors ({reason}); is it cut off? Export it again."
         ) from None
     return {"state_dict": state, "hyper_parameters": card}
-
-
-def _card(metadata: Mapping[str, str] | None, place: str) -> Card:
-    text = (metadata or {}).get(CARD_KEY)
-    try:
-        card: Any = json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        card = None
-    if card is None:
-        raise CheckpointError(f"{place}: safetensors, but none that facesegl export wrote: it has no card.")
-    check_card(card, place)
-    return dict(card)
 
 
 def require_safetensors(path: Path) -> Any:

@@ -1,7 +1,7 @@
 """The nets: float images (B, 3, H, W) to logits (B, classes, H, W). Plain torch; they know nothing else."""
 
-from facesegl.nets.fcn import FCN, check_size
+from facesegl.nets.fcn import FCN, check_size, stride_of
 from facesegl.nets.smp import SMP, weights_follow
 from facesegl.nets.unet import UNet
 
-__all__ = ["FCN", "SMP", "UNet", "check_size", "weights_follow"]
+__all__ = ["FCN", "SMP", "UNet", "check_size", "stride_of", "weights_follow"]

@@ -55,6 +55,12 @@ class FCN(nn.Module):
         return logits
 
 
+def stride_of(net: nn.Module) -> int:
+    """What the sides of a net's images are multiples of: its `stride`, where it says one."""
+    stride = getattr(net, "stride", 1)
+    return stride if isinstance(stride, int) else 1
+
+
 def check_size(height: int, width: int, stride: int, name: str) -> None:
     """Refuse a size that a net cannot take.
 

@@ -1,21 +1,17 @@
 """An exported model that predicts in ONNX Runtime, without PyTorch."""
 
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facesegl.card import Card, check_card
+from facesegl.card import Card, card_in
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.labels import Taxonomy
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
-
-CARD_KEY = "facesegl"
-"""Where an exported model's metadata have the card, as JSON."""
 
 
 class OnnxModel:
@@ -103,14 +99,7 @@ def _input_of(session: "InferenceSession", place: str) -> "NodeArg":
 
 
 def _card_of(session: "InferenceSession", place: str) -> Card:
-    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-    try:
-        card: Any = json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        card = None
-    if card is None:
-        raise CheckpointError(f"{place}: an ONNX model, but none that facesegl export wrote: it has no card.")
-    check_card(card, place)
+    card = card_in(session.get_modelmeta().custom_metadata_map, place)
     if "logits" not in {output.name for output in session.get_outputs()}:
         raise CheckpointError(f"{place}: it has no output named logits; export it again.")
-    return dict(card)
+    return card

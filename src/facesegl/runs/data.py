@@ -1,5 +1,6 @@
 """The data that a model names: found again from its card, wherever the model's file lies now."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from facesegl.data import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.runs.card import A_PATH
 from facesegl.runs.result import read_result
+
+log = logging.getLogger(__name__)
 
 GIVEN = {"data": {"augment"}}
 """Parameters that no config gives to data that are only looked at."""
@@ -157,6 +160,15 @@ class _RunAround:
         if not isinstance(value, str) or not isinstance(started, str):
             return None
         return value if value.startswith("~") else str(Path(started) / value)
+
+
+def tell_other_data(card: Card, faces: FaceDataModule) -> bool:
+    """Whether these are other data than a model learnt from; if so, the log says it."""
+    learnt, now = (card["data"].get("name"), card["data"].get("fingerprint")), faces.cache.fingerprint
+    if learnt[1] == now:
+        return False
+    log.warning("these are other data than it was trained on: %s (%s) and not %s (%s)", faces.source.name, now, *learnt)
+    return True
 
 
 def _require_same_classes(faces: FaceDataModule, card: Card) -> None:

@@ -1,6 +1,5 @@
 """Score a model on the data that it names, or on others."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,13 @@ from facesegl.data import FaceDataModule, digest
 from facesegl.errors import ConfigError
 from facesegl.prediction import Predictor, read_card
 from facesegl.prediction.model import model_file
-from facesegl.runs.data import GIVEN, build_faces, config_to_evaluate
+from facesegl.runs.data import GIVEN, build_faces, config_to_evaluate, tell_other_data
 from facesegl.runs.folder import new_folder, recording
 from facesegl.runs.panels import draw_worst
 from facesegl.runs.parts import require_name
 from facesegl.runs.result import Result, command_line
 from facesegl.runs.scoring import save_counts, score, sets_to_score
 from facesegl.runs.tables import write_scores
-
-log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -101,18 +98,9 @@ def _require_held_out(files: Sequence[Path], faces: FaceDataModule) -> None:
 
 def _describe(card: Card, config: DictConfig, faces: FaceDataModule) -> dict[str, Any]:
     trained_on = {name: card["data"].get(name) for name in ("name", "fingerprint")}
-    other = trained_on["fingerprint"] != faces.cache.fingerprint
-    if other:
-        log.warning(
-            "these are other data than it was trained on: %s (%s) and not %s (%s)",
-            faces.source.name,
-            faces.cache.fingerprint,
-            trained_on["name"],
-            trained_on["fingerprint"],
-        )
     return {
         "choice": config.choices.data,
         **faces.summary(),
         "trained_on": trained_on,
-        "other_data": other,
+        "other_data": tell_other_data(card, faces),
     }

@@ -8,7 +8,6 @@ import contextlib
 import functools
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,16 +20,17 @@ from facesegl.card import Card
 from facesegl.data import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.export.certificate import Certificate, certificate_table
-from facesegl.export.graph import make_graph, require_packages, stride_of
+from facesegl.export.graph import make_graph, require_packages
 from facesegl.export.metadata import describe
 from facesegl.export.parity import OnnxRuntime, Parity, PyTorch, Sample, Side, compare, problems_of, sizes_to_try
 from facesegl.export.quantise import quantise
 from facesegl.files import replacing, write_json
 from facesegl.learning import SegmentationModule, build_net
 from facesegl.learning.weights import read_weights, require_safetensors, write_weights
+from facesegl.nets import stride_of
 from facesegl.prediction.model import model_file
 from facesegl.prediction.onnx_model import OnnxModel
-from facesegl.runs.data import open_faces
+from facesegl.runs.data import open_faces, tell_other_data
 from facesegl.runs.photos import list_photos
 from facesegl.runs.result import machine, versions
 from facesegl.sources import open_photo, resize_photo
@@ -38,8 +38,6 @@ from facesegl.sources import open_photo, resize_photo
 T = TypeVar("T")
 
 __all__ = ["certificate_path", "certificate_table", "export"]
-
-log = logging.getLogger(__name__)
 
 MOST_PHOTOS = 50
 """How many photos a certificate is made on at most, spread evenly over those that there are."""
@@ -182,15 +180,7 @@ def _faces(
             *error.problems,
             f"{asked.target}: an export is {why}; give paths.data=FOLDER with those of {asked.file}, {remedy}.",
         ) from error
-    trained_on = asked.card["data"].get("fingerprint")
-    if trained_on != faces.cache.fingerprint:
-        log.warning(
-            "these are other data than it was trained on: %s (%s) and not %s (%s)",
-            faces.source.name,
-            faces.cache.fingerprint,
-            asked.card["data"].get("name"),
-            trained_on,
-        )
+    tell_other_data(asked.card, faces)
     return faces
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from facesegl.config import build, check
 from facesegl.data import FaceDataModule
 from facesegl.errors import ConfigError
-from facesegl.nets import check_size
+from facesegl.nets import check_size, stride_of
 from facesegl.runs.quiet import quiet
 
 GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}
@@ -37,8 +37,7 @@ def build_parts(plan: DictConfig) -> Parts:
     require_name(plan.name)
     faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
     net, loss = build(plan.model, num_classes=faces.taxonomy.num_classes), build(plan.loss)
-    stride = getattr(net, "stride", 1)
-    check_size(faces.image_size, faces.image_size, stride if isinstance(stride, int) else 1, type(net).__name__)
+    check_size(faces.image_size, faces.image_size, stride_of(net), type(net).__name__)
     _require_an_end(plan.trainer)
     _require_sensible_callbacks(plan.callbacks or {}, faces)
     _try_optimizer(plan)

@@ -167,13 +167,14 @@ def floor(faces: FaceDataModule) -> Masker:
 
 def agreement_of(faces: FaceDataModule) -> Scores | None:
     """Score two people's masks of the same photos against each other; None where no photo was masked twice."""
-    doubled = [(faces.mask(one), faces.mask(other)) for one, other in faces.doubled()]
-    masks = [pair for pair in doubled if not np.array_equal(*pair)]  # a copy is no second opinion
-    if not masks:
-        return None
     num_classes = faces.taxonomy.num_classes
-    counted = (PhotoCounts(agreement([pair], num_classes), boundary_counts(*pair, num_classes)) for pair in masks)
-    return pooled(faces.taxonomy.names, counted)
+    pairs = ((faces.mask(one), faces.mask(other)) for one, other in faces.doubled())
+    counted = [
+        PhotoCounts(agreement([pair], num_classes), boundary_counts(*pair, num_classes))
+        for pair in pairs
+        if not np.array_equal(*pair)  # a copy is no second opinion
+    ]
+    return pooled(faces.taxonomy.names, counted) if counted else None
 
 
 def _count(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> PhotoCounts:

@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from facesegl.config import compose, conf_dir, loosen
+from facesegl.config import compose, conf_dir, loosen, quoted
 from facesegl.errors import FaceseglError, Stopped
 from facesegl.files import write_json
 from facesegl.runs.folder import is_live, locked, make_folder
@@ -52,7 +52,7 @@ def sweep(configs: Sequence[DictConfig], overrides: Sequence[str], config_dirs: 
     write_json(folder / _ABOUT, about)
     loosened = loosen(overrides, config_dirs=config_dirs)
     places = [argument for place in config_dirs for argument in ("--config-dir", str(place))]
-    typed, sys.argv = sys.argv, [sys.argv[0], "-m", *places, *loosened, f"hydra.sweep.dir={_quoted(folder)}"]
+    typed, sys.argv = sys.argv, [sys.argv[0], "-m", *places, *loosened, f"hydra.sweep.dir={quoted(str(folder))}"]
     job = partial(_job, command=Path(typed[0]).name, typed=list(overrides), config_dirs=config_dirs)
     try:
         with locked(folder):
@@ -108,9 +108,3 @@ def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs
         raise
     finally:
         write_json(folder / "job.json", note)
-
-
-def _quoted(path: Path) -> str:
-    from hydra.core.override_parser.types import Quote, QuotedString
-
-    return QuotedString(str(path), Quote.single).with_quotes()
