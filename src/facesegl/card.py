@@ -157,11 +157,7 @@ def _names_a_class(value: Any) -> bool:
 
 
 def _are_three_numbers(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(_is_number_or_none(one) and one is not None for one in value)
-    )
+    return isinstance(value, list) and len(value) == 3 and all(_is_number(one) and one is not None for one in value)
 
 
 def _is_text(value: str) -> bool:
@@ -189,13 +185,11 @@ def _are_scores(scores: Any) -> bool:
         and isinstance(scores.get("iou"), Mapping)
         and all(map(_is_name, scores["iou"]))
         and _is_a(scores.get("photos"), int)
-        and all(
-            _is_number_or_none(value) for value in (*scores["iou"].values(), *(scores.get(name, "") for name in means))
-        )
+        and all(_is_number(value) for value in (*scores["iou"].values(), *(scores.get(name, "") for name in means)))
     )
 
 
-def _is_number_or_none(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and math.isfinite(value))
 
 

@@ -351,10 +351,6 @@ def test_a_preview_without_validation_is_of_training_photos_and_says_so(fasseg):
     assert set(shown) <= set(ids(faces, "train"))
 
 
-def test_the_test_loader_gives_every_test_photo_once(fasseg):
-    faces = opened()
-
-
 def test_a_validation_split_of_the_sources_own_takes_the_folds_place(fasseg):
     class WithVal(FASSEG):
         def samples(self):
