@@ -163,7 +163,7 @@ def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_while_scoring_says_how_to_score_again(fasseg, signum, code):
     ended = train("data.fold=null", *signalling(signum, FIRST_SCORED))
-    assert_told(ended, code, signum.name)
+    assert_told(ended, code, [f"by {signum.name} while it was scored; it is trained", "resume=auto"])
     (folder,) = runs()
     result = json.loads((folder / "result.json").read_text())
     assert (result["state"], result["scores"]) == ("stopped", {})

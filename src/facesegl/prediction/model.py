@@ -9,6 +9,7 @@ import numpy as np
 from facesegl.card import Card
 from facesegl.errors import CheckpointError
 from facesegl.labels import Taxonomy
+from facesegl.nearest import nearest
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx")
 """The endings of files that hold a model."""
@@ -76,6 +77,11 @@ def model_file(path: "str | Path") -> Path:
         CheckpointError: a folder without one.
     """
     path = Path(path)
+    if not path.exists():
+        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = nearest(path.name, beside)
+        hint = f"did you mean {path.with_name(near)}?" if near else "expected a model's file, or the folder of a run."
+        raise CheckpointError(f"{path}: no such file or folder; {hint}")
     if not path.is_dir():
         return path
     last = path / "checkpoints" / "last.ckpt"

@@ -52,6 +52,26 @@ def stops_after_a_step(trainer: pl.Trainer, how_to_go_on: str) -> Iterator[None]
         raise Stopped(f"at once by SIGINT. {how_to_go_on}", signal.SIGINT) from None
 
 
+@contextlib.contextmanager
+def stops_at_once(what: str, how_to_go_on: str) -> Iterator[None]:
+    """Around work that a signal ends where it is, so that the message says what was done and how to go on.
+
+    Args:
+        what: what is being done, as in "while it was scored".
+        how_to_go_on: the last part of the message.
+
+    Raises:
+        Stopped: a signal ended it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(f"by SIGINT {what}. {how_to_go_on}", signal.SIGINT) from None
+    except Stopped as error:
+        signum = signal.Signals(error.exit_code - 128)
+        raise Stopped(f"by {signum.name} {what}. {how_to_go_on}", signum) from None
+
+
 def _kept(trainer: pl.Trainer) -> str:
     """What is left of a training that SIGTERM ended; the validation of an epoch is not waited for."""
     written = [one.written_step for one in trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)]

@@ -25,7 +25,7 @@ from facesegl.runs.quiet import quiet
 from facesegl.runs.result import Result, command_line, load_result
 from facesegl.runs.resume import Resumed, find_run
 from facesegl.runs.scoring import save_counts, score, sets_to_score
-from facesegl.runs.stopping import stops_after_a_step
+from facesegl.runs.stopping import stops_after_a_step, stops_at_once
 from facesegl.runs.tables import write_scores
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,8 @@ def train(config: DictConfig, command: str | None = None) -> Result:
         with result.phase("training"):
             trainer = _fit(plan, module, faces, checkpoint)
         if trainer.is_global_zero:
-            _score(result, plan, faces)
+            with stops_at_once("while it was scored; it is trained", "The same command with resume=auto scores it."):
+                _score(result, plan, faces)
     return result
 
 
