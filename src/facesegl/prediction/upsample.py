@@ -27,7 +27,7 @@ def upsample(logits: np.ndarray, height: int, width: int, rows: slice) -> np.nda
 
 def _neighbours(source: int, target: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For pixels of a side: the source pixel before each, the one after it, and how far it lies between them."""
-    # in float32 as PyTorch computes it, so that both find the same neighbours and the same shares
+    # in float32 as PyTorch computes it, so that both find the same neighbours, and shares that differ in the last bits
     half, scale = np.float32(0.5), np.float32(source / target)
     centres = np.maximum((places.astype(np.float32) + half) * scale - half, 0)
     before = np.minimum(centres.astype(np.int64), source - 1)
