@@ -315,17 +315,22 @@ def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
 
     try_all(configs)  # what constructors refuse in any job, before the first one starts
     folder = sweep(configs, asked.words, asked.config_dirs)
-    Console().print(sweep_table(folder))
+    Console().print(sweep_table(folder), "")
     if over_seeds := seeds_table(folder):
-        Console().print(over_seeds)
+        Console().print(over_seeds, "")
     best = best_first(folder)[0]
     if best["miou"] is not None:
-        print(f"best:        {Path(best['run']) / 'checkpoints' / 'last.ckpt'}")
-    print(f"run folders: {folder}")
-    print(f"curves:      tensorboard --logdir {shlex.quote(str(folder))}")
-    print(f"page:        facesegl report {shlex.quote(str(folder))}")
+        print(f"best:        {_from_here(Path(best['run']) / 'checkpoints' / 'last.ckpt')}")
+    print(f"run folders: {_from_here(folder)}")
+    print(f"curves:      tensorboard --logdir {shlex.quote(str(_from_here(folder)))}")
+    print(f"page:        facesegl report {shlex.quote(str(_from_here(folder)))}")
     if failed := failures(folder):
         raise PartlyFailed(*failed)
+
+
+def _from_here(path: Path) -> Path:
+    """A path as a person would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _show(result: "Result") -> None:
@@ -342,7 +347,8 @@ def _show(result: "Result") -> None:
         other_data = result.data.get("other_data", False)
         Console().print(score_table(result.scores, result.data["name"], other_data))
         if by_tag := tag_table(result.scores):
-            Console().print(by_tag)
+            Console().print("", by_tag)
+        print()
         words = [how_scored(result), definition(result.scores), below_the_floor(result.scores)]
         if words[-1] and not other_data:
             words[-1] += " Train it longer?"

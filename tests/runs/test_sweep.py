@@ -2,6 +2,7 @@ import json
 import signal
 import statistics
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_each_job_has_its_own_folder_and_the_best_stands_first(fasseg, monkeypat
     out = capsys.readouterr().out
     rows = [line for line in out.splitlines() if "done" in line]
     assert f"seed={best['config']['seed']}" in rows[0]
-    assert f"best:        {best['folder']}/checkpoints/last.ckpt" in out
+    assert f"best:        {Path(best['folder']).relative_to(tmp_path)}/checkpoints/last.ckpt" in out
 
 
 def test_seeds_of_one_configuration_are_folded_into_mean_and_spread(fasseg, monkeypatch, capsys, tmp_path):

@@ -225,7 +225,7 @@ def test_it_trains_and_scores(elsewhere, call):
 def test_it_sweeps(call, elsewhere):
     shown = call("train", "-m", *SMALL_DATA, *SMALL_UNET, "sweep=seeds", "seed=0,1", "name=many")
     (folder,) = [line for line in shown.splitlines() if line.startswith("run folders: ")]
-    assert Path(folder.removeprefix("run folders: ")).parent == elsewhere.folder / "runs" / "many"
+    assert (elsewhere.folder / folder.removeprefix("run folders: ")).parent == elsewhere.folder / "runs" / "many"
 
 
 def test_it_shows_data(call, elsewhere):
