@@ -363,3 +363,12 @@ def test_a_validation_split_of_the_sources_own_takes_the_folds_place(fasseg):
         faces = opened(source=WithVal("data/fasseg", "V2"), fold=fold)
         assert ids(faces, "val") == ["train/4"]
         assert len(faces.train) == 5
+
+
+def test_the_size_of_a_photo_does_not_weigh_its_classes(fasseg):
+    write_pair(fasseg, "Train", 1, 0, height=400, width=300)
+    faces = opened(fold=None)
+    masks = [faces.mask(int(place)) for place in faces.train]
+    assert len({mask.shape for mask in masks}) > 1
+    expected = np.mean([np.bincount(mask.ravel(), minlength=6) / mask.size for mask in masks], axis=0)
+    assert faces.class_shares().numpy() == pytest.approx(expected)
