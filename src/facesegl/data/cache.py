@@ -16,7 +16,7 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, get_args, get_type_hints
@@ -209,7 +209,7 @@ class FaceCache:
 
     def _fill(self, part: Path) -> None:
         rows, left_out = self._write_arrays(part)
-        same = ((rows[one].id, rows[other].id) for one, other in identical_photos(rows))
+        same = ((rows[one].id, rows[other].id) for one, other in identical_photos(row.pixels for row in rows))
         groups = join_groups({row.id: row.group for row in rows}, same)
         manifest = {
             "format": FORMAT,
@@ -333,13 +333,13 @@ def _fingerprint(samples: Sequence[Sample], hashes: Mapping[Path, str]) -> str:
     return digest([described, photos, masks])
 
 
-def identical_photos(rows: Iterable[Row]) -> Iterator[tuple[int, int]]:
-    """Places of photos that have the same pixels: each later one with the first of its kind."""
-    first: dict[str, int] = {}
-    for place, row in enumerate(rows):
-        if row.pixels in first:
-            yield first[row.pixels], place
-        first.setdefault(row.pixels, place)
+def identical_photos(pixels: Iterable[Hashable]) -> Iterator[tuple[int, int]]:
+    """Places of photos whose pixels have the same hash: each later one with the first of its kind."""
+    first: dict[Hashable, int] = {}
+    for place, found in enumerate(pixels):
+        if found in first:
+            yield first[found], place
+        first.setdefault(found, place)
 
 
 def _row(row: dict[str, Any]) -> Row:

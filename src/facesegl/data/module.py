@@ -160,7 +160,7 @@ class FaceDataModule(pl.LightningDataModule):
 
     def doubled(self) -> list[tuple[int, int]]:
         """Places of photos with identical pixels, in pairs: each has a mask of its own."""
-        return list(identical_photos(self.cache.rows))
+        return list(identical_photos(row.pixels for row in self.cache.rows))
 
     def summary(self) -> dict[str, Any]:
         """What a record says of the data: name, fingerprint, classes, numbers of photos, what was left out."""

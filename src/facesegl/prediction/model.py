@@ -70,6 +70,11 @@ def read_card(path: "str | Path") -> Card:
     return card
 
 
+def first_job(folder: Path) -> Path | None:
+    """The folder of a sweep's first job; None of what is no sweep's folder."""
+    return min((note.parent for note in folder.glob("*/job.json")), default=None)
+
+
 def model_file(path: "str | Path") -> Path:
     """The file that is meant: a run's folder stands for its last checkpoint.
 
@@ -86,8 +91,8 @@ def model_file(path: "str | Path") -> Path:
         return path
     last = path / "checkpoints" / "last.ckpt"
     if not last.is_file():
-        if jobs := sorted(job.parent.name for job in path.glob("*/job.json")):
-            raise CheckpointError(f"{path}: the folder of a sweep; name one of its jobs, such as {path / jobs[0]}.")
+        if job := first_job(path):
+            raise CheckpointError(f"{path}: the folder of a sweep; name one of its jobs, such as {job}.")
         raise CheckpointError(
             f"{path}: a folder without checkpoints/last.ckpt; expected a model's file ({', '.join(SUFFIXES)}) or the "
             f"folder of a run that has written one."

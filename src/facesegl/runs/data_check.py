@@ -61,13 +61,16 @@ def check_data(
 
 def _folds(facts: Facts, faces: "FaceDataModule") -> Iterator[Finding]:
     """Whether there are persons enough to hold a fold out, where training would."""
+    from facesegl.data.cache import identical_photos
     from facesegl.data.folds import remedy_for
 
-    photos, first = facts.fitting("train"), dict[bytes, str]()
-    same = [(first.setdefault(photo.pixels, photo.sample.id), photo.sample.id) for photo in photos]
-    groups = {photo.sample.id: photo.sample.group for photo in photos}
-    persons = len({*join_groups(groups, (pair for pair in same if pair[0] != pair[1])).values()})
-    if faces.fold is not None and 0 < persons < faces.folds and not facts.fitting("val"):
+    if faces.fold is None or facts.fitting("val"):
+        return
+    photos = facts.fitting("train")
+    ids = [photo.sample.id for photo in photos]
+    same = ((ids[one], ids[other]) for one, other in identical_photos(photo.pixels for photo in photos))
+    persons = len({*join_groups({photo.sample.id: photo.sample.group for photo in photos}, same).values()})
+    if 0 < persons < faces.folds:
         yield Finding(
             "error",
             "folds",

@@ -48,7 +48,7 @@ def evaluate(
     faces.setup("test")
     sets = sets_to_score(plan.set, faces)
     if "val" in sets:
-        _require_held_out(files, faces)
+        _require_held_out(predictor, faces)
     for name in sets:
         faces.places(name)  # an empty set is told before there is a folder
     result = Result(
@@ -69,7 +69,7 @@ def evaluate(
     return result
 
 
-def _require_held_out(files: Sequence[Path], faces: FaceDataModule) -> None:
+def _require_held_out(predictor: Predictor, faces: FaceDataModule) -> None:
     """Refuse to score photos as held out that a model has learnt from: of the same data, those of other folds.
 
     Raises:
@@ -79,19 +79,18 @@ def _require_held_out(files: Sequence[Path], faces: FaceDataModule) -> None:
         return
     dealt = {"fold": faces.fold, "folds": faces.folds, "fold_seed": faces.fold_seed}
     problems = []
-    for file in files:
-        data = read_card(file)["data"]
+    for model in predictor.models:
+        data = model.card["data"]
         learnt = {key: data["values"].get(key) for key in dealt}
         if data.get("fingerprint") != faces.cache.fingerprint or (learnt == dealt and faces.val.size):
             continue
         if learnt["fold"] is None:
-            problems.append(f"{file}: set=val: it learnt from all training photos (data.fold=null); score set=test.")
+            fact = "all training photos (data.fold=null); score set=test."
         else:
             own, asked = (" ".join(f"data.{key}={value}" for key, value in keys.items()) for keys in (learnt, dealt))
-            problems.append(
-                f"{file}: set=val: it learnt from photos that {asked} holds out; expected {own}. Score each model "
-                f"alone, without these keys, or set=test."
-            )
+            remedy = "Score each model alone, without these keys, or set=test."
+            fact = f"photos that {asked} holds out; expected {own}. {remedy}"
+        problems.append(f"{model.name}: set=val: it learnt from {fact}")
     if problems:
         raise ConfigError(*problems)
 

@@ -134,11 +134,11 @@ def _search(folder: Path, target: Path, problems: list[str]) -> Iterator[Photo]:
     root = folder.resolve()
     for top, folders, files in os.walk(folder, onerror=unlistable):
         here = Path(top)
-        earlier = [name for name in folders if (here / name / TABLE).is_file()]
-        for name in earlier:
-            if (here / name).resolve() != target:
+        below = [name for name in _visible(folders) if (here / name).resolve() != target]
+        folders[:] = [name for name in below if not (here / name / TABLE).is_file()]
+        for name in below:
+            if name not in folders:
                 log.info("%s: left out, since it holds the masks of an earlier prediction", here / name)
-        folders[:] = [name for name in _visible(folders) if name not in earlier and (here / name).resolve() != target]
         for path in (here / name for name in _visible(files)):
             # whoever opens a link that leads nowhere, or a pipe, says what is wrong with it
             if path.suffix.lower() in _image_suffixes():

@@ -128,15 +128,11 @@ def score_table(scores: Mapping[str, Any], data: str, other_data: bool = False) 
         data: what the photos are called.
         other_data: whether these are other data than the model learnt from.
     """
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     kinds = _OTHERS if other_data else _KINDS
     kind = "test photos" if TOUCHES_TEST & scores.keys() else kinds[next(iter(scores))]
-    heading = Text(f"Scores on {kind} of {data}")
-    table = Table(title=heading, title_justify="left", min_width=heading.cell_len)
-    table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
+    table = plain_table(f"Scores on {kind} of {data}")
     columns = list(_columns(scores))
     table.add_column("IoU", overflow="fold")  # a long name gives way to the numbers
     for title, _ in columns:
@@ -149,6 +145,29 @@ def score_table(scores: Mapping[str, Any], data: str, other_data: bool = False) 
         row = (_shown(column[key]) for _, column in columns)
         table.add_row(label, *row, style="bold" if key == "miou" else None)
     return table
+
+
+def plain_table(title: str, **look: Any) -> "Table":
+    """A table with a rule below its head and nothing around it, never narrower than its title, which is no markup.
+
+    Args:
+        title: what stands above it.
+        look: as rich's `Table` takes it.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    words = Text(title)
+    return Table(
+        title=words,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        min_width=words.cell_len,
+        **look,
+    )
 
 
 def how_scored(result: Result) -> str:

@@ -16,7 +16,7 @@ from facesegl.data import SETS
 from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.nearest import suggestion
 from facesegl.prediction import read_card
-from facesegl.prediction.model import SUFFIXES
+from facesegl.prediction.model import SUFFIXES, first_job
 from facesegl.runs.comparing.comparison import Comparison, Scored, compare_counts, pick
 from facesegl.runs.counts import NAME, read_counts
 from facesegl.runs.evaluate import evaluate
@@ -118,8 +118,8 @@ def _instead(folder: Path) -> str:
     """What is wrong with a folder without counts, and what to name in its place."""
     if (last := folder / "checkpoints" / "last.ckpt").is_file():
         return f"a run without {NAME}; name its {last.relative_to(folder)}, which is scored first."
-    if jobs := sorted(job.parent.name for job in folder.glob("*/job.json")):
-        return f"the folder of a sweep; name those of its jobs, such as {folder / jobs[0]}."
+    if job := first_job(folder):
+        return f"the folder of a sweep; name those of its jobs, such as {job}."
     return f"a folder without {NAME}; expected that of a scored run."
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from facesegl.runs.comparing.comparison import DEFINITION, LEVEL_IN_WORDS, Comparison, Difference
+from facesegl.runs.tables import plain_table
 from facesegl.scores import FEWEST, Estimate
 from facesegl.words import number
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _PAIRS_SHOWN = 15
+_PADDING = (0, 1, 0, 0)
 _CLASSES_WIDTH = 58  # characters: what 80 columns leave beside letter, mIoU and boundary F
 
 
@@ -44,7 +46,7 @@ def _score_rows(comparison: Comparison, names: Sequence[str]) -> "Table":
     from rich.text import Text
 
     photos, persons = number(len(comparison.photos), "photo"), number(comparison.persons, "person")
-    table = _table(f"IoU on {comparison.set} of {comparison.data}: {photos} of {persons}")
+    table = plain_table(f"IoU on {comparison.set} of {comparison.data}: {photos} of {persons}", padding=_PADDING)
     for title in ("", "mIoU", *names, "boundary F"):
         table.add_column(Text(title), justify="right" if title else "left", no_wrap=True)
     marks = {one.model: one for one in _to_first(comparison)} if len(comparison.models) > 2 else {}
@@ -62,7 +64,7 @@ def _difference_rows(comparison: Comparison, names: Sequence[str]) -> "Table":
     from rich.text import Text
 
     only = comparison.differences[0]
-    table = _table(f"{only.model} against {only.against}")
+    table = plain_table(f"{only.model} against {only.against}", padding=_PADDING)
     for title in ("", f"{only.model} - {only.against}", f"{LEVEL_IN_WORDS} interval", ""):
         table.add_column(title, justify="right" if title else "left")
     table.add_row("mIoU", *_shown(only.miou), _coloured(only.verdict, only.miou), style="bold")
@@ -76,7 +78,7 @@ def _difference_rows(comparison: Comparison, names: Sequence[str]) -> "Table":
 
 def _pair_rows(comparison: Comparison) -> "Table":
     """The difference of the mIoU of each pair; where there are very many, of those with the first model."""
-    table = _table("mIoU of one model against another")
+    table = plain_table("mIoU of one model against another", padding=_PADDING)
     for title in ("", "difference", f"{LEVEL_IN_WORDS} interval", ""):
         table.add_column(title, justify="right" if title else "left")
     for one in _pairs_shown(comparison):
@@ -132,22 +134,6 @@ def _classes_shown(comparison: Comparison) -> list[str]:
 
 def _size(estimate: Estimate) -> float:
     return -1 if math.isnan(estimate.difference) else abs(estimate.difference)
-
-
-def _table(title: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    return Table(
-        title=Text(title),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        min_width=len(title),
-    )
 
 
 def _marked(value: float, against: Estimate | None) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facesegl.runs.sweeping.jobs import best_first, fold, read_jobs, spread, swept
+from facesegl.runs.tables import plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -13,7 +14,7 @@ def sweep_table(folder: Path) -> "Table":
     """A row a job, best first: what it overrode, how it ended, and its headline score."""
     notes = best_first(folder)
     scored = next((note["set"] for note in notes if note["set"]), "")
-    table = _table(f"Sweep {folder.name}")
+    table = plain_table(f"Sweep {folder.name}")
     for column in ("job", "overrides", "state", f"mIoU on {scored}" if scored else "mIoU"):
         table.add_column(column, justify="right" if column.startswith("mIoU") else "left", overflow="fold")
     for note in notes:
@@ -36,24 +37,10 @@ def seeds_table(folder: Path) -> "Table | None":
     rows = fold(jobs, keys)
     if not any(row.n > 1 for row in rows):
         return None
-    table = _table("Over the seeds: mean ± standard deviation (runs)")
+    table = plain_table("Over the seeds: mean ± standard deviation (runs)")
     for key in keys or ["configuration"]:
         table.add_column(Text(key), overflow="fold")
     table.add_column(f"mIoU on {next(job.set for job in jobs if job.set)}", justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(value) for value in row.values or ["all"]), spread(row))
     return table
-
-
-def _table(title: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    return Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        min_width=len(title),
-    )
