@@ -19,7 +19,9 @@ from omegaconf import DictConfig
 from torch.nn import functional
 
 import facesegl
-from facesegl.config import build, check, compose
+from facesegl.config.building import build
+from facesegl.config.checking import check
+from facesegl.config.composing import compose
 from facesegl.runs.parts import GIVEN
 
 

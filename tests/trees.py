@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facesegl.synthetic import draw_face
 from facesegl.synthetic.outlines import lip_line, outline
 from facesegl.synthetic.person import Person
-from facesegl.synthetic.render import _plane
+from facesegl.synthetic.render import _plane, draw_face
 from facesegl.synthetic.shapes import ellipse
 
 CELEBAMASK = (

@@ -1,49 +1,41 @@
-"""facesegl trains, watches and scores face segmentation models from a few labelled photos.
+"""facesegl trains, monitors and evaluates face segmentation models from a few labelled photos.
 
-What stands here is imported when it is first touched, so that `import facesegl` and `facesegl --help` stay quick.
+The names below are imported when they are first used, so that `import facesegl` and `facesegl --help` stay quick.
 """
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or ONNX Runtime reports on itself to its maker
+from facesegl._lazy import attach
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report to its maker
 
 if TYPE_CHECKING:
     from facesegl.api import evaluate as evaluate
     from facesegl.api import train as train
-    from facesegl.config import compose as compose
-    from facesegl.data import FaceDataModule as FaceDataModule
+    from facesegl.config.composing import compose as compose
+    from facesegl.data.module import FaceDataModule as FaceDataModule
     from facesegl.errors import FaceseglError as FaceseglError
-    from facesegl.labels import Taxonomy as Taxonomy
-    from facesegl.learning import SegmentationModule as SegmentationModule
-    from facesegl.prediction import Prediction as Prediction
-    from facesegl.prediction import Predictor as Predictor
+    from facesegl.labels.taxonomy import Taxonomy as Taxonomy
+    from facesegl.learning.module import SegmentationModule as SegmentationModule
+    from facesegl.prediction.predictor import Prediction as Prediction
+    from facesegl.prediction.predictor import Predictor as Predictor
     from facesegl.runs.result import Result as Result
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "FaceDataModule": "facesegl.data",
-    "FaceseglError": "facesegl.errors",
-    "Prediction": "facesegl.prediction",
-    "Predictor": "facesegl.prediction",
-    "Result": "facesegl.runs.result",
-    "SegmentationModule": "facesegl.learning",
-    "Taxonomy": "facesegl.labels",
-    "compose": "facesegl.config",
-    "evaluate": "facesegl.api",
-    "train": "facesegl.api",
-}
-
-__all__ = [*sorted(_HOMES), "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "FaceDataModule": "facesegl.data.module",
+        "FaceseglError": "facesegl.errors",
+        "Prediction": "facesegl.prediction.predictor",
+        "Predictor": "facesegl.prediction.predictor",
+        "Result": "facesegl.runs.result",
+        "SegmentationModule": "facesegl.learning.module",
+        "Taxonomy": "facesegl.labels.taxonomy",
+        "compose": "facesegl.config.composing",
+        "evaluate": "facesegl.api",
+        "train": "facesegl.api",
+    },
+)

@@ -21,7 +21,7 @@ def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:
         FaceseglError: whatever is wrong; each class is an exit code.
         facesegl.errors.Stopped: a signal ended it.
     """
-    from facesegl.config import compose
+    from facesegl.config.composing import compose
     from facesegl.runs.train import train
 
     return train(compose(overrides, config_dirs=config_dirs), _command("train", overrides, config_dirs))

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from facesegl.errors import CheckpointError, ConfigError
-from facesegl.labels import Taxonomy
-from facesegl.labels.taxonomy import RESERVED
+from facesegl.labels.taxonomy import RESERVED, Taxonomy
 
 FORMAT = 1
 """The card's format; raised whenever an older facesegl could misread a newer card."""

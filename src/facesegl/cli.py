@@ -121,7 +121,7 @@ def train(arguments: Sequence[str]) -> None:
     asked = parse(arguments)
     if asked.of_hydra:
         return answer("train", arguments)
-    from facesegl.config import rehearse
+    from facesegl.config.checking import rehearse
     from facesegl.runs.parts import GIVEN
     from facesegl.runs.train import train
 
@@ -180,7 +180,8 @@ def compare(arguments: Sequence[str]) -> None:
     given = parse_options("compare", arguments)
     from rich.console import Console
 
-    from facesegl.runs.comparing import compare, comparison_table
+    from facesegl.runs.comparing.models import compare
+    from facesegl.runs.comparing.table import comparison_table
 
     things, keys = paths_and_keys(given.words)
     comparison = compare([Path(thing) for thing in things], set=given.set, overrides=keys, config_dirs=given.config_dir)
@@ -311,7 +312,9 @@ def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
     from rich.console import Console
 
     from facesegl.runs.parts import try_all
-    from facesegl.runs.sweeping import best_first, failures, seeds_table, sweep, sweep_table
+    from facesegl.runs.sweeping.jobs import best_first, failures
+    from facesegl.runs.sweeping.running import sweep
+    from facesegl.runs.sweeping.table import seeds_table, sweep_table
 
     try_all(configs)  # what constructors refuse in any job, before the first one starts
     folder = sweep(configs, asked.words, asked.config_dirs)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facesegl.errors import DataError, FaceseglError
-from facesegl.labels import VOID
+from facesegl.labels.taxonomy import VOID
 
 SMOOTH = 1.0
 """Pixels added to both halves of each Dice fraction: they damp the gradient of a class with only a few pixels."""

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from facesegl.config import build, compose
+from facesegl.config.building import build
+from facesegl.config.composing import compose
 from facesegl.errors import ConfigError, DataError
 
 

@@ -5,7 +5,13 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from facesegl.config import EvaluateKeys, build, check, compose, machine, read_taxonomy, rehearse, to_plain
+from facesegl.config import machine
+from facesegl.config.building import build
+from facesegl.config.checking import check, rehearse
+from facesegl.config.composing import compose
+from facesegl.config.identity import to_plain
+from facesegl.config.roots import EvaluateKeys
+from facesegl.config.taxonomy import read_taxonomy
 from facesegl.errors import ConfigError, MachineError
 
 LATER = {"model": {"num_classes"}}

@@ -6,7 +6,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobRuntime
 
-from facesegl.config import compose, conf_dir, loosen, sweep
+from facesegl.config.composing import compose, conf_dir, loosen, sweep
 from facesegl.errors import ConfigError
 
 

@@ -3,7 +3,8 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from facesegl.config import compose, identity, to_plain
+from facesegl.config.composing import compose
+from facesegl.config.identity import identity, to_plain
 from facesegl.errors import ConfigError
 
 

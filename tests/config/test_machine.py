@@ -1,6 +1,6 @@
 import pytest
 
-from facesegl.config import resolve_accelerator, resolve_precision
+from facesegl.config.machine import resolve_accelerator, resolve_precision
 from facesegl.errors import MachineError
 
 

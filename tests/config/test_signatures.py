@@ -1,5 +1,4 @@
-from facesegl.config import places_in
-from facesegl.config.signatures import HYDRAS
+from facesegl.config.signatures import HYDRAS, places_in
 from facesegl.labels.taxonomy import RESERVED
 
 

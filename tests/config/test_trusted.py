@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from facesegl.config import build_trusted
+from facesegl.config.trusted import build_trusted
 from facesegl.errors import CheckpointError
 
 STRANGER = """

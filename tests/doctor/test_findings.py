@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from drawn import FASSEG6
-from facesegl.doctor import Facts, PhotoFacts, Refused, diagnose
+from facesegl.doctor.diagnosis import diagnose
+from facesegl.doctor.facts import Facts, PhotoFacts, Refused
 from facesegl.labels import Taxonomy
 from facesegl.sources import Sample
 

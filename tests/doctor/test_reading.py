@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from drawn import CLASSES, FASSEG6, draw_mask, draw_photo, write_faces, write_pair
-from facesegl.doctor import facts_of, read_facts
+from facesegl.doctor.reading import facts_of, read_facts
 from facesegl.errors import DataError
 from facesegl.labels import VOID, Decoded, Taxonomy, mask_to_colours
 from facesegl.sources import FASSEG, Sample, Source

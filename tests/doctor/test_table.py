@@ -4,7 +4,9 @@ import pytest
 from rich.console import Console
 
 from doctor.test_findings import facts, photo
-from facesegl.doctor import Facts, Refused, checkup_table, diagnose
+from facesegl.doctor.diagnosis import diagnose
+from facesegl.doctor.facts import Facts, Refused
+from facesegl.doctor.table import checkup_table
 from facesegl.labels import Taxonomy
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from facesegl.download import Patience
+from facesegl.download.fetch import Patience
 
 QUICK = Patience(timeout_s=20, pauses_s=(0.01, 0.02), longest_s=5)
 IMPATIENT = Patience(timeout_s=0.4, pauses_s=(0.01,) * 6)  # more tries than are needed, for a machine that is busy

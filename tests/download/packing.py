@@ -7,8 +7,7 @@ import zipfile
 
 import numpy as np
 
-from facesegl.download import Listed
-from facesegl.download.listing import blob_hash
+from facesegl.download.listing import Listed, blob_hash
 
 TOP = "FASSEG-repository-7817f33"
 PATHS = ("V1/Test_RGB/1.bmp", "V1/Train_RGB/1.bmp", "V3/Test_RGB/+15/p08+0+15.bmp", "V3/Test_RGB/0/p08+0+0.bmp")

@@ -17,7 +17,8 @@ from download.conftest import QUICK
 from download.packing import FILES, LISTING, PATHS, TOP, changed, content, listing_of, tarred, zip_of, zipped
 from download.serving import hangs_up, leads, says, serving, silent, waited, whole
 from facesegl.cli import _stop
-from facesegl.download import Patience, download
+from facesegl.download.fasseg import download
+from facesegl.download.fetch import Patience
 from facesegl.download.listing import survey
 from facesegl.errors import ConfigError, DataError, FaceseglError, MachineError, Stopped
 from facesegl.runs import data_download as verb

@@ -21,8 +21,8 @@ from download.serving import (
     waited,
     whole,
 )
-from facesegl.download import Patience, web
-from facesegl.download.fetch import fetch
+from facesegl.download import web
+from facesegl.download.fetch import Patience, fetch
 from facesegl.download.part import Part
 from facesegl.errors import ConfigError, MachineError
 

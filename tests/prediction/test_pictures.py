@@ -4,7 +4,7 @@ import pytest
 from facesegl.labels import Taxonomy
 from facesegl.prediction import pictures
 from facesegl.prediction.pictures import overlay
-from facesegl.synthetic import draw_face
+from facesegl.synthetic.render import draw_face
 from prediction.models import FASSEG6
 
 WITHOUT_BACKGROUND = Taxonomy(names=("sky", "earth"), colours=((0, 0, 255), (0, 255, 0)))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesegl.reporting import Curve, as_svg, bar_chart, iou_chart, loss_chart, map_chart, save_png, sweep_chart
+from facesegl.reporting.charts import as_svg, bar_chart, iou_chart, loss_chart, map_chart, save_png, sweep_chart
+from facesegl.reporting.history import Curve
 
 HISTORY = {
     "train/loss": Curve([1, 2, 3], [3.0, 2.0, 1.0]),

@@ -5,7 +5,7 @@ import math
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from facesegl.reporting import read_history
+from facesegl.reporting.history import read_history
 
 
 def log(folder, *epochs, steps=5, suffix=""):

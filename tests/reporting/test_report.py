@@ -13,7 +13,7 @@ import pytest
 import facesegl
 from drawn import write_faces
 from facesegl.errors import ConfigError
-from facesegl.reporting import Curve
+from facesegl.reporting.history import Curve
 from facesegl.runs.report import report
 from faults.calling import assert_told, call
 from reporting.conftest import change, page, record_of, write_record

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facesegl.reporting import confusion_table, headline, other_sets_table, score_table
+from facesegl.reporting.scores import confusion_table, headline, other_sets_table, score_table
 
 TEST = {"test", "test_clean"}
 

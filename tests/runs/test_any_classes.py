@@ -16,7 +16,7 @@ from rich.console import Console
 import facesegl
 from facesegl.monitoring import drawing
 from facesegl.prediction.onnx_model import OnnxModel
-from facesegl.reporting import read_history
+from facesegl.reporting.history import read_history
 from facesegl.runs.info import info_table, read_info
 from facesegl.runs.report import report
 from facesegl.runs.tables import below_the_floor, score_table, tag_table

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import facesegl
-from facesegl.config import build, compose
+from facesegl.config.building import build
+from facesegl.config.composing import compose
 from facesegl.labels import Taxonomy
 from facesegl.runs.report import report
 from runs.test_sides import PAIRS

@@ -14,7 +14,8 @@ from rich.console import Console
 import facesegl
 from drawn import write_faces
 from facesegl.errors import CheckpointError, ConfigError, DataError
-from facesegl.runs.comparing import compare, comparison_table
+from facesegl.runs.comparing.models import compare
+from facesegl.runs.comparing.table import comparison_table
 from facesegl.runs.counts import SavedCounts, read_counts
 from facesegl.scores import resampled_scores
 from runs.conftest import SMALL_UNET

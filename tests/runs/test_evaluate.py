@@ -13,7 +13,7 @@ import facesegl
 from drawn import FASSEG6, write_faces, write_pair
 from facesegl.errors import ConfigError
 from facesegl.prediction import read_card
-from facesegl.runs.comparing import compare
+from facesegl.runs.comparing.models import compare
 from facesegl.runs.counts import read_counts
 from faults.calling import assert_told, call
 from runs.conftest import SMALL_UNET

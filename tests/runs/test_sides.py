@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from facesegl.config import build, compose
+from facesegl.config.building import build
+from facesegl.config.composing import compose
 from facesegl.data import unpack_masks
 from trees import CELEBAMASK, write_celebamask
 

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 import facesegl
-from facesegl.config import build, compose, read_taxonomy
+from facesegl.config.building import build
+from facesegl.config.composing import compose
+from facesegl.config.taxonomy import read_taxonomy
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import VOID
 from runs.conftest import SMALL_UNET

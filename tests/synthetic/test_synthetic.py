@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from facesegl.synthetic import Face, draw_face
+from facesegl.synthetic.render import Face, draw_face
 
 BACKGROUND, SKIN, HAIR, NOSE, EYES, MOUTH = range(6)
 # Least and greatest share of a 256 x 200 photo, in percent. Bald heads have brows alone for hair.

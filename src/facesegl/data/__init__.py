@@ -1,19 +1,31 @@
 """From files to batches on the device: the cache, folds, augmentation, and the LightningDataModule."""
 
-from facesegl.data.augment import Augment, unpack_masks
-from facesegl.data.cache import FaceCache, Row
-from facesegl.data.contents import digest
-from facesegl.data.dataset import Batch, CachedBatch
-from facesegl.data.module import SETS, FaceDataModule
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "SETS",
-    "Augment",
-    "Batch",
-    "CachedBatch",
-    "FaceCache",
-    "FaceDataModule",
-    "Row",
-    "digest",
-    "unpack_masks",
-]
+from facesegl._lazy import attach
+
+if TYPE_CHECKING:
+    from facesegl.data.augment import Augment as Augment
+    from facesegl.data.augment import unpack_masks as unpack_masks
+    from facesegl.data.cache import FaceCache as FaceCache
+    from facesegl.data.cache import Row as Row
+    from facesegl.data.contents import digest as digest
+    from facesegl.data.dataset import Batch as Batch
+    from facesegl.data.dataset import CachedBatch as CachedBatch
+    from facesegl.data.module import SETS as SETS
+    from facesegl.data.module import FaceDataModule as FaceDataModule
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "Augment": "facesegl.data.augment",
+        "Batch": "facesegl.data.dataset",
+        "CachedBatch": "facesegl.data.dataset",
+        "FaceCache": "facesegl.data.cache",
+        "FaceDataModule": "facesegl.data.module",
+        "Row": "facesegl.data.cache",
+        "SETS": "facesegl.data.module",
+        "digest": "facesegl.data.contents",
+        "unpack_masks": "facesegl.data.augment",
+    },
+)

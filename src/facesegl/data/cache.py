@@ -28,9 +28,12 @@ from facesegl.console import track
 from facesegl.data.contents import Contents, digest
 from facesegl.errors import DataError
 from facesegl.files import machine_errors, sync, write_json
-from facesegl.labels import Taxonomy, pack_onehot, packed_depth, shrink_mask
-from facesegl.sources import Sample, Source, join_groups, open_photo, resize_photo
+from facesegl.labels.onehot import pack_onehot, packed_depth
+from facesegl.labels.resize import shrink_mask
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.files import require_regular, some
+from facesegl.sources.photo import open_photo, resize_photo
+from facesegl.sources.source import Sample, Source, join_groups
 from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)

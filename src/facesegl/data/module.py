@@ -15,8 +15,11 @@ from facesegl.data.cache import FaceCache, identical_photos
 from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
 from facesegl.data.folds import assign_folds
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels import Taxonomy, likely_pairs, unpack_onehot
-from facesegl.sources import Source, open_photo
+from facesegl.labels.onehot import unpack_onehot
+from facesegl.labels.sides import likely_pairs
+from facesegl.labels.taxonomy import Taxonomy
+from facesegl.sources.photo import open_photo
+from facesegl.sources.source import Source
 
 log = logging.getLogger(__name__)
 

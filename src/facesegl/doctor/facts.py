@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facesegl.labels import Taxonomy
-from facesegl.sources import Sample
+from facesegl.labels.taxonomy import Taxonomy
+from facesegl.sources.source import Sample
 
 SPLITS = ("train", "val", "test")
 

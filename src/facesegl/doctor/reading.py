@@ -10,9 +10,11 @@ from facesegl.doctor.facts import Facts, PhotoFacts, Refused
 from facesegl.doctor.islands import connected_parts
 from facesegl.doctor.likeness import look_of
 from facesegl.errors import DataError
-from facesegl.labels import VOID, Decoded, Taxonomy
-from facesegl.labels.decode import TOLERANCE
-from facesegl.sources import Sample, Source, open_image, orientation, photo_of
+from facesegl.labels.decode import TOLERANCE, Decoded
+from facesegl.labels.taxonomy import VOID, Taxonomy
+from facesegl.sources.image import open_image
+from facesegl.sources.photo import orientation, photo_of
+from facesegl.sources.source import Sample, Source
 from facesegl.threads import in_threads
 
 SPECK = 20

@@ -13,9 +13,3 @@ The archives that GitHub makes have no promised bytes, so there is no hash of th
 would fetch by that hash, cannot go on where a broken transfer ended. What is left is HTTP, which urllib speaks: no
 cookies, no passwords from a file; proxies from the environment (`https_proxy`, `no_proxy`) as urllib honours them.
 """
-
-from facesegl.download.fasseg import Outcome, download
-from facesegl.download.fetch import Patience
-from facesegl.download.listing import Listed, Listing, fasseg_listing
-
-__all__ = ["Listed", "Listing", "Outcome", "Patience", "download", "fasseg_listing"]

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facesegl.errors import CheckpointError, ConfigError
-from facesegl.learning import SegmentationModule
-from facesegl.nets import stride_of
+from facesegl.learning.module import SegmentationModule
+from facesegl.nets.fcn import stride_of
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from facesegl.card import KEY, Card, card_as_text
-from facesegl.labels import Taxonomy
+from facesegl.labels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -18,11 +18,11 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from facesegl.card import Card, check_card
-from facesegl.config import build_trusted
+from facesegl.config.trusted import build_trusted
 from facesegl.errors import CheckpointError, ConfigError, TrainingError
 from facesegl.files import replacing
 from facesegl.learning.weights import read_weights
-from facesegl.nets import weights_follow
+from facesegl.nets.smp import weights_follow
 
 
 def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:

@@ -12,9 +12,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from facesegl.card import Card, check_card
 from facesegl.errors import CheckpointError, TrainingError
-from facesegl.labels import Taxonomy
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.learning.checkpoint import build_net, read_checkpoint
-from facesegl.scores import PooledCounts, iou, miou
+from facesegl.scores.counts import PooledCounts, iou, miou
 
 _CHECK_EVERY = 50  # steps between two looks at whether the loss is finite, in an epoch longer than that
 

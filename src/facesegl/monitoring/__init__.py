@@ -1,7 +1,25 @@
 """What a person sees while a training runs: panels of predictions, and how far it is."""
 
-from facesegl.monitoring.charts import Charts
-from facesegl.monitoring.panels import PanelCallback, draw_panel, draw_samples, paint_errors
-from facesegl.monitoring.progress import TrainingProgress
+from typing import TYPE_CHECKING
 
-__all__ = ["Charts", "PanelCallback", "TrainingProgress", "draw_panel", "draw_samples", "paint_errors"]
+from facesegl._lazy import attach
+
+if TYPE_CHECKING:
+    from facesegl.monitoring.charts import Charts as Charts
+    from facesegl.monitoring.panels import PanelCallback as PanelCallback
+    from facesegl.monitoring.panels import draw_panel as draw_panel
+    from facesegl.monitoring.panels import draw_samples as draw_samples
+    from facesegl.monitoring.panels import paint_errors as paint_errors
+    from facesegl.monitoring.progress import TrainingProgress as TrainingProgress
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "Charts": "facesegl.monitoring.charts",
+        "PanelCallback": "facesegl.monitoring.panels",
+        "TrainingProgress": "facesegl.monitoring.progress",
+        "draw_panel": "facesegl.monitoring.panels",
+        "draw_samples": "facesegl.monitoring.panels",
+        "paint_errors": "facesegl.monitoring.panels",
+    },
+)

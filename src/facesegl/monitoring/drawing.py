@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from facesegl.labels import VOID, Taxonomy
+from facesegl.labels.taxonomy import VOID, Taxonomy
 
 MARGIN, GAP, LINE, SWATCH = 20, 8, 22, 14
 TEXT, HEADING = 13, 17  # font sizes

@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from facesegl.files import replacing
-from facesegl.labels import VOID, Taxonomy
+from facesegl.labels.taxonomy import VOID, Taxonomy
 from facesegl.monitoring.drawing import (
     FAINT,
     GAP,

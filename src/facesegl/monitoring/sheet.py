@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from facesegl.labels import Taxonomy, restore_mask, shrink_mask
+from facesegl.labels.resize import restore_mask, shrink_mask
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.monitoring.drawing import (
     FAINT,
     GAP,
@@ -22,7 +23,7 @@ from facesegl.monitoring.drawing import (
     write,
     write_legend,
 )
-from facesegl.sources import resize_photo
+from facesegl.sources.photo import resize_photo
 
 _WIDE = 1400  # pixels: a sheet has as many samples in a row as go into that
 _LEAST = 560  # and is no narrower than this, for its title and its note

@@ -1,6 +1,23 @@
 """From a photo to its mask: models of any file, ensembles, mirrored second looks; no torch unless a model needs it."""
 
-from facesegl.prediction.model import Model, open_model, read_card
-from facesegl.prediction.predictor import Prediction, Predictor
+from typing import TYPE_CHECKING
 
-__all__ = ["Model", "Prediction", "Predictor", "open_model", "read_card"]
+from facesegl._lazy import attach
+
+if TYPE_CHECKING:
+    from facesegl.prediction.model import Model as Model
+    from facesegl.prediction.model import open_model as open_model
+    from facesegl.prediction.model import read_card as read_card
+    from facesegl.prediction.predictor import Prediction as Prediction
+    from facesegl.prediction.predictor import Predictor as Predictor
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "Model": "facesegl.prediction.model",
+        "Prediction": "facesegl.prediction.predictor",
+        "Predictor": "facesegl.prediction.predictor",
+        "open_model": "facesegl.prediction.model",
+        "read_card": "facesegl.prediction.model",
+    },
+)

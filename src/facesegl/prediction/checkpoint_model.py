@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from facesegl.card import Card
-from facesegl.config import resolve_accelerator
+from facesegl.config.machine import resolve_accelerator
 from facesegl.errors import CheckpointError, ConfigError, FaceseglError, MachineError
-from facesegl.learning import SegmentationModule
+from facesegl.learning.module import SegmentationModule
 
 
 class CheckpointModel:

@@ -8,7 +8,7 @@ import numpy as np
 
 from facesegl.card import Card
 from facesegl.errors import CheckpointError
-from facesegl.labels import Taxonomy
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.nearest import nearest
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx")
@@ -64,7 +64,7 @@ def read_card(path: "str | Path") -> Card:
         from facesegl.prediction.onnx_model import OnnxModel
 
         return OnnxModel(path, "cpu").card
-    from facesegl.learning import read_checkpoint
+    from facesegl.learning.checkpoint import read_checkpoint
 
     card: Card = read_checkpoint(path)["hyper_parameters"]
     return card

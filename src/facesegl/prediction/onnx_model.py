@@ -8,7 +8,7 @@ import numpy as np
 
 from facesegl.card import Card, card_in
 from facesegl.errors import CheckpointError, ConfigError, MachineError
-from facesegl.labels import Taxonomy
+from facesegl.labels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from facesegl.labels import Taxonomy
+from facesegl.labels.taxonomy import Taxonomy
 
 _BACKGROUND = "background"  # a class of this name keeps the photo as it is
 _TINT = 102  # of 256: how much of a pixel is its class's colour

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from facesegl.labels import Taxonomy
-from facesegl.monitoring import paint_errors
+from facesegl.labels.taxonomy import Taxonomy
+from facesegl.monitoring.panels import paint_errors
 from facesegl.prediction.pictures import overlay
-from facesegl.sources import open_photo
+from facesegl.sources.photo import open_photo
 
 LONGEST = 480
 """The longest side of a photo in the page, pixels."""

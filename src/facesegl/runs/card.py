@@ -9,8 +9,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from facesegl.card import FORMAT, Card
-from facesegl.config import places_in, to_plain
-from facesegl.data import FaceDataModule
+from facesegl.config.identity import to_plain
+from facesegl.config.signatures import places_in
+from facesegl.data.module import FaceDataModule
 from facesegl.files import readable
 from facesegl.runs.result import versions
 

@@ -8,8 +8,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from facesegl.card import Card
-from facesegl.config import EvaluateKeys, build, check, compose, places_in
-from facesegl.data import FaceDataModule
+from facesegl.config.building import build
+from facesegl.config.checking import check
+from facesegl.config.composing import compose
+from facesegl.config.roots import EvaluateKeys
+from facesegl.config.signatures import places_in
+from facesegl.data.module import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.runs.card import A_PATH
 from facesegl.runs.result import read_result

@@ -5,19 +5,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from facesegl.config import compose, to_plain
-from facesegl.doctor import SCHEMA, Checkup, diagnose, read_facts
+from facesegl.config.composing import compose
+from facesegl.config.identity import to_plain
+from facesegl.doctor.diagnosis import SCHEMA, Checkup, diagnose
 from facesegl.doctor.facts import Facts
 from facesegl.doctor.finding import Finding, worst_first
+from facesegl.doctor.reading import read_facts
 from facesegl.errors import ConfigError, DataError, MachineError
-from facesegl.labels import Taxonomy
-from facesegl.sources import FASSEG, join_groups
+from facesegl.labels.taxonomy import Taxonomy
+from facesegl.sources.fasseg import FASSEG
+from facesegl.sources.source import join_groups
 from facesegl.words import number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from facesegl.data import FaceDataModule
+    from facesegl.data.module import FaceDataModule
 
 _Version = Literal["V1", "V2", "V3"]
 _VERSIONS: tuple[_Version, ...] = ("V1", "V2", "V3")
@@ -96,7 +99,7 @@ def check_table(checkups: Sequence[Checkup]) -> "RenderableType":
     """Everything that was found, for a terminal."""
     from rich.console import Group
 
-    from facesegl.doctor import checkup_table
+    from facesegl.doctor.table import checkup_table
 
     return Group(*(part for checkup in checkups for part in (checkup_table(checkup), "")))
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from omegaconf import open_dict
 
-from facesegl.config import build, check, compose
+from facesegl.config.building import build
+from facesegl.config.checking import check
+from facesegl.config.composing import compose
 from facesegl.config.roots import Node, Place, Seed
-from facesegl.data import FaceDataModule
+from facesegl.data.module import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.runs.data import GIVEN
 

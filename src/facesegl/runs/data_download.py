@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from facesegl.config import compose
-from facesegl.download import Outcome, download
+from facesegl.config.composing import compose
+from facesegl.download.fasseg import Outcome, download
 from facesegl.errors import ConfigError
 
 

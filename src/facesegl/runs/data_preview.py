@@ -12,16 +12,18 @@ import torch
 from PIL import Image
 
 from facesegl.console import track
-from facesegl.data import FaceDataModule
+from facesegl.data.module import FaceDataModule
 from facesegl.doctor.finding import percent
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.files import replacing
-from facesegl.labels import Taxonomy, mask_to_colours
+from facesegl.labels.decode import mask_to_colours
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.monitoring.drawing import hatch_void
 from facesegl.monitoring.sheet import Entry, draw_sheet, fit_mask, fit_photo, fit_share, mark
 from facesegl.prediction.pictures import overlay
 from facesegl.runs.data_chosen import choose_data
-from facesegl.sources import Sample, open_photo
+from facesegl.sources.photo import open_photo
+from facesegl.sources.source import Sample
 from facesegl.words import number
 
 log = logging.getLogger(__name__)

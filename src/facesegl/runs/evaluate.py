@@ -7,11 +7,14 @@ from typing import Any
 from omegaconf import DictConfig
 
 from facesegl.card import Card
-from facesegl.config import EvaluateKeys, check, to_plain
-from facesegl.data import FaceDataModule, digest
+from facesegl.config.checking import check
+from facesegl.config.identity import to_plain
+from facesegl.config.roots import EvaluateKeys
+from facesegl.data.contents import digest
+from facesegl.data.module import FaceDataModule
 from facesegl.errors import ConfigError
-from facesegl.prediction import Predictor, read_card
-from facesegl.prediction.model import model_file
+from facesegl.prediction.model import model_file, read_card
+from facesegl.prediction.predictor import Predictor
 from facesegl.runs.data import GIVEN, build_faces, config_to_evaluate, tell_other_data
 from facesegl.runs.folder import new_folder, recording
 from facesegl.runs.panels import draw_worst

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from facesegl.card import Card
-from facesegl.data import FaceDataModule
+from facesegl.data.module import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.export.certificate import Certificate, certificate_table
 from facesegl.export.graph import make_graph, require_packages
@@ -25,15 +25,16 @@ from facesegl.export.metadata import describe
 from facesegl.export.parity import OnnxRuntime, Parity, PyTorch, Sample, Side, compare, problems_of, sizes_to_try
 from facesegl.export.quantise import quantise
 from facesegl.files import replacing, write_json
-from facesegl.learning import SegmentationModule, build_net
+from facesegl.learning.checkpoint import build_net
+from facesegl.learning.module import SegmentationModule
 from facesegl.learning.weights import read_weights, require_safetensors, write_weights
-from facesegl.nets import stride_of
+from facesegl.nets.fcn import stride_of
 from facesegl.prediction.model import model_file
 from facesegl.prediction.onnx_model import OnnxModel
 from facesegl.runs.data import open_faces, tell_other_data
 from facesegl.runs.photos import list_photos
 from facesegl.runs.result import machine, versions
-from facesegl.sources import open_photo, resize_photo
+from facesegl.sources.photo import open_photo, resize_photo
 
 T = TypeVar("T")
 

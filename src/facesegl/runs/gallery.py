@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from facesegl.config import EvaluateKeys, check
+from facesegl.config.checking import check
+from facesegl.config.roots import EvaluateKeys
 from facesegl.errors import CheckpointError, ConfigError, FaceseglError
-from facesegl.prediction import Predictor, read_card
-from facesegl.reporting import Shown, show
+from facesegl.prediction.model import read_card
+from facesegl.prediction.predictor import Predictor
+from facesegl.reporting.pictures import Shown, show
 from facesegl.runs.counts import read_counts
 from facesegl.runs.data import GIVEN, build_faces, config_to_evaluate
 from facesegl.runs.scoring import worst_first
-from facesegl.scores import miou
+from facesegl.scores.counts import miou
 
 log = logging.getLogger(__name__)
 

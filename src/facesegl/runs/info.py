@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl.console import printable
 from facesegl.files import readable
-from facesegl.prediction import read_card
-from facesegl.prediction.model import model_file
+from facesegl.prediction.model import model_file, read_card
 from facesegl.words import spaced
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from facesegl.data import FaceDataModule
+from facesegl.data.module import FaceDataModule
 from facesegl.files import replacing
-from facesegl.monitoring import draw_panel
-from facesegl.prediction import Predictor
+from facesegl.monitoring.panels import draw_panel
+from facesegl.prediction.predictor import Predictor
 from facesegl.runs.scoring import SetScores, worst_first
 
 

@@ -9,10 +9,11 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from facesegl.config import build, check
-from facesegl.data import FaceDataModule
+from facesegl.config.building import build
+from facesegl.config.checking import check
+from facesegl.data.module import FaceDataModule
 from facesegl.errors import ConfigError
-from facesegl.nets import check_size, stride_of
+from facesegl.nets.fcn import check_size, stride_of
 from facesegl.runs.quiet import quiet
 
 GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}

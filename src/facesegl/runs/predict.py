@@ -28,11 +28,13 @@ from PIL.PngImagePlugin import PngInfo
 from facesegl.console import duration, track
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.files import machine_errors, readable, replacing, write_text
-from facesegl.labels import Taxonomy, mask_to_colours
-from facesegl.prediction import Model, Prediction, Predictor
+from facesegl.labels.decode import mask_to_colours
+from facesegl.labels.taxonomy import Taxonomy
+from facesegl.prediction.model import Model
 from facesegl.prediction.pictures import overlay
+from facesegl.prediction.predictor import Prediction, Predictor
 from facesegl.runs.photos import COLOURS, OVERLAYS, PROBABILITIES, TABLE, Photo, files_of, list_photos, output_names
-from facesegl.sources import open_photo
+from facesegl.sources.photo import open_photo
 from facesegl.words import a_few
 
 log = logging.getLogger(__name__)

@@ -8,24 +8,11 @@ from typing import TYPE_CHECKING, Any
 from facesegl.console import duration
 from facesegl.errors import ConfigError, DataError
 from facesegl.files import write_text
-from facesegl.reporting import (
-    Curve,
-    as_svg,
-    bar_chart,
-    confusion_chart,
-    confusion_table,
-    file_as_data,
-    headline,
-    iou_chart,
-    loss_chart,
-    other_sets_table,
-    read_history,
-    render,
-    require_extras,
-    save_png,
-    score_table,
-    tag_table,
-)
+from facesegl.reporting.charts import as_svg, bar_chart, confusion_chart, iou_chart, loss_chart, save_png
+from facesegl.reporting.history import Curve, read_history
+from facesegl.reporting.page import render, require_extras
+from facesegl.reporting.pictures import file_as_data
+from facesegl.reporting.scores import confusion_table, headline, other_sets_table, score_table, tag_table
 from facesegl.runs.folder import is_live
 from facesegl.runs.gallery import Gallery, gallery
 from facesegl.runs.result import read_result, versions

@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 
 from facesegl.console import track
-from facesegl.data import FaceDataModule
-from facesegl.labels import VOID, restore_mask
-from facesegl.prediction import Predictor
+from facesegl.data.module import FaceDataModule
+from facesegl.labels.resize import restore_mask
+from facesegl.labels.taxonomy import VOID
+from facesegl.prediction.predictor import Predictor
 from facesegl.runs.counts import SavedCounts
 from facesegl.runs.result import Result
-from facesegl.scores import Scores, agreement, boundary_counts, commonest_classes, confusion_counts, summarise
+from facesegl.scores.boundary import boundary_counts
+from facesegl.scores.counts import confusion_counts
+from facesegl.scores.summary import Scores, summarise
+from facesegl.scores.yardsticks import agreement, commonest_classes
 
 TOUCHES_TEST = frozenset({"test", "test_clean", "test_strict"})
 """The sets that are made of test photos."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from facesegl.files import write_text
 from facesegl.runs.result import Result
 from facesegl.runs.scoring import TOUCHES_TEST, SetScores, worst_first
-from facesegl.scores import Scores
+from facesegl.scores.summary import Scores
 from facesegl.words import a_few, number
 
 if TYPE_CHECKING:

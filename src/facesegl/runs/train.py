@@ -11,13 +11,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import ProgressBar
 from torch import nn
 
-from facesegl.config import build, check, identity, to_plain
-from facesegl.data import FaceDataModule
+from facesegl.config.building import build
+from facesegl.config.checking import check
+from facesegl.config.identity import identity, to_plain
+from facesegl.data.module import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.files import write_json
-from facesegl.learning import LastCheckpoint, SegmentationModule, WholeCheckpointIO, add_scores, read_checkpoint
-from facesegl.prediction import Predictor
+from facesegl.learning.checkpoint import LastCheckpoint, WholeCheckpointIO, add_scores, read_checkpoint
+from facesegl.learning.module import SegmentationModule
 from facesegl.prediction.model import model_file
+from facesegl.prediction.predictor import Predictor
 from facesegl.runs.card import make_card
 from facesegl.runs.folder import joined, new_folder, recording
 from facesegl.runs.parts import GIVEN, build_parts

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from facesegl.errors import DataError
-from facesegl.labels import VOID, pack_onehot
+from facesegl.labels.onehot import pack_onehot
+from facesegl.labels.taxonomy import VOID
 
 TOLERANCE = 2
 """How many pixels of the photo a boundary may be off."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from facesegl.errors import DataError
-from facesegl.labels import VOID
+from facesegl.labels.taxonomy import VOID
 
 
 class PooledCounts(Metric):

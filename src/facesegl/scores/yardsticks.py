@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from facesegl.errors import DataError
-from facesegl.labels import VOID
+from facesegl.labels.taxonomy import VOID
 from facesegl.scores.counts import confusion_counts
 
 

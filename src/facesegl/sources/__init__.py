@@ -1,30 +1,45 @@
 """Where photos and masks lie, and how one of them is opened."""
 
-from facesegl.sources.celebamask import CelebAMaskHQ
-from facesegl.sources.cvat import CVAT
-from facesegl.sources.fasseg import FASSEG
-from facesegl.sources.folder import FolderFaces
-from facesegl.sources.image import open_image, read_rgb
-from facesegl.sources.label_studio import LabelStudio
-from facesegl.sources.photo import open_photo, orientation, photo_of, resize_photo
-from facesegl.sources.source import Sample, Source, Survey, join_groups
-from facesegl.sources.synthetic import SyntheticFaces
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CVAT",
-    "FASSEG",
-    "CelebAMaskHQ",
-    "FolderFaces",
-    "LabelStudio",
-    "Sample",
-    "Source",
-    "Survey",
-    "SyntheticFaces",
-    "join_groups",
-    "open_image",
-    "open_photo",
-    "orientation",
-    "photo_of",
-    "read_rgb",
-    "resize_photo",
-]
+from facesegl._lazy import attach
+
+if TYPE_CHECKING:
+    from facesegl.sources.celebamask import CelebAMaskHQ as CelebAMaskHQ
+    from facesegl.sources.cvat import CVAT as CVAT
+    from facesegl.sources.fasseg import FASSEG as FASSEG
+    from facesegl.sources.folder import FolderFaces as FolderFaces
+    from facesegl.sources.image import open_image as open_image
+    from facesegl.sources.image import read_rgb as read_rgb
+    from facesegl.sources.label_studio import LabelStudio as LabelStudio
+    from facesegl.sources.photo import open_photo as open_photo
+    from facesegl.sources.photo import orientation as orientation
+    from facesegl.sources.photo import photo_of as photo_of
+    from facesegl.sources.photo import resize_photo as resize_photo
+    from facesegl.sources.source import Sample as Sample
+    from facesegl.sources.source import Source as Source
+    from facesegl.sources.source import Survey as Survey
+    from facesegl.sources.source import join_groups as join_groups
+    from facesegl.sources.synthetic import SyntheticFaces as SyntheticFaces
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "CVAT": "facesegl.sources.cvat",
+        "CelebAMaskHQ": "facesegl.sources.celebamask",
+        "FASSEG": "facesegl.sources.fasseg",
+        "FolderFaces": "facesegl.sources.folder",
+        "LabelStudio": "facesegl.sources.label_studio",
+        "Sample": "facesegl.sources.source",
+        "Source": "facesegl.sources.source",
+        "Survey": "facesegl.sources.source",
+        "SyntheticFaces": "facesegl.sources.synthetic",
+        "join_groups": "facesegl.sources.source",
+        "open_image": "facesegl.sources.image",
+        "open_photo": "facesegl.sources.photo",
+        "orientation": "facesegl.sources.photo",
+        "photo_of": "facesegl.sources.photo",
+        "read_rgb": "facesegl.sources.image",
+        "resize_photo": "facesegl.sources.photo",
+    },
+)

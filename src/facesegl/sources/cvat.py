@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels import Taxonomy, likely_pairs
+from facesegl.labels.sides import likely_pairs
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.files import expanded, read_text, require_folder
 from facesegl.sources.folder import FolderFaces
 from facesegl.sources.paired import Finding

@@ -18,18 +18,10 @@ import numpy as np
 from PIL import Image
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels import (
-    Decoded,
-    Taxonomy,
-    are_known,
-    decode_layers,
-    decode_mask,
-    decode_numbers,
-    foreign_colour,
-    likeliest_parts,
-    overlay_parts,
-)
-from facesegl.labels.decode import TOLERANCE
+from facesegl.labels.decode import TOLERANCE, Decoded, decode_mask, foreign_colour
+from facesegl.labels.numbers import are_known, decode_layers, decode_numbers
+from facesegl.labels.parts import likeliest_parts, overlay_parts
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.files import require_regular
 from facesegl.sources.image import open_image
 from facesegl.sources.photo import upright

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels import Decoded, Taxonomy
-from facesegl.labels.decode import RULE
+from facesegl.labels.decode import RULE, Decoded
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.files import Found, some
 from facesegl.sources.masks import Kind, Overlap, read_mask_file, read_mask_parts
 from facesegl.sources.pairing import Mask

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels import Decoded, Taxonomy, decode_mask
-from facesegl.labels.decode import RULE
+from facesegl.labels.decode import RULE, Decoded, decode_mask
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.image import read_rgb
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 from facesegl.console import track
 from facesegl.errors import DataError
 from facesegl.files import machine_errors
-from facesegl.labels import Taxonomy
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.fasseg import survey_fasseg_folder
 from facesegl.sources.source import Sample, Source, Survey
-from facesegl.synthetic import draw_face
+from facesegl.synthetic.render import draw_face
 
 log = logging.getLogger(__name__)
 

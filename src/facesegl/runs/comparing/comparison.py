@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from facesegl.runs.counts import SavedCounts
-from facesegl.scores import FEWEST, LEVEL, RESAMPLES, Estimate, Resampled, Scores, interval, resampled_scores, summarise
+from facesegl.scores.bootstrap import FEWEST, LEVEL, RESAMPLES, Estimate, Resampled, interval, resampled_scores
+from facesegl.scores.summary import Scores, summarise
 from facesegl.words import a_few, number
 
 SCHEMA = 1

@@ -12,11 +12,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from facesegl.data import SETS
+from facesegl.data.module import SETS
 from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.nearest import suggestion
-from facesegl.prediction import read_card
-from facesegl.prediction.model import SUFFIXES, first_job
+from facesegl.prediction.model import SUFFIXES, first_job, read_card
 from facesegl.runs.comparing.comparison import Comparison, Scored, compare_counts, pick
 from facesegl.runs.counts import NAME, read_counts
 from facesegl.runs.evaluate import evaluate

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from facesegl.runs.comparing.comparison import DEFINITION, LEVEL_IN_WORDS, Comparison, Difference
 from facesegl.runs.tables import plain_table
-from facesegl.scores import FEWEST, Estimate
+from facesegl.scores.bootstrap import FEWEST, Estimate
 from facesegl.words import number
 
 if TYPE_CHECKING:

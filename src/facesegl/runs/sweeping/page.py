@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from facesegl.reporting import map_chart, render, sweep_chart
+from facesegl.reporting.charts import map_chart, sweep_chart
+from facesegl.reporting.page import render
 from facesegl.runs.report import Charts, draw
 from facesegl.runs.result import read_result, versions
 from facesegl.runs.sweeping.jobs import MOST_CLASSES, Job, Row, failures, fold, read_jobs, spread, swept

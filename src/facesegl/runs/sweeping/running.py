@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from facesegl.config import compose, conf_dir, loosen, quoted
+from facesegl.config.composing import compose, conf_dir, loosen, quoted
 from facesegl.errors import FaceseglError, Stopped
 from facesegl.files import write_json
 from facesegl.runs.folder import is_live, locked, make_folder
