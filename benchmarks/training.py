@@ -19,10 +19,10 @@ from omegaconf import DictConfig
 from torch.nn import functional
 
 import facesegl
-from facesegl.config.building import build
-from facesegl.config.checking import check
-from facesegl.config.composing import compose
-from facesegl.runs.parts import GIVEN
+from facesegl.commands.build import GIVEN
+from facesegl.config.check import check
+from facesegl.config.compose import compose
+from facesegl.config.instantiate import build
 
 
 def main() -> None:

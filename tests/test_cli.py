@@ -12,7 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from facesegl import __version__
-from facesegl.config.composing import compose
+from facesegl.config.compose import compose
 from faults.calling import SMALL_UNET, assert_told, call, run, script, start, tab
 
 

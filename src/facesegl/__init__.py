@@ -13,8 +13,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report
 if TYPE_CHECKING:
     from facesegl.api import evaluate as evaluate
     from facesegl.api import train as train
-    from facesegl.config.composing import compose as compose
-    from facesegl.data.module import FaceDataModule as FaceDataModule
+    from facesegl.config.compose import compose as compose
+    from facesegl.data.datamodule import FaceDataModule as FaceDataModule
     from facesegl.errors import FaceseglError as FaceseglError
     from facesegl.labels.taxonomy import Taxonomy as Taxonomy
     from facesegl.learning.module import SegmentationModule as SegmentationModule
@@ -27,14 +27,14 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "FaceDataModule": "facesegl.data.module",
+        "FaceDataModule": "facesegl.data.datamodule",
         "FaceseglError": "facesegl.errors",
         "Prediction": "facesegl.prediction.predictor",
         "Predictor": "facesegl.prediction.predictor",
         "Result": "facesegl.runs.result",
         "SegmentationModule": "facesegl.learning.module",
         "Taxonomy": "facesegl.labels.taxonomy",
-        "compose": "facesegl.config.composing",
+        "compose": "facesegl.config.compose",
         "evaluate": "facesegl.api",
         "train": "facesegl.api",
     },

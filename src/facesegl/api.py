@@ -21,8 +21,8 @@ def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:
         FaceseglError: whatever is wrong; each class is an exit code.
         facesegl.errors.Stopped: a signal ended it.
     """
-    from facesegl.config.composing import compose
-    from facesegl.runs.train import train
+    from facesegl.commands.train import train
+    from facesegl.config.compose import compose
 
     return train(compose(overrides, config_dirs=config_dirs), _command("train", overrides, config_dirs))
 
@@ -41,7 +41,7 @@ def evaluate(
         FaceseglError: whatever is wrong; each class is an exit code.
         facesegl.errors.Stopped: a signal ended it.
     """
-    from facesegl.runs.evaluate import evaluate
+    from facesegl.commands.evaluate import evaluate
 
     models = [model] if isinstance(model, str | Path) else list(model)
     words = [*map(str, models), *overrides]

@@ -93,7 +93,7 @@ def parse(arguments: Sequence[str]) -> Asked:
 
 def answer(config_name: str, arguments: Sequence[str]) -> None:
     """Let Hydra answer: --help, --cfg job, --info."""
-    from facesegl.config.composing import compose, loosen
+    from facesegl.config.compose import compose, loosen
 
     asked = parse(arguments)
     compose(asked.words, config_name=config_name, config_dirs=asked.config_dirs)  # our message for what is wrong
@@ -152,7 +152,7 @@ def _offer(start: str, words: Iterable[str]) -> None:
 def _hand_to_hydra(config_name: str, arguments: Sequence[str]) -> None:
     import hydra
 
-    from facesegl.config.composing import conf_dir
+    from facesegl.config.compose import conf_dir
 
     sys.argv = [sys.argv[0], *arguments]
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(lambda config: None)()

@@ -121,9 +121,9 @@ def train(arguments: Sequence[str]) -> None:
     asked = parse(arguments)
     if asked.of_hydra:
         return answer("train", arguments)
-    from facesegl.config.checking import rehearse
-    from facesegl.runs.parts import GIVEN
-    from facesegl.runs.train import train
+    from facesegl.commands.build import GIVEN
+    from facesegl.commands.train import train
+    from facesegl.config.check import rehearse
 
     configs = rehearse(asked.words, multirun=asked.multirun, config_dirs=asked.config_dirs, given=GIVEN)
     if asked.multirun:
@@ -148,7 +148,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         raise ConfigError("-m: evaluate has no sweeps; several checkpoints are one ensemble. Call it once for each.")
     if not models:
         raise ConfigError("evaluate: no checkpoint; expected facesegl evaluate CKPT [key=value ...].")
-    from facesegl.runs.evaluate import evaluate
+    from facesegl.commands.evaluate import evaluate
 
     return _show(evaluate(models, keys, asked.config_dirs))
 
@@ -156,8 +156,8 @@ def evaluate(arguments: Sequence[str]) -> None:
 def predict(arguments: Sequence[str]) -> None:
     """Segment photos."""
     given = parse_options("predict", arguments)
-    from facesegl.runs.photos import models_and_photos
-    from facesegl.runs.predict import predict
+    from facesegl.commands.predict import predict
+    from facesegl.prediction.photo_files import models_and_photos
 
     models, photos = models_and_photos(given.paths)
     done = predict(
@@ -180,8 +180,8 @@ def compare(arguments: Sequence[str]) -> None:
     given = parse_options("compare", arguments)
     from rich.console import Console
 
-    from facesegl.runs.comparing.models import compare
-    from facesegl.runs.comparing.table import comparison_table
+    from facesegl.commands.compare import compare
+    from facesegl.reporting.comparison_table import comparison_table
 
     things, keys = paths_and_keys(given.words)
     comparison = compare([Path(thing) for thing in things], set=given.set, overrides=keys, config_dirs=given.config_dir)
@@ -194,7 +194,7 @@ def compare(arguments: Sequence[str]) -> None:
 def report(arguments: Sequence[str]) -> None:
     """Write a page that shows a run or a sweep."""
     given = parse_options("report", arguments)
-    from facesegl.runs.report import report
+    from facesegl.commands.report import report
 
     print(f"report: {report(given.run, given.keys, given.config_dir)}")
 
@@ -204,7 +204,7 @@ def export(arguments: Sequence[str]) -> None:
     given = parse_options("export", arguments)
     from rich.console import Console
 
-    from facesegl.runs.export import certificate_table, export
+    from facesegl.commands.export import certificate_table, export
 
     certificate = export(
         given.model,
@@ -225,8 +225,8 @@ def info(arguments: Sequence[str]) -> None:
     given = parse_options("info", arguments)
     from rich.console import Console
 
-    from facesegl.runs.info import info_table, read_info
-    from facesegl.runs.tables import definition, score_table
+    from facesegl.commands.info import info_table, read_info
+    from facesegl.reporting.score_tables import definition, score_table
 
     about = read_info(given.model)
     if given.json:
@@ -248,7 +248,7 @@ def data_check(arguments: Sequence[str]) -> None:
     given = parse_options("data check", arguments)
     from rich.console import Console
 
-    from facesegl.runs.data_check import check_data, check_table, report_of, verdicts
+    from facesegl.commands.data_check import check_data, check_table, report_of, verdicts
 
     roots, keys = paths_and_keys(given.words)
     checkups = check_data(_only("data check", roots), keys, given.config_dir, version=given.version)
@@ -263,7 +263,7 @@ def data_check(arguments: Sequence[str]) -> None:
 def data_preview(arguments: Sequence[str]) -> None:
     """Draw samples of data."""
     given = parse_options("data preview", arguments)
-    from facesegl.runs.data_preview import preview_data
+    from facesegl.commands.data_preview import preview_data
 
     sheets = preview_data(
         given.output,
@@ -281,7 +281,7 @@ def data_preview(arguments: Sequence[str]) -> None:
 def data_download(arguments: Sequence[str]) -> None:
     """Bring FASSEG."""
     given = parse_options("data download", arguments)
-    from facesegl.runs.data_download import data_download
+    from facesegl.commands.data_download import data_download
 
     folders, keys = paths_and_keys(given.words)
     folder = _only("data download", folders)
@@ -311,10 +311,10 @@ def _only(verb: str, folders: Sequence[str]) -> Path | None:
 def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
     from rich.console import Console
 
-    from facesegl.runs.parts import try_all
-    from facesegl.runs.sweeping.jobs import best_first, failures
-    from facesegl.runs.sweeping.running import sweep
-    from facesegl.runs.sweeping.table import seeds_table, sweep_table
+    from facesegl.commands.build import try_all
+    from facesegl.commands.sweep import sweep
+    from facesegl.reporting.sweep_table import seeds_table, sweep_table
+    from facesegl.runs.sweep_jobs import best_first, failures
 
     try_all(configs)  # what constructors refuse in any job, before the first one starts
     folder = sweep(configs, asked.words, asked.config_dirs)
@@ -344,7 +344,7 @@ def _show(result: "Result") -> None:
         return
     from rich.console import Console
 
-    from facesegl.runs.tables import below_the_floor, definition, how_scored, score_table, tag_table
+    from facesegl.reporting.score_tables import below_the_floor, definition, how_scored, score_table, tag_table
 
     if result.scores:
         other_data = result.data.get("other_data", False)

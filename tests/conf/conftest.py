@@ -3,7 +3,7 @@ import functools
 import pytest
 from omegaconf import OmegaConf
 
-from facesegl.config.composing import compose, conf_dir
+from facesegl.config.compose import compose, conf_dir
 
 CONF = conf_dir()
 ALL = [

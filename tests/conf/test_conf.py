@@ -11,17 +11,17 @@ from omegaconf import OmegaConf
 
 from conf.conftest import ALL, CHOICES, CONF, NEEDED, default, options, skip_without_packages_of
 from facesegl import FaceDataModule
+from facesegl.commands.build import GIVEN
+from facesegl.commands.evaluate import GIVEN as EVALUATE_GIVEN
 from facesegl.config import machine as this_machine
-from facesegl.config.building import build
-from facesegl.config.checking import check, rehearse
-from facesegl.config.composing import compose
+from facesegl.config.check import check, rehearse
+from facesegl.config.compose import compose
 from facesegl.config.identity import to_plain
-from facesegl.config.roots import EvaluateKeys
+from facesegl.config.instantiate import build
+from facesegl.config.schema import EvaluateKeys
 from facesegl.data import Augment
 from facesegl.errors import MachineError
 from facesegl.labels import Taxonomy, likely_pairs
-from facesegl.runs.evaluate import GIVEN as EVALUATE_GIVEN
-from facesegl.runs.parts import GIVEN
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facesegl.config import composing
+from facesegl.config import compose as composing
 
 FILES = {
     "train.yaml": """

@@ -3,7 +3,7 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from facesegl.config.composing import compose
+from facesegl.config.compose import compose
 from facesegl.config.identity import identity, to_plain
 from facesegl.errors import ConfigError
 

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from drawn import FASSEG6
-from facesegl.data import FaceCache, contents
+from facesegl.data import FaceCache
+from facesegl.data import hashes as contents
 from facesegl.errors import DataError, MachineError
 from facesegl.labels import pack_onehot, shrink_mask, unpack_onehot
 from facesegl.sources import FASSEG, read_rgb, resize_photo

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import facesegl
+from commands.conftest import SMALL_UNET
 from drawn import write_faces
 from facesegl import cli
 from facesegl.download.fasseg import Outcome
-from runs.conftest import SMALL_UNET
 from trees import write_folders
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def faces(tmp_path, monkeypatch):
     """Tiny photos where the download would put the real ones, and two folders of somebody's own."""
     for version in ("V1", "V2"):
         write_faces(tmp_path / "data" / "fasseg" / version)
-    monkeypatch.setattr("facesegl.runs.data_download.download", lambda folder, **how: Outcome(folder, 948, 948))
+    monkeypatch.setattr("facesegl.commands.data_download.download", lambda folder, **how: Outcome(folder, 948, 948))
     write_folders(".", [f"person{number}" for number in range(10)])
     Path("my.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
 

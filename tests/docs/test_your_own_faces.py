@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from commands.conftest import SMALL_UNET
 from facesegl import cli
 from facesegl.labels import Taxonomy
-from runs.conftest import SMALL_UNET
 from trees import CVAT_LABELS, write_cvat, write_folders, write_label_studio
 
 ROOT = Path(__file__).parents[2]

@@ -17,12 +17,12 @@ from download.conftest import QUICK
 from download.packing import FILES, LISTING, PATHS, TOP, changed, content, listing_of, tarred, zip_of, zipped
 from download.serving import hangs_up, leads, says, serving, silent, waited, whole
 from facesegl.cli import _stop
+from facesegl.commands import data_download as verb
+from facesegl.commands.data_download import data_download
 from facesegl.download.fasseg import download
 from facesegl.download.fetch import Patience
 from facesegl.download.listing import survey
 from facesegl.errors import ConfigError, DataError, FaceseglError, MachineError, Stopped
-from facesegl.runs import data_download as verb
-from facesegl.runs.data_download import data_download
 
 ZIP = zipped(FILES)
 get = functools.partial(download, listing=LISTING, patience=QUICK)

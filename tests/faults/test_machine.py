@@ -146,7 +146,7 @@ def test_signal_before_the_first_step_ends_it_too(fasseg, signum, code):
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
     ended = train(
-        *("trainer.max_epochs=5", "+callbacks.disturb._target_=runs.conftest.Signal"),
+        *("trainer.max_epochs=5", "+callbacks.disturb._target_=commands.conftest.Signal"),
         *(
             "+callbacks.disturb.after_step=3",
             f"+callbacks.disturb.signum={int(signum)}",

@@ -16,12 +16,12 @@ from rich.console import Console
 from drawn import draw_mask, draw_photo
 from facesegl import Predictor
 from facesegl.card import check_card
+from facesegl.commands import info
+from facesegl.commands.info import info_table, read_info
 from facesegl.errors import CheckpointError, DataError, MachineError
 from facesegl.nets import FCN
 from facesegl.prediction.checkpoint_model import CheckpointModel
-from facesegl.runs import info
-from facesegl.runs.info import info_table, read_info
-from facesegl.runs.tables import score_table
+from facesegl.reporting.score_tables import score_table
 from faults.calling import assert_told, call
 from learning.conftest import make_card, make_module
 from prediction.models import onnx_model

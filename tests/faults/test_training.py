@@ -88,7 +88,7 @@ def test_sweep_goes_on_past_a_job_that_fails_and_names_it_at_the_end(fasseg):
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_ends_the_whole_sweep(fasseg, signum, code):
     ended = sweep(
-        *("seed=0,1,2", "trainer.max_epochs=2", "+callbacks.disturb._target_=runs.conftest.Signal"),
+        *("seed=0,1,2", "trainer.max_epochs=2", "+callbacks.disturb._target_=commands.conftest.Signal"),
         *("+callbacks.disturb.after_step=1", f"+callbacks.disturb.signum={int(signum)}"),
         f"+callbacks.disturb.marker={Path('seen').absolute()}",
     )

@@ -13,7 +13,7 @@ import torch
 
 import facesegl
 from drawn import face_module
-from facesegl.config.composing import conf_dir
+from facesegl.config.compose import conf_dir
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.learning import LastCheckpoint, SegmentationModule, WholeCheckpointIO, read_checkpoint
 from learning.conftest import NET, make_card, make_module, make_net, make_trainer

@@ -10,8 +10,9 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from facesegl.drawing import canvas as drawing
 from facesegl.labels import VOID, Taxonomy
-from facesegl.monitoring import PanelCallback, draw_panel, drawing, paint_errors, panels
+from facesegl.monitoring import PanelCallback, draw_panel, paint_errors, panels
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from commands.conftest import SMALL
 from facesegl import SegmentationModule
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.learning import build_net
@@ -19,7 +20,6 @@ from facesegl.nets import SMP, weights_follow
 from facesegl.nets.smp import ARCHS
 from faults.calling import call
 from nets.torchvision_shim import torchvision_shim
-from runs.conftest import SMALL
 
 TINY = ("Linknet", "tu-resnet10t")
 TRAIN = [

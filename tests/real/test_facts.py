@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from drawn import face_module
+from facesegl.evaluation.scoring import agreement_of, count_photos, floor, pooled
 from facesegl.labels import mask_to_colours
-from facesegl.runs.scoring import agreement_of, count_photos, floor, pooled
 from facesegl.sources import FASSEG, read_rgb
 
 pytestmark = pytest.mark.slow

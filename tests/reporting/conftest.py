@@ -4,9 +4,9 @@ import shutil
 import pytest
 
 import facesegl
+from commands.conftest import SMALL_UNET
 from drawn import write_faces
-from facesegl.runs.report import report
-from runs.conftest import SMALL_UNET
+from facesegl.commands.report import report
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from facesegl.runs.report import report
+from facesegl.commands.report import report
 from reporting.conftest import record_of, write_record, write_sweep
 from reporting.test_sweep import JOBS
 

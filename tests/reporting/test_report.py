@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import facesegl
+from commands.conftest import SMALL_UNET
 from drawn import write_faces
+from facesegl.commands.report import report
 from facesegl.errors import ConfigError
 from facesegl.reporting.history import Curve
-from facesegl.runs.report import report
 from faults.calling import assert_told, call
 from reporting.conftest import change, page, record_of, write_record
-from runs.conftest import SMALL_UNET
 
 
 def test_the_page_has_the_scores_that_the_record_has(home, shown):
@@ -170,7 +170,7 @@ def test_a_run_without_scores_shows_what_there_is(run, state, words):
 
 def test_a_run_that_held_nothing_out_says_that_it_has_no_validation_curves(bare, monkeypatch):
     monkeypatch.setattr(
-        "facesegl.runs.report.read_history", lambda folder: {"train/loss": Curve(epochs=[1, 2], values=[2.0, 1.0])}
+        "facesegl.commands.report.read_history", lambda folder: {"train/loss": Curve(epochs=[1, 2], values=[2.0, 1.0])}
     )
     assert "No validation curves: nothing was held out" in page(bare)
 

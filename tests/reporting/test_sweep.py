@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from facesegl.commands.report import report
 from facesegl.errors import ConfigError
-from facesegl.runs.report import report
-from facesegl.runs.sweeping.jobs import Job, fold, swept
+from facesegl.runs.sweep_jobs import Job, fold, swept
 from reporting.conftest import page, write_sweep
 
 JOBS = [

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 import facesegl
-from facesegl.config.building import build
-from facesegl.config.composing import compose
-from facesegl.config.taxonomy import read_taxonomy
+from commands.conftest import SMALL_UNET
+from facesegl.config.check import read_taxonomy
+from facesegl.config.compose import compose
+from facesegl.config.instantiate import build
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import VOID
-from runs.conftest import SMALL_UNET
 from trees import (
     CELEBAMASK,
     CVAT_LABELS,

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from facesegl.errors import ConfigError
-from facesegl.sources.files import Found
+from facesegl.sources.listing import Found
 from facesegl.sources.pairing import MaskName, are_masks, pair
 
 

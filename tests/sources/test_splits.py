@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.sources.files import Found
+from facesegl.sources.listing import Found
 from facesegl.sources.splits import Lists, deal, require_shares, split_folders
 
 PHOTOS = [Found(Path(f"{name}.jpg"), name) for name in ("anna 1", "a/bob", "b/bob", "c/eve", "100032540_1", "ä,b")]

@@ -14,9 +14,6 @@ from typing import Any
 
 from facesegl.nearest import nearest
 
-HYDRAS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
-"""The keys that Hydra reads itself, wherever they stand."""
-
 
 def locate(target: str) -> Callable[..., Any]:
     """Import what a dotted name means.

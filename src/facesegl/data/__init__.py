@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from facesegl.data.augment import unpack_masks as unpack_masks
     from facesegl.data.cache import FaceCache as FaceCache
     from facesegl.data.cache import Row as Row
-    from facesegl.data.contents import digest as digest
+    from facesegl.data.datamodule import SETS as SETS
+    from facesegl.data.datamodule import FaceDataModule as FaceDataModule
     from facesegl.data.dataset import Batch as Batch
     from facesegl.data.dataset import CachedBatch as CachedBatch
-    from facesegl.data.module import SETS as SETS
-    from facesegl.data.module import FaceDataModule as FaceDataModule
+    from facesegl.data.hashes import digest as digest
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -22,10 +22,10 @@ __getattr__, __dir__, __all__ = attach(
         "Batch": "facesegl.data.dataset",
         "CachedBatch": "facesegl.data.dataset",
         "FaceCache": "facesegl.data.cache",
-        "FaceDataModule": "facesegl.data.module",
+        "FaceDataModule": "facesegl.data.datamodule",
         "Row": "facesegl.data.cache",
-        "SETS": "facesegl.data.module",
-        "digest": "facesegl.data.contents",
+        "SETS": "facesegl.data.datamodule",
+        "digest": "facesegl.data.hashes",
         "unpack_masks": "facesegl.data.augment",
     },
 )

@@ -25,13 +25,13 @@ import filelock
 import numpy as np
 
 from facesegl.console import track
-from facesegl.data.contents import Contents, digest
+from facesegl.data.hashes import Contents, digest
 from facesegl.errors import DataError
 from facesegl.files import machine_errors, sync, write_json
 from facesegl.labels.onehot import pack_onehot, packed_depth
 from facesegl.labels.resize import shrink_mask
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.files import require_regular, some
+from facesegl.sources.listing import require_regular, some
 from facesegl.sources.photo import open_photo, resize_photo
 from facesegl.sources.source import Sample, Source, join_groups
 from facesegl.threads import in_threads

@@ -18,9 +18,9 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from facesegl.card import Card, check_card
-from facesegl.config.trusted import build_trusted
 from facesegl.errors import CheckpointError, ConfigError, TrainingError
 from facesegl.files import replacing
+from facesegl.learning.trusted import build_trusted
 from facesegl.learning.weights import read_weights
 from facesegl.nets.smp import weights_follow
 

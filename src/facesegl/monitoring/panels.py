@@ -11,9 +11,7 @@ from PIL import Image, ImageDraw
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from facesegl.files import replacing
-from facesegl.labels.taxonomy import VOID, Taxonomy
-from facesegl.monitoring.drawing import (
+from facesegl.drawing.canvas import (
     FAINT,
     GAP,
     HEADING,
@@ -27,6 +25,8 @@ from facesegl.monitoring.drawing import (
     write,
     write_legend,
 )
+from facesegl.files import replacing
+from facesegl.labels.taxonomy import VOID, Taxonomy
 
 _PANEL = ("photo", "truth", "prediction", "error")
 _SHEET = ("photo", "as the net sees it", "what it learns")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Charts = list[tuple[str, str, "Figure"]]
+"""Each chart's name, its title and alt text with a colon between them, and its figure."""
+
 _INK, _FAINT, _GRID, _ACCENT, _SECOND, _PAPER = "#20242c", "#59616d", "#e3e6ea", "#2457a6", "#b4541a", "#fefefe"
 _THEME = {_INK: "ink", _FAINT: "faint", _GRID: "grid", _ACCENT: "accent", _SECOND: "second", _PAPER: "paper"}
 """In the page these colours are the page's own, which has others in the dark."""
@@ -335,3 +338,10 @@ def _number(value: Any) -> float | None:
 def _in_order(values: set[Any]) -> list[Any]:
     """Numbers by size, then words by letter."""
     return sorted(values, key=lambda value: (_number(value) is None, _number(value) or 0.0, str(value)))
+
+
+def draw(folder: Path, charts: Charts) -> list[tuple[str, str]]:
+    """Write charts as PNG into `figures/`; their titles, and themselves as SVG."""
+    for name, _, figure in charts:
+        save_png(figure, folder / "figures" / f"{name}.png")
+    return [(words.partition(":")[0], as_svg(figure, words, f"{name}_")) for name, words, figure in charts]

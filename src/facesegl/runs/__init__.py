@@ -1,4 +1,4 @@
-"""What the command does, one file a verb, and the run folders that it leaves.
+"""The run folder: its files, its lock, its record, and which run to resume.
 
-Nothing is imported here: to predict with an exported model no torch is needed.
+What fills it (training, scoring) is in `commands/` and `evaluation/`.
 """

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from facesegl.sources.cvat import CVAT as CVAT
     from facesegl.sources.fasseg import FASSEG as FASSEG
     from facesegl.sources.folder import FolderFaces as FolderFaces
-    from facesegl.sources.image import open_image as open_image
-    from facesegl.sources.image import read_rgb as read_rgb
+    from facesegl.sources.images import open_image as open_image
+    from facesegl.sources.images import read_rgb as read_rgb
     from facesegl.sources.label_studio import LabelStudio as LabelStudio
     from facesegl.sources.photo import open_photo as open_photo
     from facesegl.sources.photo import orientation as orientation
@@ -35,11 +35,11 @@ __getattr__, __dir__, __all__ = attach(
         "Survey": "facesegl.sources.source",
         "SyntheticFaces": "facesegl.sources.synthetic",
         "join_groups": "facesegl.sources.source",
-        "open_image": "facesegl.sources.image",
+        "open_image": "facesegl.sources.images",
         "open_photo": "facesegl.sources.photo",
         "orientation": "facesegl.sources.photo",
         "photo_of": "facesegl.sources.photo",
-        "read_rgb": "facesegl.sources.image",
+        "read_rgb": "facesegl.sources.images",
         "resize_photo": "facesegl.sources.photo",
     },
 )

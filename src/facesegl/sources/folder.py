@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.sources.files import MASK_ENDINGS, PHOTO_ENDINGS, Found, expanded, list_files
+from facesegl.sources.listing import MASK_ENDINGS, PHOTO_ENDINGS, Found, expanded, list_files
 from facesegl.sources.paired import Finding, PairedFaces
 from facesegl.sources.pairing import MaskName, are_masks, pair
 from facesegl.sources.splits import split_folders

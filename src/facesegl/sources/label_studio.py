@@ -18,7 +18,7 @@ from facesegl.errors import ConfigError, DataError
 from facesegl.labels.colours import distinct_colours
 from facesegl.labels.sides import likely_pairs
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.files import (
+from facesegl.sources.listing import (
     MASK_ENDINGS,
     PHOTO_ENDINGS,
     ByName,

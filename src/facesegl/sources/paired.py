@@ -13,8 +13,8 @@ import numpy as np
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.decode import RULE, Decoded
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.files import Found, some
-from facesegl.sources.masks import Kind, Overlap, read_mask_file, read_mask_parts
+from facesegl.sources.listing import Found, some
+from facesegl.sources.mask_files import Kind, Overlap, read_mask_file, read_mask_parts
 from facesegl.sources.pairing import Mask
 from facesegl.sources.source import Sample, Source, Survey
 from facesegl.sources.splits import Lists, deal, require_shares

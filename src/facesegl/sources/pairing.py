@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facesegl.errors import ConfigError
-from facesegl.sources.files import Found, key_of
+from facesegl.sources.listing import Found, key_of
 
 _WORD = r"(masks?|labels?|seg|segm|segmentations?|gt|annotations?|anno|parsing|matte)"
 _MASK_ENDS = re.compile(rf"(?P<stem>.+)[ _.-]{_WORD}", re.IGNORECASE)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facesegl.sources.image import open_image
+from facesegl.sources.images import open_image
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.decode import RULE, Decoded, decode_mask
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.image import read_rgb
+from facesegl.sources.images import read_rgb
 
 
 @dataclass(frozen=True)

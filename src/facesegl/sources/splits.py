@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.sources.files import ByName, Found, expanded, read_text, require_folder, some
+from facesegl.sources.listing import ByName, Found, expanded, read_text, require_folder, some
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from facesegl.sources.files import Found, key_of, some
+from facesegl.sources.listing import Found, key_of, some
 from facesegl.sources.pairing import MaskName, Pairs
 from facesegl.words import a_few
 

@@ -1,0 +1,112 @@
+"""Open every photo and mask of a source once, in threads, and keep what is to be known of it, never its pixels."""
+
+import hashlib
+from functools import partial
+
+import numpy as np
+
+from facesegl.checks.components import connected_parts
+from facesegl.checks.dhash import look_of
+from facesegl.checks.facts import Facts, PhotoFacts, Refused
+from facesegl.console import track
+from facesegl.errors import DataError
+from facesegl.labels.decode import TOLERANCE, Decoded
+from facesegl.labels.taxonomy import VOID, Taxonomy
+from facesegl.sources.images import open_image
+from facesegl.sources.photo import orientation, photo_of
+from facesegl.sources.source import Sample, Source
+from facesegl.threads import in_threads
+
+SPECK = 20
+"""A part of fewer pixels is a speck, where the shorter side has 256 pixels or more; of fewer still in smaller ones."""
+
+_SAME = 0.9  # of the pixels: a photo that agrees with its painted mask there is a picture of it
+
+
+def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
+    """Read all that a source has, with a progress bar; what cannot be read is kept as a fact like any other.
+
+    Args:
+        source: where photos and masks lie.
+        taxonomy: their classes.
+        strict: whether training refuses a mask of another size than its photo.
+    """
+    found = source.survey()
+    photos: list[PhotoFacts] = []
+    refused: list[Refused] = []
+    read = in_threads(partial(_read, source, taxonomy), found.samples)
+    for outcome in track(read, total=len(found.samples), what="looking at photos and masks"):
+        (photos if isinstance(outcome, PhotoFacts) else refused).append(outcome)  # type: ignore[arg-type]
+    return Facts(source.name, taxonomy, photos, refused, found.problems, found.unlabelled, strict)
+
+
+def _read(source: Source, taxonomy: Taxonomy, sample: Sample) -> PhotoFacts | Refused:
+    try:
+        image = open_image(sample.photo)
+        turn, photo = orientation(image), photo_of(image)
+    except DataError as error:
+        return Refused(sample, False, error.problems)
+    try:
+        decoded = source.read_mask(sample, taxonomy)
+    except DataError as error:
+        return Refused(sample, _opens(sample), error.problems)
+    return facts_of(sample, photo, turn, decoded, taxonomy)
+
+
+def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, taxonomy: Taxonomy) -> PhotoFacts:
+    """What is to be known of a photo and its mask.
+
+    Args:
+        sample: whose they are.
+        photo: (H, W, 3) uint8, upright.
+        turn: its EXIF orientation.
+        decoded: the mask, (h, w), and where it was guessed.
+        taxonomy: the classes.
+    """
+    mask, num_classes = decoded.mask, taxonomy.num_classes
+    value, size = connected_parts(mask)
+    whole = size >= _speck(mask)
+    return PhotoFacts(
+        sample=sample,
+        size=photo.shape[:2],
+        mask_size=mask.shape,
+        turn=turn,
+        pixels=hashlib.blake2b(photo.tobytes() + str(photo.shape).encode(), digest_size=16).digest(),
+        look=look_of(photo),
+        shows_mask=_shows(photo, mask, taxonomy),
+        class_pixels=_count(mask, num_classes),
+        inexact=_count(mask[decoded.inexact], num_classes),
+        void=int((mask == VOID).sum()),
+        specks=int((~whole & (value != VOID)).sum()),
+        parts=_count(value[whole], num_classes),
+    )
+
+
+def _opens(sample: Sample) -> bool:
+    """Whether a mask that was refused is of files that can be read, so that it is what they hold that is wrong."""
+    try:
+        for path in sample.mask_files:
+            if path.suffix.casefold() != ".npy":
+                open_image(path)
+    except DataError:
+        return False
+    return True
+
+
+def _speck(mask: np.ndarray) -> int:
+    """The pixels that a connected part of a mask (H, W) must have to be more than a speck."""
+    side: int = min(256, *mask.shape)
+    return max(SPECK * side * side // 256**2, 2)
+
+
+def _shows(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> bool:
+    """Whether a photo (H, W, 3) shows its own mask (H, W), painted in the classes' colours or as indices in grey."""
+    if photo.shape[:2] != mask.shape or (mask == mask[0, 0]).all():
+        return False
+    painted = (np.abs(photo - taxonomy.palette()[mask].astype(np.int16)) <= TOLERANCE).all(axis=-1)
+    return bool(painted.mean() > _SAME or (photo == mask[..., None]).all(axis=-1).mean() > _SAME)
+
+
+def _count(values: np.ndarray, num_classes: int) -> np.ndarray:
+    """(C,) uint32: how often each class stands in values of any shape, such as a mask (H, W)."""
+    return np.bincount(values.ravel(), minlength=256)[:num_classes].astype(np.uint32)

@@ -1,0 +1,115 @@
+"""Build what a plan names before a photo is read, so that what only constructors know is told in time."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from facesegl.commands.quiet import quiet
+from facesegl.config.check import check
+from facesegl.config.instantiate import build
+from facesegl.data.datamodule import FaceDataModule
+from facesegl.errors import ConfigError
+from facesegl.nets.fcn import check_size, stride_of
+
+GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}
+"""Parameters that no config gives, by the key of their node: the code does."""
+
+
+class Parts(NamedTuple):
+    """What a training is made of, before it has seen a photo."""
+
+    faces: FaceDataModule
+    net: nn.Module
+    loss: nn.Module
+
+
+@quiet()
+def build_parts(plan: DictConfig) -> Parts:
+    """Build data, net and loss, and try everything else that a plan names.
+
+    Raises:
+        ConfigError: what a constructor refuses, or what contradicts what was built.
+    """
+    require_name(plan.name)
+    faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
+    net, loss = build(plan.model, num_classes=faces.taxonomy.num_classes), build(plan.loss)
+    check_size(faces.image_size, faces.image_size, stride_of(net), type(net).__name__)
+    _require_an_end(plan.trainer)
+    _require_sensible_callbacks(plan.callbacks or {}, faces)
+    _try_optimizer(plan)
+    for nodes in (plan.callbacks, plan.logger):
+        build(nodes)
+    build(plan.trainer, logger=False)
+    return Parts(faces, net, loss)
+
+
+def try_all(configs: Sequence[DictConfig]) -> None:
+    """Build the parts of many configs, as the jobs of a sweep have them, and drop them again.
+
+    Raises:
+        ConfigError: what any constructor refuses, each told once.
+    """
+    problems: list[str] = []
+    for config in configs:
+        try:
+            build_parts(check(config, given=GIVEN, again=True))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
+
+
+def require_name(name: str) -> None:
+    """Refuse a `name` that would lead out of the folder of all runs."""
+    if not re.fullmatch(r"[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*", name):
+        raise ConfigError(f"name={name!r}: expected the name of a folder below paths.runs, such as name=first-try.")
+
+
+def _require_an_end(trainer: Mapping[str, Any]) -> None:
+    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps", -1)
+    if (epochs is None or epochs < 1) and steps < 1:
+        raise ConfigError(f"trainer.max_epochs={epochs}: expected 1 or more, or +trainer.max_steps=NUMBER.")
+
+
+def _require_sensible_callbacks(callbacks: Mapping[str, Any], faces: FaceDataModule) -> None:
+    """What Lightning's own callbacks would only notice in the middle of a training."""
+    known = ["train/loss", "val/loss", "val/miou", *(f"val/iou/{name}" for name in faces.taxonomy.names)]
+    problems = [
+        f"callbacks.{name}.monitor={node['monitor']}: nothing of that name is logged; there are: {', '.join(known)}."
+        for name, node in callbacks.items()
+        if node and node.get("monitor") not in (None, *known)
+    ]
+    problems += [
+        f"callbacks.{name}.patience={node['patience']}: expected 0 or more."
+        for name, node in callbacks.items()
+        if node and node.get("patience", 0) < 0
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _try_optimizer(plan: DictConfig) -> None:
+    """One step on a number: optimiser and schedule are built in earnest only when Lightning asks for them."""
+    weight = nn.Parameter(torch.zeros(1))
+    weight.grad = torch.ones(1)
+    with _refusing("optimizer", plan.optimizer):
+        optimizer = build(plan.optimizer)([weight])
+        optimizer.step()
+    if plan.schedule:
+        with _refusing("schedule", plan.schedule):
+            build(plan.schedule)(optimizer, total_steps=1000)
+
+
+@contextlib.contextmanager
+def _refusing(key: str, node: Mapping[str, Any]) -> Iterator[None]:
+    """What torch says of wrong values, as one line about the config."""
+    values = ", ".join(f"{name}={value}" for name, value in node.items() if not name.startswith("_"))
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, OverflowError, ConfigError) as error:
+        raise ConfigError(f"{key}: {' '.join(str(error).split())}; it was given {values}.") from error

@@ -1,0 +1,243 @@
+"""Hold models against each other on the same photos: which is better, and what may be the luck of the photos.
+
+Each thing that is compared is a run's folder with its counts, a counts.npz, or a model's file, which is scored first.
+"""
+
+import logging
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from facesegl.commands.evaluate import evaluate
+from facesegl.data.datamodule import SETS
+from facesegl.errors import ConfigError, DataError, FaceseglError
+from facesegl.evaluation.comparison import Comparison, Scored, compare_counts, pick
+from facesegl.evaluation.counts_file import NAME, read_counts
+from facesegl.evaluation.scoring import TOUCHES_TEST
+from facesegl.nearest import suggestion
+from facesegl.prediction.model import SUFFIXES, first_job, read_card
+from facesegl.words import a_few
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+_BY_PREFERENCE = ("test_clean", "test", "test_strict", "val", "train")
+
+
+def compare(
+    things: Sequence["str | Path"],
+    *,
+    set: str | None = None,
+    overrides: Sequence[str] = (),
+    config_dirs: Sequence["str | Path"] = (),
+) -> Comparison:
+    """Hold models against each other on the photos that all of them have; the first is what others are held against.
+
+    Args:
+        things: folders of scored runs, their counts.npz, or models' files, which are scored first.
+        set: one of `facesegl.data.SETS`; None for the headline that all have.
+        overrides: keys and groups of conf/evaluate.yaml for the models that are scored first: `paths.data=FOLDER`.
+        config_dirs: folders with a person's own groups.
+
+    Raises:
+        ConfigError: nothing to compare, other classes, a set that one lacks, no photo that all have.
+        CheckpointError: counts or a model that cannot be read.
+        DataError: the models were held against other masks.
+    """
+    _require_question(things, set, overrides)
+    opened = _each(_open, map(Path, things))
+    _require_same_classes(opened)
+    ready = [thing for thing in opened if isinstance(thing, Scored)]
+    if len(ready) == len(opened) and overrides:
+        raise ConfigError(f"{' '.join(overrides)}: keys are for models to be scored first; all of these have counts.")
+    if ready and (alone := [key for key in overrides if not key.startswith("paths.")]):
+        log.warning(
+            "%s: only for what is scored now; %s had counts", " ".join(alone), a_few(str(one.path) for one in ready)
+        )
+    name = _choose(ready, set) if ready else set
+    if ready and name:
+        _shared_photos(ready, name)  # what is wrong with them is told before minutes are spent on the others
+    scored = _score_the_rest(opened, name, overrides, config_dirs)
+    name = _choose(scored, name)
+    return compare_counts(scored, name, _shared_photos(scored, name))
+
+
+def _require_question(things: Sequence["str | Path"], set: str | None, overrides: Sequence[str]) -> None:
+    problems = []
+    if len(things) < 2:
+        problems.append(f"compare: {len(things) or 'nothing'} to compare; expected two runs or models, or more.")
+    if set is not None and set not in SETS:
+        problems.append(f"--set {set}: no such set; {suggestion(set, SETS)}.")
+    problems += [f"{key}: say it as --set NAME." for key in overrides if key.lstrip("+").startswith("set=")]
+    problems += [
+        f"{key}: many may be scored, each in a folder of its own; choose their place by paths.runs=FOLDER."
+        for key in overrides
+        if key.lstrip("+").startswith("paths.run=")
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model that has to be scored first."""
+
+    path: Path
+    classes: tuple[str, ...]
+
+
+def _open(path: Path) -> _Model | Scored:
+    """Read the counts of a thing, or the card of a model that is to be scored.
+
+    Raises:
+        ConfigError: it is neither.
+        CheckpointError: it is damaged.
+    """
+    if path.is_dir() and (path / NAME).is_file():
+        return Scored(path, path, read_counts(path))
+    if path.is_dir():
+        raise ConfigError(f"{path}: {_instead(path)}")
+    if path.is_file() and path.suffix == Path(NAME).suffix:
+        return Scored(path, path.parent, read_counts(path))
+    if path.is_file() and path.suffix in SUFFIXES:
+        return _Model(path, tuple(read_card(path)["taxonomy"]["classes"]))
+    fact = "neither counts nor a model" if path.exists() else "no such file or folder"
+    raise ConfigError(
+        f"{path}: {fact}; expected a run's folder, its {NAME}, or a model's file ({', '.join(SUFFIXES)})."
+    )
+
+
+def _instead(folder: Path) -> str:
+    """What is wrong with a folder without counts, and what to name in its place."""
+    if (last := folder / "checkpoints" / "last.ckpt").is_file():
+        return f"a run without {NAME}; name its {last.relative_to(folder)}, which is scored first."
+    if job := first_job(folder):
+        return f"the folder of a sweep; name those of its jobs, such as {job}."
+    return f"a folder without {NAME}; expected that of a scored run."
+
+
+def _require_same_classes(things: "Sequence[_Model | Scored]") -> None:
+    first = things[0]
+    problems = [
+        f"{thing.path}: other classes than {first.path} ({_other_names(thing.classes, first.classes)}); only models of "
+        f"the same classes can be compared."
+        for thing in things
+        if thing.classes != first.classes
+    ]
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
+
+
+def _other_names(here: Sequence[str], there: Sequence[str]) -> str:
+    extra, lacking = ([name for name in one if name not in other] for one, other in ((here, there), (there, here)))
+    words = [f"{what} {a_few(names)}" for what, names in (("it has", extra), ("it lacks", lacking)) if names]
+    return ", ".join(words) or "the same names in another order"
+
+
+def _choose(things: Sequence[Scored], set: str | None) -> str:
+    """The set that is asked for, or else the first by preference, if all have it."""
+    for name in [set] if set else _BY_PREFERENCE:
+        if all(name in thing.saved.sets for thing in things):
+            return name
+    if set:
+        lacking = [thing for thing in things if set not in thing.saved.sets]
+        raise ConfigError(*dict.fromkeys(_without(set, thing) for thing in lacking))
+    scored = "; ".join(f"{thing.path} on {a_few(thing.saved.sets)}" for thing in things)
+    raise ConfigError(
+        f"compare: no set on which all were scored: {scored}. Name their checkpoints instead of the runs: those are "
+        f"scored first, on the same set."
+    )
+
+
+def _without(set: str, thing: Scored) -> str:
+    remedy = (
+        "Its data have no such photos; choose another set."
+        if thing.path.suffix in SUFFIXES
+        else "Name its checkpoint instead of the run: that is scored first, on the set you ask for."
+    )
+    return f"{thing.path}: not scored on {set}, only on {a_few(thing.saved.sets)}. {remedy}"
+
+
+def _shared_photos(things: Sequence[Scored], set: str) -> list[str]:
+    """The photos of a set that all have, in the order of the first.
+
+    Raises:
+        ConfigError: there is none.
+        DataError: they were held against other masks.
+    """
+    shared = [photo for photo in things[0].saved.sets[set] if all(photo in one.saved.sets[set] for one in things)]
+    if not shared:
+        remedy = (
+            "Models of other folds hold out other photos: train them with the same data.fold, data.folds and "
+            "data.fold_seed, or name their checkpoints and --set test"
+            if set == "val"
+            else "Score them on the same data"
+        )
+        raise ConfigError(
+            f"compare: no photo of {set} is in all of {a_few(str(one.path) for one in things)}. {remedy}."
+        )
+    _require_same_truth(things, shared)
+    return shared
+
+
+def _require_same_truth(things: Sequence[Scored], photos: Sequence[str]) -> None:
+    """Each photo has as many true pixels of each class, and as many on its boundary, whatever model looked at it."""
+    first, problems = things[0], []
+    of_first = _truth(first, photos)
+    for thing in things[1:]:
+        differ = (_truth(thing, photos) != of_first).any(axis=(1, 2))
+        if names := [photo for photo, differs in zip(photos, differ, strict=True) if differs]:
+            data = f" ({thing.saved.data}, {first.saved.data})" if thing.saved.data != first.saved.data else ""
+            problems.append(
+                f"{thing.path}: the masks of {len(names)} of {len(photos)} photos are not those of {first.path}{data}: "
+                f"{a_few(names)}. Score both on the same data."
+            )
+    if problems:
+        raise DataError(*dict.fromkeys(problems))
+
+
+def _truth(thing: Scored, photos: Sequence[str]) -> np.ndarray:
+    """(N, C, 2) int64: the true pixels of each class, and those on its boundary."""
+    counts, boundary = pick(thing.saved, photos)
+    return np.stack([counts.sum(axis=2), boundary[:, :, 3]], axis=-1)
+
+
+def _score_the_rest(
+    things: "Sequence[_Model | Scored]",
+    set: str | None,
+    overrides: Sequence[str],
+    config_dirs: Sequence["str | Path"],
+) -> list[Scored]:
+    """Score each model that has no counts yet, once."""
+    to_score = "test" if set is None or set in TOUCHES_TEST else set
+    keys = [f"set={to_score}", *overrides]
+    done: dict[Path, Scored] = {}
+    for thing in things:
+        if isinstance(thing, _Model) and thing.path not in done:
+            log.info("scoring %s", thing.path)
+            places = [word for place in config_dirs for word in ("--config-dir", str(place))]
+            command = shlex.join(["facesegl", "evaluate", *places, str(thing.path), *keys])
+            folder = evaluate([thing.path], keys, config_dirs, command=command).folder
+            log.info("kept in %s", folder)
+            done[thing.path] = Scored(thing.path, folder, read_counts(folder))
+    return [thing if isinstance(thing, Scored) else done[thing.path] for thing in things]
+
+
+def _each(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+    """Make something of each item; what is wrong with any of them is told at once."""
+    made: list[Made] = []
+    errors: list[FaceseglError] = []
+    for item in items:
+        try:
+            made.append(make(item))
+        except FaceseglError as error:
+            errors.append(error)
+    if errors:
+        raise type(errors[0])(*dict.fromkeys(problem for error in errors for problem in error.problems))
+    return made

@@ -1,0 +1,109 @@
+"""Score a model on the data that it names, or on others."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from facesegl.card import Card
+from facesegl.commands.build import require_name
+from facesegl.commands.datasets import GIVEN, build_faces, config_to_evaluate, tell_other_data
+from facesegl.commands.worst import draw_worst
+from facesegl.config.check import check
+from facesegl.config.identity import to_plain
+from facesegl.config.schema import EvaluateKeys
+from facesegl.data.datamodule import FaceDataModule
+from facesegl.data.hashes import digest
+from facesegl.errors import ConfigError
+from facesegl.evaluation.score_files import write_scores
+from facesegl.evaluation.scoring import save_counts, score, sets_to_score
+from facesegl.prediction.model import model_file, read_card
+from facesegl.prediction.predictor import Predictor
+from facesegl.provenance import command_line
+from facesegl.runs.folder import new_folder, recording
+from facesegl.runs.result import Result
+
+
+def evaluate(
+    models: Sequence["str | Path"],
+    overrides: Sequence[str] = (),
+    config_dirs: Sequence["str | Path"] = (),
+    command: str | None = None,
+) -> Result:
+    """Score a model, or several as one ensemble: float32, native size, counts pooled over each set.
+
+    Args:
+        models: files or run folders; they may have been moved anywhere.
+        overrides: keys and groups of conf/evaluate.yaml, as on the command line: `set=val`, `data=fasseg_v1`.
+        config_dirs: folders with a person's own groups.
+        command: what repeats this; None for what was typed.
+
+    Raises:
+        FaceseglError: whatever ends it; each class is an exit code.
+    """
+    files = [model_file(model) for model in models]
+    card = read_card(files[0])
+    config = config_to_evaluate(card, files[0], overrides, config_dirs)
+    plan = check(config, roots=EvaluateKeys, given=GIVEN)
+    require_name(plan.name)
+    predictor = Predictor(*files, device=plan.device, tta=plan.tta, trust=plan.trust)
+    faces = build_faces(plan, card)
+    faces.setup("test")
+    sets = sets_to_score(plan.set, faces)
+    if "val" in sets:
+        _require_held_out(predictor, faces)
+    for name in sets:
+        faces.places(name)  # an empty set is told before there is a folder
+    result = Result(
+        folder=new_folder(plan),
+        command=command or command_line(),
+        config=to_plain(plan),
+        identity=digest([to_plain(plan.data), faces.cache.fingerprint, sets]),
+        data=_describe(card, config, faces),
+        scored=[str(file) for file in files],
+    )
+    with recording(result):
+        with result.phase("scoring"):
+            scored = score(predictor, faces, sets)
+        result.scores = {name: found.to_dict() for name, found in scored.items()}
+        write_scores(result.folder, scored)
+        save_counts(result.folder, scored, faces, result)
+        draw_worst(result.folder / "panels", predictor, faces, scored, plan.panels)
+    return result
+
+
+def _require_held_out(predictor: Predictor, faces: FaceDataModule) -> None:
+    """Refuse to score photos as held out that a model has learnt from: of the same data, those of other folds.
+
+    Raises:
+        ConfigError: which models they are, and what to do.
+    """
+    if faces.val.size and not faces.fold_of:  # the data have photos for validation of their own
+        return
+    dealt = {"fold": faces.fold, "folds": faces.folds, "fold_seed": faces.fold_seed}
+    problems = []
+    for model in predictor.models:
+        data = model.card["data"]
+        learnt = {key: data["values"].get(key) for key in dealt}
+        if data.get("fingerprint") != faces.cache.fingerprint or (learnt == dealt and faces.val.size):
+            continue
+        if learnt["fold"] is None:
+            fact = "all training photos (data.fold=null); score set=test."
+        else:
+            own, asked = (" ".join(f"data.{key}={value}" for key, value in keys.items()) for keys in (learnt, dealt))
+            remedy = "Score each model alone, without these keys, or set=test."
+            fact = f"photos that {asked} holds out; expected {own}. {remedy}"
+        problems.append(f"{model.name}: set=val: it learnt from {fact}")
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _describe(card: Card, config: DictConfig, faces: FaceDataModule) -> dict[str, Any]:
+    trained_on = {name: card["data"].get(name) for name in ("name", "fingerprint")}
+    return {
+        "choice": config.choices.data,
+        **faces.summary(),
+        "trained_on": trained_on,
+        "other_data": tell_other_data(card, faces),
+    }

@@ -1,0 +1,96 @@
+"""What files hold: a hash each, remembered with size and time so that a second start opens none of them."""
+
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from facesegl.errors import DataError, MachineError
+from facesegl.files import write_json
+from facesegl.sources.listing import read_text, require_regular
+
+log = logging.getLogger(__name__)
+
+_HASH = re.compile("[0-9a-f]{32}")
+_SETTLED_S = 2.0  # a file younger than this may change again within one tick of its clock: its hash is not remembered
+
+
+def digest(value: Any) -> str:
+    """12 hex digits that name a builtin value: blake2b of its JSON, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+class Contents:
+    """The content hashes of files, remembered in one JSON file.
+
+    Args:
+        memory: the file they are remembered in; one that cannot be read or written costs time, never correctness.
+    """
+
+    def __init__(self, memory: Path) -> None:
+        self._memory = memory
+        self._known = _read(memory)
+        self._new = False
+
+    def hashes(self, paths: Iterable[Path]) -> list[str]:
+        """The hash of each file, in the order given, and remember them.
+
+        Raises:
+            DataError: files that cannot be read, all of them.
+        """
+        found: list[str] = []
+        problems: list[str] = []
+        for path in paths:
+            try:
+                found.append(self._hash(path))
+            except DataError as error:
+                problems += error.problems
+            except OSError as error:
+                problems.append(f"{path}: cannot be read ({error.strerror}); check that it is there and its rights.")
+        if problems:
+            raise DataError(*problems)
+        self._remember()
+        return found
+
+    def _hash(self, path: Path) -> str:
+        require_regular(path)
+        status = path.stat()
+        known = self._known.get(str(path.absolute()))
+        if known and known[:2] == [status.st_size, status.st_mtime_ns]:
+            value: str = known[2]
+            return value
+        with path.open("rb") as file:
+            value = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        if time.time() - status.st_mtime > _SETTLED_S:
+            self._known[str(path.absolute())] = [status.st_size, status.st_mtime_ns, value]
+            self._new = True
+        return value
+
+    def _remember(self) -> None:
+        if self._new:
+            try:
+                write_json(self._memory, self._known)
+                self._new = False
+            except MachineError as error:
+                log.debug("content hashes are not remembered: %s", error)
+
+
+def _read(memory: Path) -> dict[str, list[Any]]:
+    """What is remembered; of a damaged file nothing, and of damaged entries none."""
+    try:
+        known = json.loads(read_text(memory))
+    except (OSError, ValueError, RecursionError, DataError):
+        return {}
+    return {path: entry for path, entry in known.items() if _is_entry(entry)} if isinstance(known, dict) else {}
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether it is size, time and hash."""
+    if not isinstance(entry, list) or [type(value) for value in entry] != [int, int, str]:
+        return False
+    return _HASH.fullmatch(entry[2]) is not None

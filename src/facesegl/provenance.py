@@ -1,0 +1,61 @@
+"""Where a result came from: versions, machine, git commit, command line."""
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("facesegl", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """The versions of facesegl, of Python, and of what they stand on."""
+    return {"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}}
+
+
+def machine() -> dict[str, Any]:
+    """What a time depends on."""
+    import torch
+
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit of the folder that the run starts in, and whether it has changes; None outside a repository."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    try:
+        commit, changes = (
+            subprocess.run([git, *command], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "changes": bool(changes)}
+
+
+def command_line() -> str:
+    """What was typed, as it can be typed again; `python -m facesegl` is the same command."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["facesegl" if name == "__main__.py" else name, *sys.argv[1:]])

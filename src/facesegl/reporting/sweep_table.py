@@ -1,0 +1,46 @@
+"""A sweep on the terminal: a row a job, and a row a configuration where there are several seeds of one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facesegl.reporting.score_tables import plain_table
+from facesegl.runs.sweep_jobs import best_first, fold, read_jobs, spread, swept
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def sweep_table(folder: Path) -> "Table":
+    """A row a job, best first: what it overrode, how it ended, and its headline score."""
+    notes = best_first(folder)
+    scored = next((note["set"] for note in notes if note["set"]), "")
+    table = plain_table(f"Sweep {folder.name}")
+    for column in ("job", "overrides", "state", f"mIoU on {scored}" if scored else "mIoU"):
+        table.add_column(column, justify="right" if column.startswith("mIoU") else "left", overflow="fold")
+    for note in notes:
+        miou = "-" if note["miou"] is None else f"{note['miou']:.3f}"
+        elsewhere = "" if Path(note["run"]).absolute().parent == folder else f", in {note['run']}"
+        table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"] + elsewhere, miou)
+    return table
+
+
+def seeds_table(folder: Path) -> "Table | None":
+    """A row a configuration, best first: the mean of its seeds, their standard deviation, and how many they are.
+
+    Returns:
+        None where no configuration has two seeds with a score.
+    """
+    from rich.text import Text
+
+    jobs = read_jobs(folder)
+    keys = swept(jobs)
+    rows = fold(jobs, keys)
+    if not any(row.n > 1 for row in rows):
+        return None
+    table = plain_table("Over the seeds: mean ± standard deviation (runs)")
+    for key in keys or ["configuration"]:
+        table.add_column(Text(key), overflow="fold")
+    table.add_column(f"mIoU on {next(job.set for job in jobs if job.set)}", justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(value) for value in row.values or ["all"]), spread(row))
+    return table

@@ -1,1 +1,0 @@
-"""Models held against each other on the same photos: what is compared, how far a difference may be luck, the table."""

@@ -1,0 +1,173 @@
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drawn import CLASSES, FASSEG6, draw_mask, draw_photo, write_faces, write_pair
+from facesegl.checks.reading import facts_of, read_facts
+from facesegl.errors import DataError
+from facesegl.labels import VOID, Decoded, Taxonomy, mask_to_colours
+from facesegl.sources import FASSEG, Sample, Source
+
+SAMPLE = Sample("train/1", "1.png", "1.png", "train", "train/1")
+
+
+@pytest.fixture
+def v2(fasseg):
+    return fasseg
+
+
+def read(folder, **how):
+    return read_facts(FASSEG(str(folder.parent), folder.name), FASSEG6, **{"strict": False, **how})
+
+
+def of(facts, name):
+    return next(photo for photo in facts.photos if photo.sample.id == name)
+
+
+def decoded(mask):
+    return Decoded(mask, np.zeros(mask.shape, bool))
+
+
+def test_every_photo_is_read_in_the_order_of_the_source(v2):
+    facts = read(v2)
+    assert [photo.sample.id for photo in facts.photos] == [f"train/{n}" for n in range(1, 7)] + [
+        f"test/{n}" for n in range(1, 4)
+    ]
+    assert facts.splits == ["train", "test"]
+    assert all(photo.fits and photo.turn == 1 for photo in facts.photos)
+
+
+def test_pixels_of_each_class_are_counted(v2):
+    mask = draw_mask(0)
+    assert of(read(v2), "train/1").class_pixels.tolist() == np.bincount(mask.ravel(), minlength=6).tolist()
+
+
+def test_inexact_pixels_are_counted_by_the_class_that_they_were_given(v2):
+    path = v2 / "Train_Labels" / "1.bmp"
+    colours = np.array(Image.open(path))
+    y, x = np.argwhere(draw_mask(0) == 2)[0]
+    colours[y, x] = (120, 4, 4)
+    Image.fromarray(colours).save(path)
+    photo = of(read(v2), "train/1")
+    assert photo.inexact.tolist() == [0, 0, 1, 0, 0, 0]
+    assert photo.guessed == pytest.approx(1 / colours[..., 0].size)
+
+
+def test_photos_of_equal_pixels_have_one_hash_whatever_their_files(v2, tmp_path):
+    photo = Image.open(v2 / "Train_RGB" / "1.bmp")
+    photo.convert("RGBA").save(v2 / "Train_RGB" / "2.bmp")
+    facts = read(v2)
+    assert of(facts, "train/1").pixels == of(facts, "train/2").pixels != of(facts, "train/3").pixels
+
+
+def test_what_cannot_be_read_is_kept_beside_what_can(v2):
+    (v2 / "Train_RGB" / "1.bmp").write_bytes(b"")
+    (v2 / "Train_Labels" / "2.bmp").write_text("hello")
+    shutil.copy(v2 / "Train_RGB" / "3.bmp", v2 / "Train_Labels" / "3.bmp")
+    facts = read(v2)
+    assert [(refused.sample.id, refused.readable) for refused in facts.refused] == [
+        ("train/1", False),
+        ("train/2", False),
+        ("train/3", True),
+    ]
+    assert len(facts.photos) == 6
+    assert "far from every class colour" in facts.refused[2].why[0]
+
+
+def test_what_does_not_pair_up_keeps_nothing_else_from_being_read(v2):
+    (v2 / "Train_Labels" / "2.bmp").unlink()
+    (v2 / "Test_Labels" / "1.bmp").unlink()
+    facts = read(v2)
+    assert len(facts.photos) == 7
+    assert len(facts.problems) == 1
+    assert "2.bmp: a training photo without a mask" in facts.problems[0]
+    assert [path.name for path in facts.unlabelled] == ["1.bmp"]
+
+
+def test_a_source_that_only_raises_is_reported_by_what_it_says():
+    class Broken(Source):
+        name = "broken"
+
+        def samples(self):
+            raise DataError("list.txt: no such file", "a.png: two of them")
+
+    facts = read_facts(Broken(), FASSEG6, strict=True)
+    assert (facts.photos, facts.problems, facts.strict) == ([], ("list.txt: no such file", "a.png: two of them"), True)
+
+
+def test_a_photo_that_exif_turns_is_measured_upright(tmp_path):
+    mask = draw_mask(0)
+    write_faces(tmp_path / "V2", train=1, test=0)
+    (path,) = (tmp_path / "V2" / "Train_RGB").iterdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = Image.fromarray(draw_photo(mask, 0)).transpose(Image.Transpose.ROTATE_90)
+    lying.save(path, format="JPEG", exif=exif)
+    (photo,) = read(tmp_path / "V2").photos
+    assert (photo.turn, photo.size, photo.fits) == (6, mask.shape, True)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_photo_that_is_its_mask_is_seen(grey):
+    mask = draw_mask(1)
+    picture = np.stack([mask] * 3, axis=-1) if grey else mask_to_colours(mask, FASSEG6)
+    assert facts_of(SAMPLE, picture, 1, decoded(mask), FASSEG6).shows_mask
+    assert not facts_of(SAMPLE, draw_photo(mask, 1), 1, decoded(mask), FASSEG6).shows_mask
+
+
+def test_a_black_photo_under_a_mask_of_background_is_no_picture_of_it():
+    mask = np.zeros((20, 20), np.uint8)
+    black = Taxonomy(names=("wall", "face"), colours=((0, 0, 0), (255, 255, 255)))
+    assert not facts_of(SAMPLE, np.zeros((20, 20, 3), np.uint8), 1, decoded(mask), black).shows_mask
+
+
+def test_specks_are_counted_apart_from_parts_and_void_is_neither():
+    mask = np.zeros((256, 256), np.uint8)
+    mask[10:20, 10:20] = mask[50:60, 10:20] = 4
+    mask[100, 100], mask[120, 100:119] = 2, 1
+    mask[200:203, 200:203] = VOID
+    facts = facts_of(SAMPLE, np.zeros((256, 256, 3), np.uint8), 1, decoded(mask), FASSEG6)
+    assert facts.specks == 2
+    assert facts.parts.tolist() == [1, 0, 0, 0, 2, 0]
+    assert facts.void == 9
+
+
+def test_a_speck_in_a_small_photo_is_smaller():
+    mask = np.zeros((32, 32), np.uint8)
+    mask[5, 5:7] = mask[9, 9] = 4
+    facts = facts_of(SAMPLE, np.zeros((32, 32, 3), np.uint8), 1, decoded(mask), FASSEG6)
+    assert (facts.specks, facts.parts.tolist()) == (1, [1, 0, 0, 0, 1, 0])
+
+
+def test_no_pixels_are_kept(v2):
+    facts = read(v2)
+    held = [value for photo in facts.photos for value in photo if isinstance(value, np.ndarray)]
+    assert all(value.shape == (len(CLASSES),) for value in held)
+
+
+def test_no_more_photos_are_open_at_once_than_a_few(tmp_path, monkeypatch):
+    import facesegl.checks.reading as reading
+
+    for number in range(40):
+        write_pair(tmp_path / "V2", "Train", number + 1, number, height=12, width=10)
+    monkeypatch.setattr("facesegl.threads.os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    lock, begun, done, most, real = threading.Lock(), [0], [0], [0], reading._read
+
+    def counted(*arguments):
+        with lock:
+            begun[0] += 1
+        return real(*arguments)
+
+    def watched(items, **_):
+        for item in items:
+            done[0] += 1
+            most[0] = max(most[0], begun[0] - done[0])
+            yield item
+
+    monkeypatch.setattr(reading, "_read", counted)
+    monkeypatch.setattr(reading, "track", watched)
+    assert len(read(tmp_path / "V2").photos) == 40
+    assert most[0] <= 6

@@ -1,0 +1,202 @@
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drawn import CLASSES, FASSEG6, write_faces
+from facesegl.commands.data_preview import preview_data
+from facesegl.drawing.sheet import fit_photo
+from facesegl.errors import ConfigError, DataError, MachineError
+from facesegl.sources import FASSEG, read_rgb
+
+SHEET = Path("sheet.png")
+
+
+def preview(*keys, output=SHEET, count=12, split="train", **how):
+    return preview_data(output, ["data=fasseg_v2", "data.image_size=16", *keys], count=count, split=split, **how)
+
+
+def pixels(path=SHEET):
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def where(tile, sheet):
+    """Where a tile stands on a sheet: x, y."""
+    height, width = tile.shape[:2]
+    first = (sheet == tile[0, 0]).all(axis=-1)
+    for y, x in np.argwhere(first[: len(sheet) - height + 1, : sheet.shape[1] - width + 1]):
+        if (sheet[y : y + height, x : x + width] == tile).all():
+            return int(x), int(y)
+    return None
+
+
+def test_photo_mask_and_overlay_stand_beside_each_other(fasseg):
+    assert preview(count=2, split="test") == [SHEET]
+    sheet, box = pixels(), 400
+    for name in ("1", "3"):
+        photo, mask = (fit_photo(read_rgb(fasseg / f"Test_{kind}" / f"{name}.bmp"), box) for kind in ("RGB", "Labels"))
+        (left, top), (right, level) = where(photo, sheet), where(mask, sheet)
+        assert right == left + photo.shape[1] + 8
+        assert level == top
+
+
+def test_a_few_of_many_are_taken_evenly(fasseg):
+    samples = FASSEG("data/fasseg", "V2").samples()
+    preview(count=3)
+    sheet = pixels()
+    drawn = [s.id for s in samples if where(fit_photo(read_rgb(s.photo), 220), sheet) is not None]
+    assert drawn == ["train/1", "train/3", "train/6"]
+
+
+def test_more_than_a_page_holds_goes_on_other_pages(tmp_path, monkeypatch):
+    write_faces(tmp_path / "data" / "fasseg" / "V2", train=7, test=0)
+    monkeypatch.setattr("facesegl.commands.data_preview._PAGE", 3)
+    pages = preview(output=Path("pages/my.sheet.png"), count=100)
+    assert pages == [Path(f"pages/{name}.png") for name in ("my.sheet", "my.sheet_2", "my.sheet_3")]
+    assert sorted(Path("pages").iterdir()) == sorted(pages)
+    assert pixels(pages[2]).shape[0] < pixels(pages[0]).shape[0]
+
+
+def test_what_was_guessed_is_marked_and_nothing_else(fasseg):
+    path = fasseg / "Test_Labels" / "1.bmp"
+    colours = np.array(Image.open(path))
+    colours[10:20, 10:20] = (255, 255, 3)
+    Image.fromarray(colours).save(path)
+    preview(count=1, split="test", inexact=True)
+    magenta = (pixels() == (255, 0, 170)).all(axis=-1)
+    assert magenta.sum() == 100 * 10 * 10  # forty rows are enlarged tenfold
+    preview(count=1, split="test")
+    assert not (pixels() == (255, 0, 170)).all(axis=-1).any()
+
+
+def test_augmented_photos_come_with_the_mask_that_moved_with_them(fasseg):
+    preview("augment=flip", "augment.flip=1", "data.fold=null", count=2, augmented=True)
+    sheet = pixels()
+    tile = 13 * 16  # sixteen pixels, enlarged as far as goes into 220
+    tops = np.flatnonzero(np.diff((sheet[:, 20 + tile // 2] != 255).any(axis=-1).astype(int)) == 1) + 1
+    top = next(top for top in tops if (sheet[top : top + tile, 20 + tile // 2] != 255).any(axis=-1).all())
+    photo, mask, seen, learnt = (sheet[top : top + tile, 20 + n * (tile + 8) :][:, :tile] for n in range(4))
+    assert (seen == photo[:, ::-1]).all()
+    assert (learnt == mask[:, ::-1]).all()
+    assert not (mask == learnt).all()
+
+
+def test_a_left_part_stays_left_in_a_flipped_photo(fasseg):
+    """Eyes by side: blue at the picture's right, and so it stays when the photo is flipped."""
+    for path in (fasseg / "Train_Labels").iterdir():
+        colours = np.array(Image.open(path))
+        eyes = (colours == CLASSES["eyes"]).all(axis=-1)
+        eyes[:, : eyes.shape[1] // 2] = False
+        colours[eyes] = (0, 0, 127)
+        Image.fromarray(colours).save(path)
+    classes = {**CLASSES, "left_eye": [0, 0, 127]}
+    lines = [f"  {name}: {colour}" for name, colour in classes.items()]
+    Path("sides.yaml").write_text("\n".join(["classes:", *lines, "pairs: [[left_eye, eyes]]"]))
+    preview(
+        "augment=flip",
+        "augment.flip=1",
+        "data.fold=null",
+        "data.image_size=32",
+        "data.taxonomy=sides.yaml",
+        augmented=True,
+        count=2,
+    )
+    sheet, tile = pixels(), 192
+    for column in (1, 3):
+        shown = sheet[:, 20 + column * (tile + 8) :][:400, :tile]
+        sides = [np.argwhere((shown == colour).all(axis=-1))[:, 1].mean() for colour in ((0, 0, 127), (0, 0, 255))]
+        assert sides[0] > tile / 2 > sides[1]
+
+
+def test_a_photo_that_cannot_be_shown_is_named_and_the_others_are(fasseg, caplog):
+    (fasseg / "Test_RGB" / "1.bmp").write_bytes(b"")
+    mask = Image.open(fasseg / "Test_Labels" / "2.bmp")
+    mask.resize((20, 20), Image.Resampling.NEAREST).save(fasseg / "Test_Labels" / "2.bmp")
+    with caplog.at_level(logging.WARNING):
+        preview(split="test")
+    assert "Test_RGB/1.bmp: empty" in caplog.text
+    assert "the mask is 20 x 20, its photo 32 x 40" in caplog.text
+    assert where(fit_photo(read_rgb(fasseg / "Test_RGB" / "3.bmp"), 220), pixels()) is not None
+
+
+def test_what_does_not_pair_up_is_named_beside_a_sheet_of_the_rest(fasseg, caplog):
+    for name in range(1, 7):
+        shutil.copy(fasseg / "Train_Labels" / "1.bmp", fasseg / "Train_Labels" / f"{name}0.bmp")
+        shutil.copy(fasseg / "Train_Labels" / "1.bmp", fasseg / "Train_Labels" / f"{name}1.bmp")
+    with caplog.at_level(logging.WARNING):
+        assert preview() == [SHEET]
+    assert "Train_Labels/10.bmp: a mask without a photo" in caplog.text
+    assert "... and 4 more; facesegl data check tells all" in caplog.text
+
+
+def test_data_of_which_nothing_can_be_shown_are_told_and_leave_no_picture(fasseg):
+    for path in (fasseg / "Test_RGB").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="empty") as caught:
+        preview(split="test")
+    assert len(caught.value.problems) == 3
+    assert not SHEET.exists()
+
+
+def test_plain_sheets_need_no_cache(fasseg):
+    preview()
+    assert not Path("cache").exists()
+
+
+def test_jpeg_will_do(fasseg):
+    assert preview(output=Path("sheet.JPG")) == [Path("sheet.JPG")]
+    with Image.open("sheet.JPG") as picture:
+        assert picture.format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"output": Path("sheet")}, r"-o sheet: no picture's ending; expected one of \.png"),
+        ({"output": Path("sheet.txt")}, r"-o sheet\.txt: no picture's ending"),
+        ({"count": 0}, "--count 0: expected 1 or more"),
+        ({"split": "val"}, r"--split val: no such photos in fasseg_v2; there are train \(6\), test \(3\)"),
+        ({"augmented": True, "inexact": True}, "each is a sheet of its own"),
+        ({"augmented": True, "split": "test"}, "only training photos are augmented"),
+    ],
+)
+def test_options_that_make_no_sense_are_told(fasseg, how, message):
+    with pytest.raises(ConfigError, match=message):
+        preview(**how)
+    assert not list(Path().glob("sheet*"))
+
+
+def test_wrong_options_are_told_together():
+    with pytest.raises(ConfigError) as caught:
+        preview(output=Path("sheet"), count=-1)
+    assert len(caught.value.problems) == 2
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(monkeypatch):
+    Path("file").write_text("x")
+    with pytest.raises(MachineError, match=r"-o file/sheet\.png: .*file cannot be written"):
+        preview(output=Path("file/sheet.png"))
+    Path("taken.png").mkdir()
+    with pytest.raises(MachineError, match="a folder of that name is in the way"):
+        preview(output=Path("taken.png"))
+    monkeypatch.setattr(os, "access", lambda path, how: False)  # root may write everywhere
+    with pytest.raises(MachineError, match="cannot be written; choose another place"):
+        preview()
+
+
+def test_data_that_are_not_there_are_told_as_training_tells_them():
+    with pytest.raises(DataError, match="no such folder"):
+        preview()
+    shutil.rmtree("cache", ignore_errors=True)
+    assert list(Path().iterdir()) == []
+
+
+def test_masks_keep_their_colours_on_the_sheet(fasseg):
+    preview(count=1)
+    drawn = {tuple(colour) for colour in pixels().reshape(-1, 3).tolist()}
+    assert set(FASSEG6.colours) <= drawn

@@ -1,0 +1,274 @@
+import csv
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import facesegl
+from commands.conftest import SMALL_UNET
+from drawn import FASSEG6, write_faces, write_pair
+from facesegl.commands.compare import compare
+from facesegl.errors import ConfigError
+from facesegl.evaluation.counts_file import read_counts
+from facesegl.prediction import read_card
+from faults.calling import assert_told, call
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A checkpoint, alone in a folder, and the photos that it learnt from elsewhere."""
+    folder = tmp_path_factory.mktemp("trained")
+    v2 = write_faces(folder / "data" / "fasseg" / "V2")
+    for kind in ("RGB", "Labels"):  # test/2 is train/4 again, with a mask of its own
+        shutil.copy(v2 / f"Train_{kind}" / "4.bmp", v2 / f"Test_{kind}" / "2.bmp")
+    mask = np.array(Image.open(v2 / "Test_Labels" / "2.bmp"))
+    mask[20:24, :] = FASSEG6.colours[0]
+    Image.fromarray(mask).save(v2 / "Test_Labels" / "2.bmp")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("FACESEGL_CACHE", str(folder / "cache"))
+        result = facesegl.train(*SMALL_UNET, "data.fold=null", f"paths.runs={folder / 'runs'}")
+    return folder, result
+
+
+def test_elsewhere_the_file_alone_gives_the_same_numbers(trained, monkeypatch, tmp_path):
+    folder, result = trained
+    shutil.copy(result.folder / "checkpoints" / "last.ckpt", tmp_path / "alone=[1] ä.ckpt")
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    again = facesegl.evaluate(tmp_path / "alone=[1] ä.ckpt")
+    assert again.scores == result.scores
+    assert again.folder.parent == Path("runs/evaluate")
+    assert {path.name for path in again.folder.iterdir()} >= {"result.json", "scores.csv", "per_image.csv", "panels"}
+
+
+def test_the_run_around_a_checkpoint_knows_where_the_photos_lie(trained):
+    _, result = trained  # in another folder than this one, with `paths.data: data` in its config
+    assert facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt").scores == result.scores
+
+
+def test_a_photo_that_stands_in_training_is_not_clean(trained):
+    _, result = trained
+    sizes = {name: found["scores"]["photos"] for name, found in result.scores.items()}
+    assert sizes == {"test_clean": 2, "test": 3}  # 1 and 3 look like persons of training: none is strictly clean
+    assert result.scores["test"]["agreement"]["photos"] == 1
+    assert 0.5 < result.scores["test"]["agreement"]["miou"] < 1
+
+
+def reference_miou(checkpoint, pairs):
+    """Score masks with nothing of facesegl but the net: resize, logits, bilinear, argmax, pooled counts."""
+    module = facesegl.SegmentationModule.load_from_checkpoint(checkpoint)
+    inter, union = np.zeros(6), np.zeros(6)
+    for photo, mask in pairs:
+        image, truth = Image.open(photo), np.array(Image.open(mask))
+        truth = (truth[:, :, None] == np.array(FASSEG6.colours)).all(-1).argmax(-1)
+        small = torch.tensor(np.array(image.resize((16, 16), Image.Resampling.BILINEAR))).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            logits = torch.nn.functional.interpolate(module(small), size=truth.shape, mode="bilinear")
+        preds = logits.argmax(1)[0].numpy()
+        for label in range(6):
+            inter[label] += ((preds == label) & (truth == label)).sum()
+            union[label] += ((preds == label) | (truth == label)).sum()
+    return np.mean(inter[union > 0] / union[union > 0])
+
+
+def test_scores_are_those_of_a_script_that_shares_no_code(trained):
+    folder, result = trained
+    v2 = folder / "data" / "fasseg" / "V2"
+    pairs = [(v2 / "Test_RGB" / f"{name}.bmp", v2 / "Test_Labels" / f"{name}.bmp") for name in (1, 2, 3)]
+    expected = reference_miou(result.folder / "checkpoints" / "last.ckpt", pairs)
+    assert result.scores["test"]["scores"]["miou"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_worst_photo_comes_first(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    again = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "panels=2")
+    with (again.folder / "per_image.csv").open() as file:
+        mious = [float(row["miou"]) for row in csv.DictReader(file)]
+    assert mious == sorted(mious)
+    with Image.open(again.folder / "panels" / "worst.png") as panel:
+        assert panel.width > 300
+
+
+def test_other_data_are_scored_and_said_to_be_other(trained, monkeypatch, tmp_path, caplog):
+    _, result = trained
+    write_faces(tmp_path / "data" / "fasseg" / "V1", train=5, test=2)
+    monkeypatch.setenv("FACESEGL_DATA", str(tmp_path / "data"))
+    with caplog.at_level(logging.WARNING):
+        other = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v1")
+    assert "these are other data than it was trained on: fasseg_v1" in caplog.text
+    record = json.loads((other.folder / "result.json").read_text())
+    assert record["data"]["other_data"] is True
+    assert record["data"]["trained_on"]["name"] == "fasseg_v2"
+
+
+def test_data_of_other_classes_are_refused(trained, monkeypatch, tmp_path):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    (tmp_path / "two.yaml").write_text("classes: {background: [255, 0, 0], face: [255, 255, 0]}")
+    with pytest.raises(
+        ConfigError, match="these have the classes background, face; the checkpoint learnt background, sk"
+    ):
+        facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v2", "data.taxonomy=two.yaml")
+    assert not Path("runs").exists()
+
+
+def test_scores_go_where_they_are_asked_for_and_never_over_a_run(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    checkpoint = result.folder / "checkpoints" / "last.ckpt"
+    assert facesegl.evaluate(checkpoint, "paths.run=mine/scores").folder == Path("mine/scores")
+    with pytest.raises(ConfigError, match=r"paths\.run=mine/scores: it holds a run already"):
+        facesegl.evaluate(checkpoint, "paths.run=mine/scores")
+    with pytest.raises(ConfigError, match=r"choose their place by paths\.runs=FOLDER"):
+        compare([checkpoint, checkpoint], overrides=["paths.run=mine/both"])
+
+
+def test_photos_that_a_model_learnt_from_are_never_called_held_out(trained, monkeypatch):
+    folder, result = trained  # learnt from all of them
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    whole = result.folder / "checkpoints" / "last.ckpt"
+    for keys in ([], ["data.fold=0"], ["data=fasseg_v2"], ["data=fasseg_v2", "data.fold=0"]):
+        with pytest.raises(ConfigError, match=r"set=val: it learnt from all training photos .data.fold=null."):
+            facesegl.evaluate(whole, "set=val", *keys)
+    of_folds = [
+        facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "data.folds=3", f"data.fold={fold}").folder
+        for fold in (0, 1)
+    ]
+    assert facesegl.evaluate(of_folds[1], "set=val", "data=fasseg_v2").scores.keys() == {"val"}
+    with pytest.raises(ConfigError, match=r"photos that data.fold=1 .* holds out; expected data.fold=0"):
+        facesegl.evaluate(of_folds[0], "set=val", "data.fold=1")
+    with pytest.raises(ConfigError, match=rf"{of_folds[1]}.*expected data.fold=1"):
+        facesegl.evaluate(of_folds, "set=val")
+
+
+def test_the_training_photos_of_other_data_were_not_learnt_from(trained, tmp_path, capsys):
+    _, result = trained
+    write_faces(tmp_path / "own" / "V1", train=3, test=1)  # fewer persons than there are folds
+    scored = call("evaluate", result.folder, "data=fasseg_v1", "data.source.root=own", "set=train", "panels=0")
+    assert scored.code == 0, scored.err
+    assert "Scores on the training photos of fasseg_v1" in scored.out
+    assert "3 photos" in scored.out
+
+
+def test_training_photos_can_be_scored_too(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    learnt = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "set=train", "panels=0")
+    assert learnt.scores["train"]["scores"]["photos"] == 6
+    assert not (learnt.folder / "panels").exists()
+
+
+def test_no_path_of_this_machine_travels_in_a_checkpoint(trained):
+    folder, result = trained
+    card = torch.load(result.folder / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
+    assert str(folder) not in json.dumps(card)
+    assert json.dumps(card).count("_target_") - card["config"].count("_target_") == 1
+
+
+def test_the_confusion_matrix_counts_every_pixel_and_gives_the_iou(trained):
+    _, result = trained
+    found = result.scores["test"]["scores"]
+    confusion = np.array(found["confusion"])
+    assert confusion.sum() == 3 * 40 * 32
+    assert (confusion.diagonal() / (confusion.sum(0) + confusion.sum(1) - confusion.diagonal())).tolist() == (
+        pytest.approx(list(found["iou"].values()))
+    )
+    with (result.folder / "confusion.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["set"] == "test"]
+    assert [[int(row[name]) for name in found["iou"]] for row in rows] == found["confusion"]
+    assert [row["truth"] for row in rows] == list(found["iou"])
+
+
+def test_several_checkpoints_are_scored_as_one_ensemble(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    last = result.folder / "checkpoints" / "last.ckpt"
+    twice = facesegl.evaluate([last, result.folder])
+    assert twice.scored == [str(last), str(last)]
+    assert twice.scores == result.scores, "the mean of a model and itself is that model"
+    other = facesegl.train(*SMALL_UNET, "data.fold=null", "seed=1")
+    both = facesegl.evaluate([last, other.folder])
+    assert both.scores["test"]["scores"]["confusion"] not in (
+        result.scores["test"]["scores"]["confusion"],
+        other.scores["test"]["scores"]["confusion"],
+    )
+
+
+def test_a_mirrored_second_look_is_scored_where_it_is_asked_for(trained, monkeypatch):
+    folder, result = trained
+    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+    looked_twice = facesegl.evaluate(result.folder, "tta=true")
+    assert looked_twice.config["tta"] is True
+    assert looked_twice.scores["test"]["scores"]["confusion"] != result.scores["test"]["scores"]["confusion"]
+
+
+def test_photos_with_a_pose_are_scored_by_pose_too(tmp_path):
+    for place, pose in enumerate(("+0", "+30", "-30")):
+        for split, person, first in (("Train", "0124", 0), ("Test", "0814", 100)):
+            for number in range(2):
+                name = f"{pose.replace('+0', '0')}/personne{person}{number}+0{pose}"
+                write_pair(tmp_path / "data" / "fasseg" / "V3", split, name, first + 10 * place + number)
+    result = facesegl.train(*SMALL_UNET, "data=fasseg_v3", "data.fold=null")
+    tags = result.scores["test_clean"]["tags"]
+    assert {tag: found["photos"] for tag, found in tags.items()} == {"pose=-30": 2, "pose=0": 2, "pose=+30": 2}
+    total = sum(np.array(found["confusion"]) for found in tags.values())
+    assert total.tolist() == result.scores["test_clean"]["scores"]["confusion"]
+    with (result.folder / "by_tag.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["set"] == "test_clean"]
+    assert {row["tag"]: float(row["miou"]) for row in rows} == {
+        tag: pytest.approx(found["miou"], abs=1e-6) for tag, found in tags.items()
+    }
+
+
+def test_what_was_counted_on_each_photo_adds_up_to_the_scores(trained):
+    _, result = trained
+    counts = read_counts(result.folder)
+    assert counts.classes == FASSEG6.names
+    for name, ids in counts.sets.items():
+        places = [counts.photos.index(photo) for photo in ids]
+        assert counts.counts[places].sum(0).tolist() == result.scores[name]["scores"]["confusion"]
+
+
+def test_a_checkpoint_carries_the_scores_and_the_command_of_its_run(trained):
+    _, result = trained
+    card = read_card(result.folder / "checkpoints" / "last.ckpt")
+    assert card["scores"] == result.scores
+    assert card["command"].startswith("facesegl train data.image_size=16")
+    assert card["parameters"] == result.parameters
+
+
+def test_info_shows_what_a_checkpoint_carries(trained, capsys):
+    _, result = trained
+    ended = call("info", result.folder)
+    assert (ended.code, ended.err) == (0, "")
+    shown = " ".join(ended.out.split())
+    for words in ("facesegl.nets.UNet", "background, skin, hair", "fasseg_v2, fingerprint", "facesegl train", "mIoU"):
+        assert words in shown
+    about = json.loads(call("info", result.folder, "--json").out)
+    assert about["scores"] == result.scores
+
+
+def test_info_of_what_is_no_model_is_told_in_one_line(tmp_path):
+    (tmp_path / "text.ckpt").write_text("hello")
+    assert_told(call("info", "text.ckpt"), 4, "text.ckpt: no checkpoint")
+    assert_told(call("info", "nope.onnx"), 4, "nope.onnx: no such file")
+    assert_told(call("info"), 2, "info: ")
+
+
+def test_a_run_that_is_not_there_is_told_with_the_nearest_that_is(tmp_path):
+    Path("runs/final").mkdir(parents=True)
+    for verb in ("evaluate", "info"):
+        assert_told(call(verb, "runs/fnal"), 4, "runs/fnal: no such file or folder; did you mean runs/final?")
+        assert_told(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model's file")
+
+
+def test_a_sweep_is_told_with_its_jobs(tmp_path):
+    Path("sweep/0").mkdir(parents=True)
+    Path("sweep/0/job.json").write_text("{}")
+    assert_told(call("evaluate", "sweep"), 4, "sweep: the folder of a sweep; name one of its jobs, such as sweep/0.")

@@ -1,0 +1,270 @@
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from drawn import draw_mask, draw_photo, write_pair
+from export.learnt import SIZE, card_of, learnt_graph, learnt_state
+from facesegl.commands import export as runs_export
+from facesegl.commands.export import export
+from facesegl.data import FaceDataModule
+from facesegl.errors import CheckpointError, ConfigError, DataError
+from facesegl.export.certificate import certificate_table
+from facesegl.learning.weights import read_weights
+from facesegl.prediction import Predictor
+from facesegl.sources import open_photo
+from faults.calling import call
+
+
+@pytest.fixture(autouse=True)
+def _traced_once(monkeypatch):
+    """The exporter's trace takes seconds: one for each kind of graph."""
+    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, place: learnt_graph(whole))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Returns how to write one with other values of its data."""
+
+    def write(**values):
+        card = card_of()
+        card["data"]["values"] |= values
+        torch.save({"state_dict": learnt_state(), "hyper_parameters": card}, tmp_path / "last.ckpt")
+        return tmp_path / "last.ckpt"
+
+    return write
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of photos without masks, of several sizes."""
+    for number, size in enumerate([(40, 32), (60, 90), (15, 11)]):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(draw_photo(draw_mask(number, *size), number)).save(tmp_path / "photos" / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def exported(checkpoint, target, **changes):
+    return export(checkpoint, target, **{"int8": False, "whole": False, "photos": None, **changes})
+
+
+def shown(certificate):
+    text = io.StringIO()
+    Console(width=100, file=text).print(certificate_table(certificate))
+    return text.getvalue()
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_an_exported_model_predicts_what_its_checkpoint_does(fasseg, checkpoint, photos, tmp_path, capfd):
+    certificate = exported(checkpoint(), tmp_path / "out" / "model.onnx")
+    assert files_in(tmp_path / "out") == ["model.onnx", "model.parity.json"]
+    ours, theirs = Predictor(tmp_path / "last.ckpt", device="cpu"), Predictor(tmp_path / "out" / "model.onnx")
+    for photo in photos.iterdir():
+        assert (ours(photo).index == theirs(photo).index).mean() >= 0.9999
+    assert certificate.equal >= 0.9999
+    assert certificate.difference < 1e-4
+    assert "traceback" not in capfd.readouterr().err.lower()
+
+
+def test_the_certificate_tells_what_was_tried_on_what(fasseg, checkpoint, tmp_path):
+    certificate = exported(checkpoint(), tmp_path / "model.onnx")
+    written = json.loads((tmp_path / "model.parity.json").read_text())
+    assert written == json.loads(json.dumps(certificate.to_dict()))
+    assert written["model"]["bytes"] == (tmp_path / "model.onnx").stat().st_size
+    assert written["photos"]["of"].startswith("held-out photos of fasseg_v2")
+    assert written["photos"]["count"] == written["photos"]["there"] == 2
+    assert set(written["iou"]) == {"background", "skin", "hair", "nose", "eyes", "mouth"}
+    assert all(abs(found["change"] or 0) <= 1e-3 for found in written["iou"].values())
+    assert any(size["batch"] > 1 for size in written["sizes"])
+    assert any(size["height"] != size["width"] for size in written["sizes"])
+    assert written["milliseconds"]["threads"] == torch.get_num_threads()
+    assert {"torch", "onnxruntime", "facesegl"} <= written["versions"].keys()
+    assert str(tmp_path) not in json.dumps(written)
+    text = shown(certificate)
+    for words in ("Parity on 2 held-out photos of fasseg_v2", "0 of 2 560 differ", "IoU hair", "mIoU", "ms a photo"):
+        assert words in text
+
+
+def test_neither_is_tried_nor_calibrated_on_test_photos(fasseg, checkpoint, tmp_path, monkeypatch):
+    opened, native = [], FaceDataModule.native
+    monkeypatch.setattr(runs_export, "open_photo", lambda path: opened.append(path) or open_photo(path))
+    noting = lambda faces, place: opened.append(faces.cache.samples[place].photo) or native(faces, place)  # noqa: E731
+    monkeypatch.setattr(FaceDataModule, "native", noting)
+    exported(checkpoint(fold=None), tmp_path / "model.onnx", int8=True)
+    assert {path.name for path in opened} == {f"{number}.bmp" for number in range(1, 7)}
+    assert {path.parent.name for path in opened} == {"Train_RGB"}
+
+
+def test_without_a_fold_the_training_photos_are_tried(fasseg, checkpoint, tmp_path):
+    certificate = exported(checkpoint(fold=None), tmp_path / "model.onnx")
+    assert certificate.photos["of"].startswith("training photos of fasseg_v2")
+    assert certificate.photos["count"] == 6
+
+
+def test_of_many_photos_some_are_tried_evenly_spread(fasseg, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs_export, "MOST_PHOTOS", 3)
+    certificate = exported(checkpoint(fold=None), tmp_path / "model.onnx")
+    assert (certificate.photos["count"], certificate.photos["there"]) == (3, 6)
+    assert "Parity on 3 of 6 training photos" in shown(certificate)
+
+
+def test_a_whole_graph_takes_photos_of_any_size(checkpoint, photos, tmp_path):
+    import onnxruntime
+
+    certificate = exported(checkpoint(), tmp_path / "whole.onnx", whole=True, photos=photos)
+    assert certificate.kind == "whole"
+    assert certificate.equal >= 0.9999
+    session = onnxruntime.InferenceSession(tmp_path / "whole.onnx", providers=["CPUExecutionProvider"])
+    predictor = Predictor(tmp_path / "last.ckpt", device="cpu")
+    for path in photos.iterdir():
+        photo = np.asarray(Image.open(path))
+        (mask,) = session.run(["mask"], {"photo": photo.transpose(2, 0, 1)[None]})
+        assert mask.shape == (1, *photo.shape[:2])
+        assert (mask[0] == predictor(photo).index).mean() >= 0.9999
+
+
+def test_int8_is_smaller_and_its_certificate_says_so(fasseg, checkpoint, tmp_path):
+    plain = exported(checkpoint(), tmp_path / "model.onnx")
+    certificate = exported(checkpoint(), tmp_path / "model.int8.onnx", int8=True)
+    assert (plain.precision, certificate.precision) == ("float32", "int8")
+    assert certificate.calibrated_on.startswith("4 training photos of fasseg_v2")  # and not the two that were held out
+    assert "int8:         calibrated on 4 training photos" in shown(certificate)
+    assert (tmp_path / "model.int8.parity.json").is_file()
+    assert Predictor(tmp_path / "model.int8.onnx").models[0].card == Predictor(tmp_path / "model.onnx").models[0].card
+
+
+def test_weights_come_back_to_the_bit(fasseg, checkpoint, tmp_path):
+    certificate = exported(checkpoint(), tmp_path / "model.safetensors")
+    assert (certificate.kind, certificate.equal, certificate.difference) == ("weights", 1.0, 0.0)
+    assert files_in(tmp_path)[-2:] == ["model.safetensors", "model.safetensors.parity.json"]
+    assert read_weights(tmp_path / "model.safetensors")["hyper_parameters"] == card_of()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])
+def test_others_may_read_what_is_exported(checkpoint, photos, tmp_path, name):
+    (tmp_path / "plain").touch()
+    exported(checkpoint(), tmp_path / name, photos=photos)
+    assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("before", [None, b"an older, good model"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_broken_graph_fails_loudly_and_leaves_everything_as_it_was(
+    checkpoint, photos, tmp_path, monkeypatch, before, whole
+):
+    (tmp_path / "out").mkdir()
+    if before:
+        (tmp_path / "out" / "model.onnx").write_bytes(before)
+    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, place: _with_a_wrong_weight(whole))
+    with pytest.raises(CheckpointError) as caught:
+        exported(checkpoint(), tmp_path / "out" / "model.onnx", whole=whole, photos=photos)
+    assert len(caught.value.problems) > 1  # everything that is off
+    for problem in caught.value.problems:
+        assert problem.startswith(f"{tmp_path / 'out' / 'model.onnx'}: not written, since it does not predict what ")
+    assert files_in(tmp_path / "out") == (["model.onnx"] if before else [])
+    assert not before or (tmp_path / "out" / "model.onnx").read_bytes() == before
+
+
+def _with_a_wrong_weight(whole):
+    import onnx
+
+    graph = learnt_graph(whole)
+    last = [node for node in graph.graph.node if node.op_type == "Conv"][-1]
+    weight = next(part for part in graph.graph.initializer if part.name == last.input[1])
+    wrong = onnx.numpy_helper.to_array(weight).copy()
+    wrong[0] *= -1
+    weight.CopyFrom(onnx.numpy_helper.from_array(wrong, weight.name))
+    return graph
+
+
+def test_int8_that_goes_wrong_is_not_written(fasseg, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs_export, "quantise", lambda *_: _with_a_wrong_weight(False))
+    with pytest.raises(CheckpointError, match="Export without --int8"):
+        exported(checkpoint(), tmp_path / "model.onnx", int8=True)
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_weights_that_come_back_otherwise_are_not_written(checkpoint, photos, tmp_path, monkeypatch):
+    def spoilt(path):
+        read = read_weights(path)
+        read["state_dict"]["net.head.bias"] += 1e-7
+        return read
+
+    monkeypatch.setattr(runs_export, "read_weights", spoilt)
+    with pytest.raises(CheckpointError, match=r"net\.head\.bias are not read as they were written"):
+        exported(checkpoint(), tmp_path / "model.safetensors", photos=photos)
+    assert not list(tmp_path.glob("model*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("model.pt", {}, "expected a name like model.onnx or model.safetensors"),
+        ("model", {}, "expected a name like model.onnx or model.safetensors"),
+        ("model.safetensors", {"int8": True}, "--int8: model.safetensors holds plain weights"),
+        ("model.safetensors", {"whole": True}, "--whole: model.safetensors holds plain weights"),
+    ],
+)
+def test_what_does_not_go_together_is_told_before_anything_is_done(checkpoint, tmp_path, name, changes, words):
+    with pytest.raises(ConfigError, match=words):
+        exported(checkpoint(), tmp_path / name, **changes)
+    assert files_in(tmp_path) == ["last.ckpt"]
+
+
+def test_an_export_is_no_checkpoint(tmp_path):
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(ConfigError, match="expected the checkpoint that it came from"):
+        exported(tmp_path / "model.onnx", tmp_path / "other.onnx")
+
+
+def test_without_data_it_says_where_photos_can_come_from(checkpoint, tmp_path):
+    with pytest.raises(DataError) as caught:
+        exported(checkpoint(), tmp_path / "model.onnx")
+    assert "give paths.data=FOLDER" in caught.value.problems[-1]
+    assert "--photos FOLDER" in caught.value.problems[-1]
+
+
+def test_int8_needs_training_photos_even_where_it_is_tried_on_others(checkpoint, photos, tmp_path):
+    with pytest.raises(DataError, match=r"calibrated on training photos; give paths\.data=FOLDER"):
+        exported(checkpoint(), tmp_path / "model.onnx", int8=True, photos=photos)
+
+
+def test_a_folder_without_photos_is_named(checkpoint, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty"):
+        exported(checkpoint(), tmp_path / "model.onnx", photos=tmp_path / "empty")
+    with pytest.raises(DataError, match=r"--photos .*nowhere: no such folder"):
+        exported(checkpoint(), tmp_path / "model.onnx", photos=tmp_path / "nowhere")
+
+
+def test_other_data_than_it_was_trained_on_are_said_to_be_so(fasseg, checkpoint, tmp_path, caplog):
+    write_pair(fasseg, "Train", 7, 7)
+    with caplog.at_level("WARNING", logger="facesegl"):
+        certificate = exported(checkpoint(), tmp_path / "model.onnx")
+    assert "these are other data than it was trained on" in caplog.text
+    assert "0" * 12 not in certificate.photos["of"]
+
+
+def test_the_folder_of_a_run_stands_for_its_last_checkpoint(fasseg, checkpoint, tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    checkpoint().rename(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    certificate = exported(tmp_path / "run", tmp_path / "model.onnx")
+    assert certificate.checkpoint["file"] == "last.ckpt"
+    assert certificate.milliseconds["of"] == f"the net alone, {SIZE}x{SIZE}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"), [({}, "the net alone, float32"), ({"whole": True}, "from the photo to its mask, float32")]
+)
+def test_info_says_what_an_export_does(checkpoint, photos, tmp_path, changes, told):
+    exported(checkpoint(), tmp_path / "model.onnx", photos=photos, **changes)
+    ended = call("info", tmp_path / "model.onnx")
+    assert ended.code == 0, ended.err
+    assert told in ended.out

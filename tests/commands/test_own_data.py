@@ -1,0 +1,251 @@
+"""Trainings on folders of one's own: where the photos lie is found again, and any number of classes goes through."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import facesegl
+from commands.conftest import SMALL_UNET
+from facesegl.errors import ConfigError, DataError
+from facesegl.prediction import Predictor
+from faults.calling import assert_told, call
+from trees import CVAT_LABELS, save, write_folders, write_many_classes
+
+TAXONOMY = {
+    "classes": {name: [*colour] for name, colour in CVAT_LABELS.items()},
+    "pairs": [["left eye", "right eye"]],
+}
+QUICK = [*SMALL_UNET, "trainer.max_epochs=1", "logger=none"]
+PANELS = [word for word in SMALL_UNET if word != "callbacks.panels=null"]
+OWN = ["data=folder", "data.source.images=photos", "data.source.masks=masks", "data.taxonomy=my.yaml"]
+
+
+@pytest.fixture
+def own():
+    write_folders(".", ["anna", "bob", "eve", "dan", "kim", "lea"])
+    Path("my.yaml").write_text(json.dumps(TAXONOMY))
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Called, it leaves for another folder."""
+
+    def leave():
+        (tmp_path / "else where").mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / "else where")
+
+    return leave
+
+
+def train(*overrides):
+    result = facesegl.train(*OWN, *QUICK, *overrides)
+    return result, (result.folder / "checkpoints" / "last.ckpt").absolute()
+
+
+def test_the_run_around_a_checkpoint_knows_where_photos_and_lists_lie(own, elsewhere):
+    Path("lists").mkdir()
+    Path("lists/exam.txt").write_text("anna\nbob\n")
+    result, last = train("data.source.lists.test=lists/exam.txt", "data.fold=null")
+    elsewhere()
+    again = facesegl.evaluate(last, "panels=0", "device=cpu")
+    assert again.scores == result.scores
+    assert again.scores["test"]["scores"]["photos"] == 2
+
+
+def test_a_checkpoint_alone_asks_for_every_place_in_one_line(own, elsewhere, tmp_path):
+    Path("exam.txt").write_text("anna\nbob\n")
+    result, last = train("data.source.lists.test=exam.txt", "data.fold=null")
+    shutil.copy(last, tmp_path / "alone.ckpt")
+    elsewhere()
+    asked = "data.source.lists.test=PATH data.source.images=PATH data.source.masks=PATH"
+    with pytest.raises(ConfigError) as caught:
+        facesegl.evaluate("../alone.ckpt")
+    assert caught.value.problems == (
+        f"../alone.ckpt: a model's file does not say where its photos lie, and its run is not around it; give {asked}",
+    )
+    given = [
+        word.replace("=PATH", f"={tmp_path}/{name}")
+        for word, name in zip(asked.split(), ("exam.txt", "photos", "masks"), strict=True)
+    ]
+    again = facesegl.evaluate("../alone.ckpt", *given, "panels=0", "device=cpu")
+    assert again.scores == result.scores
+
+
+def test_photos_that_have_moved_since_are_asked_for(own, elsewhere, tmp_path):
+    _, last = train()
+    shutil.move("photos", "moved")
+    shutil.move("masks", "moved too")
+    elsewhere()
+    with pytest.raises(DataError, match=r"photos: no such folder, though .*data.source.images=FOLDER"):
+        facesegl.evaluate(last, "set=val")
+    places = [f"data.source.images={tmp_path}/moved", f"data.source.masks={tmp_path}/moved too"]
+    assert facesegl.evaluate(last, "set=val", "panels=0", *places, "device=cpu").scores["val"]
+
+
+def test_other_folders_of_the_same_classes_need_no_file_of_them(own, elsewhere):
+    _, last = train()
+    elsewhere()
+    write_folders(".", ["zoe", "yan"], images="new photos", masks="new masks")
+    places = ["data.source.images=new photos", "data.source.masks=new masks"]
+    scored = facesegl.evaluate(last, "data=folder", *places, "set=train", "data.fold=null", "panels=0", "device=cpu")
+    assert scored.scores["train"]["scores"]["photos"] == 2
+    assert [*scored.scores["train"]["scores"]["iou"]] == [*CVAT_LABELS]
+
+
+def test_fasseg_in_a_folder_of_another_name_is_found_again_too(fasseg, elsewhere):
+    shutil.move("data/fasseg", "my fasseg")
+    result = facesegl.train("data=fasseg_v2", "data.source.root=my fasseg", "data.folds=3", *QUICK)
+    last = (result.folder / "checkpoints" / "last.ckpt").absolute()
+    elsewhere()
+    assert facesegl.evaluate(last, "set=val", "panels=0", "device=cpu").scores == result.scores
+
+
+def test_no_place_travels_in_a_checkpoint_but_the_classes_do(own):
+    _, last = train("data.source.masks=./masks")
+    card = torch.load(last, weights_only=True)["hyper_parameters"]
+    source = card["data"]["values"]["source"]
+    assert source["images"] == source["masks"] == "(a path)"
+    assert source["lists"] == {"train": None, "val": None, "test": None}
+    assert card["data"]["values"]["taxonomy"] == TAXONOMY
+    assert facesegl.Taxonomy.from_mapping(card["taxonomy"]).pairs == (("left eye", "right eye"),)
+
+
+@pytest.mark.parametrize("place", [{"images": "/etc"}, {"masks": "../.."}, {"lists": {"test": "/etc/passwd"}}])
+def test_a_card_that_says_where_to_read_is_not_trusted(own, place):
+    _, last = train()
+    checkpoint = torch.load(last, weights_only=True)
+    source = checkpoint["hyper_parameters"]["data"]["values"]["source"]
+    source.update({key: {**source[key], **value} if isinstance(value, dict) else value for key, value in place.items()})
+    torch.save(checkpoint, "crafted.ckpt")
+    ended = call("evaluate", "crafted.ckpt", "set=val", "device=cpu")
+    assert_told(ended, 4, ["crafted.ckpt", "which no card does", "not trusted"])
+    assert "root:" not in ended.err
+
+
+@pytest.mark.parametrize("folder", ["My Photos, 2024", "fötös", "a=b", "(x) [y] {z}", "100%", "1e3", "it's"])
+def test_a_folder_of_any_name_is_typed_as_it_is_called(own, folder):
+    shutil.move("photos", folder)
+    words = [word.replace("photos", folder) for word in OWN]
+    ended = call("train", *words, *QUICK)
+    assert ended.code == 0, ended.err
+    assert "6 photos with a mask" in ended.err
+
+
+def test_a_folder_with_a_comma_is_one_folder_in_a_sweep_too(own):
+    shutil.move("photos", "a, b")
+    words = [word.replace("photos", "a, b") for word in OWN]
+    ended = call("train", "-m", *words, *QUICK, "seed=0,1")
+    assert ended.code == 0, ended.err
+    assert len([*Path("runs").glob("*/*/[01]/result.json")]) == 2
+
+
+def test_two_folders_may_be_swept_over(own):
+    shutil.copytree("masks", "masks 2")
+    words = [word for word in OWN if "masks" not in word]
+    ended = call("train", "-m", *words, "data.source.masks=masks,masks 2", *QUICK)
+    assert ended.code == 0, ended.err
+    assert len([*Path("runs").glob("*/*/[01]/result.json")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        ({"my.yaml": '{"classes": {"a": [1, 2, 3], "b": [1, 2, 3]}}'}, 2, "a and b have the same colour"),
+        ({"my.yaml": '{"classes": {"a": [1, 2, 3], "b": [4, 2, 3]}, "pairs": [["a", "c"]]}'}, 2, "pairs name c, which"),
+        (
+            {"my.yaml": '{"classes": {"a": [1, 2, 3], "b": [4, 2, 3]}, "remap": {"0": "c"}}'},
+            2,
+            "remap leads to c, which",
+        ),
+        ({"my.yaml": "a: ["}, 2, "data.taxonomy=my.yaml: not YAML"),
+        ({"my.yaml": None}, 2, "data.taxonomy=my.yaml: cannot be read"),
+        ({"masks/anna.png": None}, 3, "photos/anna.jpg: a photo without a mask in masks"),
+        ({"photos/anna.jpg": None}, 3, "masks/anna.png: a mask without a photo"),
+        ({"masks/anna.png": "no picture"}, 3, "masks/anna.png: no image"),
+    ],
+)
+def test_what_is_wrong_is_one_clear_line(own, change, code, message):
+    for name, content in change.items():
+        Path(name).unlink() if content is None else Path(name).write_text(content)
+    assert_told(call("train", *OWN, *QUICK), code, message)
+
+
+def test_a_mask_with_another_number_is_told_with_its_file_and_the_remedy(own):
+    mask = np.array(Image.open("masks/bob.png"))
+    mask[:2] = 17
+    save(mask, "masks/bob.png")
+    assert_told(
+        call("train", *OWN, *QUICK), 3, "masks/bob.png: holds 17 in 4.17% of its pixels; the taxonomy knows 0 to 4"
+    )
+    Path("my.yaml").write_text(json.dumps({**TAXONOMY, "void": 17}))
+    assert call("train", *OWN, *QUICK).code == 0
+
+
+def test_masks_with_a_colour_that_the_file_does_not_know_are_told(own):
+    shutil.rmtree("masks")
+    write_folders(".", ["anna", "bob"], colours=[(255, 0, 0), *[*CVAT_LABELS.values()][1:]])
+    for name in ("eve", "dan", "kim", "lea"):
+        Path(f"photos/{name}.jpg").unlink()
+    message = "% of its pixels are (255, 0, 0), which is the colour of no class"
+    assert_told(
+        call("train", *OWN, *QUICK, "data.fold=null"), 3, ["masks/anna.png: ", message], ["masks/bob.png: ", message]
+    )
+
+
+def test_a_photo_and_its_mask_of_two_sizes_are_left_out_with_what_it_may_be(own):
+    photo = Image.open("photos/bob.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save("photos/bob.jpg", exif=exif)  # the mask was drawn on the pixels as they are stored
+    ended = call("train", *OWN, *QUICK)
+    assert ended.code == 0
+    assert "masks/bob.png: the mask is 40x48, its photo 48x40 (drawn before the photo was turned upright" in ended.err
+
+
+def test_sides_without_pairs_are_warned_of_once(own):
+    Path("my.yaml").write_text(json.dumps({"classes": TAXONOMY["classes"]}))
+    ended = call("train", *OWN, *QUICK)
+    assert ended.err.count("left eye and right eye look like left and right of one thing") == 1
+    assert "`pairs: [[left eye, right eye]]`" in ended.err
+    Path("my.yaml").write_text(json.dumps({"classes": TAXONOMY["classes"], "pairs": []}))
+    assert "look like left and right" not in call("train", *OWN, *QUICK).err
+
+
+def test_a_list_that_is_not_there_and_two_photos_of_one_name_are_told(own):
+    save(np.zeros((48, 40, 3), np.uint8), "photos/anna.png")
+    ended = call("train", *OWN, *QUICK, "data.source.lists.test=nowhere.txt")
+    assert_told(ended, 3, "photos/anna.jpg and photos/anna.png: photos of one name", "nowhere.txt: no such file")
+
+
+def test_keys_that_there_are_not_are_told_with_the_nearest(own):
+    ended = call(
+        "train", *OWN, *QUICK, "data.source.grop=x", "data.source.lists.tset=a.txt", "data.source.kind=colours"
+    )
+    assert_told(
+        ended,
+        2,
+        "data.source.kind: 'colours' is not 'auto', 'colour', 'index', 'parts' or 'probabilities'",
+        ["data.source.lists.tset: ", "did you mean test?"],
+        ["data.source.grop: ", "did you mean group?"],
+    )
+
+
+@pytest.mark.parametrize("classes", [2, 8, 9, 17, 40])
+def test_any_number_of_classes_goes_through(classes):
+    write_many_classes(".", classes)
+    words = ["data=folder", "data.source.images=photos", "data.source.masks=masks", "data.taxonomy=many.yaml"]
+    result = facesegl.train(
+        *words, *PANELS, "trainer.max_epochs=2", "callbacks.panels.every=1", "data.source.shares.test=0.3"
+    )
+    assert len(result.scores["val"]["scores"]["confusion"]) == classes
+    assert list((result.folder / "panels").glob("*.png"))
+    scored = facesegl.evaluate(result.folder, "panels=2", "device=cpu")
+    assert len(scored.scores["test"]["scores"]["iou"]) == classes
+    predicted = Predictor(result.folder / "checkpoints" / "last.ckpt", device="cpu")(np.zeros((50, 30, 3), np.uint8))
+    assert predicted.index.shape == (50, 30)
+    assert predicted.index.max() < classes

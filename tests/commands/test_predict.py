@@ -1,0 +1,589 @@
+import csv
+import errno
+import logging
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from drawn import draw_mask, draw_photo
+from facesegl.commands import predict as room
+from facesegl.commands.predict import predict
+from facesegl.errors import ConfigError, DataError, MachineError
+from facesegl.labels import mask_to_colours
+from facesegl.prediction import Predictor
+from facesegl.prediction.photo_files import Photo, list_photos, models_and_photos, output_names
+from faults.calling import assert_told, call, half_files
+from learning.conftest import make_card, make_module
+from prediction.models import LEFT_RIGHT, Painter, channels, onnx_model
+
+COLOURS = {"background": (0, 0, 0), "left eye": (250, 0, 0), "right eye": (0, 0, 250)}
+
+
+def write(*paths, size=(9, 6), colour=(250, 0, 0)):
+    """A photo of one colour each; returns the first one's path."""
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, colour).save(path)
+    return Path(paths[0])
+
+
+def write_broken(path, content=b"no photo at all"):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(content)
+    return Path(path)
+
+
+def segment(*photos, target="out", model=None, **changes):
+    asked = {"device": "cpu", "tta": False, "probabilities": False, "batch_size": 4, "trust": (), **changes}
+    return predict([model or Painter(channels)], [Path(photo) for photo in photos], Path(target), **asked)
+
+
+def files(folder="out"):
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+
+
+def masks(folder="out"):
+    """The index masks: all that does not lie in one of the folders of pictures."""
+    return [name for name in files(folder) if not name.startswith(("colours/", "overlays/")) and name.endswith(".png")]
+
+
+def pixels(path):
+    """As they are in the file."""
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def size(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def table(folder="out"):
+    with (Path(folder) / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+# what lies in the folder afterwards
+
+
+def test_each_photo_has_a_mask_a_colour_mask_and_an_overlay_of_its_own_size():
+    write("photos/anna.jpg", size=(9, 6))
+    write("photos/2020/bert.png", size=(4, 11), colour=(0, 0, 250))
+    done = segment("photos")
+    of_anna = ["anna.png", "colours/anna.png", "overlays/anna.jpg"]
+    of_bert = ["2020/bert.png", "colours/2020/bert.png", "overlays/2020/bert.jpg"]
+    assert files() == sorted([*of_anna, *of_bert, "predictions.csv"])
+    assert {size(Path("out", name)) for name in of_anna} == {(9, 6)}
+    assert {size(Path("out", name)) for name in of_bert} == {(4, 11)}
+    assert (pixels("out/anna.png") == 1).all()
+    assert (pixels("out/2020/bert.png") == 2).all()
+    assert done.failed == []
+
+
+def test_the_masks_are_what_the_predictor_says():
+    drawn = draw_photo(draw_mask(3, 50, 40), 3)
+    Image.fromarray(drawn).save("face.png")
+    segment("face.png", probabilities=True)
+    expected = Predictor(Painter(channels))(drawn)
+    index = pixels("out/face.png")
+    assert index.dtype == np.uint8
+    assert (index == expected.index).all()
+    assert (pixels("out/colours/face.png") == mask_to_colours(expected.index, LEFT_RIGHT)).all()
+    probabilities = np.load("out/probabilities/face.npy")
+    assert probabilities.dtype == np.float32
+    assert (probabilities == expected.probabilities).all()
+
+
+def test_probabilities_are_written_by_bands_and_read_as_a_whole(monkeypatch):
+    drawn = draw_photo(draw_mask(4, 50, 40), 4)
+    Image.fromarray(drawn).save("face.png")
+    whole = Predictor(Painter(channels))(drawn).probabilities
+    monkeypatch.setattr("facesegl.prediction.predictor._BAND", 3 * 40 * 7)
+    segment("face.png", probabilities=True)
+    assert (np.load("out/probabilities/face.npy") == whole).all()
+
+
+def test_a_mask_lies_on_the_photo_as_a_viewer_turns_it():
+    stored = np.zeros((20, 30, 3), np.uint8)
+    stored[:, :10, 0] = 250  # red on its left; turned a quarter to the right that is the top
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save("phone.png", exif=exif)
+    segment("phone.png", model=Painter(channels, image_size=30))
+    index = pixels("out/phone.png")
+    assert index.shape == (30, 20)
+    assert (index[:9] == 1).all()
+    assert (index[11:] == 0).all()
+    assert size("out/overlays/phone.jpg") == (20, 30)
+    assert (table()[0]["width"], table()[0]["height"]) == ("20", "30")
+
+
+def test_a_photo_too_long_for_jpeg_has_an_overlay_too():
+    write("long.png", size=(65501, 1))
+    segment("long.png")
+    assert size("out/overlays/long.png") == (65501, 1)
+
+
+def test_the_table_has_a_row_a_photo():
+    half = np.zeros((8, 8, 3), np.uint8)
+    half[:, 4:, 2] = 250
+    Path("photos").mkdir()
+    Image.fromarray(half).save("photos/half.png")
+    write("photos/red.png")
+    segment("photos")
+    half_row, red_row = table()
+    shares = [f"share_{name}" for name in COLOURS]
+    assert list(red_row) == ["file", "output", "width", "height", *shares, "confidence", "seconds"]
+    assert [half_row[name] for name in ("file", "output", "width", "height")] == [
+        "photos/half.png",
+        "half.png",
+        "8",
+        "8",
+    ]
+    assert [float(half_row[name]) for name in shares] == pytest.approx([0.5, 0, 0.5], abs=0.07)
+    assert [float(red_row[name]) for name in shares] == [0, 1, 0]
+    assert float(red_row["confidence"]) == pytest.approx(Predictor(Painter(channels))("photos/red.png").confidence)
+    assert 0 < float(red_row["seconds"]) < 60
+
+
+def test_odd_names_come_back_from_the_table():
+    names = ['a, "b".png', "=1+2.png", "two\nlines.png", "ärger.png"]
+    write(*names)
+    segment(*names)
+    assert [row["file"] for row in table()] == names
+    assert all(Path("out", row["output"]).is_file() for row in table())
+
+
+def test_a_name_that_is_no_text_is_written_as_codes():
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        write(name)
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    segment(name)
+    assert table()[0]["file"] == "caf\\xe9.png"
+    assert masks() == [name]
+
+
+def test_what_it_came_to_is_said_in_a_few_lines():
+    write("photos/a.png")
+    write("photos/b.png", colour=(0, 0, 250))
+    write_broken("photos/c.png")
+    said = str(segment("photos"))
+    assert "2 segmented, 1 failed" in said
+    assert "background 0.0%, left eye 50.0%, right eye 50.0%" in said
+    assert "out/predictions.csv" in said
+
+
+def test_several_models_and_a_second_look_are_an_ensemble():
+    seen = Painter(channels), Painter(channels, image_size=16)
+    write("photo.png")
+    predict(seen, [Path("photo.png")], Path("out"), device="cpu", tta=True, probabilities=False, batch_size=1, trust=())
+    assert [[photos.shape for photos in model.seen] for model in seen] == [[(1, 3, 8, 8)] * 2, [(1, 3, 16, 16)] * 2]
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (["a/x.jpg"], ["x"]),
+        (["a/x.jpg", "b/y.jpg"], ["x", "y"]),
+        (["a/x.jpg", "b/x.jpg"], ["a/x", "b/x"]),
+        (["a/x.jpg", "b/x.jpg", "b/y.jpg", "c/y.jpg", "d/z.jpg"], ["a/x", "b/x", "b/y", "c/y", "z"]),
+        (["p/a/x.jpg", "q/a/x.jpg"], ["p/a/x", "q/a/x"]),
+        (["a/x.jpg", "a/x.png", "a/y.png"], ["x.jpg", "x.png", "y"]),
+        (["a/x.jpg", "a/X.jpg"], ["x.jpg", "X.jpg-2"]),
+        (["a/x.jpg", "a/X.png"], ["x.jpg", "X.png"]),
+        (["a/x.jpg", "a/x.png", "a/x.png.jpg"], ["x.jpg", "x.png", "x.png-2"]),
+        (["a/x.v2.jpg", "a/x.jpg"], ["x.v2", "x"]),
+        (["a/x.jpg", "a/x_overlay.jpg", "a/overlays.jpg"], ["x", "x_overlay", "overlays"]),
+    ],
+)
+def test_files_are_called_after_their_stem_and_never_alike(asked, expected):
+    write(*asked)
+    listed = list_photos([Path(path) for path in asked], Path("out"))
+    assert [str(photo.path) for photo in listed] == asked
+    assert output_names(listed) == expected
+
+
+@pytest.mark.parametrize(
+    ("tree", "asked", "expected"),
+    [
+        (["a/1.png", "a/b/1.png"], ["a"], ["1", "b/1"]),
+        (["a/1.png", "a/2.png", "b/2.png"], ["a", "b"], ["a/1", "a/2", "b/2"]),
+        (["a/1.png", "b/2.png"], ["a", "b"], ["1", "2"]),
+        (["a/1.png", "a/b/1.png"], ["a/b", "a"], ["b/1", "a/1"]),
+        (["a/b/1.png", "a/1.png"], ["a/1.png", "a/b"], ["a/1", "b/1"]),
+        (["a/colours/1.png", "a/1.png"], ["a"], ["a/1", "a/colours/1"]),
+        (["a/Overlays/1.png"], ["a"], ["a/Overlays/1"]),
+        (["a/predictions.csv/1.png"], ["a"], ["a/predictions.csv/1"]),
+        (["a/x.jpg", "a/x.png/1.png"], ["a"], ["x-2", "x.png/1"]),
+    ],
+)
+def test_folders_below_a_folder_are_kept(tree, asked, expected):
+    write(*tree)
+    assert output_names(list_photos([Path(path) for path in asked], Path("out"))) == expected
+
+
+PARTS = st.sampled_from(
+    ["a", "A", "b", "a.png", "a-2", "colours", "overlays", "predictions.csv", "x.jpg", "\u00e4", "a\u0308"]
+)
+PLACES = st.builds(
+    lambda root, below, suffix: (PurePosixPath("/t", *root), PurePosixPath(*below[:-1], below[-1] + suffix)),
+    st.lists(PARTS, max_size=2),
+    st.lists(PARTS, min_size=1, max_size=3),
+    st.sampled_from([".jpg", ".png", ".JPG", ".npy"]),
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(PLACES, max_size=9))
+def test_no_two_outputs_share_a_name_on_any_disk(places):
+    photos = {photo.place: photo for photo in (Photo(Path(), Path(root), below) for root, below in places)}
+    names = output_names(list(photos.values()))
+    written = [
+        f"{folder}{name}{suffix}".casefold().replace("a\u0308", "\u00e4")
+        for name in names
+        for folder, suffix in [("", ".png"), ("colours/", ".png"), ("overlays/", ".jpg"), ("probabilities/", ".npy")]
+    ]
+    written.append("predictions.csv")
+    above = {str(parent) for name in written for parent in PurePosixPath(name).parents}
+    assert [name for name, times in Counter(written).items() if times > 1] == []
+    assert above & set(written) == set()
+
+
+def test_two_photos_of_one_name_both_have_their_masks():
+    write("a/x.jpg")
+    write("b/x.jpg", colour=(0, 0, 250))
+    write("b/x.png", colour=(0, 0, 0))
+    segment("a", "b/x.jpg", "b/x.png")
+    found = {row["file"]: pixels(Path("out", row["output"])).max() for row in table()}
+    assert found == {"a/x.jpg": 1, "b/x.jpg": 2, "b/x.png": 0}
+
+
+# which photos are meant
+
+
+def test_a_folder_is_searched_in_natural_order_and_hidden_or_other_files_are_left_out():
+    write(
+        "photos/10.png", "photos/2.png", "photos/B.PNG", "photos/sub/1.bmp", "photos/.hidden.png", "photos/.trash/1.png"
+    )
+    for other in ("notes.txt", "Thumbs.db", "film.mpg", "table.csv", "letter.pdf"):
+        write_broken(f"photos/{other}")
+    listed = list_photos([Path("photos")], Path("out"))
+    assert [str(photo.below) for photo in listed] == ["2.png", "10.png", "B.PNG", "sub/1.bmp"]
+
+
+def test_a_file_given_by_name_is_taken_whatever_it_is_called():
+    write("photo.png").rename("photo")
+    write(".hidden.png")
+    segment("photo", ".hidden.png")
+    assert masks() == [".hidden.png", "photo.png"]
+
+
+def test_a_photo_given_twice_is_segmented_once():
+    write("photos/x.png")
+    Path("again").symlink_to("photos")
+    done = segment("photos/x.png", "photos", "./photos/../photos/x.png", "again", "photos")
+    assert [str(photo.file) for photo in done.photos] == ["photos/x.png"]
+
+
+def test_two_links_to_one_file_are_two_photos():
+    write("store/7f3a.png")
+    Path("photos").mkdir()
+    for name in ("anna.png", "bert.png"):
+        Path("photos", name).symlink_to("../store/7f3a.png")
+    segment("photos")
+    assert masks() == ["anna.png", "bert.png"]
+
+
+def test_masks_are_never_taken_for_photos_when_they_lie_below_the_folder():
+    write("photos/x.jpg")
+    for _ in range(2):
+        segment("photos", target="photos/masks")
+        assert [row["file"] for row in table("photos/masks")] == ["photos/x.jpg"]
+
+
+def test_all_that_cannot_be_found_is_told_at_once_and_nothing_is_written():
+    write("good.png")
+    Path("nothing").mkdir()
+    write_broken("texts/a.txt")
+    os.mkfifo("pipe.png")
+    with pytest.raises(DataError) as caught:
+        segment("good.png", "missing.png", "nothing", "texts", "photos/*.jpg", "pipe.png")
+    parts = ["missing.png: no such file", "nothing: a folder without photos", "texts: a folder without photos"]
+    parts += ["photos/*.jpg: nothing has such a name", "pipe.png: neither a regular file nor a folder"]
+    for problem, part in zip(caught.value.problems, parts, strict=True):
+        assert part in problem
+        assert "\n" not in problem
+    assert not Path("out").exists()
+
+
+def test_no_photos_at_all_is_told():
+    with pytest.raises(ConfigError, match="no photos beside the model"):
+        segment()
+
+
+@pytest.mark.parametrize(
+    ("photos", "target"), [(["photos/x.jpg"], "photos"), (["photos"], "photos"), (["a/1.png", "b/1.png"], ".")]
+)
+def test_nothing_is_written_where_photos_are_read(photos, target):
+    write("photos/x.jpg", "photos/x.png", "a/1.png", "b/1.png")
+    before = Path("photos/x.png").read_bytes()
+    with pytest.raises(ConfigError, match=f"{target}: masks would be written among the photos"):
+        segment(*photos, target=target)
+    assert Path("photos/x.png").read_bytes() == before
+    assert not Path(target, "predictions.csv").exists()
+
+
+@pytest.mark.parametrize("there", ["x.png", "colours/x.png", "overlays/x.jpg"])
+def test_nothing_is_written_over_a_picture_that_is_no_earlier_prediction(there):
+    write("photos/x.jpg")
+    before = write(f"out/{there}").read_bytes()
+    with pytest.raises(ConfigError, match=f"out: masks would be written over out/{there}, which facesegl has not made"):
+        segment("photos")
+    assert Path("out", there).read_bytes() == before
+    assert files() == [there]
+
+
+def test_what_an_earlier_prediction_wrote_is_no_photo(caplog):
+    write("photos/x.jpg", "photos/below/y.jpg")
+    segment("photos", target="photos/first")
+    segment("photos/below", target="photos/below/second/deep")
+    with caplog.at_level(logging.INFO):
+        segment("photos", target="photos/third")
+    assert [row["file"] for row in table("photos/third")] == ["photos/x.jpg", "photos/below/y.jpg"]
+    assert "photos/first: left out, since it holds the masks of an earlier prediction" in caplog.text
+
+
+def test_models_are_told_from_photos():
+    write("photos/x.jpg")
+    write_broken("run/result.json", b"{}")
+    asked = [Path(name) for name in ("a.ckpt", "run", "photos/x.jpg", "b.onnx", "photos", "c.safetensors")]
+    models, photos = models_and_photos(asked)
+    assert [str(path) for path in models] == ["a.ckpt", "run", "b.onnx", "c.safetensors"]
+    assert [str(path) for path in photos] == ["photos/x.jpg", "photos"]
+    with pytest.raises(ConfigError, match=r"photos/x\.jpg: no model among what was given; expected .*\.ckpt"):
+        models_and_photos([Path("photos/x.jpg")])
+
+
+def test_a_batch_of_none_is_refused():
+    with pytest.raises(ConfigError, match="batch size 0"):
+        segment(write("photo.png"), batch_size=0)
+
+
+# what goes wrong
+
+
+def bomb():
+    """A PNG of a few bytes that says it is 20000 x 20000."""
+    head = struct.pack(">IIBBBBB", 20000, 20000, 1, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def cut_off(path):
+    content = write(path, size=(60, 60)).read_bytes()
+    return content[: len(content) * 2 // 3]
+
+
+def test_photos_that_cannot_be_opened_are_named_and_the_others_done():
+    write_broken("photos/2 cut.png", cut_off("photos/1 good.png"))
+    write_broken("photos/3 empty.jpg", b"")
+    write_broken("photos/4 text.jpg")
+    write("photos/5 good.bmp")
+    write_broken("photos/6 bomb.png", bomb())
+    Path("photos/7 gone.jpg").symlink_to("nowhere.jpg")
+    write("photos/8 folder.jpg/good.png")
+    os.mkfifo("photos/9 pipe.jpg")
+    Path("photos/10 zeros.png").symlink_to("/dev/zero")
+    done = segment("photos", batch_size=2)
+    assert masks() == ["1 good.png", "5 good.png", "8 folder.jpg/good.png"]
+    assert [row["output"] for row in table()] == masks()
+    expected = ["2 cut.png: cannot be read", "3 empty.jpg: empty", "4 text.jpg: no image", "6 bomb.png: too large"]
+    expected += ["7 gone.jpg: no such file", "9 pipe.jpg: a named pipe", "10 zeros.png: a device"]
+    for line, part in zip(done.failed, expected, strict=True):
+        assert f"photos/{part}" in line
+        assert "\n" not in line
+
+
+def test_a_photo_whose_files_cannot_be_written_is_named_and_the_others_done():
+    long = "x" * 245
+    write("photos/a.png", f"photos/{long}.png", "photos/z.png")
+    Path("out/colours/a.png").mkdir(parents=True)
+    done = segment("photos")
+    assert masks() == ["z.png"]
+    assert [row["output"] for row in table()] == ["z.png"]
+    assert ["photos/a.png: " in done.failed[0], f"photos/{long}.png: " in done.failed[1]] == [True, True]
+    assert len(done.failed) == 2
+    assert half_files("out") == []
+
+
+def test_a_full_disk_ends_it_and_the_table_has_what_is_whole(monkeypatch):
+    write("photos/1.png", "photos/2.png", "photos/3.png")
+
+    def overlay(photo, mask, taxonomy):
+        if Path("out/1.png").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return Image.fromarray(photo)
+
+    monkeypatch.setattr(room, "overlay", overlay)
+    with pytest.raises(MachineError, match="the disk is full"):
+        segment("photos", batch_size=1)
+    assert [row["output"] for row in table()] == masks() == ["1.png"]
+    assert half_files("out") == []
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_model_is_opened():
+    write("photo.png")
+    write_broken("file")
+    for target in ("file", "file/out"):
+        with pytest.raises(MachineError, match=f"{target}: cannot write there"):
+            segment("photo.png", target=target, model="nowhere.ckpt")
+    assert files(".") == ["file", "photo.png"]
+
+
+def test_ctrl_c_leaves_a_table_of_what_is_whole_and_names_what_failed(caplog):
+    write("photos/1.png", "photos/3.png")
+    write_broken("photos/2.png")
+
+    def once(photos):
+        if Path("out/1.png").exists():
+            raise KeyboardInterrupt
+        return channels(photos)
+
+    with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
+        segment("photos", model=Painter(once), batch_size=1)
+    assert [row["output"] for row in table()] == masks() == ["1.png"]
+    assert "photos/2.png" in caplog.text
+    assert half_files("out") == []
+
+
+def test_a_second_run_replaces_its_own_files_and_leaves_others():
+    write("photos/x.png", "photos/y.png")
+    segment("photos")
+    write_broken("out/mine.txt")
+    write("photos/x.png", size=(3, 3), colour=(0, 0, 250))
+    segment("photos/x.png")
+    assert size("out/x.png") == (3, 3)
+    assert {"y.png", "mine.txt"} <= set(files())
+    assert [row["output"] for row in table()] == ["x.png"]
+
+
+def test_a_table_never_speaks_of_an_earlier_run():
+    write("photos/x.png")
+    segment("photos")
+
+    def fail(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        segment("photos", model=Painter(fail))
+    assert table() == []
+
+
+# memory
+
+
+def test_photos_go_through_the_net_in_batches_and_are_opened_when_they_are_due(monkeypatch):
+    write(*(f"photos/{number}.png" for number in range(1, 7)))
+    write_broken("photos/2.png")
+    events = []
+
+    def opened(path, open_photo=room.open_photo):
+        events.append(path.stem)
+        return open_photo(path)
+
+    def seen(photos):
+        events.append(len(photos))
+        return channels(photos)
+
+    monkeypatch.setattr(room, "open_photo", opened)
+    segment("photos", model=Painter(seen), batch_size=3)
+    assert events == ["1", "2", "3", "4", 3, "5", "6", 2]
+
+
+def test_large_photos_make_small_batches(monkeypatch):
+    write("1.png", "2.png", "4.png", "5.png", size=(10, 10))
+    write("3.png", size=(30, 30))
+    monkeypatch.setattr(room, "_PIXELS", 500)
+    model = Painter(channels)
+    segment(*(f"{number}.png" for number in range(1, 6)), model=model, batch_size=4)
+    assert [len(photos) for photos in model.seen] == [3, 2]
+
+
+# the whole way
+
+
+def test_the_command_segments_photos_with_a_checkpoint():
+    torch.save({"state_dict": make_module().state_dict(), "hyper_parameters": make_card()}, "last.ckpt")
+    Path("photos").mkdir()
+    for seed in range(3):
+        Image.fromarray(draw_photo(draw_mask(seed), seed)).save(f"photos/{seed}.png")
+    ended = call("predict", "last.ckpt", "photos", "-o", "out", "--device", "cpu")
+    assert ended.code == 0, ended.err
+    assert "3 segmented" in ended.out
+    assert masks() == ["0.png", "1.png", "2.png"]
+    assert (pixels("out/1.png") == Predictor("last.ckpt", device="cpu")("photos/1.png").index).all()
+
+
+def test_the_command_names_what_failed_and_ends_with_one():
+    onnx_model("model.onnx")
+    Path("photos").mkdir()
+    Image.fromarray(draw_photo(draw_mask(0), 0)).save("photos/good.png")
+    Path("photos/bad.jpg").write_text("hello")
+    ended = call("predict", "model.onnx", "photos", "-o", "out")
+    assert_told(ended, 1, "photos/bad.jpg: no image")
+    assert "1 segmented, 1 failed" in ended.out
+    assert masks() == ["good.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "predict: the following arguments are required"),
+        (["model.onnx", "x.jpg"], "predict: the following arguments are required: -o"),
+        (["model.onnx", "x.jpg", "-o", "out", "--batch-size", "0"], "--batch-size: 0 is no whole number from 1"),
+        (["model.onnx", "x.jpg", "-o", "out", "--tt"], "--tt"),
+        (["model.onnx", "-o", "out"], "no photos beside the model"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_typed_wrongly_is_told_in_one_line(arguments, message):
+    onnx_model("model.onnx")
+    assert_told(call("predict", *arguments), 2, message)
+    assert not Path("out").exists()
+
+
+def test_an_exported_model_predicts_where_there_is_no_torch():
+    onnx_model("model.onnx")
+    write("photos/red.png")
+    write("photos/blue.png", colour=(0, 0, 250))
+    script = """
+import sys
+sys.modules.update({"torch": None, "pytorch_lightning": None, "torchmetrics": None})
+from facesegl.cli import main
+sys.argv = ["facesegl", "predict", "model.onnx", "photos", "-o", "out", "--tta", "--probabilities"]
+sys.exit(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "2 segmented" in ended.stdout
+    assert (pixels("out/red.png") == 0).all()
+    assert (pixels("out/blue.png") == 2).all()
+    assert np.load("out/probabilities/red.npy").shape == (6, 6, 9)

@@ -1,0 +1,216 @@
+import csv
+import json
+import logging
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import facesegl
+from commands.conftest import SMALL_UNET, disturbed
+from drawn import CLASSES
+from facesegl.errors import ConfigError, DataError, Stopped
+from facesegl.runs.folder import locked
+from facesegl.sources import read_rgb
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
+    """One short training with a fold, in a folder of its own; the tests only look at what it left."""
+    from drawn import write_faces
+
+    folder = tmp_path_factory.mktemp("held_out")
+    write_faces(folder / "data" / "fasseg" / "V2")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("FACESEGL_CACHE", str(folder / "cache"))
+        small = [item for item in SMALL_UNET if item != "callbacks.panels=null"]
+        return facesegl.train(*small, "callbacks.panels.every=1", f"paths.runs={folder / 'runs'}")
+
+
+def test_a_run_folder_holds_all_that_the_run_was(held_out):
+    names = {path.name for path in held_out.folder.iterdir()}
+    left = {"config.yaml", "folds.json", "log.txt", "result.json", "scores.csv", "per_image.csv", "checkpoints"}
+    assert names >= left | {"tensorboard", "panels"}
+    assert {path.name for path in (held_out.folder / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+    assert [path.name for path in sorted((held_out.folder / "panels").iterdir())] == [
+        "augmented.png",
+        "epoch_0001.png",
+        "epoch_0002.png",
+        "epoch_0003.png",
+    ]
+    assert not list(held_out.folder.rglob("*.part"))
+
+
+def test_the_record_says_what_was_run_on_what_with_which_outcome(held_out):
+    record = json.loads((held_out.folder / "result.json").read_text())
+    assert record["state"] == "done"
+    assert record["failure"] is None
+    assert record["data"]["photos"] == {"train": 4, "val": 2, "test": 3}
+    assert record["config"]["callbacks"]["checkpoint"]["dirpath"] == str(held_out.folder / "checkpoints")
+    assert record["config"] == yaml.safe_load((held_out.folder / "config.yaml").read_text())
+    assert set(record["seconds"]) == {"training", "scoring"}
+    assert record["parameters"] > 1000
+    assert record["versions"]["torch"] == torch.__version__
+    assert len(record["identity"]) == len(record["data"]["fingerprint"]) == 12
+
+
+def test_with_a_fold_no_test_photo_is_ever_scored(held_out):
+    assert set(held_out.scores) == {"val"}
+    with (held_out.folder / "per_image.csv").open() as file:
+        scored = [row["photo"] for row in csv.DictReader(file)]
+    folds = json.loads((held_out.folder / "folds.json").read_text())
+    assert sorted(scored) == sorted(folds["val"])
+    assert not set(folds["val"]) & set(folds["train"])
+
+
+def test_the_floor_stands_beside_the_score(held_out):
+    found = held_out.scores["val"]
+    assert 0 < found["floor"]["miou"] < 1
+    assert found["floor"]["photos"] == found["scores"]["photos"] == 2
+    assert found["agreement"] is None  # no photo was masked twice
+    with (held_out.folder / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["class"] for row in rows] == [*found["scores"]["iou"], "mIoU"]
+    assert float(rows[-1]["iou"]) == pytest.approx(found["scores"]["miou"], abs=1e-6)
+
+
+def test_the_curves_are_there_under_the_names_that_say_what_they_are(held_out):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(held_out.folder / "tensorboard"))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert tags >= {"train/loss", "val/loss", "lr-AdamW", "val/miou at 16x16", "val/iou/hair", "val/iou/mouth"}
+    assert "val/miou" not in tags
+    assert events.Tags()["images"] == ["panels/augmented", "panels/val"]
+    assert len(events.Scalars("train/loss")) == len(events.Scalars("val/loss")) == 3
+
+
+def test_a_panel_is_a_picture_with_four_columns(held_out):
+    panel = read_rgb(held_out.folder / "panels" / "epoch_0003.png")
+    assert panel.shape[1] > panel.shape[0] * 0.5
+    assert len(np.unique(panel.reshape(-1, 3), axis=0)) > 50
+
+
+def test_nothing_is_held_out_with_fold_null_and_the_test_photos_are_scored(fasseg, caplog):
+    with caplog.at_level(logging.INFO, "facesegl"):
+        result = facesegl.train(*SMALL_UNET, "data.fold=null", "trainer.max_epochs=1")
+    assert list(result.scores) == ["test_clean", "test", "test_strict"]
+    assert [path.name for path in (result.folder / "checkpoints").iterdir()] == ["last.ckpt"]
+    for name in ("best", "early_stopping"):
+        assert f"callbacks.{name} is left out" in caplog.text
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(fasseg):
+    first, again, other = (
+        facesegl.train(*SMALL_UNET, "logger=none", "trainer.max_epochs=1", f"seed={seed}") for seed in (0, 0, 1)
+    )
+    assert first.scores == again.scores
+    one, two, three = (
+        torch.load(result.folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for result in (first, again, other)
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not any(torch.equal(one[name], three[name]) for name in one if one[name].dim() > 1)
+    assert first.identity == again.identity != other.identity
+    assert first.folder != again.folder
+
+
+def test_a_run_that_fails_says_so_in_its_folder(fasseg, monkeypatch):
+    def refuse(*_):
+        raise DataError("a mask went away")
+
+    monkeypatch.setattr(
+        sys.modules["facesegl.commands.train"], "score", refuse
+    )  # the package has a function of that name
+    with pytest.raises(DataError):
+        facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "name=failing")
+    (path,) = Path("runs/failing").glob("*/result.json")
+    record = json.loads(path.read_text())
+    assert record["state"] == "failed"
+    assert record["failure"] == {"exit_code": 3, "messages": ["a mask went away"]}
+
+
+def test_a_run_starts_from_the_weights_of_another_and_lists_the_rest(fasseg, caplog):
+    first = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1")
+    checkpoint = first.folder / "checkpoints" / "last.ckpt"
+    with caplog.at_level(logging.INFO, "facesegl"):
+        facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", f"init={checkpoint}")
+        assert "new are: none" in caplog.text
+        facesegl.train(*SMALL_UNET, "model.depth=4", "trainer.max_epochs=1", f"init={checkpoint}")
+    assert "new are: down.3" in caplog.text
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(fasseg, tmp_path):
+    facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
+    with pytest.raises(ConfigError, match="it holds a run already"):
+        facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
+
+
+def test_a_named_folder_goes_on_with_resume_auto(fasseg, monkeypatch, caplog):
+    import facesegl.commands.train
+
+    def stop(*_):
+        raise Stopped("enough", 15)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules["facesegl.commands.train"], "score", stop)
+        with pytest.raises(Stopped):
+            facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
+    with caplog.at_level(logging.INFO, "facesegl"):
+        result = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
+        assert "going on with mine" in caplog.text
+        again = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
+    assert "mine is done already" in caplog.text
+    assert (again.folder, again.scores) == (result.folder, result.scores) == (Path("mine"), result.scores)
+
+
+def test_void_is_scored_neither_for_the_model_nor_for_its_yardsticks(fasseg):
+    classes = {name: colour for name, colour in CLASSES.items() if name != "background"}
+    Path("void.yaml").write_text(yaml.safe_dump({"classes": classes, "void": CLASSES["background"]}, sort_keys=False))
+    shutil.copy(fasseg / "Train_RGB" / "4.bmp", fasseg / "Test_RGB" / "2.bmp")  # a photo that was masked twice
+    result = facesegl.train(*SMALL_UNET, "data.taxonomy=void.yaml", "data.fold=null", "trainer.max_epochs=1")
+    found = result.scores["test"]
+    assert list(found["scores"]["iou"]) == list(classes)
+    assert 0 < found["floor"]["miou"] < 1
+    assert found["agreement"]["photos"] == 1
+
+
+def test_another_seed_is_held_against_the_same_photos(fasseg):
+    seeds = [facesegl.train(*SMALL_UNET, "logger=none", "trainer.max_epochs=1", f"seed={seed}") for seed in (0, 1)]
+    one, other = (json.loads((result.folder / "folds.json").read_text())["val"] for result in seeds)
+    assert one == other
+
+
+def test_a_folder_is_locked_while_its_run_lives(tmp_path):
+    with locked(tmp_path) as free:
+        assert free
+        with locked(tmp_path) as free_too:
+            assert not free_too
+    with locked(tmp_path) as free_again:
+        assert free_again
+
+
+@pytest.mark.slow
+def test_several_devices_train_one_model_and_go_on_with_it(fasseg, facesegl, tmp_path):
+    two = [*SMALL_UNET, "data.batch_size=1", "trainer=ddp", "trainer.accelerator=cpu"]
+    stopped = facesegl("train", *two, *disturbed(4, signal.SIGKILL))
+    assert stopped.returncode != 0
+    trained = facesegl("train", *two, *disturbed(4, signal.SIGKILL), "resume=auto")
+    assert trained.returncode == 0, trained.stderr
+    assert "going on with" in trained.stderr
+    (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/*/*/result.json"))
+    assert record["state"] == "done"
+    assert "val" in record["scores"]
+    assert trained.stderr.count("learning from") == 1
+
+
+def test_without_a_progress_bar_there_is_none(fasseg, capfd):
+    facesegl.train(*SMALL_UNET, "callbacks.progress=null")
+    assert "Epoch" not in "".join(capfd.readouterr())

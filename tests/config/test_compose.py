@@ -1,0 +1,166 @@
+from pathlib import Path
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobRuntime
+
+from facesegl.config.compose import compose, conf_dir, loosen, sweep
+from facesegl.errors import ConfigError
+
+
+def problems(*overrides: str, **where) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        compose(overrides, **where)
+    return list(caught.value.problems)
+
+
+def test_groups_and_values_compose_as_hydra_does():
+    config = compose(["model=fcn", "optimizer.lr=3e-3", "~callbacks.progress", "experiment=fast"])
+    assert config.model._target_ == "small_parts.OpenNet"
+    assert config.optimizer.lr == 3e-3
+    assert config.trainer.max_epochs == 1
+    assert list(config.callbacks) == ["early_stopping"]
+    assert config.data.root == "data/faces"
+
+
+def test_other_configs_compose_by_name():
+    assert compose(["set=val"], config_name="evaluate").set == "val"
+
+
+def test_unknown_choice_names_the_nearest_and_all():
+    assert problems("model=unnet") == ["model=unnet: no such model; did you mean unet? There are: fcn, unet"]
+
+
+def test_every_bad_override_is_told_at_once():
+    told = problems("model=unnet", "data/taxonomy=seven", "data/taxonmy=six", "paths.data=/a=b", "seed", "~nothing")
+    assert told == [
+        "model=unnet: no such model; did you mean unet? There are: fcn, unet",
+        "data/taxonomy=seven: no such data/taxonomy; there are: six, two",
+        "data/taxonmy=six: there is no group data/taxonmy; did you mean data/taxonomy?",
+        "paths.data=/a=b: its value cannot be read, and no file or folder has that name; "
+        """put it in quotes, as in 'paths.data="/a=b"'""",
+        "seed: not an override; write it as key=value",
+        "~nothing: Could not delete from config. 'nothing' does not exist.",
+    ]
+
+
+def test_remedy_for_an_unreadable_value_works():
+    assert compose(['paths.data="/a=b [1]"']).paths.data == "/a=b [1]"
+
+
+def test_value_that_does_not_merge_is_told_by_its_cause():
+    (told,) = problems("model.channels={a: 1}")
+    assert told.startswith("model.channels={a: 1}: ")
+    assert "++" not in told
+
+
+def test_plus_on_a_key_that_is_there_says_so():
+    assert problems("+seed=3", "+experiment=fast") == [
+        "+seed=3: seed is there already; write it without the +",
+        "+experiment=fast: experiment is there already; write it without the +",
+    ]
+
+
+def test_several_values_without_a_sweep_are_refused():
+    assert problems("seed=1,2")[0].startswith("seed=1,2: several values where one is expected; sweep with -m")
+
+
+def test_null_is_no_choice():
+    assert problems("model=null") == ["model=null: null chooses nothing; take one of fcn, unet, or drop it with ~model"]
+
+
+def test_a_persons_folder_adds_choices(tmp_path: Path):
+    folder = tmp_path / "my conf, with = signs"
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "mine.yaml").write_text("{_target_: small_parts.OpenNet, channels: [1]}")
+    assert compose(["model=mine"], config_dirs=[folder]).model.channels == [1]
+    assert "There are: fcn, mine, unet" in problems("model=mime", config_dirs=[folder])[0]
+    assert ["model=mine"] in sweep(["model=glob(m*)"], config_dirs=[folder])
+
+
+def test_absent_folder_of_a_person_is_named(tmp_path: Path):
+    assert problems(config_dirs=[tmp_path / "none"]) == [f"--config-dir {tmp_path / 'none'}: there is no such folder"]
+
+
+def test_broken_yaml_of_a_person_is_told_in_one_line(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "bad.yaml").write_text("a: [1")
+    (told,) = problems("model=bad", config_dirs=[tmp_path])
+    assert told.startswith("model=bad: ")
+    assert "\n" not in told
+
+
+def test_hydra_that_runs_already_is_left_as_it_was(tmp_path: Path):
+    (tmp_path / "own.yaml").write_text("mine: 1")
+    with initialize_config_dir(str(tmp_path), job_name="notebook", version_base="1.3"):
+        running = GlobalHydra.instance().hydra
+        assert compose(["seed=3"]).seed == 3
+        problems("model=unnet")
+        assert GlobalHydra.instance().hydra is running
+        assert JobRuntime.instance().get("name") == "notebook"
+        assert hydra_compose("own").mine == 1
+
+
+def test_loosened_overrides_compose_with_hydra_alone(small_conf: Path):
+    loose = loosen(["trainer.max_steps=5", "model=fcn", "+model.kernel=3", "~callbacks.progress", "hydra.verbose=true"])
+    assert loose[0] == "++trainer.max_steps=5"
+    assert loose[1:] == ["model=fcn", "+model.kernel=3", "~callbacks.progress", "hydra.verbose=true"]
+    with initialize_config_dir(str(small_conf), version_base="1.3"):
+        assert hydra_compose("train", overrides=loose).trainer.max_steps == 5
+
+
+def test_sweep_shows_every_value_once_beside_the_first_of_the_others():
+    assert sweep(["a=1,2,3", "b=choice(x,'y z')", "c=7"]) == [
+        ["a=1", "b=x", "c=7"],
+        ["a=2", "b=x", "c=7"],
+        ["a=3", "b=x", "c=7"],
+        ["a=1", r"b=y\ z", "c=7"],
+    ]
+
+
+def test_ranges_globs_and_intervals_are_swept():
+    assert sweep(["seed=range(1,4)"]) == [["seed=1"], ["seed=2"], ["seed=3"]]
+    assert sweep(["model=glob(*)"]) == [["model=fcn"], ["model=unet"]]
+    assert sweep(["optimizer.lr=interval(0.1, 0.2)"]) == [["optimizer.lr=0.1"], ["optimizer.lr=0.2"]]
+
+
+def test_sweep_of_a_file_counts_unless_the_command_line_says_otherwise():
+    assert sweep(["+sweep=seeds"]) == [[f"seed={seed}", "+sweep=seeds"] for seed in (1, 2, 3)]
+    assert sweep(["+sweep=seeds", "seed=9"]) == [["+sweep=seeds", "seed=9"]]
+
+
+def test_unreadable_override_waits_for_its_message():
+    assert sweep(["seed=1,2", "a b"]) == [["seed=1", "a b"], ["seed=2", "a b"]]
+
+
+def test_conf_stands_beside_the_source_or_in_the_package(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.undo()
+    import facesegl
+
+    package = Path(facesegl.__file__).parent
+    assert conf_dir() in (package / "conf", package.parents[1] / "conf")
+    assert conf_dir().is_absolute()
+
+
+@pytest.mark.parametrize("name", ["a, b", "fötös", "x(y)", "it's", "a=b", "[1", "{split}/x y"])
+def test_a_value_that_names_something_on_the_disk_is_that_path(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir(parents=True)
+    assert compose([f"data.root={name}"]).data.root == name
+    assert compose([f"data.root={tmp_path}/{name}"]).data.root == f"{tmp_path}/{name}"
+    assert problems(f"data.root={name}".replace("{split}", "ä") + "?ä")
+
+
+def test_several_values_stay_several_unless_one_path_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "c,d"):
+        (tmp_path / name).mkdir()
+    assert sweep(["data.root=a,b", "seed=1,2"]) == [
+        ["data.root=a", "seed=1"],
+        ["data.root=b", "seed=1"],
+        ["data.root=a", "seed=2"],
+    ]
+    assert sweep(["data.root=c,d"]) == [["data.root=c,d"]]
+    assert problems("data.root=a,b")

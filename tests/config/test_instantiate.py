@@ -1,0 +1,64 @@
+import pytest
+import torch
+
+from facesegl.config.compose import compose
+from facesegl.config.instantiate import build
+from facesegl.errors import ConfigError, DataError
+
+
+def test_node_becomes_its_object_with_builtin_values():
+    net = build(compose().model, num_classes=2)
+    assert (net.channels, net.act, net.num_classes) == ([8, 16], "relu", 2)
+    assert type(net.channels) is list
+
+
+def test_given_objects_reach_the_constructor_as_they_are():
+    marker = {"a": object()}
+    faces = build(compose().data, augment=marker)
+    assert faces.augment is marker
+    assert type(faces.taxonomy) is dict
+
+
+def test_partial_node_waits_and_takes_what_is_given():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = build(compose().optimizer, lr=0.5)([weight])
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert optimizer.defaults["lr"] == 0.5
+    assert [*optimizer.defaults["betas"]] == [0.9, 0.999]
+
+
+def test_nothing_builds_nothing():
+    assert build(None) is None
+    assert build({}) is None
+
+
+def test_nodes_by_name_build_without_their_nulls():
+    nodes = {"relu": {"_target_": "torch.nn.ReLU"}, "off": None}
+    built = build(nodes)
+    assert list(built) == ["relu"]
+    assert isinstance(built["relu"], torch.nn.ReLU)
+
+
+def test_constructors_refusal_names_the_key():
+    with pytest.raises(ConfigError, match=r"^data: small_parts.Faces cannot be built: image_size is odd$"):
+        build(compose(["data.image_size=33"]).data)
+    with pytest.raises(ConfigError, match=r"^trainer: pytorch_lightning.Trainer cannot be built: .*"):
+        build(compose(["trainer.fast_dev_run=-1"]).trainer)
+
+
+def test_constructors_own_error_comes_out_as_itself():
+    with pytest.raises(DataError, match="no pixels"):
+        build(compose(["data.image_size=0"]).data)
+
+
+def test_own_error_of_a_nested_constructor_comes_out_as_itself():
+    inner = {"_target_": "small_parts.Faces", "root": "", "image_size": 0, "taxonomy": {}}
+    with pytest.raises(DataError, match="no pixels"):
+        build({"_target_": "small_parts.Holder", "net": inner})
+    with pytest.raises(ConfigError, match="image_size is odd"):
+        build({"_target_": "small_parts.Holder", "net": inner | {"image_size": 1}})
+
+
+def test_a_bug_in_a_constructor_keeps_its_traceback():
+    with pytest.raises(RuntimeError, match="a bug"):
+        build({"_target_": "small_parts.broken"})
