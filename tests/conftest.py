@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from drawn import write_faces
+from helpers.faces import write_faces
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

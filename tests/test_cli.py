@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from facesegl import __version__
 from facesegl.config.compose import compose
-from faults.calling import SMALL_UNET, assert_told, call, run, script, start, tab
+from helpers.calling import SMALL_UNET, assert_told, call, run, script, start, tab
 
 
 def assert_nothing_ran(ended, *messages, code=2):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drawn import draw_mask, draw_photo
 from facesegl.checks import dhash
 from facesegl.checks.dhash import ALIKE, look_of, nearest, nearest_before
+from helpers.faces import draw_mask, draw_photo
 
 
 def bits_apart(one, other):

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drawn import FASSEG6
 from facesegl.checks.diagnosis import diagnose
 from facesegl.checks.facts import Facts, PhotoFacts, Refused
 from facesegl.labels import Taxonomy
 from facesegl.sources import Sample
+from helpers.faces import FASSEG6
 
 
 def photo(name, *, group=None, pixels=None, look=None, classes=(100, 60, 30, 4, 4, 2), **changes):

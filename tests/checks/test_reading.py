@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drawn import CLASSES, FASSEG6, draw_mask, draw_photo, write_faces, write_pair
 from facesegl.checks.reading import facts_of, read_facts
 from facesegl.errors import DataError
 from facesegl.labels import VOID, Decoded, Taxonomy, mask_to_colours
 from facesegl.sources import FASSEG, Sample, Source
+from helpers.faces import CLASSES, FASSEG6, draw_mask, draw_photo, write_faces, write_pair
 
 SAMPLE = Sample("train/1", "1.png", "1.png", "train", "train/1")
 

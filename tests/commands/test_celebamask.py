@@ -12,7 +12,7 @@ from facesegl.commands.report import report
 from facesegl.config.compose import compose
 from facesegl.config.instantiate import build
 from facesegl.labels import Taxonomy
-from trees import CELEBAMASK, write_celebamask
+from helpers.trees import CELEBAMASK, write_celebamask
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 

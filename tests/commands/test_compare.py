@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 
 import facesegl
-from commands.conftest import SMALL_UNET
-from drawn import write_faces
 from facesegl.commands.compare import compare
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.evaluation.counts_file import SavedCounts, read_counts
 from facesegl.reporting.comparison_table import comparison_table
 from facesegl.scores import resampled_scores
+from helpers.faces import write_faces
+from helpers.trainings import SMALL_UNET
 
 CLASSES = ("background", "skin", "hair")
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from drawn import write_faces
 from facesegl.arguments import paths_and_keys
 from facesegl.commands.data_check import check_data, check_table, report_of, verdicts
 from facesegl.errors import ConfigError, DataError, MachineError
-from faults.calling import SMALL_UNET, assert_told, call
+from helpers.calling import SMALL_UNET, assert_told, call
+from helpers.faces import write_faces
 
 
 def shown(checkups):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drawn import CLASSES, FASSEG6, write_faces
 from facesegl.commands.data_preview import preview_data
 from facesegl.drawing.sheet import fit_photo
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.sources import FASSEG, read_rgb
+from helpers.faces import CLASSES, FASSEG6, write_faces
 
 SHEET = Path("sheet.png")
 

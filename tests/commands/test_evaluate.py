@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 
 import facesegl
-from commands.conftest import SMALL_UNET
-from drawn import FASSEG6, write_faces, write_pair
 from facesegl.commands.compare import compare
 from facesegl.errors import ConfigError
 from facesegl.evaluation.counts_file import read_counts
 from facesegl.prediction import read_card
-from faults.calling import assert_told, call
+from helpers.calling import assert_told, call
+from helpers.faces import FASSEG6, write_faces, write_pair
+from helpers.trainings import SMALL_UNET
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,6 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from drawn import draw_mask, draw_photo, write_pair
-from export.learnt import SIZE, card_of, learnt_graph, learnt_state
 from facesegl.commands import export as runs_export
 from facesegl.commands.export import export
 from facesegl.data import FaceDataModule
@@ -17,7 +15,9 @@ from facesegl.export.certificate import certificate_table
 from facesegl.learning.weights import read_weights
 from facesegl.prediction import Predictor
 from facesegl.sources import open_photo
-from faults.calling import call
+from helpers.calling import call
+from helpers.exported import SIZE, card_of, learnt_graph, learnt_state
+from helpers.faces import draw_mask, draw_photo, write_pair
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 import facesegl
-from commands.conftest import SMALL_UNET
 from facesegl.errors import ConfigError, DataError
 from facesegl.prediction import Predictor
-from faults.calling import assert_told, call
-from trees import CVAT_LABELS, save, write_folders, write_many_classes
+from helpers.calling import assert_told, call
+from helpers.trainings import SMALL_UNET
+from helpers.trees import CVAT_LABELS, save, write_folders, write_many_classes
 
 TAXONOMY = {
     "classes": {name: [*colour] for name, colour in CVAT_LABELS.items()},

@@ -16,16 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from drawn import draw_mask, draw_photo
 from facesegl.commands import predict as room
 from facesegl.commands.predict import predict
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.labels import mask_to_colours
 from facesegl.prediction import Predictor
 from facesegl.prediction.photo_files import Photo, list_photos, models_and_photos, output_names
-from faults.calling import assert_told, call, half_files
-from learning.conftest import make_card, make_module
-from prediction.models import LEFT_RIGHT, Painter, channels, onnx_model
+from helpers.calling import assert_told, call, half_files
+from helpers.faces import draw_mask, draw_photo
+from helpers.models import LEFT_RIGHT, Painter, channels, onnx_model
+from helpers.modules import make_card, make_module
 
 COLOURS = {"background": (0, 0, 0), "left eye": (250, 0, 0), "right eye": (0, 0, 250)}
 

@@ -8,7 +8,7 @@ import torch
 from facesegl.config.compose import compose
 from facesegl.config.instantiate import build
 from facesegl.data import unpack_masks
-from trees import CELEBAMASK, write_celebamask
+from helpers.trees import CELEBAMASK, write_celebamask
 
 PAIRS = (("l_eye", "r_eye"), ("l_brow", "r_brow"), ("l_ear", "r_ear"))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.conftest import SMALL_UNET, disturbed
 from facesegl import cli
-from faults.calling import call
+from helpers.calling import call
+from helpers.trainings import SMALL_UNET, disturbed
 
 
 def sweep(monkeypatch, *arguments):

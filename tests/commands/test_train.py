@@ -12,17 +12,17 @@ import torch
 import yaml
 
 import facesegl
-from commands.conftest import SMALL_UNET, disturbed
-from drawn import CLASSES
 from facesegl.errors import ConfigError, DataError, Stopped
 from facesegl.runs.folder import locked
 from facesegl.sources import read_rgb
+from helpers.faces import CLASSES
+from helpers.trainings import SMALL_UNET, disturbed
 
 
 @pytest.fixture(scope="module")
 def held_out(tmp_path_factory):
     """One short training with a fold, in a folder of its own; the tests only look at what it left."""
-    from drawn import write_faces
+    from helpers.faces import write_faces
 
     folder = tmp_path_factory.mktemp("held_out")
     write_faces(folder / "data" / "fasseg" / "V2")

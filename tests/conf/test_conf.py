@@ -9,7 +9,6 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from conf.conftest import ALL, CHOICES, CONF, NEEDED, default, options, skip_without_packages_of
 from facesegl import FaceDataModule
 from facesegl.commands.build import GIVEN
 from facesegl.commands.evaluate import GIVEN as EVALUATE_GIVEN
@@ -22,6 +21,7 @@ from facesegl.config.schema import EvaluateKeys
 from facesegl.data import Augment
 from facesegl.errors import MachineError
 from facesegl.labels import Taxonomy, likely_pairs
+from helpers.confs import ALL, CHOICES, CONF, NEEDED, default, options, skip_without_packages_of
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import torch
 import yaml
 
 import facesegl
-from commands.conftest import SMALL
-from conf.conftest import default, options, skip_without_packages_of
-from drawn import FASSEG6
 from facesegl import SegmentationModule
+from helpers.confs import default, options, skip_without_packages_of
+from helpers.faces import FASSEG6
+from helpers.trainings import SMALL
 
 SHORT = [override for override in SMALL if not override.startswith(("trainer.max_epochs", "callbacks.panels"))]
 SHORT += ["data=fasseg_v2", "trainer.max_epochs=1"]

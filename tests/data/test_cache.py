@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drawn import FASSEG6
 from facesegl.data import FaceCache
 from facesegl.data import hashes as contents
 from facesegl.errors import DataError, MachineError
 from facesegl.labels import pack_onehot, shrink_mask, unpack_onehot
 from facesegl.sources import FASSEG, read_rgb, resize_photo
+from helpers.faces import FASSEG6
 
 
 def cache(tmp_path, size=16):
@@ -206,7 +206,7 @@ def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_whole(fasseg, t
 import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import facesegl.data.cache as module
-from drawn import FASSEG6
+from helpers.faces import FASSEG6
 from facesegl.sources import FASSEG
 real, seen = module.FaceCache._prepare, []
 def prepare(self, sample):

@@ -9,11 +9,11 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from drawn import FASSEG6, draw_mask, face_module, write_faces, write_pair
 from facesegl.data import Augment
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import VOID
 from facesegl.sources import FASSEG, read_rgb, resize_photo
+from helpers.faces import FASSEG6, draw_mask, face_module, write_faces, write_pair
 
 FACE = Augment(
     flip=0.5,

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawn import FASSEG6
 from facesegl.data import FaceCache, unpack_masks
 from facesegl.data.dataset import NOTHING, BatchOrder, CachedFaces, FaceLoader, ResumableLoader, seed_of
 from facesegl.labels import VOID
 from facesegl.sources import FASSEG
+from helpers.faces import FASSEG6
 
 PLACES = np.arange(100, 110)
 GOLDEN = [[106, 103, 101, 105], [108, 107, 100, 102], [109, 104]]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from drawn import write_faces
 from facesegl import cli
+from helpers.faces import write_faces
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import facesegl
-from commands.conftest import SMALL_UNET
-from drawn import write_faces
 from facesegl import cli
 from facesegl.download.fasseg import Outcome
-from trees import write_folders
+from helpers.faces import write_faces
+from helpers.trainings import SMALL_UNET
+from helpers.trees import write_folders
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SMALLER = [*SMALL_UNET, "trainer.max_epochs=1"]

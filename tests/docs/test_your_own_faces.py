@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from commands.conftest import SMALL_UNET
 from facesegl import cli
 from facesegl.labels import Taxonomy
-from trees import CVAT_LABELS, write_cvat, write_folders, write_label_studio
+from helpers.trainings import SMALL_UNET
+from helpers.trees import CVAT_LABELS, write_cvat, write_folders, write_label_studio
 
 ROOT = Path(__file__).parents[2]
 TITLE = "## Your own faces\n"

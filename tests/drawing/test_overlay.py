@@ -5,7 +5,7 @@ from facesegl.drawing import overlay as pictures
 from facesegl.drawing.overlay import overlay
 from facesegl.labels import Taxonomy
 from facesegl.synthetic.render import draw_face
-from prediction.models import FASSEG6
+from helpers.models import FASSEG6
 
 WITHOUT_BACKGROUND = Taxonomy(names=("sky", "earth"), colours=((0, 0, 255), (0, 255, 0)))
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from drawn import draw_mask, draw_photo
-from export.learnt import SIZE, learnt_graph, learnt_module, module_of, run, small
 from facesegl.errors import CheckpointError
 from facesegl.export.graph import make_graph, shrink
 from facesegl.nets import FCN, UNet
 from facesegl.prediction import Predictor
 from facesegl.sources import resize_photo
+from helpers.exported import SIZE, learnt_graph, learnt_module, module_of, run, small
+from helpers.faces import draw_mask, draw_photo
 
 SIZES = [(64, 80), (80, 64), (64, 40), (33, 31), (31, 33), (20, 20), (SIZE, SIZE), (1, 1), (1, 50), (50, 1), (301, 200)]
 

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from export.learnt import card_of, learnt_graph
 from facesegl.export.metadata import describe
 from facesegl.labels import Taxonomy
 from facesegl.prediction.onnx_model import OnnxModel
+from helpers.exported import card_of, learnt_graph
 
 VERSIONS = {"facesegl": "0.1.0", "onnx": "1.0"}
 

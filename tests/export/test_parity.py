@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from export.learnt import learnt_graph, learnt_module
 from facesegl.errors import CheckpointError
 from facesegl.export.parity import OnnxRuntime, PyTorch, Sample, compare, native_mask, problems_of, sizes_to_try
 from facesegl.labels import VOID
 from facesegl.prediction.predictor import Prediction
+from helpers.exported import learnt_graph, learnt_module
 
 NAMES = ("dark", "bright")
 SIZE = 8

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from torch import nn
 
-from drawn import draw_mask, draw_photo
-from export.learnt import SIZE, learnt_graph, module_of, run, small
 from facesegl.errors import CheckpointError
 from facesegl.export.graph import make_graph
 from facesegl.export.quantise import quantise
+from helpers.exported import SIZE, learnt_graph, module_of, run, small
+from helpers.faces import draw_mask, draw_photo
 
 LAYERS = ("Conv", "ConvTranspose")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from drawn import write_faces
-from faults.calling import SMALL_UNET, assert_told, call, runs
+from helpers.calling import SMALL_UNET, assert_told, call, runs
+from helpers.faces import write_faces
 
 
 @pytest.fixture(scope="module")

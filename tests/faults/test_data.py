@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drawn import write_faces, write_pair
-from faults.calling import SMALL_UNET, assert_told, call, half_files, run, runs
+from helpers.calling import SMALL_UNET, assert_told, call, half_files, run, runs
+from helpers.faces import write_faces, write_pair
 
 
 def train(*more):

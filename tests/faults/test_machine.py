@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from drawn import write_faces
-from faults.calling import SMALL_UNET, assert_told, call, half_files, run, runs, start
+from helpers.calling import SMALL_UNET, assert_told, call, half_files, run, runs, start
+from helpers.faces import write_faces
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def test_disk_full_while_writing_a_checkpoint_leaves_the_old_one(fasseg, tmp_pat
     with small_disk(tmp_path / "disk", "4m") as disk:
         filling = [
             *("trainer.max_epochs=3", "callbacks.checkpoint.every_s=0", f"logger={logger}", f"paths.runs={disk}"),
-            *("+callbacks.fill._target_=faults.parts.FillDisk", f"+callbacks.fill.folder={disk}"),
+            *("+callbacks.fill._target_=helpers.faulty.FillDisk", f"+callbacks.fill.folder={disk}"),
             *("+callbacks.fill.at_step=3", f"+callbacks.fill.room={room}"),
         ]
         assert_told(train(*filling), 5, [str(disk), "the disk is full"])
@@ -114,7 +114,7 @@ FIRST_SCORED = 10  # of the masks that are read: nine are read for the cache
 
 def signalling(signum, at):
     return [
-        *("data.source._target_=faults.parts.SignallingFASSEG", f"+data.source.signum={int(signum)}"),
+        *("data.source._target_=helpers.faulty.SignallingFASSEG", f"+data.source.signum={int(signum)}"),
         f"+data.source.at={at}",
     ]
 
@@ -136,7 +136,7 @@ def test_signal_in_the_midst_of_foreign_code_is_no_fault_of_that(fasseg, signum,
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_before_the_first_step_ends_it_too(fasseg, signum, code):
-    early = ["+callbacks.early._target_=faults.parts.SignalAtSetup", f"+callbacks.early.signum={int(signum)}"]
+    early = ["+callbacks.early._target_=helpers.faulty.SignalAtSetup", f"+callbacks.early.signum={int(signum)}"]
     assert_told(train(*early), code, [signum.name, "before a step", "resume=auto"])
     (folder,) = runs()
     result = json.loads((folder / "result.json").read_text())
@@ -146,7 +146,7 @@ def test_signal_before_the_first_step_ends_it_too(fasseg, signum, code):
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
     ended = train(
-        *("trainer.max_epochs=5", "+callbacks.disturb._target_=commands.conftest.Signal"),
+        *("trainer.max_epochs=5", "+callbacks.disturb._target_=helpers.trainings.Signal"),
         *(
             "+callbacks.disturb.after_step=3",
             f"+callbacks.disturb.signum={int(signum)}",

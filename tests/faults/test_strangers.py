@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from drawn import draw_mask, draw_photo
 from facesegl import Predictor
 from facesegl.card import check_card
 from facesegl.commands import info
@@ -22,9 +21,10 @@ from facesegl.errors import CheckpointError, DataError, MachineError
 from facesegl.nets import FCN
 from facesegl.prediction.checkpoint_model import CheckpointModel
 from facesegl.reporting.score_tables import score_table
-from faults.calling import assert_told, call
-from learning.conftest import make_card, make_module
-from prediction.models import onnx_model
+from helpers.calling import assert_told, call
+from helpers.faces import draw_mask, draw_photo
+from helpers.models import onnx_model
+from helpers.modules import make_card, make_module
 
 
 def write(path="model.ckpt", state=None, **card):

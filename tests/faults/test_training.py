@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from faults.calling import SMALL_UNET, assert_told, call, half_files, run, runs, start
+from helpers.calling import SMALL_UNET, assert_told, call, half_files, run, runs, start
 
 
 def train(*more):
@@ -33,7 +33,7 @@ def test_loss_that_is_not_finite_ends_it_and_names_photos_and_remedy(fasseg):
 
 
 def test_weights_that_are_not_finite_do_not_reach_the_last_checkpoint(fasseg):
-    poison = ["+callbacks.poison._target_=faults.parts.Poison", "+callbacks.poison.after_step=4"]
+    poison = ["+callbacks.poison._target_=helpers.faulty.Poison", "+callbacks.poison.after_step=4"]
     ended = train(*poison, "trainer.max_epochs=4", "callbacks.checkpoint.every_s=0", "callbacks.averaging=null")
     assert_told(ended, 6, "is not finite")
     assert is_finite(runs()[0] / "checkpoints" / "last.ckpt")
@@ -71,7 +71,7 @@ def jobs():
 
 
 def test_sweep_goes_on_past_a_job_that_fails_and_names_it_at_the_end(fasseg):
-    failing = ["+callbacks.fail._target_=faults.parts.FailIf", "+callbacks.fail.words=['seed=1','optimizer.lr=0.01']"]
+    failing = ["+callbacks.fail._target_=helpers.faulty.FailIf", "+callbacks.fail.words=['seed=1','optimizer.lr=0.01']"]
     ended = sweep(*SWEEP, *failing)
     assert ended.code == 1, ended.err
     assert "Traceback" not in ended.err
@@ -88,7 +88,7 @@ def test_sweep_goes_on_past_a_job_that_fails_and_names_it_at_the_end(fasseg):
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_ends_the_whole_sweep(fasseg, signum, code):
     ended = sweep(
-        *("seed=0,1,2", "trainer.max_epochs=2", "+callbacks.disturb._target_=commands.conftest.Signal"),
+        *("seed=0,1,2", "trainer.max_epochs=2", "+callbacks.disturb._target_=helpers.trainings.Signal"),
         *("+callbacks.disturb.after_step=1", f"+callbacks.disturb.signum={int(signum)}"),
         f"+callbacks.disturb.marker={Path('seen').absolute()}",
     )

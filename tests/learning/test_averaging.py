@@ -4,9 +4,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from drawn import face_module
 from facesegl.learning import AveragedWeights, LastCheckpoint, SegmentationModule
-from learning.conftest import make_module, make_trainer
+from helpers.faces import face_module
+from helpers.modules import make_module, make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"

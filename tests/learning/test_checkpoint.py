@@ -12,11 +12,11 @@ import pytorch_lightning as pl
 import torch
 
 import facesegl
-from drawn import face_module
 from facesegl.config.compose import conf_dir
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.learning import LastCheckpoint, SegmentationModule, WholeCheckpointIO, read_checkpoint
-from learning.conftest import NET, make_card, make_module, make_net, make_trainer
+from helpers.faces import face_module
+from helpers.modules import NET, make_card, make_module, make_net, make_trainer
 
 load = SegmentationModule.load_from_checkpoint
 

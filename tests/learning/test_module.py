@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from drawn import face_module, write_pair
 from facesegl.errors import CheckpointError, TrainingError
 from facesegl.labels import VOID
 from facesegl.learning import LastCheckpoint, SegmentationModule
 from facesegl.losses import CrossEntropy, CrossEntropyDice
 from facesegl.nets import FCN, UNet
 from facesegl.scores import PooledCounts, iou, miou
-from learning.conftest import NET, make_card, make_module, make_net, make_trainer
+from helpers.faces import face_module, write_pair
+from helpers.modules import NET, make_card, make_module, make_net, make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"

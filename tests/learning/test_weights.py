@@ -5,10 +5,10 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from export.learnt import card_of, learnt_module
 from facesegl.errors import CheckpointError
 from facesegl.labels import Taxonomy
 from facesegl.learning.weights import read_weights, write_weights
+from helpers.exported import card_of, learnt_module
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from commands.conftest import SMALL
 from facesegl import SegmentationModule
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.learning import build_net
 from facesegl.nets import SMP, weights_follow
 from facesegl.nets.smp import ARCHS
-from faults.calling import call
-from nets.torchvision_shim import torchvision_shim
+from helpers.calling import call
+from helpers.torchvision_shim import torchvision_shim
+from helpers.trainings import SMALL
 
 TINY = ("Linknet", "tu-resnet10t")
 TRAIN = [

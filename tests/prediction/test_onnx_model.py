@@ -8,8 +8,8 @@ import pytest
 
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.prediction import open_model, read_card
-from learning.conftest import make_card
-from prediction.models import onnx_model
+from helpers.models import onnx_model
+from helpers.modules import make_card
 
 
 def refused(path, *words):

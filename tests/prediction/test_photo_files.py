@@ -9,7 +9,7 @@ from PIL import Image
 
 from facesegl.prediction import Predictor
 from facesegl.sources import open_photo
-from prediction.models import Painter
+from helpers.models import Painter
 
 HEIGHT, WIDTH = 24, 36
 DARK, BRIGHT, PART = 40, 220, np.s_[4:20, 6:18]  # a bright part up and left of the middle

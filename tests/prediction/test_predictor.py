@@ -6,7 +6,7 @@ from PIL import Image
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.prediction import Predictor
 from facesegl.sources import resize_photo
-from prediction.models import FASSEG6, Painter, channels, halves
+from helpers.models import FASSEG6, Painter, channels, halves
 
 
 def photo(height=20, width=14, seed=0):

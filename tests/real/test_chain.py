@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drawn import FASSEG6
-from faults.calling import call
+from helpers.calling import call
+from helpers.faces import FASSEG6
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

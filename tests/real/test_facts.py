@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from drawn import face_module
 from facesegl.evaluation.scoring import agreement_of, count_photos, floor, pooled
 from facesegl.labels import mask_to_colours
 from facesegl.sources import FASSEG, read_rgb
+from helpers.faces import face_module
 
 pytestmark = pytest.mark.slow
 

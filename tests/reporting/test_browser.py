@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from facesegl.commands.report import report
-from reporting.conftest import record_of, write_record, write_sweep
+from helpers.records import record_of, write_record, write_sweep
 from reporting.test_sweep import JOBS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import facesegl
-from commands.conftest import SMALL_UNET
-from drawn import write_faces
 from facesegl.commands.report import report
 from facesegl.errors import ConfigError
 from facesegl.reporting.history import Curve
-from faults.calling import assert_told, call
-from reporting.conftest import change, page, record_of, write_record
+from helpers.calling import assert_told, call
+from helpers.faces import write_faces
+from helpers.records import change, page, record_of, write_record
+from helpers.trainings import SMALL_UNET
 
 
 def test_the_page_has_the_scores_that_the_record_has(home, shown):

@@ -10,7 +10,7 @@ import pytest
 from facesegl.commands.report import report
 from facesegl.errors import ConfigError
 from facesegl.runs.sweep_jobs import Job, fold, swept
-from reporting.conftest import page, write_sweep
+from helpers.records import page, write_sweep
 
 JOBS = [
     (["optimizer.lr=0.001", "seed=0"], 0.61),

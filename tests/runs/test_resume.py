@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from commands.conftest import SMALL, SMALL_UNET, disturbed
 from facesegl.reporting.history import read_history
+from helpers.trainings import SMALL, SMALL_UNET, disturbed
 
 RECIPES = {"default": SMALL_UNET, "reference": [*SMALL, "experiment=reference"]}
 

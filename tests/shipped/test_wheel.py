@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 import facesegl
-from faults.calling import SMALL, SMALL_UNET, assert_told, tab
-from shipped.clean import Environment, stranger
+from helpers.calling import SMALL, SMALL_UNET, assert_told, tab
+from helpers.clean import Environment, stranger
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -3,9 +3,9 @@ import shutil
 
 import pytest
 
-from drawn import write_faces, write_pair
 from facesegl.errors import DataError
 from facesegl.sources import FASSEG
+from helpers.faces import write_faces, write_pair
 
 
 def test_photos_come_in_natural_order_with_readable_ids(tmp_path):

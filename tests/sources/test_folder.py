@@ -13,7 +13,7 @@ from facesegl.data import FaceCache
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import Taxonomy
 from facesegl.sources import FolderFaces, open_photo
-from trees import CVAT_LABELS, draw_photo, five_classes, save, write_folders
+from helpers.trees import CVAT_LABELS, draw_photo, five_classes, save, write_folders
 
 FIVE = Taxonomy.from_mapping({"classes": {name: [*colour] for name, colour in CVAT_LABELS.items()}})
 

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 import facesegl
-from commands.conftest import SMALL_UNET
 from facesegl.config.check import read_taxonomy
 from facesegl.config.compose import compose
 from facesegl.config.instantiate import build
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import VOID
-from trees import (
+from helpers.trainings import SMALL_UNET
+from helpers.trees import (
     CELEBAMASK,
     CVAT_LABELS,
     LAPA,

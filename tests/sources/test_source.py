@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drawn import FASSEG6, write_pair
 from facesegl.errors import DataError
 from facesegl.sources import FASSEG, join_groups, read_rgb
+from helpers.faces import FASSEG6, write_pair
 
 
 def test_groups_join_along_chains():

@@ -3,9 +3,9 @@ import shutil
 import numpy as np
 import pytest
 
-from drawn import CLASSES, FASSEG6
 from facesegl.errors import DataError
 from facesegl.sources import SyntheticFaces, read_rgb
+from helpers.faces import CLASSES, FASSEG6
 
 
 def faces(root, **changes):

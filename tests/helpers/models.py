@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from drawn import CLASSES
 from facesegl.labels import Taxonomy
-from learning.conftest import make_card
+from helpers.faces import CLASSES
+from helpers.modules import make_card
 
 LEFT_RIGHT = Taxonomy.from_mapping(
     {

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from faults.calling import Ended
+from helpers.calling import Ended
 
 DEVELOPERS = ("FACESEGL", "PYTHON", "PYTEST", "VIRTUAL_ENV", "XDG_", "COV_")
 

@@ -6,12 +6,12 @@ import numpy as np
 import onnxruntime
 import torch
 
-from drawn import FASSEG6, draw_mask, draw_photo
 from facesegl.export.graph import make_graph
 from facesegl.labels import shrink_mask
 from facesegl.learning import SegmentationModule
 from facesegl.nets import UNet
 from facesegl.sources import resize_photo
+from helpers.faces import FASSEG6, draw_mask, draw_photo
 
 SIZE = 24
 NET = {"_target_": "facesegl.nets.UNet", "num_classes": 6, "channels": 4, "depth": 3}

@@ -1,0 +1,38 @@
+"""Run and sweep folders for the tests of pages."""
+
+import json
+
+from facesegl.commands.report import report
+
+
+def page(folder, *overrides):
+    return report(folder, overrides).read_text(encoding="utf-8")
+
+
+def change(run, **values):
+    """Write other values into a run's result.json."""
+    record = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps({**record, **values}))
+
+
+def record_of(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def write_record(run, record):
+    (run / "result.json").write_text(json.dumps(record))
+
+
+def write_sweep(folder, jobs):
+    """A sweep's folder as its jobs leave it: (overrides, miou) each; None for one that failed."""
+    for number, (overrides, miou) in enumerate(jobs):
+        place = folder / str(number)
+        place.mkdir(parents=True)
+        done = {"state": "done"} if miou is not None else {"state": "failed", "messages": ["no luck"], "exit_code": 6}
+        note = {"job": number, "overrides": overrides, "run": str(place), "set": miou and "val", "miou": miou, **done}
+        (place / "job.json").write_text(json.dumps(note))
+        if miou is not None:
+            found = {"scores": {"iou": {"skin": miou, "hair": None}}}
+            record = {"scores": {"val": found}, "command": f"facesegl train {' '.join(overrides)}"}
+            (place / "result.json").write_text(json.dumps(record))
+    return folder
