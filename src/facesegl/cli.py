@@ -3,59 +3,30 @@
 import errno
 import json
 import os
-import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl import __version__
-from facesegl.arguments import Asked, answer, complete, parse, paths_and_keys
+from facesegl.command_line import answer, complete, parse, paths_and_keys
 from facesegl.console import printable, speak
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
-from facesegl.options import parse_options
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from facesegl.runs.result import Result
 
-USAGE = """\
-facesegl: train, watch and score face segmentation models from a few labelled photos
-
-  facesegl train [key=value ...]            train a model and score it
-  facesegl train -m [key=value,value ...]   train one for each combination of values
-  facesegl evaluate CKPT [key=value ...]    score a checkpoint, or several as one ensemble
-  facesegl predict CKPT PHOTO|FOLDER ... -o OUT   segment photos of your own
-  facesegl compare RUN RUN ...              tell a better model from luck
-  facesegl report RUN                       one page that shows a run or a sweep
-  facesegl export CKPT -o model.onnx        an ONNX model that predicts the same
-  facesegl info CKPT                        what a model's file carries
-  facesegl data check|preview|download      look at data before anything learns from them; get FASSEG
-  facesegl VERB --help                      what can be chosen and set
-  facesegl --version
-
-First steps without any data: facesegl train data=synthetic trainer.max_epochs=160 data.image_size=128
-Tab completion: eval "$(facesegl -sc install=bash)"
-"""
-
-DATA_USAGE = """\
-facesegl data: look at data before anything learns from them
-
-  facesegl data check FOLDER|key=value ...   what is wrong with them, worst first
-  facesegl data preview [key=value ...]      photos, masks and overlays on a sheet
-  facesegl data download [FOLDER]            FASSEG, every file checked
-  facesegl data VERB --help                  what can be chosen and set
-"""
-
 
 def main() -> int:
-    """Run the command line; what went wrong becomes one line each and an exit code (facesegl.errors lists them)."""
+    """Run the command line; each problem becomes one line, and all an exit code (facesegl.errors lists them)."""
     speak()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # what Hydra meets comes up to us as it is
-    sys.path.append(str(Path.cwd()))  # where a class of one's own lies that a config names
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
+    sys.path.append(str(Path.cwd()))  # a config may name a class in a module of the current folder
     signal.signal(signal.SIGTERM, _stop)
     try:
         _run(sys.argv[1:])
@@ -66,13 +37,13 @@ def main() -> int:
             print(f"{word}: {printable(problem)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("stopped: by SIGINT; what is whole on the disk was kept", file=sys.stderr)
+        print("stopped: by SIGINT; finished files on the disk were kept", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read our output has had enough of it
+    except BrokenPipeError:  # the reader closed the pipe, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
             return _complain(error)
         traceback.print_exc()
         print("error: this is a bug of facesegl, not yours; please report it with the lines above.", file=sys.stderr)
@@ -80,82 +51,86 @@ def main() -> int:
     return 0
 
 
-_OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+_MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 def _complain(error: OSError) -> int:
-    """Say what the machine refused, where nobody nearer to it has; an output that is full is not written to again."""
+    """Report an OSError that no caller has handled; a full stdout is not written to again."""
     place = printable(str(error.filename)) if error.filename else "the output"
-    print(f"error: {place}: {error.strerror}; check its rights, its name, and the room on its disk.", file=sys.stderr)
+    print(
+        f"error: {place}: {error.strerror}; check its permissions, its name, and the free space on its disk.",
+        file=sys.stderr,
+    )
     if error.filename is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return MachineError.exit_code
 
 
 def _run(arguments: Sequence[str]) -> None:
-    verb = next(iter(arguments), "")
-    if verb in ("-sc", "--shell-completion"):
-        complete(arguments[1:], {name: DATA_VERBS if name == "data" else () for name in VERBS})
-    elif verb == "--version":
+    if arguments[:1] in (["-sc"], ["--shell-completion"]):
+        complete(arguments[1:])
+    elif arguments[:1] == ["--version"]:
         print(f"facesegl {__version__}")
-    else:
-        _run_one_of(VERBS, USAGE, arguments)
+    elif (given := parse(arguments)) is not None:
+        _VERBS[given.verb](given)
 
 
-def _run_one_of(verbs: Mapping[str, Callable[[Sequence[str]], None]], usage: str, arguments: Sequence[str]) -> None:
-    """Run the verb that the arguments begin with; without one, or for help, say what there is."""
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
-    if verb in ("-h", "--help", "help"):
-        print(usage, end="")
-    elif verb in verbs:
-        verbs[verb](rest)
-    else:
-        from facesegl.nearest import suggestion
-
-        above = "data " if verbs is DATA_VERBS else ""
-        raise ConfigError(f"{above}{verb}: no such verb; {suggestion(verb, verbs)}. See facesegl {above}--help.")
-
-
-def train(arguments: Sequence[str]) -> None:
-    """Train one model, or with -m one for each combination of values."""
-    asked = parse(arguments)
-    if asked.of_hydra:
-        return answer("train", arguments)
+def _train(given: Namespace) -> None:
+    if answer(given, given.words):
+        return None
     from facesegl.commands.build import GIVEN
     from facesegl.commands.train import train
     from facesegl.config.check import rehearse
 
-    configs = rehearse(asked.words, multirun=asked.multirun, config_dirs=asked.config_dirs, given=GIVEN)
-    if asked.multirun:
-        if configs[0].paths.run:
+    configs = rehearse(given.words, multirun=given.multirun, config_dirs=given.config_dir, given=GIVEN)
+    first = configs[0]
+    if given.multirun:
+        if first.paths.run:
             raise ConfigError(
-                f"paths.run={configs[0].paths.run}: a sweep has many runs, in a folder of their own; choose its place "
-                f"with name=NAME and paths.runs=FOLDER."
+                f"paths.run={first.paths.run}: a sweep has many runs, each in its own folder; choose where with "
+                f"name=NAME and paths.runs=FOLDER."
             )
-        return _sweep(configs, asked)
-    if configs[0].choices.sweep:
-        raise ConfigError(f"sweep={configs[0].choices.sweep}: a sweep needs -m; type facesegl train -m ...")
-    return _show(train(configs[0]))
+        return _sweep(configs, given)
+    if first.choices.sweep:
+        raise ConfigError(f"sweep={first.choices.sweep}: a sweep needs -m; type facesegl train -m ...")
+    return _show(train(first))
 
 
-def evaluate(arguments: Sequence[str]) -> None:
-    """Score a checkpoint, or several as one ensemble."""
-    asked = parse(arguments)
-    models, keys = paths_and_keys(asked.words)
-    if asked.of_hydra:
-        return answer("evaluate", [word for word in arguments if word not in models])
-    if asked.multirun:
+def _sweep(configs: "Sequence[DictConfig]", given: Namespace) -> None:
+    from facesegl.commands.build import try_all
+    from facesegl.commands.sweep import sweep
+    from facesegl.reporting.terminal import show_sweep
+    from facesegl.runs.sweep_jobs import failures
+
+    try_all(configs)  # what constructors refuse in any job, before the first one starts
+    folder = sweep(configs, given.words, given.config_dir)
+    show_sweep(folder)
+    if failed := failures(folder):
+        raise PartlyFailed(*failed)
+
+
+def _show(result: "Result") -> None:
+    from facesegl.reporting.terminal import show_result
+    from facesegl.runs.folder import joined
+
+    if not joined():  # the other ranks of a training leave it to the first
+        show_result(result)
+
+
+def _evaluate(given: Namespace) -> None:
+    models, keys = paths_and_keys(given.words)
+    if answer(given, keys):
+        return
+    if given.multirun:
         raise ConfigError("-m: evaluate has no sweeps; several checkpoints are one ensemble. Call it once for each.")
     if not models:
         raise ConfigError("evaluate: no checkpoint; expected facesegl evaluate CKPT [key=value ...].")
     from facesegl.commands.evaluate import evaluate
 
-    return _show(evaluate(models, keys, asked.config_dirs))
+    _show(evaluate(models, keys, given.config_dir))
 
 
-def predict(arguments: Sequence[str]) -> None:
-    """Segment photos."""
-    given = parse_options("predict", arguments)
+def _predict(given: Namespace) -> None:
     from facesegl.commands.predict import predict
     from facesegl.prediction.photo_files import models_and_photos
 
@@ -175,9 +150,7 @@ def predict(arguments: Sequence[str]) -> None:
         raise PartlyFailed(*done.failed)
 
 
-def compare(arguments: Sequence[str]) -> None:
-    """Hold models against each other."""
-    given = parse_options("compare", arguments)
+def _compare(given: Namespace) -> None:
     from rich.console import Console
 
     from facesegl.commands.compare import compare
@@ -191,17 +164,13 @@ def compare(arguments: Sequence[str]) -> None:
         Console().print(comparison_table(comparison))
 
 
-def report(arguments: Sequence[str]) -> None:
-    """Write a page that shows a run or a sweep."""
-    given = parse_options("report", arguments)
+def _report(given: Namespace) -> None:
     from facesegl.commands.report import report
 
     print(f"report: {report(given.run, given.keys, given.config_dir)}")
 
 
-def export(arguments: Sequence[str]) -> None:
-    """Write a checkpoint in another form."""
-    given = parse_options("export", arguments)
+def _export(given: Namespace) -> None:
     from rich.console import Console
 
     from facesegl.commands.export import certificate_table, export
@@ -220,9 +189,7 @@ def export(arguments: Sequence[str]) -> None:
     print(f"model: {given.output}")
 
 
-def info(arguments: Sequence[str]) -> None:
-    """Print what a model's file carries."""
-    given = parse_options("info", arguments)
+def _info(given: Namespace) -> None:
     from rich.console import Console
 
     from facesegl.commands.info import info_table, read_info
@@ -238,14 +205,7 @@ def info(arguments: Sequence[str]) -> None:
         Console(highlight=False).print(definition(scores))
 
 
-def data(arguments: Sequence[str]) -> None:
-    """Look at data, or bring them."""
-    _run_one_of(DATA_VERBS, DATA_USAGE, arguments)
-
-
-def data_check(arguments: Sequence[str]) -> None:
-    """Tell what is wrong with data."""
-    given = parse_options("data check", arguments)
+def _data_check(given: Namespace) -> None:
     from rich.console import Console
 
     from facesegl.commands.data_check import check_data, check_table, report_of, verdicts
@@ -260,9 +220,7 @@ def data_check(arguments: Sequence[str]) -> None:
         raise PartlyFailed(*wrong)
 
 
-def data_preview(arguments: Sequence[str]) -> None:
-    """Draw samples of data."""
-    given = parse_options("data preview", arguments)
+def _data_preview(given: Namespace) -> None:
     from facesegl.commands.data_preview import preview_data
 
     sheets = preview_data(
@@ -278,9 +236,7 @@ def data_preview(arguments: Sequence[str]) -> None:
         print(f"picture: {sheet}")
 
 
-def data_download(arguments: Sequence[str]) -> None:
-    """Bring FASSEG."""
-    given = parse_options("data download", arguments)
+def _data_download(given: Namespace) -> None:
     from facesegl.commands.data_download import data_download
 
     folders, keys = paths_and_keys(given.words)
@@ -288,83 +244,25 @@ def data_download(arguments: Sequence[str]) -> None:
     print(data_download(folder, keys, url=given.url, archive=given.archive, force=given.force))
 
 
-VERBS = {
-    "train": train,
-    "evaluate": evaluate,
-    "predict": predict,
-    "compare": compare,
-    "report": report,
-    "export": export,
-    "info": info,
-    "data": data,
-}
-DATA_VERBS = {"check": data_check, "preview": data_preview, "download": data_download}
-
-
 def _only(verb: str, folders: Sequence[str]) -> Path | None:
-    """The one folder that may be given, or none."""
     if len(folders) > 1:
         raise ConfigError(f"{verb}: {' and '.join(folders)}; expected one folder. Call it once for each.")
     return Path(folders[0]) if folders else None
 
 
-def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
-    from rich.console import Console
-
-    from facesegl.commands.build import try_all
-    from facesegl.commands.sweep import sweep
-    from facesegl.reporting.sweep_table import seeds_table, sweep_table
-    from facesegl.runs.sweep_jobs import best_first, failures
-
-    try_all(configs)  # what constructors refuse in any job, before the first one starts
-    folder = sweep(configs, asked.words, asked.config_dirs)
-    Console().print(sweep_table(folder), "")
-    if over_seeds := seeds_table(folder):
-        Console().print(over_seeds, "")
-    best = best_first(folder)[0]
-    if best["miou"] is not None:
-        print(f"best:        {_from_here(Path(best['run']) / 'checkpoints' / 'last.ckpt')}")
-    print(f"run folders: {_from_here(folder)}")
-    print(f"curves:      tensorboard --logdir {shlex.quote(str(_from_here(folder)))}")
-    print(f"page:        facesegl report {shlex.quote(str(_from_here(folder)))}")
-    if failed := failures(folder):
-        raise PartlyFailed(*failed)
-
-
-def _from_here(path: Path) -> Path:
-    """A path as a person would type it here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _show(result: "Result") -> None:
-    """The scores, and where to look next; the other ranks of a training leave that to the first."""
-    from facesegl.runs.folder import joined
-
-    if joined():
-        return
-    from rich.console import Console
-
-    from facesegl.reporting.score_tables import below_the_floor, definition, how_scored, score_table, tag_table
-
-    if result.scores:
-        other_data = result.data.get("other_data", False)
-        Console().print(score_table(result.scores, result.data["name"], other_data))
-        if by_tag := tag_table(result.scores):
-            Console().print("", by_tag)
-        print()
-        words = [how_scored(result), definition(result.scores), below_the_floor(result.scores)]
-        if words[-1] and not other_data:
-            words[-1] += " Train it longer?"
-        for paragraph in filter(None, words):
-            Console(highlight=False).print(paragraph, markup=False)
-            print()
-    print(f"run folder: {result.folder}")
-    if (result.folder / "tensorboard").is_dir():
-        print(f"curves:     tensorboard --logdir {shlex.quote(str(result.folder.parent))}")
-    if (result.folder / "panels").is_dir():
-        print(f"pictures:   {result.folder / 'panels'}")
-    print(f"page:       facesegl report {shlex.quote(str(result.folder))}")
-
-
 def _stop(signum: int, _frame: Any) -> None:
-    raise Stopped(f"by {signal.Signals(signum).name}; what is whole on the disk was kept", signum)
+    raise Stopped(f"by {signal.Signals(signum).name}; finished files on the disk were kept", signum)
+
+
+_VERBS = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+    "compare": _compare,
+    "report": _report,
+    "export": _export,
+    "info": _info,
+    "data check": _data_check,
+    "data preview": _data_preview,
+    "data download": _data_download,
+}

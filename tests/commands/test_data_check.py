@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from facesegl.arguments import paths_and_keys
+from facesegl.command_line import paths_and_keys
 from facesegl.commands.data_check import check_data, check_table, report_of, verdicts
 from facesegl.errors import ConfigError, DataError, MachineError
 from helpers.calling import SMALL_UNET, assert_told, call

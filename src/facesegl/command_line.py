@@ -1,0 +1,350 @@
+"""The command line: one parser with all verbs, from which their help and Tab completion come."""
+
+import contextlib
+import os
+import re
+import sys
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from facesegl.errors import ConfigError
+
+
+class Parser(ArgumentParser):
+    """An argparse parser that raises our errors and knows its verbs and long options.
+
+    Attributes:
+        verbs: the parsers of the verbs below this one.
+        options: its long options, such as `--json`.
+        config: the config of conf/ whose keys it takes (`train` or `evaluate`), for completion; None for none.
+    """
+
+    def __init__(self, config: str | None = None, **given: Any) -> None:
+        self.verbs: Mapping[str, Parser] = {}
+        self.options: list[str] = []
+        self.config = config
+        super().__init__(allow_abbrev=False, formatter_class=RawDescriptionHelpFormatter, **given)
+
+    def add_argument(self, *names: str, **given: Any) -> Action:
+        """Add an argument and keep its long options."""
+        self.options += [name for name in names if name.startswith("--")]
+        return super().add_argument(*names, **given)
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; unlike argparse, an output that is full raises."""
+        print(self.format_help(), end="", file=file)
+
+    def error(self, message: str) -> NoReturn:
+        """Report what is wrong in one line, without the usage."""
+        message = message.removesuffix(", key=value")  # optional, whatever argparse says
+        raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}. See {self.prog} --help.")
+
+
+def parse(arguments: Sequence[str]) -> Namespace | None:
+    """Parse a command line.
+
+    Returns:
+        The values of the verb's arguments, with the verb itself (`data check`) as `verb` and everything after it as
+        `typed`; None if help was asked for and printed.
+
+    Raises:
+        ConfigError: no such verb or option, a missing argument, blanks around a `=`.
+    """
+    parser, typed = build_parser(), list(arguments)
+    while parser.verbs:
+        verb, typed = (typed[0], typed[1:]) if typed else ("--help", [])
+        if verb in ("-h", "--help", "help"):
+            parser.print_help()
+            return None
+        if verb not in parser.verbs:
+            from facesegl.nearest import suggestion
+
+            above = parser.prog.partition(" ")[2]
+            name = f"{above} {verb}".strip()
+            raise ConfigError(f"{name}: no such verb; {suggestion(verb, parser.verbs)}. See {parser.prog} --help.")
+        parser = parser.verbs[verb]
+    try:
+        given, unknown = parser.parse_known_intermixed_args(typed)
+    except SystemExit:  # argparse printed the verb's help
+        return None
+    given.verb, given.typed = parser.prog.partition(" ")[2], typed
+    _require_known(given, unknown)
+    return given
+
+
+def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
+    words = getattr(given, "words", [])
+    for before, word, after in zip(words, words[1:], words[2:], strict=False):
+        if word == "=":
+            raise ConfigError(f"{before} = {after}: write it without blanks: {before}={after}")
+    hint = "; keys are given as key=value, such as trainer.max_epochs=5" if "hydra" in given else ""
+    problems = [f"{flag}: no such option{hint}. See facesegl {given.verb} --help." for flag in unknown]
+    problems += [
+        f"{flag}: the verb already chooses the config; for your own groups use --config-dir FOLDER."
+        for flag in ("--config-name", "--config-path")
+        if getattr(given, flag[2:].replace("-", "_"), None)
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate paths from keys, which are key=value or ~key. A path may contain `=` too."""
+    paths = [word for word in words if _is_path(word)]
+    return paths, [word for word in words if word not in paths]
+
+
+_GROUP = re.compile(r"\+{0,2}data/\w+(@[\w.]+)?")
+"""Hydra's groups below groups, which are no folders: `data/taxonomy=fasseg`."""
+
+
+def _is_path(word: str) -> bool:
+    from facesegl.prediction.model import SUFFIXES
+
+    key, equals, _ = word.partition("=")
+    if not (equals or word.startswith("~")) or _exists(word) or word.endswith(SUFFIXES):
+        return True
+    return "/" in key and not _GROUP.fullmatch(key)
+
+
+def _exists(word: str) -> bool:
+    try:
+        return Path(word).is_file() or (Path(word) / "result.json").is_file()
+    except (OSError, ValueError):  # longer than any name can be
+        return False
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command."""
+    parser = Parser(prog="facesegl", description=_DESCRIPTION, epilog=_EPILOG, usage="facesegl VERB ...")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    verbs = parser.add_subparsers(title="verbs (facesegl VERB --help shows each)", metavar="VERB", prog="facesegl")
+    parser.verbs = verbs.choices
+
+    def verb(name: str, summary: str, *, more: str = "", to: Any = verbs, **given: Any) -> Parser:
+        added: Parser = to.add_parser(name, help=summary, description=f"{summary}.\n{more}".strip(), **given)
+        return added
+
+    # the help of these two shows the config as it would run
+    _train(verb("train", "Train a model and score it, or with -m many", config="train", add_help=False))
+    _evaluate(verb("evaluate", "Score a checkpoint, or an ensemble of several", config="evaluate", add_help=False))
+    _predict(verb("predict", "Segment your own photos", more=_PREDICT))
+    _compare(verb("compare", "Compare models on the same photos", more=_COMPARE, config="evaluate"))
+    _report(verb("report", "Write one HTML page about a run or sweep", more=_REPORT, config="evaluate"))
+    _export(verb("export", "Write a checkpoint as ONNX or safetensors", more=_EXPORT, config="evaluate"))
+    _info(verb("info", "Print what a model file contains"))
+    data = verb("data", "Check, preview or download data", usage="facesegl data VERB ...")
+    below = data.add_subparsers(
+        title="verbs (facesegl data VERB --help shows each)", metavar="VERB", prog="facesegl data"
+    )
+    data.verbs = below.choices
+    _check(verb("check", "Check every photo and mask, worst problems first", more=_CHECK, to=below, config="train"))
+    _preview(verb("preview", "Draw photos, masks and overlays on a contact sheet", to=below, config="train"))
+    _download(verb("download", "Download FASSEG and verify every file", more=_DOWNLOAD, to=below))
+    return parser
+
+
+_DESCRIPTION = "facesegl trains, monitors and evaluates face segmentation models from a few labelled photos."
+_EPILOG = """\
+First steps without any data:  facesegl train data=synthetic trainer.max_epochs=160 data.image_size=128
+Tab completion:                eval "$(facesegl -sc install=bash)"
+"""
+_PREDICT = """\
+Writes an index mask, a colour mask and an overlay of each photo, and predictions.csv.
+Several models are an ensemble: the mean of their probabilities."""
+_COMPARE = """\
+Each difference comes with a confidence interval. The first model is the baseline of the others."""
+_REPORT = "report.html is self-contained: it opens from the disk, and can be sent to others."
+_CHECK = "The exit code is 1 where you should not train on the data yet."
+_EXPORT = "The export is verified to predict the same, and comes with a certificate."
+_DOWNLOAD = """\
+FASSEG is three sets of labelled faces, for research. Existing files are verified, and not downloaded again."""
+
+
+def _train(parser: Parser) -> None:
+    _add_hydra(parser)
+    parser.add_argument("-m", "--multirun", action="store_true", help="train one for each combination of values")
+    parser.add_argument("words", nargs="*", metavar="key=value", help="keys and choices of conf/train.yaml")
+
+
+def _evaluate(parser: Parser) -> None:
+    _add_hydra(parser)
+    parser.add_argument("-m", "--multirun", action="store_true", help="refused: evaluate has no sweeps")
+    parser.add_argument("words", nargs="*", metavar="CKPT|key=value", help="checkpoints or run folders, and keys")
+
+
+def _add_hydra(parser: Parser) -> None:
+    """Hydra's own flags, which it answers by itself."""
+    parser.set_defaults(hydra=("hydra_help", "cfg", "info"))
+    parser.add_argument("-h", "--help", action="store_true", help="show choices and keys, with their values now")
+    parser.add_argument("--hydra-help", action="store_true", help="show Hydra's own flags")
+    parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"), help="print the config and exit")
+    parser.add_argument("--resolve", action="store_true", help="with --cfg: resolve interpolations")
+    parser.add_argument("-p", "--package", help="with --cfg: the part to print")
+    parser.add_argument("-i", "--info", nargs="?", const="all", help="print what Hydra knows")
+    for flag in ("--config-name", "--config-path"):
+        parser.add_argument(flag, help="refused: the verb already chooses the config")
+    _add_config_dir(parser)
+
+
+def _predict(parser: Parser) -> None:
+    parser.add_argument("paths", nargs="+", type=_path, metavar="CKPT|photo|folder/", help="models, then photos")
+    parser.add_argument("-o", "--output", type=_path, required=True, metavar="FOLDER", help="where the masks go")
+    parser.add_argument("--tta", action="store_true", help="test-time augmentation: average with the mirrored photo")
+    parser.add_argument("--probabilities", action="store_true", help="also save all classes' probabilities (.npy)")
+    parser.add_argument("--batch-size", type=_count, default=4, metavar="N", help="photos at once (default 4)")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda or mps")
+    _add_trust(parser)
+
+
+def _compare(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", metavar="RUN|CKPT|counts.npz", help="two or more, and keys of the data")
+    parser.add_argument("--set", metavar="NAME", help="the set of photos (default: test_clean, or what all have)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    _add_config_dir(parser)
+
+
+def _report(parser: Parser) -> None:
+    parser.add_argument("run", type=_path, metavar="RUN", help="the folder of a run or of a sweep")
+    _add_keys(parser, "of the data, for the photos that are shown")
+
+
+def _export(parser: Parser) -> None:
+    parser.add_argument("model", type=_path, metavar="CKPT", help="a checkpoint, or the folder of its run")
+    parser.add_argument(
+        "-o", "--output", type=_path, required=True, metavar="FILE", help="model.onnx or model.safetensors"
+    )
+    parser.add_argument("--whole", action="store_true", help="resizing, upscaling and argmax inside the ONNX graph too")
+    parser.add_argument("--int8", action="store_true", help="8-bit integers, calibrated on training photos")
+    parser.add_argument("--photos", type=_path, metavar="FOLDER", help="photos to verify it on, instead of the data")
+    _add_trust(parser)
+    _add_keys(parser, "of the data that the export is verified on")
+
+
+def _info(parser: Parser) -> None:
+    parser.add_argument("model", type=_path, metavar="CKPT", help="a model file, or the folder of its run")
+    parser.add_argument("--json", action="store_true", help="print the whole card as JSON")
+
+
+def _check(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", metavar="FOLDER|key=value", help="FASSEG's folder, or keys of other data")
+    parser.add_argument("--version", metavar="V2", help="one version in FASSEG's folder (default: all of them)")
+    parser.add_argument("--json", action="store_true", help="print every case, split and photo as JSON")
+    _add_config_dir(parser)
+
+
+def _preview(parser: Parser) -> None:
+    parser.add_argument("-o", "--output", type=_path, default=Path("preview.png"), metavar="FILE", help="the picture")
+    parser.add_argument("--count", type=_count, default=12, metavar="N", help="samples, evenly spaced (default 12)")
+    parser.add_argument("--split", default="train", metavar="NAME", help="train (default), val or test")
+    parser.add_argument("--augmented", action="store_true", help="what the net is trained on, after augmentation")
+    parser.add_argument("--inexact", action="store_true", help="mark pixels whose class was guessed")
+    _add_keys(parser, "of the data, such as data=synthetic")
+
+
+def _download(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", metavar="FOLDER", help="where V1, V2 and V3 go (default: data/fasseg)")
+    parser.add_argument("--archive", type=_path, metavar="FILE", help="a zip that is on this machine already")
+    parser.add_argument("--url", metavar="URL", help="a mirror of the archive")
+    parser.add_argument("--force", action="store_true", help="replace files that differ from FASSEG's")
+
+
+def _add_keys(parser: Parser, what: str) -> None:
+    parser.add_argument(
+        "keys", nargs="*", type=_key, metavar="key=value", help=f"keys {what}, such as paths.data=FOLDER"
+    )
+    _add_config_dir(parser)
+
+
+def _add_config_dir(parser: Parser) -> None:
+    parser.add_argument(
+        "--config-dir", type=_path, action="append", default=[], metavar="FOLDER", help="config groups of your own"
+    )
+
+
+def _add_trust(parser: Parser) -> None:
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="a package whose net the checkpoint may build"
+    )
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise ArgumentTypeError(f"{text} is not a whole number from 1")
+    return int(text)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ConfigError("an empty path: expected the name of a file or folder.")
+    return Path(text)
+
+
+def _key(text: str) -> str:
+    if "=" not in text:
+        raise ConfigError(f"{text}: expected key=value here, such as data=fasseg_v2 or paths.data=FOLDER.")
+    return text
+
+
+def complete(arguments: Sequence[str]) -> None:
+    """Complete the line in COMP_LINE: verbs, then the options of a verb, or keys as Hydra completes them.
+
+    Args:
+        arguments: what Hydra's shell script passes (`query=bash`).
+    """
+    words = os.environ.get("COMP_LINE", "").split(" ")
+    if len(words) < 2:
+        return hand_to_hydra("train", ["-sc", *arguments])  # the script itself
+    parser, typed, last = build_parser(), words[1:-1], words[-1]
+    while parser.verbs and typed:
+        if typed[0] not in parser.verbs:
+            return None
+        parser, typed = parser.verbs[typed[0]], typed[1:]
+    if parser.verbs:
+        return _offer(last, parser.verbs)
+    if last.startswith("-") and parser.options:
+        return _offer(last, parser.options)
+    if parser.config is None:
+        return None
+    keys = [word for word in typed if "=" in word]  # Hydra cannot read a checkpoint's path
+    os.environ["COMP_LINE"] = " ".join([words[0], *keys, last])
+    with contextlib.suppress(Exception):  # a line that Hydra cannot read yet has no completion
+        hand_to_hydra(parser.config, ["-sc", *arguments])
+    return None
+
+
+def _offer(start: str, words: Collection[str]) -> None:
+    print(" ".join(word for word in words if word.startswith(start)))
+
+
+def answer(given: Namespace, words: Sequence[str]) -> bool:
+    """Answer flags that show something and run nothing: --help, --cfg job, --info, --hydra-help.
+
+    Args:
+        given: the parsed command line of train or evaluate.
+        words: its keys and choices, without paths.
+
+    Returns:
+        Whether there was such a flag.
+    """
+    if not (given.help or any(getattr(given, flag) for flag in given.hydra)):
+        return False
+    from facesegl.config.compose import compose, loosen
+
+    dirs = given.config_dir
+    compose(words, config_name=given.verb, config_dirs=dirs)  # reports our message for what is wrong
+    flags = [word for word in given.typed if word not in given.words]
+    hand_to_hydra(given.verb, [*flags, *loosen(words, config_name=given.verb, config_dirs=dirs)])
+    return True
+
+
+def hand_to_hydra(config_name: str, arguments: Sequence[str]) -> None:
+    """Let Hydra read these arguments as the command line of an app that does nothing."""
+    import hydra
+
+    from facesegl.config.compose import conf_dir
+
+    sys.argv = [sys.argv[0], *arguments]
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(lambda config: None)()

@@ -1,0 +1,50 @@
+"""What train, evaluate and a sweep print at their end: scores, and where everything is."""
+
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+
+from facesegl.reporting.score_tables import below_the_floor, definition, how_scored, score_table, tag_table
+from facesegl.reporting.sweep_table import seeds_table, sweep_table
+from facesegl.runs.result import Result
+from facesegl.runs.sweep_jobs import best_first
+
+
+def show_result(result: Result) -> None:
+    """Print the scores of a run, what they mean, and where its files are."""
+    if result.scores:
+        other_data = result.data.get("other_data", False)
+        Console().print(score_table(result.scores, result.data["name"], other_data))
+        if by_tag := tag_table(result.scores):
+            Console().print("", by_tag)
+        print()
+        words = [how_scored(result), definition(result.scores), below_the_floor(result.scores)]
+        if words[-1] and not other_data:
+            words[-1] += " Train it longer?"
+        for paragraph in filter(None, words):
+            Console(highlight=False).print(paragraph, markup=False)
+            print()
+    print(f"run folder: {result.folder}")
+    if (result.folder / "tensorboard").is_dir():
+        print(f"curves:     tensorboard --logdir {shlex.quote(str(result.folder.parent))}")
+    if (result.folder / "panels").is_dir():
+        print(f"pictures:   {result.folder / 'panels'}")
+    print(f"page:       facesegl report {shlex.quote(str(result.folder))}")
+
+
+def show_sweep(folder: Path) -> None:
+    """Print the jobs of a sweep, best first, and where their files are."""
+    Console().print(sweep_table(folder), "")
+    if over_seeds := seeds_table(folder):
+        Console().print(over_seeds, "")
+    best = best_first(folder)[0]
+    if best["miou"] is not None:
+        print(f"best:        {_from_here(Path(best['run']) / 'checkpoints' / 'last.ckpt')}")
+    print(f"run folders: {_from_here(folder)}")
+    print(f"curves:      tensorboard --logdir {shlex.quote(str(_from_here(folder)))}")
+    print(f"page:        facesegl report {shlex.quote(str(_from_here(folder)))}")
+
+
+def _from_here(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
