@@ -16,4 +16,4 @@ def test_what_takes_no_path_is_no_node_or_does_not_import_has_none():
 
 
 def test_names_that_no_class_may_have_are_the_keys_that_hydra_reads():
-    assert set(map(str, _Keys)) == RESERVED
+    assert {key.value for key in _Keys} == RESERVED

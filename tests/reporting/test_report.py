@@ -170,7 +170,8 @@ def test_a_run_without_scores_shows_what_there_is(run, state, words):
 
 def test_a_run_that_held_nothing_out_says_that_it_has_no_validation_curves(bare, monkeypatch):
     monkeypatch.setattr(
-        "facesegl.commands.report.read_history", lambda folder: {"train/loss": Curve(epochs=[1, 2], values=[2.0, 1.0])}
+        "facesegl.reporting.run_page.read_history",
+        lambda folder: {"train/loss": Curve(epochs=[1, 2], values=[2.0, 1.0])},
     )
     assert "No validation curves: nothing was held out" in page(bare)
 
