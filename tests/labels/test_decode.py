@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 
 from facesegl.errors import DataError
-from facesegl.labels import VOID, Taxonomy, decode_mask, foreign_colour, mask_to_colours
+from facesegl.labels import (
+    VOID,
+    Taxonomy,
+    are_known,
+    decode_layers,
+    decode_mask,
+    decode_numbers,
+    foreign_colour,
+    likeliest_parts,
+    mask_to_colours,
+    overlay_parts,
+)
 
 FASSEG = Taxonomy(
     names=("background", "skin", "hair", "nose", "eyes", "mouth"),
@@ -127,3 +138,184 @@ def test_a_colour_of_no_class_that_fills_an_area_is_foreign_and_blends_are_not()
     assert foreign_colour(colours, FASSEG) == ((10, 90, 40), 50 / 1200)
     colours[5:10, 5:15] = (120, 5, 3)  # within 32 of hair
     assert foreign_colour(colours, FASSEG) is None
+
+
+THREE = {"classes": {"wall": [0, 0, 0], "skin": [200, 100, 0], "hair": [0, 100, 200]}}
+
+
+def taxonomy(**more):
+    return Taxonomy.from_mapping({**THREE, **more})
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "int64", "uint64"])
+def test_numbers_of_any_integer_type_are_indices(dtype):
+    mask = np.random.default_rng(0).integers(0, 3, (7, 9)).astype(dtype)
+    decoded = decode_numbers(mask, taxonomy())
+    assert decoded.mask.dtype == np.uint8
+    assert (decoded.mask == mask).all()
+    assert not decoded.inexact.any()
+
+
+def test_true_is_one():
+    assert decode_numbers(np.array([[True, False]]), taxonomy()).mask.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int64"])
+def test_many_numbers_may_lead_to_one_class_and_to_void(dtype):
+    told = taxonomy(remap={0: "wall", 7: "hair", 9: "hair", 17: "skin", 200: "void"}, void=255)
+    raw = np.array([[0, 7, 9, 17, 200, 255]]).astype(dtype)
+    assert decode_numbers(raw, told).mask.tolist() == [[0, 2, 2, 1, VOID, VOID]]
+
+
+def test_numbers_beyond_a_byte_are_remapped_too():
+    told = taxonomy(remap={0: "wall", 1000: "skin", 70_000: "hair"})
+    assert decode_numbers(np.uint16([[1000, 0]]), told).mask.tolist() == [[1, 0]]
+    assert decode_numbers(np.int64([[70_000, 1000]]), told).mask.tolist() == [[2, 1]]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_a_number_that_is_not_known_is_an_error_with_its_share_and_the_remedy_and_never_void(dtype):
+    raw = np.zeros((10, 10), dtype)
+    raw[0, :3] = 7
+    with pytest.raises(DataError) as caught:
+        decode_numbers(raw, taxonomy())
+    told = str(caught.value)
+    assert "holds 7 in 3.00% of its pixels; the taxonomy knows 0 to 2" in told
+    assert "`remap: {0: wall, 7: CLASS or void, ...}`" in told
+    assert not are_known(raw, taxonomy())
+
+
+def test_a_remap_says_all_that_may_stand_there():
+    told = taxonomy(remap={5: "wall", 6: "skin"})
+    with pytest.raises(DataError, match=r"holds 0, 1 in .* knows 5 to 6"):
+        decode_numbers(np.uint8([[0, 1, 5, 6]]), told)
+
+
+def test_of_many_unknown_numbers_the_first_few_are_told():
+    with pytest.raises(DataError, match=r"holds 3, 4, 5, 6, 7, 8, 9, 10 and 245 more in"):
+        decode_numbers(np.arange(256, dtype=np.uint8)[None], taxonomy())
+
+
+def test_negative_numbers_are_unknown_ones():
+    with pytest.raises(DataError, match="holds -1 in"):
+        decode_numbers(np.int16([[-1, 0]]), taxonomy())
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+def test_layers_may_stand_first_or_last(first, dtype):
+    mask = np.random.default_rng(1).integers(0, 3, (5, 8))
+    layers = (mask == np.arange(3)[:, None, None]).astype(dtype)
+    decoded = decode_layers(layers if first else np.moveaxis(layers, 0, -1), taxonomy())
+    assert (decoded.mask == mask).all()
+    assert decoded.mask.dtype == np.uint8
+
+
+def test_where_both_ends_could_be_the_classes_the_one_that_is_onehot_is():
+    mask = np.array([[0, 1, 2, 0], [1, 1, 0, 2], [2, 0, 0, 1]])
+    layers = (mask == np.arange(3)[:, None, None]).astype(np.uint8)  # (3, 3, 4), and as (H, W, C): (3, 4, 3)
+    assert (decode_layers(layers, taxonomy()).mask == mask).all()
+    assert (decode_layers(np.moveaxis(layers, 0, -1), taxonomy()).mask == mask).all()
+
+
+def test_void_has_no_layer_where_it_is_not_remapped():
+    told = taxonomy(remap={0: "wall", 1: "skin"}, void=255)
+    layers = (np.array([[0, 1]]) == np.arange(2)[:, None, None]).astype(np.uint8)
+    assert decode_layers(layers, told).mask.tolist() == [[0, 1]]
+
+
+def test_layers_are_those_of_the_remapped_numbers():
+    told = taxonomy(remap={0: "wall", 1: "skin", 2: "skin", 3: "void"})
+    layers = (np.array([[0, 1], [2, 3]]) == np.arange(4)[:, None, None]).astype(np.uint8)
+    assert decode_layers(layers, told).mask.tolist() == [[0, 1], [1, VOID]]
+
+
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        (np.zeros((4, 5, 6)), r"has the shape \(4, 5, 6\); expected 3 layers first or last"),
+        (np.full((3, 5, 6), 0.3), "other values than 0 and 1"),
+        (np.ones((3, 5, 6)), "100.0% of the pixels are in several layers"),
+        (np.zeros((3, 5, 6)), "100.0% of the pixels are in no layer"),
+    ],
+)
+def test_layers_that_are_not_onehot_are_told(layers, told):
+    with pytest.raises(DataError, match=told):
+        decode_layers(layers, taxonomy())
+
+
+def test_a_pixel_in_no_layer_is_void_where_there_is_one():
+    layers = np.zeros((3, 1, 2), np.uint8)
+    layers[1, 0, 0] = 1
+    assert decode_layers(layers, taxonomy(void=[9, 9, 9])).mask.tolist() == [[1, VOID]]
+
+
+FACE = np.uint8([[0, 255, 255, 255]])
+EYE = np.uint8([[0, 0, 255, 0]])
+
+
+def test_later_parts_lie_over_earlier_ones_and_the_rest_is_the_rest():
+    assert overlay_parts([(1, FACE), (4, EYE)], rest=0).mask.tolist() == [[0, 1, 4, 1]]
+    assert overlay_parts([(4, EYE), (1, FACE)], rest=VOID).mask.tolist() == [[VOID, 1, 1, 1]]
+
+
+def test_the_smallest_may_lie_on_top_whatever_the_order():
+    for parts in ([(1, FACE), (4, EYE)], [(4, EYE), (1, FACE)]):
+        assert overlay_parts(parts, rest=0, smallest_on_top=True).mask.tolist() == [[0, 1, 4, 1]]
+
+
+def test_how_small_a_class_is_counts_over_all_its_strokes():
+    left, right = np.uint8([[255, 255, 0, 0, 0]]), np.uint8([[0, 0, 0, 255, 255]])
+    middle = np.uint8([[0, 255, 255, 255, 0]])
+    parts = [(1, left), (1, right), (2, middle)]
+    assert overlay_parts(parts, rest=0, smallest_on_top=True).mask.tolist() == [[1, 2, 2, 2, 1]]
+
+
+def test_several_strokes_of_a_class_join():
+    other = np.uint8([[255, 0, 0, 0]])
+    assert overlay_parts([(3, EYE), (3, other)], rest=0).mask.tolist() == [[3, 0, 3, 0]]
+
+
+@pytest.mark.parametrize("white", [np.True_, np.uint8(1), np.uint8(255), np.uint16(1), np.uint16(65535)])
+def test_white_is_what_the_type_and_the_values_make_of_it(white):
+    picture = np.array([[0, 1, 0]]).astype(white.dtype) * white
+    decoded = overlay_parts([(2, picture)], rest=0)
+    assert decoded.mask.tolist() == [[0, 2, 0]]
+    assert not decoded.inexact.any()
+
+
+def test_grey_rims_go_to_the_nearer_side_and_are_inexact():
+    decoded = overlay_parts([(2, np.uint8([[0, 100, 140, 255]]))], rest=0)
+    assert decoded.mask.tolist() == [[0, 0, 2, 2]]
+    assert decoded.inexact.tolist() == [[False, True, True, False]]
+
+
+def test_an_empty_part_is_nothing_but_a_faint_one_is_an_error():
+    assert overlay_parts([(2, np.zeros((1, 3), np.uint8))], rest=0).mask.tolist() == [[0, 0, 0]]
+    with pytest.raises(DataError, match=r"nothing above 90; expected black .0. and white .255."):
+        overlay_parts([(2, np.uint8([[0, 90]]))], rest=0)
+
+
+@pytest.mark.parametrize("join", [overlay_parts, likeliest_parts])
+def test_parts_of_several_sizes_are_an_error(join):
+    with pytest.raises(DataError, match="its parts are 4x1 and 3x1"):
+        join([(1, FACE), (2, np.zeros((1, 3), np.uint8))], rest=0)
+
+
+def test_the_likeliest_class_counts_and_the_first_on_a_tie():
+    one, other = np.uint8([[255, 128, 100, 0]]), np.uint8([[0, 127, 100, 0]])
+    decoded = likeliest_parts([(1, one), (2, other)], rest=0)
+    assert decoded.mask.tolist() == [[1, 1, 1, 0]]
+    assert decoded.inexact.tolist() == [[False, False, True, True]]
+
+
+def test_the_parts_of_a_class_are_likely_together():
+    parts = [(1, np.uint8([[90]])), (1, np.uint8([[90]])), (2, np.uint8([[120]]))]
+    assert likeliest_parts(parts, rest=0).mask.tolist() == [[1]]
+    assert likeliest_parts([(1, np.uint8([[200]])), (1, np.uint8([[200]]))], rest=0).mask.tolist() == [[1]]
+
+
+def test_probabilities_of_another_depth_are_refused_and_never_added_up():
+    for deep in (np.uint16([[40000]]), np.array([[True]])):
+        with pytest.raises(DataError, match="expected probabilities in 8 bits"):
+            likeliest_parts([(0, np.uint8([[200]])), (1, deep)], rest=0)

@@ -6,6 +6,7 @@ and skin blend, the grey between them lies nearest to hair.
 """
 
 import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ MOST_FAR = 0.5
 _FLAT = 1e-3  # of a mask's pixels, in the inside of areas of one colour
 
 _UNCLAIMED = VOID - 1  # while decoding: a pixel whose colour no class claims; taxonomies end below it
+_SHOWN = 8
 
 
 class Decoded(NamedTuple):
@@ -114,6 +116,146 @@ def mask_to_colours(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     return painted
 
 
+def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
+    """Turn the numbers of an index mask into class indices, by the taxonomy's remapping where it has one.
+
+    Args:
+        numbers: (H, W) of any integer type, or bool for 0 and 1.
+        taxonomy: the classes.
+
+    Returns:
+        The index mask; none of its pixels is inexact.
+
+    Raises:
+        DataError: numbers that the taxonomy does not know. The message does not know the file: the caller names it.
+
+    Example:
+        >>> two = Taxonomy(names=("wall", "face"), colours=((0, 0, 0), (9, 9, 9)), remap={3: "wall", 40: "face"})
+        >>> decode_numbers(np.uint16([[3, 40]]), two).mask
+        array([[0, 1]], dtype=uint8)
+    """
+    mask = _looked_up(numbers, taxonomy)
+    unknown = numbers[mask == _UNCLAIMED]
+    if unknown.size:
+        found = np.unique(unknown).tolist()
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise DataError(
+            f"holds {', '.join(str(int(value)) for value in found[:_SHOWN])}{more} in {unknown.size / mask.size:.2%} "
+            f"of its pixels; the taxonomy knows {_known(taxonomy)}. Say in its YAML what every number is, such as "
+            f"`remap: {{0: {taxonomy.names[0]}, {int(found[0])}: CLASS or void, ...}}`."
+        )
+    return Decoded(mask, np.zeros(mask.shape, dtype=bool))
+
+
+def are_known(numbers: np.ndarray, taxonomy: Taxonomy) -> bool:
+    """Whether every number of a mask (H, W) of integers means something to the taxonomy."""
+    return not (_looked_up(numbers, taxonomy) == _UNCLAIMED).any()
+
+
+def decode_layers(layers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
+    """Turn one layer a class, which may stand first or last among the axes, into class indices.
+
+    Args:
+        layers: (C, H, W) or (H, W, C), of any type, holding zeros and ones.
+        taxonomy: the classes; C is their number, or that of the numbers that it remaps.
+
+    Returns:
+        The index mask; a pixel in no layer is void where the taxonomy has a void.
+
+    Raises:
+        DataError: another number of layers, other values, pixels in several layers, or in none.
+    """
+    numbers = [raw for raw in taxonomy.remap if isinstance(raw, int)] or range(taxonomy.num_classes)
+    known = taxonomy.raw_numbers()
+    values = np.array([known[number] for number in sorted(numbers)], np.uint8)
+    stack = _classes_first(layers, len(values))
+    if not np.isin(stack, (0, 1)).all():
+        raise DataError(
+            "holds other values than 0 and 1 in its layers; expected one-hot layers. Save the index of the largest "
+            "layer instead (argmax)."
+        )
+    times = stack.astype(bool).sum(axis=0)
+    if (times > 1).any():
+        raise DataError(
+            f"{(times > 1).mean():.1%} of the pixels are in several layers; expected one a pixel. Save the index of "
+            f"the layer that counts."
+        )
+    if not times.all() and taxonomy.void is None:
+        raise DataError(
+            f"{(times == 0).mean():.1%} of the pixels are in no layer; expected one a pixel. Add a layer, or a void to "
+            f"the taxonomy."
+        )
+    mask = np.where(times == 1, values[stack.argmax(axis=0)], VOID).astype(np.uint8)
+    return Decoded(mask, np.zeros(mask.shape, dtype=bool))
+
+
+def overlay_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int, smallest_on_top: bool = False) -> Decoded:
+    """Lay black and white pictures over each other; where they overlap, the later one counts.
+
+    Args:
+        parts: for each part a class index or VOID, and its picture: (H, W) of bool, uint8 or uint16, all of one size.
+            White, or 1 where nothing is larger, is the part; what is above half of that counts as white.
+        rest: what pixels without any part are.
+        smallest_on_top: whether the class that covers less counts, and not the later one.
+
+    Returns:
+        The index mask; inexact are pixels between black and white.
+
+    Raises:
+        DataError: pictures of several sizes, or one that is neither black nor white anywhere but in between.
+
+    Example:
+        >>> overlay_parts([(1, np.uint8([[0, 255, 0]])), (2, np.uint8([[255, 255, 0]]))], rest=0).mask
+        array([[2, 2, 0]], dtype=uint8)
+    """
+    mask, inexact = np.zeros((0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=bool)
+    whole: dict[int, np.ndarray] = {}
+    for number, (value, grey) in enumerate(parts):
+        if number == 0:
+            mask, inexact = np.full(grey.shape, rest, dtype=np.uint8), np.zeros(grey.shape, dtype=bool)
+        _require_size(mask, grey)
+        white = _white(grey)
+        on = grey > white // 2
+        if grey.any() and not on.any():
+            raise DataError(f"its parts: one holds nothing above {grey.max()}; expected black (0) and white ({white}).")
+        inexact |= (grey != 0) & (grey != white)
+        mask[on] = value
+        if smallest_on_top:
+            whole[value] = whole.get(value, False) | on
+    for value in sorted(whole, key=lambda value: -int(whole[value].sum())):
+        mask[whole[value]] = value
+    return Decoded(mask, inexact)
+
+
+def likeliest_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int) -> Decoded:
+    """Give each pixel the class whose parts are likeliest together; on a tie the earlier one.
+
+    Args:
+        parts: for each part a class index or VOID, and its probability: (H, W) of uint8, 0 to 255, all of one size;
+            the parts of a class follow each other.
+        rest: what pixels are where every part is 0.
+
+    Returns:
+        The index mask; inexact are pixels where no class is likelier than all others together.
+
+    Raises:
+        DataError: pictures of several sizes.
+
+    Example:
+        >>> likeliest_parts([(0, np.uint8([[200, 40]])), (1, np.uint8([[55, 215]]))], rest=0).mask
+        array([[0, 1]], dtype=uint8)
+    """
+    mask, best = np.zeros((0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=np.uint16)
+    for number, (value, alike) in enumerate(itertools.groupby(parts, key=lambda part: part[0])):
+        total = _total(grey for _value, grey in alike)
+        if number == 0:
+            mask, best = np.full(total.shape, rest, dtype=np.uint8), np.zeros(total.shape, dtype=np.uint16)
+        _require_size(mask, total)
+        wins = total > best
+        mask[wins], best[wins] = value, total[wins]
+    return Decoded(mask, best <= 127)  # soft rims are what probabilities are for: nothing is guessed there
+
+
 def _palette(taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
     """The colours to look for, (C, 3) int32, and the mask value of each, (C,) uint8; the void colour comes last."""
     known = taxonomy.raw_colours()
@@ -200,3 +342,62 @@ def _spread(present: np.ndarray, step: int) -> np.ndarray:
         moved[tuple(ahead)] |= present[tuple(back)]
         present = moved
     return present
+
+
+def _looked_up(numbers: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
+    """The class index, VOID or _UNCLAIMED of each number (H, W) of any integer type, uint8."""
+    known = taxonomy.raw_numbers()
+    if numbers.dtype in (np.bool_, np.uint8, np.uint16):
+        table = np.full(256 if numbers.dtype.itemsize == 1 else 65536, _UNCLAIMED, dtype=np.uint8)
+        for number, value in known.items():
+            if 0 <= number < len(table):
+                table[number] = value
+        return np.asarray(table[numbers.astype(np.uint8) if numbers.dtype == np.bool_ else numbers])
+    found, places = np.unique(numbers, return_inverse=True)
+    values = np.array([known.get(int(number), _UNCLAIMED) for number in found], dtype=np.uint8)
+    return np.asarray(values[places].reshape(numbers.shape))
+
+
+def _classes_first(layers: np.ndarray, number: int) -> np.ndarray:
+    """Layers (C, H, W), from that or from (H, W, C); where both would do, the one that is one-hot."""
+    fitting = [way for way in (layers, np.moveaxis(layers, -1, 0)) if len(way) == number]
+    if not fitting:
+        raise DataError(
+            f"has the shape {layers.shape}; expected {number} layers first or last, one a class of the taxonomy."
+        )
+    return next((way for way in fitting if (way.sum(axis=0) == 1).all()), fitting[0])
+
+
+def _known(taxonomy: Taxonomy) -> str:
+    numbers = sorted(taxonomy.raw_numbers())
+    if numbers == [*range(numbers[0], numbers[-1] + 1)]:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(map(str, numbers[:_SHOWN])) + (" ..." if len(numbers) > _SHOWN else "")
+
+
+def _total(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """The sum (H, W) uint16 of pictures (H, W) uint8 of one size.
+
+    Raises:
+        DataError: pictures of another depth, whose white is another one, or of several sizes.
+    """
+    total = np.zeros((0, 0), dtype=np.uint16)
+    for number, grey in enumerate(pictures):
+        if grey.dtype != np.uint8:
+            raise DataError(f"its parts: one is of {grey.dtype}; expected probabilities in 8 bits, 0 to 255.")
+        _require_size(grey if number == 0 else total, grey)
+        total = grey.astype(np.uint16) if number == 0 else total + grey
+    return total
+
+
+def _white(grey: np.ndarray) -> int:
+    """What is white in a picture (H, W) of bool, uint8 or uint16."""
+    top = int(grey.max(initial=0))
+    return next(white for white in (1, 255, 65535) if top <= white)
+
+
+def _require_size(one: np.ndarray, other: np.ndarray) -> None:
+    """Raise unless two pictures (H, W) are equally large."""
+    if one.shape != other.shape:
+        sizes = [f"{width}x{height}" for height, width in (one.shape, other.shape)]
+        raise DataError(f"its parts are {sizes[0]} and {sizes[1]}; expected one size.")

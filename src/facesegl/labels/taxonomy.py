@@ -1,8 +1,9 @@
 """What the classes of a mask are: names, colours, left/right pairs, void, and the remapping of raw values."""
 
 import collections
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,11 @@ RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_arg
 """What Hydra treats as special wherever it is a key: no class can be called so, and nothing that travels holds it."""
 
 _TO_VOID = "void"  # what a remap leads to where a raw value is never learnt and never scored
+
+
+_LEVELS = range(0, 256, 51)
+_TAKEN = ((0, 0, 0), (128, 128, 128))  # what pictures have for the background and for void
+_OTHER = {"left": "right", "right": "left", "l": "r", "r": "l", "lt": "rt", "rt": "lt"}
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,42 @@ class Taxonomy:
         table = np.full((256, 3), self.void if isinstance(self.void, tuple) else (128, 128, 128), dtype=np.uint8)
         table[: self.num_classes] = self.colours
         return table
+
+
+def likely_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Names that differ in nothing but left and right, in the order in which they come.
+
+    Example:
+        >>> likely_pairs(["skin", "l_eye", "r_eye", "Left Ear", "Right Ear", "u_lip", "l_lip", "browLeft", "browRight"])
+        [('l_eye', 'r_eye'), ('Left Ear', 'Right Ear'), ('browLeft', 'browRight')]
+    """
+    by_words = {_words(name): name for name in names}
+    pairs: list[tuple[str, str]] = []
+    for words, name in by_words.items():
+        other = by_words.get(tuple(_OTHER.get(word, word) for word in words))
+        if other not in (None, name) and not any(name in pair for pair in pairs):
+            pairs.append((name, str(other)))
+    return pairs
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """`leftEye`, `left_eye` and `Left eye` are the same two words."""
+    return tuple(word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_A-Za-z]+", name))
+
+
+def distinct_colours(number: int) -> list[Colour]:
+    """As many colours as are asked for, up to 215, each as far as can be from black, grey and those before it.
+
+    Example:
+        >>> distinct_colours(3)
+        [(0, 0, 255), (0, 255, 0), (255, 0, 0)]
+    """
+    grid = np.array(list(itertools.product(_LEVELS, repeat=3)))
+    chosen = [np.array(colour) for colour in _TAKEN]
+    for _ in range(number):
+        nearest = np.min([np.square(grid - colour).sum(axis=1) for colour in chosen], axis=0)
+        chosen.append(grid[nearest.argmax()])
+    return [(int(red), int(green), int(blue)) for red, green, blue in chosen[len(_TAKEN) :]]
 
 
 def _misshapen(mapping: Mapping[str, Any]) -> list[str]:
