@@ -73,7 +73,7 @@ def test_an_outline_may_be_two_pixels_off_and_not_three(shift, expected):
     assert scores.tolist() == [expected, expected]
 
 
-def test_the_border_of_the_photo_is_no_boundary():
+def test_the_border_of_the_photo_is_not_a_boundary():
     whole = np.zeros((5, 5), np.uint8)
     counts = boundary_counts(whole, whole, 2)
     assert counts.sum() == 0
@@ -94,7 +94,7 @@ def test_void_and_its_neighbours_are_on_no_boundary_of_either_mask():
     assert counts.tolist() == [[3, 3, 3, 3], [5, 5, 5, 5]]  # of six rows: column 4 loses three, column 5 one
 
 
-def test_an_outline_that_fits_matches_beside_void_too():
+def test_a_fitting_outline_matches_next_to_void_too():
     target, preds = halves(4), halves(6)
     target[:, 6:] = VOID
     assert boundary_counts(preds, target, 2).tolist() == [[0, 0, 6, 6], [0, 0, 6, 6]]

@@ -102,7 +102,7 @@ def test_miou_per_photo_is_the_mean_of_the_photos_and_not_that_of_the_pool():
     assert miou(photos.sum(0)).item() == pytest.approx((90 / 91 + 11 / 12) / 2)
 
 
-def test_two_metrics_merged_equal_one_that_saw_all():
+def test_two_merged_metrics_equal_one_over_all_batches():
     batches = [batch(place, size=size) for place, size in enumerate(UNEVEN)]
     first, second, whole = PooledCounts(5), PooledCounts(5), PooledCounts(5)
     for each, metric in zip(batches, (first, second, second), strict=True):
@@ -113,7 +113,7 @@ def test_two_metrics_merged_equal_one_that_saw_all():
     assert whole.compute().dtype == torch.int64
 
 
-def test_reset_forgets_and_leaves_what_was_read_before_alone():
+def test_reset_clears_the_counts_and_leaves_earlier_results_alone():
     metric = PooledCounts(5)
     metric.update(*batch(0))
     read = metric.compute()
@@ -143,16 +143,16 @@ def test_any_number_of_classes_that_a_mask_can_hold(classes):
 
 @pytest.mark.parametrize("value", [-300, -257, -1, 5, 6, 254, VOID, 256, 257, 258, 511, 70_000])
 @pytest.mark.parametrize("at_void", [False, True])
-def test_a_prediction_that_is_no_class_is_not_passed_over(value, at_void):
+def test_a_prediction_that_is_not_a_class_is_not_ignored(value, at_void):
     preds, target = batch(0)
     target[0, 0, 0] = VOID if at_void else 0
     preds[0, 0, 0] = value
-    with pytest.raises(DataError, match=rf"the prediction \[{min(max(value, -1), 256)}\] beside the classes 0 to 4"):
+    with pytest.raises(DataError, match=rf"the prediction \[{min(max(value, -1), 256)}\] besides the classes 0 to 4"):
         confusion_counts(preds, target, 5)
 
 
 @pytest.mark.parametrize("value", [-300, -1, 5, 254, 256, 70_000])
-def test_a_target_that_is_neither_class_nor_void_is_not_passed_over(value):
+def test_a_target_that_is_neither_class_nor_void_is_not_ignored(value):
     preds, target = batch(0)
     target[0, 0, 0] = value
     with pytest.raises(DataError, match=rf"the target holds \[{min(max(value, -1), 256)}\]"):

@@ -1,4 +1,7 @@
-"""What a mask means: colours, class indices, bit-packed one-hot, and their sizes. NumPy only, pure functions."""
+"""What mask pixels mean: taxonomy, decoding, bit-packed one-hot, resizing. Pure functions on NumPy arrays.
+
+Files are read in sources/; torch tensors belong in scores/ and losses.py.
+"""
 
 from facesegl.labels.decode import (
     Decoded,

@@ -1,4 +1,4 @@
-"""Masks to the net's size and back to the photo's."""
+"""Resize masks to the net's size and back to the photo's."""
 
 import functools
 
@@ -31,7 +31,7 @@ def shrink_mask(mask: np.ndarray, height: int, width: int, num_classes: int) -> 
     rows, row_weights = _taps(mask.shape[0], height)
     columns, column_weights = _taps(mask.shape[1], width)
     result = _reduce(np.minimum, mask, rows, columns)
-    mixed = np.flatnonzero(result != _reduce(np.maximum, mask, rows, columns))  # elsewhere there is one class alone
+    mixed = np.flatnonzero(result != _reduce(np.maximum, mask, rows, columns))  # the others see one class only
     for pixels in np.array_split(mixed, 1 + mixed.size * len(rows) * len(columns) // _MAX_VOTES):
         y, x = np.divmod(pixels, width)
         tall, wide = row_weights[:, None, y], column_weights[:, x]
@@ -48,7 +48,7 @@ def shrink_mask(mask: np.ndarray, height: int, width: int, num_classes: int) -> 
 
 
 def restore_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bring a mask to a photo's size, each pixel from the nearest one; no class appears that was not there.
+    """Resize a mask to the photo's size by nearest neighbour; no new class appears.
 
     Args:
         mask: (h, w) uint8.
@@ -72,7 +72,7 @@ def _reduce(ufunc: np.ufunc, mask: np.ndarray, rows: np.ndarray, columns: np.nda
 
 @functools.lru_cache(maxsize=8)
 def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each target cell the source cells that it touches and their shares of it: (taps, target) intp and float32."""
+    """Source cells that each target cell overlaps and their shares of it, (taps, target) intp and float32."""
     edges = np.arange(target + 1) * (source / target)
     first = np.floor(edges[:-1]).astype(np.intp)
     cells = first + np.arange((np.ceil(edges[1:]) - first).max(), dtype=np.intp)[:, None]

@@ -1,4 +1,7 @@
-"""Drawn faces: portraits in FASSEG's manner, with the exact share of every class in every pixel."""
+"""Synthetic faces: portraits in the style of FASSEG, with the exact share of every class in every pixel.
+
+A small renderer that knows nothing of files or sources.
+"""
 
 from facesegl.synthetic.render import Face, draw_face
 
