@@ -31,7 +31,7 @@ LAST = Path("run", "checkpoints", "last.ckpt")
 
 @pytest.fixture(scope="module", autouse=True)
 def smp():
-    """The package; beside a CPU torch without torchvision with a shim in its place."""
+    """The package; with a shim for torchvision where a CPU torch has none."""
     with nullcontext() if importlib.util.find_spec("torchvision") else torchvision_shim():
         return pytest.importorskip("segmentation_models_pytorch")
 

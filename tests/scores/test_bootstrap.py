@@ -71,11 +71,11 @@ def test_with_one_person_every_draw_is_the_score_itself():
 
 
 def test_a_class_that_a_draw_lacks_is_left_out_of_its_mean():
-    counts, boundary = make_photos(4, photos=2)  # the last class stands on photo 1 alone
+    counts, boundary = make_photos(4, photos=2)  # the last class is on photo 1 only
     (drawn,) = resampled_scores([(counts, boundary)], ["0", "1"], resamples=200)
-    lacking = np.isnan(drawn.iou[:, 2])
-    assert 0 < lacking.sum() < 200
-    assert drawn.miou == pytest.approx(np.where(lacking, drawn.iou[:, :2].mean(1), drawn.iou.mean(1)))
+    absent = np.isnan(drawn.iou[:, 2])
+    assert 0 < absent.sum() < 200
+    assert drawn.miou == pytest.approx(np.where(absent, drawn.iou[:, :2].mean(1), drawn.iou.mean(1)))
 
 
 def test_identical_models_have_no_difference():

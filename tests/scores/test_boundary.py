@@ -10,7 +10,7 @@ from facesegl.scores import boundary_counts, boundary_f
 
 
 def outline(mask, voids, index):
-    """The boundary pixels of a class, one by one, those beside the void of some masks left out."""
+    """The boundary pixels of a class, one by one, those next to void in some masks left out."""
     height, width = mask.shape
 
     def neighbours(row, column):
@@ -19,11 +19,11 @@ def outline(mask, voids, index):
                 yield near
 
     return [
-        place
-        for place in np.ndindex(mask.shape)
-        if mask[place] == index
-        and not any(other[near] == VOID for near in (place, *neighbours(*place)) for other in voids)
-        and any(mask[near] != index for near in neighbours(*place))
+        pixel
+        for pixel in np.ndindex(mask.shape)
+        if mask[pixel] == index
+        and not any(other[near] == VOID for near in (pixel, *neighbours(*pixel)) for other in voids)
+        and any(mask[near] != index for near in neighbours(*pixel))
     ]
 
 
@@ -32,12 +32,12 @@ def reference(preds, target, classes, tolerance):
     for index in range(classes):
         counts = []
         for mask, other in ((preds, target), (target, preds)):
-            places, others = outline(mask, (mask, other), index), outline(other, [other], index)
+            pixels, others = outline(mask, (mask, other), index), outline(other, [other], index)
             matched = [
                 any((row - up) ** 2 + (column - left) ** 2 <= tolerance**2 for up, left in others)
-                for row, column in places
+                for row, column in pixels
             ]
-            counts += [sum(matched), len(places)]
+            counts += [sum(matched), len(pixels)]
         rows.append(counts)
     return rows
 

@@ -37,7 +37,7 @@ UNEVEN = [(2, 9, 7), (1, 4, 4), (3, 5, 11)]
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), absent=st.sets(st.integers(0, 4), max_size=3))
 def test_scores_equal_a_numpy_reference_on_uneven_batches(seed, absent):
-    batches = [batch(seed + place, absent=absent, size=size) for place, size in enumerate(UNEVEN)]
+    batches = [batch(seed + index, absent=absent, size=size) for index, size in enumerate(UNEVEN)]
     counts = sum(confusion_counts(*each, 5) for each in batches)
     overlap, f1, mean, correct = reference(batches, 5)
     np.testing.assert_allclose(iou(counts), overlap)
@@ -48,7 +48,7 @@ def test_scores_equal_a_numpy_reference_on_uneven_batches(seed, absent):
 
 @pytest.mark.parametrize("absent", [(), (2,), (0, 4)])
 def test_scores_equal_those_of_torchmetrics(absent):
-    batches = [batch(place, absent=absent, size=size) for place, size in enumerate(UNEVEN)]
+    batches = [batch(index, absent=absent, size=size) for index, size in enumerate(UNEVEN)]
     ours = PooledCounts(5)
     kinds = [(MulticlassJaccardIndex, "none"), (MulticlassJaccardIndex, "macro"), (MulticlassF1Score, "none")]
     theirs = [kind(5, average=average, ignore_index=VOID) for kind, average in kinds]
@@ -103,7 +103,7 @@ def test_miou_per_photo_is_the_mean_of_the_photos_and_not_that_of_the_pool():
 
 
 def test_two_merged_metrics_equal_one_over_all_batches():
-    batches = [batch(place, size=size) for place, size in enumerate(UNEVEN)]
+    batches = [batch(index, size=size) for index, size in enumerate(UNEVEN)]
     first, second, whole = PooledCounts(5), PooledCounts(5), PooledCounts(5)
     for each, metric in zip(batches, (first, second, second), strict=True):
         metric.update(*each)

@@ -114,8 +114,7 @@ def mask_to_colours(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     Returns:
         (H, W, 3) uint8, R-G-B.
     """
-    painted: np.ndarray = taxonomy.palette()[mask]
-    return painted
+    return np.asarray(taxonomy.palette()[mask])
 
 
 def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
@@ -276,15 +275,13 @@ def _exact(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.n
 def _packed(colours: np.ndarray) -> np.ndarray:
     """(..., 3) colours as (...) uint32."""
     red, green, blue = np.moveaxis(colours.astype(np.uint32), -1, 0)
-    packed: np.ndarray = (red << 16) | (green << 8) | blue
-    return packed
+    return np.asarray((red << 16) | (green << 8) | blue)
 
 
 def _squared_distances(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """(P, C) int32: from P colours (P, 3) to those of the palette (C, 3)."""
     difference = colours[:, None, :].astype(np.int32) - palette
-    squared: np.ndarray = np.einsum("pcd,pcd->pc", difference, difference)
-    return squared
+    return np.asarray(np.einsum("pcd,pcd->pc", difference, difference))
 
 
 def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:

@@ -27,8 +27,7 @@ def pack_onehot(mask: np.ndarray, num_classes: int) -> np.ndarray:
     classes = np.arange(num_classes)
     bits = np.zeros((256, packed_depth(num_classes)), dtype=np.uint8)
     bits[classes, classes // 8] = 1 << (classes % 8)
-    packed: np.ndarray = bits[mask]
-    return packed
+    return np.asarray(bits[mask])
 
 
 def unpack_onehot(packed: np.ndarray) -> np.ndarray:

@@ -60,14 +60,12 @@ def restore_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)  # pixel centres, in whole numbers
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
-    restored: np.ndarray = mask[rows[:, None], columns]
-    return restored
+    return np.asarray(mask[rows[:, None], columns])
 
 
 def _reduce(ufunc: np.ufunc, mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     tall = functools.reduce(ufunc, (mask[row] for row in rows))
-    reduced: np.ndarray = functools.reduce(ufunc, (tall[:, column] for column in columns))
-    return reduced
+    return np.asarray(functools.reduce(ufunc, (tall[:, column] for column in columns)))
 
 
 @functools.lru_cache(maxsize=8)

@@ -24,7 +24,6 @@ RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_arg
 
 _TO_VOID = "void"  # in a remap: raw values to ignore
 
-
 _LEVELS = range(0, 256, 51)
 _TAKEN = ((0, 0, 0), (128, 128, 128))  # background and void in rendered masks
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l", "lt": "rt", "rt": "lt"}
@@ -57,8 +56,7 @@ class Taxonomy:
     remap: Mapping[Raw, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        problems = list(_problems(self))
-        if problems:
+        if problems := _problems(self):
             raise ConfigError(*(f"data.taxonomy: {problem}" for problem in problems))
 
     @classmethod
@@ -97,7 +95,9 @@ class Taxonomy:
             "classes": {name: list(colour) for name, colour in zip(self.names, self.colours, strict=True)},
             "pairs": [list(pair) for pair in self.pairs],
             "void": list(self.void) if isinstance(self.void, tuple) else self.void,
-            "remap": {_written(raw): name for raw, name in self.remap.items()},
+            "remap": {
+                ", ".join(map(str, raw)) if isinstance(raw, tuple) else raw: self.remap[raw] for raw in self.remap
+            },
         }
 
     @property
@@ -224,15 +224,9 @@ def _colour(value: Any) -> Colour:
 
 def _raw(key: Any) -> Raw:
     """Parse a key of `remap`: `3`, `"3"`, `left_eye`, `"255, 0, 0"`."""
-    if not isinstance(key, str):
-        return int(key)
-    if re.fullmatch(r"\d+", key):
+    if not isinstance(key, str) or re.fullmatch(r"\d+", key):
         return int(key)
     return _colour(key.split(",")) if re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*){2}", key) else key
-
-
-def _written(raw: Raw) -> int | str:
-    return ", ".join(map(str, raw)) if isinstance(raw, tuple) else raw
 
 
 def _problems(taxonomy: Taxonomy) -> list[str]:
@@ -247,10 +241,9 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
     for colour in _repeated(colours):
         owners = " and ".join(name for name, own in zip(names, colours, strict=False) if own == colour)
         problems.append(f"{owners} have the same colour {colour}; expected a different colour for each class.")
-    every = [colour for colour in (*colours, void, *taxonomy.remap) if isinstance(colour, tuple)]
-    problems += [
-        f"{colour} is not a colour; expected three numbers from 0 to 255." for colour in every if not _is_colour(colour)
-    ]
+    for colour in (*colours, void, *taxonomy.remap):
+        if isinstance(colour, tuple) and not (len(colour) == 3 and all(0 <= channel <= 255 for channel in colour)):
+            problems.append(f"{colour} is not a colour; expected three numbers from 0 to 255.")
     for name in (name for pair in taxonomy.pairs for name in pair if name not in names):
         problems.append(f"pairs name {name}, which is not a class; expected two of {', '.join(names)}.")
     problems += [
@@ -280,7 +273,3 @@ def _wrong_with(name: str) -> str:
 
 def _repeated(values: tuple[Any, ...]) -> list[Any]:
     return sorted(value for value, count in collections.Counter(values).items() if count > 1)
-
-
-def _is_colour(colour: Any) -> bool:
-    return len(colour) == 3 and all(0 <= channel <= 255 for channel in colour)
