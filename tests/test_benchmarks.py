@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = ["data=fasseg_v2", "data.image_size=16", "data.batch_size=2", "callbacks.panels=null"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.name)
-def test_a_benchmark_runs(fasseg, monkeypatch, capsys, path):
-    small = ["data=fasseg_v2", "data.image_size=16", "data.batch_size=2", "callbacks.panels=null"]
-    monkeypatch.setattr(sys, "argv", [path.name, "--rounds", "1", "--epochs", "1", *small])
-    runpy.run_path(str(path), run_name="__main__")
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        pytest.param("training.py", ["--rounds", "1", "--epochs", "1", *SMALL], marks=pytest.mark.slow),
+        ("cache.py", ["--rounds", "1", "--faces", "1", "--size", "16"]),
+    ],
+)
+def test_a_benchmark_runs(fasseg, monkeypatch, capsys, name, arguments):
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
     assert "ratio" in capsys.readouterr().out

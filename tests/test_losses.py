@@ -119,7 +119,7 @@ class TestEveryLoss:
         logits, target = (each.to("meta") for each in batch())
         assert copy.deepcopy(loss).to("meta")(logits, target).shape == ()
 
-    def test_a_target_that_is_no_class_is_not_passed_over(self, loss):
+    def test_a_target_that_is_not_a_class_is_not_ignored(self, loss):
         logits, target = batch()
         target[0, 0, 0] = 4
         with pytest.raises(IndexError):
@@ -156,7 +156,7 @@ def test_class_weights_go_with_the_inverse_root_and_have_mean_one():
     assert weights[2] == 0
 
 
-def test_a_batch_of_a_class_that_training_never_saw_counts_nothing():
+def test_a_batch_of_a_class_without_training_pixels_costs_nothing():
     loss = CrossEntropy(True)
     loss.set_class_shares(torch.tensor([0.7, 0.3, 0.0]))
     assert loss(torch.randn(1, 3, 2, 2), torch.full((1, 2, 2), 2)).item() == 0
@@ -177,11 +177,11 @@ def test_weights_move_with_the_module():
     assert loss.to("meta").weight.device.type == "meta"
 
 
-def test_missing_shares_are_said():
+def test_missing_shares_are_reported():
     with pytest.raises(FaceseglError, match="set_class_shares"):
         CrossEntropyDice(True, 1.0)(*batch())
 
 
 def test_shares_of_nothing_are_refused():
-    with pytest.raises(DataError, match="no class has a pixel"):
+    with pytest.raises(DataError, match="training masks have no pixel of any class"):
         CrossEntropy(True).set_class_shares(torch.zeros(3))

@@ -1,4 +1,4 @@
-"""The losses: logits and target to one number. Void pixels neither help nor hurt, and nothing waits for the device."""
+"""Losses from logits and target to a scalar. Void pixels are ignored, and nothing synchronises with the device."""
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +12,15 @@ SMOOTH = 1.0
 
 
 class CrossEntropy(nn.Module):
-    """Mean cross-entropy over the pixels that are not void, in float32; 0, with zero gradient, where all are void.
+    """Mean cross-entropy over the pixels that are not void, in float32; 0 with zero gradient if all are void.
 
-    With class weights it is the weighted mean: each pixel counts with the weight of its class. The weights lie in a
-    buffer that is not saved, so that a checkpoint loads strictly into a module with or without this loss.
+    With class weights it is the weighted mean. The weights are a non-persistent buffer, so that a checkpoint loads
+    strictly into a module with or without this loss.
 
     Shape: float logits (B, C, H, W) and an int64 target (B, H, W) -> a float32 scalar.
 
     Args:
-        class_weights: whether to weight the classes by the shares that `set_class_shares` gets.
+        class_weights: whether to weight the classes by their shares, which are set by `set_class_shares`.
     """
 
     weight: Tensor | None
@@ -31,7 +31,7 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weight", None, persistent=False)
 
     def set_class_shares(self, shares: Tensor) -> None:
-        """Take the classes' shares of the training pixels; without class weights they change nothing.
+        """Set the classes' shares of the training pixels; without class weights they have no effect.
 
         Args:
             shares: (C,) float, each class's share of the training fold's pixels that are not void.
@@ -53,16 +53,18 @@ class CrossEntropy(nn.Module):
 
     def _cross_entropy(self, log_probabilities: Tensor, target: Tensor) -> Tensor:
         if self.class_weights and self.weight is None:
-            raise FaceseglError("loss: class_weights=true, but no class shares came; call set_class_shares in setup.")
+            raise FaceseglError(
+                "loss: class_weights=true, but no class shares are set; call set_class_shares in setup."
+            )
         return cross_entropy(log_probabilities, target, self.weight)
 
 
 class CrossEntropyDice(CrossEntropy):
-    """Cross-entropy plus `dice` times the soft Dice loss, which looks at a class's region and not at its size.
+    """Cross-entropy plus `dice` times the soft Dice loss, in which small and large classes count the same.
 
     Args:
-        class_weights: whether the cross-entropy weights the classes; Dice gives each class one voice anyway.
-        dice: what the Dice loss is multiplied with.
+        class_weights: whether the cross-entropy weights the classes; Dice is not affected.
+        dice: factor of the Dice loss.
     """
 
     def __init__(self, class_weights: bool, dice: float) -> None:
@@ -85,10 +87,10 @@ class CrossEntropyDice(CrossEntropy):
 
 
 def weights_from_shares(shares: Tensor) -> Tensor:
-    """Weights that even out rare and common classes: the inverse square root of the share, with a mean of one.
+    """Class weights that balance rare and common classes: the inverse square root of the share, with a mean of one.
 
     The full inverse would give a pixel of FASSEG's eyes some hundred times the weight of one of its background. A class
-    without a pixel cannot be learnt: its weight is 0, and it stays out of the mean.
+    without a pixel has weight 0 and is left out of the mean.
 
     Args:
         shares: (C,) float, each class's share of the pixels.
@@ -106,8 +108,8 @@ def weights_from_shares(shares: Tensor) -> Tensor:
     present = shares > 0
     if not present.any():
         raise DataError(
-            "loss: no class has a pixel in the training photos, so there is nothing to weight; expected masks that are "
-            "not all void."
+            "loss: the training masks have no pixel of any class, so there are no shares to weight by; expected masks "
+            "that are not all void."
         )
     weights = torch.where(present, shares, torch.inf).double().rsqrt()
     return (weights / weights[present].mean()).float()
@@ -119,14 +121,14 @@ def cross_entropy(log_probabilities: Tensor, target: Tensor, weight: Tensor | No
     Args:
         log_probabilities: (B, C, H, W) float32.
         target: (B, H, W) int64, class indices or VOID.
-        weight: (C,) float32, what a pixel of each class counts in the mean, or None where all count the same.
+        weight: (C,) float32, the weight of each class, or None for equal weights.
 
     Returns:
-        A float32 scalar; 0 where no pixel counts.
+        A float32 scalar; 0 if no pixel counts.
     """
     known = target != VOID
     counting = known.sum() if weight is None else (weight[target.where(known, 0)] * known).sum()
-    # "none" and a sum of our own: on CUDA the kernel's own sum adds in no fixed order
+    # reduction="none" and our own sum: on CUDA the kernel's sum has no fixed order
     each = functional.nll_loss(log_probabilities, target, weight, ignore_index=VOID, reduction="none")
     return each.sum() / counting.where(counting > 0, 1)
 
@@ -136,15 +138,15 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
 
     A class's Dice is (2 sum(p t) + SMOOTH) / (sum(p) + sum(t) + SMOOTH), with p its probability and t 1 where it is
     true, else 0, over the pixels that are not void: Milletari et al., V-Net (3DV 2016), with plain sums below instead
-    of squares, as nnU-Net has it. The mean goes over the classes in the batch's target: the Dice of an absent one is
-    near 0 until its last probability is gone, all noise on a batch of four, and cross-entropy keeps it away already.
+    of squares, as in nnU-Net. The mean is over the classes in the batch's target: the Dice of an absent class is near 0
+    until its last probability is gone, which is noise on a batch of four, and cross-entropy penalises it already.
 
     Args:
         probabilities: (B, C, H, W) float32, summing to one over C.
         target: (B, H, W) int64, class indices or VOID.
 
     Returns:
-        A float32 scalar; 0 where all pixels are void.
+        A float32 scalar; 0 if all pixels are void.
     """
     pixels = (0, 2, 3)
     classes = torch.arange(probabilities.shape[1], device=target.device)
@@ -158,5 +160,5 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:
-    """(B, C, H, W) logits of any float type to float32 log-probabilities: sums over a photo need more than bf16 has."""
+    """Float32 log-probabilities of logits (B, C, H, W) of any float type: bf16 is too coarse for sums over an image."""
     return functional.log_softmax(logits.float(), dim=1)

@@ -1,4 +1,4 @@
-"""Lets segmentation_models_pytorch be imported beside a CPU torch for which no torchvision is built.
+"""Lets segmentation_models_pytorch be imported with a CPU torch for which no torchvision is built.
 
 It and timm name classes of torchvision as bases, as annotations and in tables. While they are imported, every name that
 they ask for is an empty class. Encoders that are torchvision's own (resnet34, vgg16, densenet121, mobilenet_v2) cannot

@@ -31,7 +31,7 @@ LAST = Path("run", "checkpoints", "last.ckpt")
 
 @pytest.fixture(scope="module", autouse=True)
 def smp():
-    """The package; beside a CPU torch without torchvision with a shim in its place."""
+    """The package; with a shim for torchvision where a CPU torch has none."""
     with nullcontext() if importlib.util.find_spec("torchvision") else torchvision_shim():
         return pytest.importorskip("segmentation_models_pytorch")
 
@@ -70,14 +70,14 @@ def hub(monkeypatch, smp, tmp_path):
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_any_size_comes_back_as_it_was(arch):
+def test_logits_have_the_size_of_the_image(arch):
     net = SMP(5, arch, "tu-mobilenetv3_small_050", None).eval()
     for size in ((64, 64), (33, 51), (7, 40)):
         with torch.no_grad():
             assert net(torch.rand(2, 3, *size)).shape == (2, 5, *size)
 
 
-def test_images_are_extended_by_their_last_row_and_column_and_the_logits_cut():
+def test_images_are_padded_by_their_last_row_and_column_and_the_logits_cropped():
     net = SMP(4, *TINY, None).eval()
     images = torch.rand(2, 3, 37, 51)
     extended = functional.pad(images, (0, 64 - 51, 0, 64 - 37), mode="replicate")
@@ -103,10 +103,10 @@ def test_the_package_is_not_imported_before_a_net_of_it_is_built():
 # what is refused
 
 
-def test_all_wrong_names_are_told_at_once_with_the_nearest_right_ones():
-    with pytest.raises(ConfigError) as told:
+def test_all_wrong_names_are_reported_at_once_with_the_nearest_right_ones():
+    with pytest.raises(ConfigError) as caught:
         SMP(6, "unetplus", "efficientnet-b00", "imagenet")
-    arch, encoder = told.value.problems
+    arch, encoder = caught.value.problems
     assert "model.arch=unetplus: " in arch
     assert "did you mean UnetPlusPlus?" in arch
     assert "model.encoder_name=efficientnet-b00: " in encoder
@@ -122,11 +122,11 @@ def test_all_wrong_names_are_told_at_once_with_the_nearest_right_ones():
         ("tu-efficientnet_lite1", "imagenet", "take model.encoder_weights=null"),
     ],
 )
-def test_weights_that_an_encoder_does_not_have_are_told_with_those_that_it_has(encoder, weights, words):
-    with pytest.raises(ConfigError) as told:
+def test_weights_that_an_encoder_does_not_have_are_refused_with_those_that_it_has(encoder, weights, words):
+    with pytest.raises(ConfigError) as caught:
         SMP(6, "Unett", encoder, weights)
-    assert len(told.value.problems) == 2, "the wrong arch is told as well"
-    assert f"model.encoder_weights={weights}: {encoder} has no such weights; {words}" in told.value.problems[1]
+    assert len(caught.value.problems) == 2, "the wrong arch is reported as well"
+    assert f"model.encoder_weights={weights}: {encoder} has no such weights; {words}" in caught.value.problems[1]
 
 
 @pytest.mark.parametrize(
@@ -137,37 +137,37 @@ def test_weights_that_an_encoder_does_not_have_are_told_with_those_that_it_has(e
         *("tu-resnet10t.not_a_tag", "timm-efficientnet-b0", "", "tu-", ["resnet18"], 18, None),
     ],
 )
-def test_an_encoder_is_a_known_name_and_never_a_path_an_address_or_a_place_on_a_hub(name, monkeypatch, no_network):
+def test_an_encoder_is_a_known_name_and_never_a_path_a_url_or_a_repository_on_a_hub(name, monkeypatch, no_network):
     monkeypatch.setattr("timm.create_model", lambda *_, **__: pytest.fail("timm was given the name"))
     with pytest.raises(ConfigError, match=r"model\.encoder_name=.*no such encoder"):
         SMP(6, "Unet", name, None)
     assert no_network == []
 
 
-def test_names_of_timms_own_may_say_which_weights():
+def test_names_of_timm_may_have_a_tag_for_the_weights():
     assert SMP(6, "Linknet", "tu-mobilenetv3_small_050.lamb_in1k", None)
 
 
-def test_an_encoder_for_one_size_alone_is_refused_with_that_size():
-    with pytest.raises(ConfigError, match=r"tu-vit_tiny_patch16_224: it sees images of 224x224 alone"):
+def test_an_encoder_of_a_fixed_size_is_refused_with_that_size():
+    with pytest.raises(ConfigError, match=r"tu-vit_tiny_patch16_224: its images must be 224x224"):
         SMP(6, "FPN", "tu-vit_tiny_patch16_224", None)
 
 
-def test_arch_and_encoder_that_do_not_go_together_are_told_with_the_reason():
+def test_an_incompatible_arch_and_encoder_are_refused_with_the_reason():
     with pytest.raises(ConfigError, match=r"model\.arch=Linknet model\.encoder_name=mit_b0: .*not supported"):
         SMP(6, "Linknet", "mit_b0", None)
 
 
-def test_a_batch_of_one_that_cannot_be_learnt_from_is_told_with_the_key_to_change():
+def test_a_batch_of_one_that_cannot_be_trained_on_is_refused_with_the_key_to_change():
     net = SMP(6, "DeepLabV3", "tu-mobilenetv3_small_050", None).train()
-    with pytest.raises(ConfigError, match=r"batch of one photo of 64x64; take a data\.batch_size"):
+    with pytest.raises(ConfigError, match=r"batch of one photo of 64x64; choose a data\.batch_size"):
         net(torch.rand(1, 3, 64, 64))
 
 
-@pytest.mark.parametrize("lacking", ["segmentation_models_pytorch", "timm"])
-def test_a_missing_package_is_named_with_what_installs_it(lacking, monkeypatch):
-    monkeypatch.setitem(sys.modules, lacking, None)
-    with pytest.raises(ConfigError, match=rf"model=smp needs {lacking}; .*pip install 'facesegl\[smp\]'"):
+@pytest.mark.parametrize("missing", ["segmentation_models_pytorch", "timm"])
+def test_a_missing_package_is_named_with_what_installs_it(missing, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ConfigError, match=rf"model=smp needs {missing}; .*pip install 'facesegl\[smp\]'"):
         SMP(6, *TINY, None)
 
 
@@ -179,7 +179,7 @@ def test_pretrained_weights_are_taken(hub):
     assert all(torch.equal(state[name], values) for name, values in hub.items())
 
 
-def test_photos_reach_pretrained_weights_as_these_have_seen_photos(hub):
+def test_pretrained_weights_get_images_standardised_as_in_their_training(hub):
     net = SMP(6, "Unet", "efficientnet-b0", "imagenet").eval()
     photos = torch.rand(2, 3, 32, 32)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
@@ -189,7 +189,7 @@ def test_photos_reach_pretrained_weights_as_these_have_seen_photos(hub):
     torch.testing.assert_close(seen[0], (photos - 0.5) / 0.5)
 
 
-def test_weights_of_timm_are_taken_and_seen_as_imagenets_mean_and_deviation_have_it(monkeypatch):
+def test_weights_of_timm_are_loaded_with_their_mean_and_standard_deviation(monkeypatch):
     name = "tu-mobilenetv3_small_050"
     theirs = {key: values + 1 for key, values in SMP(6, "Linknet", name, None).model.encoder.model.state_dict().items()}
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: dict(theirs))
@@ -200,17 +200,17 @@ def test_weights_of_timm_are_taken_and_seen_as_imagenets_mean_and_deviation_have
 
 
 @pytest.mark.parametrize("encoder", ["efficientnet-b0", "tu-resnet10t"])
-def test_weights_that_cannot_be_fetched_are_told_with_what_to_do(encoder, no_network):
-    with pytest.raises(MachineError) as told:
+def test_weights_that_cannot_be_fetched_are_reported_with_what_to_do(encoder, no_network):
+    with pytest.raises(MachineError) as caught:
         SMP(6, "Unet", encoder, "imagenet")
-    (problem,) = told.value.problems
+    (problem,) = caught.value.problems
     assert f"model.encoder_weights=imagenet: the weights of {encoder} could not be fetched" in problem
     assert "model.encoder_weights=null" in problem
     assert "copy the Hugging Face cache" in problem
     assert no_network, "it was tried"
 
 
-def test_the_command_ends_with_that_line_and_has_made_nothing(fasseg, no_network):
+def test_the_command_ends_with_that_line_and_leaves_no_run(fasseg, no_network):
     ended = call(*TRAIN, "model.encoder_weights=imagenet")
     assert ended.code == 5
     assert len(ended.lines("error")) == 1
@@ -218,7 +218,7 @@ def test_the_command_ends_with_that_line_and_has_made_nothing(fasseg, no_network
     assert not Path("run").exists()
 
 
-def test_nothing_is_fetched_where_weights_follow(no_network):
+def test_nothing_is_fetched_if_weights_follow(no_network):
     with weights_follow():
         SMP(6, "Unet", "efficientnet-b0", "imagenet")
     assert no_network == []
@@ -235,7 +235,7 @@ def trained(*overrides):
     return LAST
 
 
-def test_such_a_net_is_told_of_scored_and_predicts(fasseg, no_network):
+def test_an_smp_net_is_trained_scored_and_predicts(fasseg, no_network):
     last = trained()
     for words in (["info", last], ["evaluate", last], ["predict", last, fasseg / "Test_RGB", "-o", "masks"]):
         ended = call(*words)
@@ -267,7 +267,7 @@ def card_of(**changes):
     return {"net": {**net, "encoder_weights": None, **changes}}
 
 
-def test_a_card_makes_a_net_fetch_nothing(no_network):
+def test_a_net_from_a_card_fetches_nothing(no_network):
     assert build_net(card_of(encoder_weights="imagenet"))
     assert no_network == []
 

@@ -47,7 +47,7 @@ def rows(drawn):
     return [tuple(np.nan_to_num(row, nan=-1).round(9)) for row in table]
 
 
-def test_draws_are_those_of_a_slow_loop_over_all_that_there_are():
+def test_scores_equal_those_of_a_slow_loop_over_the_draws():
     one, other = make_photos(1, photos=3), make_photos(2, photos=3)
     expected = {}  # the scores of both models on each of the 27 draws, with how many draws give them
     for draw in itertools.product(range(3), repeat=3):
@@ -71,21 +71,21 @@ def test_with_one_person_every_draw_is_the_score_itself():
 
 
 def test_a_class_that_a_draw_lacks_is_left_out_of_its_mean():
-    counts, boundary = make_photos(4, photos=2)  # the last class stands on photo 1 alone
+    counts, boundary = make_photos(4, photos=2)  # the last class is on photo 1 only
     (drawn,) = resampled_scores([(counts, boundary)], ["0", "1"], resamples=200)
-    lacking = np.isnan(drawn.iou[:, 2])
-    assert 0 < lacking.sum() < 200
-    assert drawn.miou == pytest.approx(np.where(lacking, drawn.iou[:, :2].mean(1), drawn.iou.mean(1)))
+    absent = np.isnan(drawn.iou[:, 2])
+    assert 0 < absent.sum() < 200
+    assert drawn.miou == pytest.approx(np.where(absent, drawn.iou[:, :2].mean(1), drawn.iou.mean(1)))
 
 
-def test_identical_models_differ_by_nothing():
+def test_identical_models_have_no_difference():
     model = make_photos(5)
     one, other = resampled_scores([model, model], list("abcdefgh"))
     assert interval(one.miou - other.miou) == (0, 0)
     assert interval(one.boundary_f - other.boundary_f) == (0, 0)
 
 
-def test_the_difference_the_other_way_round_has_the_interval_turned_over():
+def test_swapping_the_models_mirrors_the_interval():
     one, other = resampled_scores([make_photos(6), make_photos(7)], list("abcdefgh"))
     low, high = interval(one.miou - other.miou)
     assert low < high
@@ -104,7 +104,7 @@ def test_the_order_of_the_photos_does_not_matter():
         assert all(np.array_equal(one, other, equal_nan=True) for one, other in zip(here, there, strict=True))
 
 
-def test_more_photos_of_the_same_persons_do_not_make_it_surer():
+def test_more_photos_of_the_same_persons_do_not_narrow_the_interval():
     counts, boundary = make_photos(10)
     twice = np.concatenate([counts, counts]), np.concatenate([boundary, boundary])
     persons = list("abcdefgh")
@@ -150,12 +150,12 @@ def test_nineteen_of_twenty_intervals_hold_the_truth():
     assert np.mean(apart) < 0.8  # what is hard for both falls out of the difference
 
 
-def test_an_interval_needs_a_draw_in_which_there_was_something_to_score():
+def test_an_interval_needs_a_draw_with_something_to_score():
     assert all(map(math.isnan, interval(np.full(10, np.nan))))
     assert interval(np.array([np.nan, 2.0, 2.0])) == (2, 2)
 
 
-def test_only_an_interval_on_one_side_of_nothing_tells():
+def test_only_an_interval_on_one_side_of_zero_is_conclusive():
     signs = [Estimate(0.1, low, high).sign for low, high in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.2), (0, 0))]
     assert signs == [1, -1, 0, 0]
     unknown = Estimate(0.1, math.nan, math.nan)

@@ -10,7 +10,7 @@ from facesegl.scores import boundary_counts, boundary_f
 
 
 def outline(mask, voids, index):
-    """The boundary pixels of a class, one by one, those beside the void of some masks left out."""
+    """The boundary pixels of a class, one by one, those next to void in some masks left out."""
     height, width = mask.shape
 
     def neighbours(row, column):
@@ -19,11 +19,11 @@ def outline(mask, voids, index):
                 yield near
 
     return [
-        place
-        for place in np.ndindex(mask.shape)
-        if mask[place] == index
-        and not any(other[near] == VOID for near in (place, *neighbours(*place)) for other in voids)
-        and any(mask[near] != index for near in neighbours(*place))
+        pixel
+        for pixel in np.ndindex(mask.shape)
+        if mask[pixel] == index
+        and not any(other[near] == VOID for near in (pixel, *neighbours(*pixel)) for other in voids)
+        and any(mask[near] != index for near in neighbours(*pixel))
     ]
 
 
@@ -32,12 +32,12 @@ def reference(preds, target, classes, tolerance):
     for index in range(classes):
         counts = []
         for mask, other in ((preds, target), (target, preds)):
-            places, others = outline(mask, (mask, other), index), outline(other, [other], index)
+            pixels, others = outline(mask, (mask, other), index), outline(other, [other], index)
             matched = [
                 any((row - up) ** 2 + (column - left) ** 2 <= tolerance**2 for up, left in others)
-                for row, column in places
+                for row, column in pixels
             ]
-            counts += [sum(matched), len(places)]
+            counts += [sum(matched), len(pixels)]
         rows.append(counts)
     return rows
 
@@ -73,7 +73,7 @@ def test_an_outline_may_be_two_pixels_off_and_not_three(shift, expected):
     assert scores.tolist() == [expected, expected]
 
 
-def test_the_border_of_the_photo_is_no_boundary():
+def test_the_border_of_the_photo_is_not_a_boundary():
     whole = np.zeros((5, 5), np.uint8)
     counts = boundary_counts(whole, whole, 2)
     assert counts.sum() == 0
@@ -94,7 +94,7 @@ def test_void_and_its_neighbours_are_on_no_boundary_of_either_mask():
     assert counts.tolist() == [[3, 3, 3, 3], [5, 5, 5, 5]]  # of six rows: column 4 loses three, column 5 one
 
 
-def test_an_outline_that_fits_matches_beside_void_too():
+def test_a_fitting_outline_matches_next_to_void_too():
     target, preds = halves(4), halves(6)
     target[:, 6:] = VOID
     assert boundary_counts(preds, target, 2).tolist() == [[0, 0, 6, 6], [0, 0, 6, 6]]

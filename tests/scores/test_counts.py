@@ -37,7 +37,7 @@ UNEVEN = [(2, 9, 7), (1, 4, 4), (3, 5, 11)]
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), absent=st.sets(st.integers(0, 4), max_size=3))
 def test_scores_equal_a_numpy_reference_on_uneven_batches(seed, absent):
-    batches = [batch(seed + place, absent=absent, size=size) for place, size in enumerate(UNEVEN)]
+    batches = [batch(seed + index, absent=absent, size=size) for index, size in enumerate(UNEVEN)]
     counts = sum(confusion_counts(*each, 5) for each in batches)
     overlap, f1, mean, correct = reference(batches, 5)
     np.testing.assert_allclose(iou(counts), overlap)
@@ -48,7 +48,7 @@ def test_scores_equal_a_numpy_reference_on_uneven_batches(seed, absent):
 
 @pytest.mark.parametrize("absent", [(), (2,), (0, 4)])
 def test_scores_equal_those_of_torchmetrics(absent):
-    batches = [batch(place, absent=absent, size=size) for place, size in enumerate(UNEVEN)]
+    batches = [batch(index, absent=absent, size=size) for index, size in enumerate(UNEVEN)]
     ours = PooledCounts(5)
     kinds = [(MulticlassJaccardIndex, "none"), (MulticlassJaccardIndex, "macro"), (MulticlassF1Score, "none")]
     theirs = [kind(5, average=average, ignore_index=VOID) for kind, average in kinds]
@@ -102,8 +102,8 @@ def test_miou_per_photo_is_the_mean_of_the_photos_and_not_that_of_the_pool():
     assert miou(photos.sum(0)).item() == pytest.approx((90 / 91 + 11 / 12) / 2)
 
 
-def test_two_metrics_merged_equal_one_that_saw_all():
-    batches = [batch(place, size=size) for place, size in enumerate(UNEVEN)]
+def test_two_merged_metrics_equal_one_over_all_batches():
+    batches = [batch(index, size=size) for index, size in enumerate(UNEVEN)]
     first, second, whole = PooledCounts(5), PooledCounts(5), PooledCounts(5)
     for each, metric in zip(batches, (first, second, second), strict=True):
         metric.update(*each)
@@ -113,7 +113,7 @@ def test_two_metrics_merged_equal_one_that_saw_all():
     assert whole.compute().dtype == torch.int64
 
 
-def test_reset_forgets_and_leaves_what_was_read_before_alone():
+def test_reset_clears_the_counts_and_leaves_earlier_results_alone():
     metric = PooledCounts(5)
     metric.update(*batch(0))
     read = metric.compute()
@@ -143,16 +143,16 @@ def test_any_number_of_classes_that_a_mask_can_hold(classes):
 
 @pytest.mark.parametrize("value", [-300, -257, -1, 5, 6, 254, VOID, 256, 257, 258, 511, 70_000])
 @pytest.mark.parametrize("at_void", [False, True])
-def test_a_prediction_that_is_no_class_is_not_passed_over(value, at_void):
+def test_a_prediction_that_is_not_a_class_is_not_ignored(value, at_void):
     preds, target = batch(0)
     target[0, 0, 0] = VOID if at_void else 0
     preds[0, 0, 0] = value
-    with pytest.raises(DataError, match=rf"the prediction \[{min(max(value, -1), 256)}\] beside the classes 0 to 4"):
+    with pytest.raises(DataError, match=rf"the prediction \[{min(max(value, -1), 256)}\] besides the classes 0 to 4"):
         confusion_counts(preds, target, 5)
 
 
 @pytest.mark.parametrize("value", [-300, -1, 5, 254, 256, 70_000])
-def test_a_target_that_is_neither_class_nor_void_is_not_passed_over(value):
+def test_a_target_that_is_neither_class_nor_void_is_not_ignored(value):
     preds, target = batch(0)
     target[0, 0, 0] = value
     with pytest.raises(DataError, match=rf"the target holds \[{min(max(value, -1), 256)}\]"):

@@ -22,7 +22,7 @@ def photos():
     return [(first, first), (np.zeros_like(second), second)]
 
 
-def test_the_summary_says_what_the_counts_say():
+def test_the_summary_agrees_with_the_counts():
     summary = scores(photos())
     assert summary.iou["background"] == pytest.approx(44 / 56)
     assert summary.iou["face"] == pytest.approx(32 / 44)
@@ -35,7 +35,7 @@ def test_the_summary_says_what_the_counts_say():
     assert summary.photos == 2
 
 
-def test_json_gets_builtin_values_and_none_where_there_was_nothing_to_score():
+def test_json_gets_builtin_values_and_none_for_nan():
     summary = scores(photos()).to_dict()
     assert summary["iou"]["hat"] is None
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
@@ -48,6 +48,6 @@ def test_a_set_without_photos_has_scores_of_none():
     assert summary["miou"] is summary["accuracy"] is summary["miou_per_photo"] is summary["boundary_f"] is None
 
 
-def test_scores_stay_as_they_are():
+def test_scores_are_immutable():
     with pytest.raises(FrozenInstanceError):
         scores(photos()).miou = 1.0

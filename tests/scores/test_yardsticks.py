@@ -22,12 +22,12 @@ def test_masks_are_taken_one_at_a_time():
     assert (floor == 0).all()
 
 
-def test_the_floor_is_a_mask_that_can_be_brought_to_a_photos_size():
+def test_the_floor_can_be_resized_to_a_photo():
     floor = commonest_classes([np.uint8([[0, 1], [1, 1]])], 2)
     assert restore_mask(floor, 4, 4).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]]
 
 
-def test_a_floor_of_no_mask_is_refused():
+def test_a_floor_without_masks_is_refused():
     with pytest.raises(DataError, match="no training mask"):
         commonest_classes([], 3)
 
@@ -39,7 +39,7 @@ def test_agreement_pools_the_photos_and_takes_the_second_as_truth():
     assert iou(counts).tolist() == pytest.approx([1 / 3, 2 / 4])
 
 
-def test_agreement_leaves_out_what_either_left_void():
+def test_agreement_ignores_pixels_that_are_void_in_either_mask():
     counts = agreement([(np.uint8([[VOID, 0, 1]]), np.uint8([[1, VOID, 1]]))], 2)
     assert counts.tolist() == [[0, 0], [0, 1]]
 

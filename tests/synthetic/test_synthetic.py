@@ -1,4 +1,4 @@
-"""Drawn faces: the same everywhere, labelled to the pixel, and shaped like faces."""
+"""Synthetic faces: the same everywhere, labelled to the pixel, and shaped like faces."""
 
 import hashlib
 
@@ -63,7 +63,7 @@ def test_coverage_sums_to_one_and_is_mixed_at_borders_only(faces: list[Face]):
         hard = np.pad(face.coverage.argmax(axis=-1), 2, mode="edge")
         views = np.lib.stride_tricks.sliding_window_view(hard, (5, 5))
         border = views.min(axis=(2, 3)) != views.max(axis=(2, 3))
-        # A tip thinner than half a pixel has no pixel of its own.
+        # A tip thinner than half a pixel has no whole pixel.
         assert border[mixed].mean() > 0.99
 
 

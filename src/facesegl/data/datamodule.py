@@ -16,8 +16,7 @@ from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, F
 from facesegl.data.folds import assign_folds
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.onehot import unpack_onehot
-from facesegl.labels.sides import likely_pairs
-from facesegl.labels.taxonomy import Taxonomy
+from facesegl.labels.taxonomy import Taxonomy, likely_pairs
 from facesegl.sources.photo import open_photo
 from facesegl.sources.source import Source
 

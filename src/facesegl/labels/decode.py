@@ -1,11 +1,14 @@
-"""Colour mask to index mask, and back.
+"""From masks as they come (colours, numbers, layers, one picture for each part) to index masks, and back to colours.
 
-The rule is the project's own, measured in docs/architecture.md: a colour within 32 of a class colour is that class; any
-other pixel takes the nearest among the classes so present around it. The nearest colour alone is not enough: where eye
-and skin blend, the grey between them lies nearest to hair.
+The rule for colours is measured in docs/architecture.md: a colour within 32 of a class colour is that class; any other
+pixel takes the class with the nearest colour among those within 32 around it. The nearest colour alone is not enough:
+where eye and skin blend, the grey between them is nearest to hair.
+
+Numbers and layers are never guessed: a value that the taxonomy does not know raises an error, and never becomes void.
 """
 
 import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,21 +18,22 @@ from facesegl.labels.onehot import pack_onehot
 from facesegl.labels.taxonomy import VOID, Colour, Taxonomy
 
 RULE = "within 32, else nearest in 5x5 doubled"
-"""The name of the decoding rule; a cache that another rule made is not reused."""
+"""The name of the decoding rule; a cache built with another rule is rebuilt."""
 
 TOLERANCE = 32  # no blend of two FASSEG colours comes closer than 90.5 to a third one
 MOST_FAR = 0.5
-_FLAT = 1e-3  # of a mask's pixels, in the inside of areas of one colour
+_FLAT = 1e-3  # share of a mask's pixels, inside areas of one colour
 
-_UNCLAIMED = VOID - 1  # while decoding: a pixel whose colour no class claims; taxonomies end below it
+_UNCLAIMED = VOID - 1  # while decoding: a colour or number of no class; taxonomies end below it
+_SHOWN = 8
 
 
 class Decoded(NamedTuple):
-    """A mask, and where it was guessed.
+    """An index mask, and where it is a guess.
 
     Attributes:
         mask: (H, W) uint8, class indices or VOID.
-        inexact: (H, W) bool, true where the colour was not exactly that of a class (or of void).
+        inexact: (H, W) bool, true where the raw value was not exactly that of a class (or of void).
     """
 
     mask: np.ndarray
@@ -37,7 +41,7 @@ class Decoded(NamedTuple):
 
 
 def decode_mask(colours: np.ndarray, taxonomy: Taxonomy) -> Decoded:
-    """Turn a colour mask into class indices.
+    """Decode a colour mask.
 
     Args:
         colours: (H, W, 3) uint8, R-G-B, at native size. Never resize before this step: interpolation invents colours
@@ -48,7 +52,7 @@ def decode_mask(colours: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         The index mask, and which of its pixels were inexact.
 
     Raises:
-        DataError: most pixels are far from every colour. The message does not know the file: the caller names it.
+        DataError: most pixels are far from every colour. The message leaves the file to the caller.
 
     Example:
         >>> two = Taxonomy(names=("background", "skin"), colours=((255, 0, 0), (255, 255, 0)))
@@ -70,15 +74,15 @@ def decode_mask(colours: np.ndarray, taxonomy: Taxonomy) -> Decoded:
 
 
 def foreign_colour(colours: np.ndarray, taxonomy: Taxonomy) -> tuple[Colour, float] | None:
-    """A colour that no class has and that fills areas, as blends never do: most likely a class that is missing.
+    """The commonest colour that fills areas but is of no class, as blends never do: probably a missing class.
 
     Args:
         colours: (H, W, 3) uint8, R-G-B.
         taxonomy: the classes and their colours.
 
     Returns:
-        The commonest such colour and its share of the pixels; None where less than 0.1 % lies inside its areas (of
-        FASSEG's masks none has more than 2 such pixels).
+        The colour and its share of the pixels; None if at most 0.1 % of the pixels are inside such areas (FASSEG's
+        masks have 2 such pixels at most).
 
     Example:
         >>> two = Taxonomy(names=("background", "skin"), colours=((255, 0, 0), (255, 255, 0)))
@@ -101,28 +105,167 @@ def foreign_colour(colours: np.ndarray, taxonomy: Taxonomy) -> tuple[Colour, flo
 
 
 def mask_to_colours(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
-    """Paint a mask.
+    """Render a mask in the taxonomy's colours.
 
     Args:
-        mask: (H, W) uint8, class indices; what is no class is painted in the void colour, or grey.
+        mask: (H, W) uint8, class indices; other values get the void colour, or grey.
         taxonomy: the classes and their colours.
 
     Returns:
         (H, W, 3) uint8, R-G-B.
     """
-    painted: np.ndarray = taxonomy.palette()[mask]
-    return painted
+    return np.asarray(taxonomy.palette()[mask])
+
+
+def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
+    """Decode an index mask, by the taxonomy's remapping if it has one.
+
+    Args:
+        numbers: (H, W) of any integer type, or bool for 0 and 1.
+        taxonomy: the classes.
+
+    Returns:
+        The index mask; none of its pixels is inexact.
+
+    Raises:
+        DataError: numbers that the taxonomy does not know. The message leaves the file to the caller.
+
+    Example:
+        >>> two = Taxonomy(names=("wall", "face"), colours=((0, 0, 0), (9, 9, 9)), remap={3: "wall", 40: "face"})
+        >>> decode_numbers(np.uint16([[3, 40]]), two).mask
+        array([[0, 1]], dtype=uint8)
+    """
+    mask = _look_up(numbers, taxonomy)
+    unknown = numbers[mask == _UNCLAIMED]
+    if unknown.size:
+        found = np.unique(unknown).tolist()
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise DataError(
+            f"holds {', '.join(str(int(value)) for value in found[:_SHOWN])}{more} in {unknown.size / mask.size:.2%} "
+            f"of its pixels; the taxonomy knows {_known(taxonomy)}. Map every number to a class in its YAML: "
+            f"`remap: {{0: {taxonomy.names[0]}, {int(found[0])}: CLASS or void, ...}}`."
+        )
+    return Decoded(mask, np.zeros(mask.shape, dtype=bool))
+
+
+def are_known(numbers: np.ndarray, taxonomy: Taxonomy) -> bool:
+    """Whether the taxonomy knows every number of a mask (H, W) of integers."""
+    return not (_look_up(numbers, taxonomy) == _UNCLAIMED).any()
+
+
+def decode_layers(layers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
+    """Decode one layer for each class, stacked along the first or the last axis.
+
+    Args:
+        layers: (C, H, W) or (H, W, C), of any type, holding zeros and ones.
+        taxonomy: the classes; C is their number, or the number of values that it remaps.
+
+    Returns:
+        The index mask; a pixel in no layer is void if the taxonomy has a void.
+
+    Raises:
+        DataError: a wrong number of layers, values other than 0 and 1, or pixels in several layers or in none.
+    """
+    numbers = [raw for raw in taxonomy.remap if isinstance(raw, int)] or range(taxonomy.num_classes)
+    known = taxonomy.raw_numbers()
+    values = np.array([known[number] for number in sorted(numbers)], np.uint8)
+    stack = _classes_first(layers, len(values))
+    if not np.isin(stack, (0, 1)).all():
+        raise DataError(
+            "has values other than 0 and 1 in its layers; expected one-hot layers. Save the index of the largest layer "
+            "instead (argmax)."
+        )
+    times = stack.astype(bool).sum(axis=0)
+    if (times > 1).any():
+        raise DataError(
+            f"{(times > 1).mean():.1%} of the pixels are in several layers; expected one layer for each pixel. "
+            f"Save the index of the layer that counts."
+        )
+    if not times.all() and taxonomy.void is None:
+        raise DataError(
+            f"{(times == 0).mean():.1%} of the pixels are in no layer; expected one layer for each pixel. "
+            f"Add a layer, or a void to the taxonomy."
+        )
+    mask = np.where(times == 1, values[stack.argmax(axis=0)], VOID).astype(np.uint8)
+    return Decoded(mask, np.zeros(mask.shape, dtype=bool))
+
+
+def overlay_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int, smallest_on_top: bool = False) -> Decoded:
+    """Overlay black and white pictures, one for each part; where they overlap, the later one counts.
+
+    Args:
+        parts: for each part a class index or VOID, and its picture: (H, W) of bool, uint8 or uint16, all of one size.
+            White (1 if no value is larger) is the part; values above half of it count as white.
+        rest: the value of pixels in no part.
+        smallest_on_top: whether the class with the smaller area counts instead of the later one.
+
+    Returns:
+        The index mask; pixels between black and white are inexact.
+
+    Raises:
+        DataError: pictures of several sizes, or one with grey pixels only, none of them above half of white.
+
+    Example:
+        >>> overlay_parts([(1, np.uint8([[0, 255, 0]])), (2, np.uint8([[255, 255, 0]]))], rest=0).mask
+        array([[2, 2, 0]], dtype=uint8)
+    """
+    mask, inexact = np.zeros((0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=bool)
+    areas: dict[int, np.ndarray] = {}
+    for number, (value, grey) in enumerate(parts):
+        if number == 0:
+            mask, inexact = np.full(grey.shape, rest, dtype=np.uint8), np.zeros(grey.shape, dtype=bool)
+        _require_size(mask, grey)
+        white = _white(grey)
+        on = grey > white // 2
+        if grey.any() and not on.any():
+            raise DataError(f"its parts: one has no value above {grey.max()}; expected black (0) and white ({white}).")
+        inexact |= (grey != 0) & (grey != white)
+        mask[on] = value
+        if smallest_on_top:
+            areas[value] = areas.get(value, False) | on
+    for value in sorted(areas, key=lambda value: -int(areas[value].sum())):
+        mask[areas[value]] = value
+    return Decoded(mask, inexact)
+
+
+def likeliest_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int) -> Decoded:
+    """Give each pixel its most likely class, the probabilities of a class's parts summed; the earlier one on a tie.
+
+    Args:
+        parts: for each part a class index or VOID, and its probability: (H, W) uint8, 0 to 255, all of one size;
+            the parts of a class must be adjacent.
+        rest: the value of pixels where every part is 0.
+
+    Returns:
+        The index mask; pixels where no class has more than half are inexact.
+
+    Raises:
+        DataError: pictures of several sizes, or not of 8 bits.
+
+    Example:
+        >>> likeliest_parts([(0, np.uint8([[200, 40]])), (1, np.uint8([[55, 215]]))], rest=0).mask
+        array([[0, 1]], dtype=uint8)
+    """
+    mask, best = np.zeros((0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=np.uint16)
+    for number, (value, alike) in enumerate(itertools.groupby(parts, key=lambda part: part[0])):
+        total = _total(grey for _value, grey in alike)
+        if number == 0:
+            mask, best = np.full(total.shape, rest, dtype=np.uint8), np.zeros(total.shape, dtype=np.uint16)
+        _require_size(mask, total)
+        wins = total > best
+        mask[wins], best[wins] = value, total[wins]
+    return Decoded(mask, best <= 127)  # a soft border with a clear winner is no guess
 
 
 def _palette(taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
-    """The colours to look for, (C, 3) int32, and the mask value of each, (C,) uint8; the void colour comes last."""
+    """The known colours, (C, 3) int32, and their mask values, (C,) uint8; the void colour comes last."""
     known = taxonomy.raw_colours()
     return np.array([*known], dtype=np.int32), np.array([*known.values()], dtype=np.uint8)
 
 
 def _exact(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The mask (H, W) of the pixels that have exactly a colour of the palette (C, 3); the others are unclaimed."""
-    packed = _packed(colours)  # one comparison of whole numbers a class instead of three of bytes
+    """The mask (H, W) of the pixels that match a colour of the palette (C, 3) exactly; the others are unclaimed."""
+    packed = _packed(colours)  # one comparison for each class instead of three
     mask = np.full(packed.shape, _UNCLAIMED, dtype=np.uint8)
     for key, value in zip(_packed(palette), values, strict=True):
         mask[packed == key] = value
@@ -130,21 +273,19 @@ def _exact(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.n
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:
-    """(..., 3) colours as (...) uint32, a number each."""
+    """(..., 3) colours as (...) uint32."""
     red, green, blue = np.moveaxis(colours.astype(np.uint32), -1, 0)
-    packed: np.ndarray = (red << 16) | (green << 8) | blue
-    return packed
+    return np.asarray((red << 16) | (green << 8) | blue)
 
 
 def _squared_distances(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """(P, C) int32: from each of P colours to each of the palette."""
+    """(P, C) int32: from P colours (P, 3) to those of the palette (C, 3)."""
     difference = colours[:, None, :].astype(np.int32) - palette
-    squared: np.ndarray = np.einsum("pcd,pcd->pc", difference, difference)
-    return squared
+    return np.asarray(np.einsum("pcd,pcd->pc", difference, difference))
 
 
 def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:
-    """Raise if most pixels of colours (H, W, 3) are among the flat places `far` (P,), which no class claims."""
+    """Raise if most pixels of colours (H, W, 3) are among `far` (P,), flat indices of unclaimed pixels."""
     pixels = colours.shape[0] * colours.shape[1]
     if far.size <= MOST_FAR * pixels:
         return
@@ -162,11 +303,11 @@ def _unpacked(colour: int) -> Colour:
 
 
 def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, values: np.ndarray) -> None:
-    """Give pixels `far` (P,), with distances (P, C), the nearest class in 5x5, in 9x9 where there is none, ..."""
+    """Give the pixels at flat indices `far` (P,), with distances (P, C), the nearest class in 5x5, else in 9x9, ..."""
     values, distance = _nearest_of_each(values, distance)
-    places = np.full(256, VOID, dtype=np.uint8)
-    places[values] = np.arange(len(values))
-    present = pack_onehot(places[mask], len(values))  # which colours of the palette a window holds, a bit each
+    index_of = np.full(256, VOID, dtype=np.uint8)
+    index_of[values] = np.arange(len(values))
+    present = pack_onehot(index_of[mask], len(values))  # one bit for each value in a window
     present = _spread(_spread(present, 1), 1)
     step = 2
     while far.size:
@@ -182,7 +323,7 @@ def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, v
 
 
 def _nearest_of_each(values: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each mask value once, (V,) uint8, and the distance (P, V) to the nearest of its colours, of (C,) and (P, C)."""
+    """The distinct mask values, (V,) uint8, and the distance to the nearest colour of each, (P, V)."""
     single = np.unique(values)
     if len(single) == len(values):
         return values, distance
@@ -190,7 +331,7 @@ def _nearest_of_each(values: np.ndarray, distance: np.ndarray) -> tuple[np.ndarr
 
 
 def _spread(present: np.ndarray, step: int) -> np.ndarray:
-    """Join each window (H, W, bytes) with those `step` away; windows of radius `step` or more leave no gap."""
+    """OR each window (H, W, bytes) with those `step` away; windows of radius `step` or more leave no gap."""
     for axis in (0, 1):
         moved = present.copy()
         ahead = [slice(None)] * 3
@@ -200,3 +341,56 @@ def _spread(present: np.ndarray, step: int) -> np.ndarray:
         moved[tuple(ahead)] |= present[tuple(back)]
         present = moved
     return present
+
+
+def _look_up(numbers: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
+    """(H, W) uint8: the class index, VOID or _UNCLAIMED for each number, of any integer type."""
+    known = taxonomy.raw_numbers()
+    if numbers.dtype in (np.bool_, np.uint8, np.uint16):
+        table = np.full(256 if numbers.dtype.itemsize == 1 else 65536, _UNCLAIMED, dtype=np.uint8)
+        for number, value in known.items():
+            if 0 <= number < len(table):
+                table[number] = value
+        return np.asarray(table[numbers.astype(np.uint8) if numbers.dtype == np.bool_ else numbers])
+    found, indices = np.unique(numbers, return_inverse=True)
+    values = np.array([known.get(int(number), _UNCLAIMED) for number in found], dtype=np.uint8)
+    return np.asarray(values[indices].reshape(numbers.shape))
+
+
+def _classes_first(layers: np.ndarray, number: int) -> np.ndarray:
+    """Layers (C, H, W), from that or from (H, W, C); the one that is one-hot if both fit."""
+    fitting = [stack for stack in (layers, np.moveaxis(layers, -1, 0)) if len(stack) == number]
+    if not fitting:
+        raise DataError(
+            f"has the shape {layers.shape}; expected {number} layers first or last, one for each class of the taxonomy."
+        )
+    return next((stack for stack in fitting if (stack.sum(axis=0) == 1).all()), fitting[0])
+
+
+def _known(taxonomy: Taxonomy) -> str:
+    numbers = sorted(taxonomy.raw_numbers())
+    if numbers == [*range(numbers[0], numbers[-1] + 1)]:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(map(str, numbers[:_SHOWN])) + (" ..." if len(numbers) > _SHOWN else "")
+
+
+def _total(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """The sum (H, W) uint16 of pictures (H, W) uint8 of one size."""
+    total = np.zeros((0, 0), dtype=np.uint16)
+    for number, grey in enumerate(pictures):
+        if grey.dtype != np.uint8:
+            raise DataError(f"its parts: one has dtype {grey.dtype}; expected probabilities in 8 bits, 0 to 255.")
+        _require_size(grey if number == 0 else total, grey)
+        total = grey.astype(np.uint16) if number == 0 else total + grey
+    return total
+
+
+def _white(grey: np.ndarray) -> int:
+    top = int(grey.max(initial=0))
+    return next(white for white in (1, 255, 65535) if top <= white)
+
+
+def _require_size(one: np.ndarray, other: np.ndarray) -> None:
+    if one.shape != other.shape:
+        sizes = [f"{width}x{height}" for height, width in (one.shape, other.shape)]
+        raise DataError(f"its parts are {sizes[0]} and {sizes[1]}; expected one size.")

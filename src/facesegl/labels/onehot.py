@@ -6,19 +6,19 @@ from facesegl.labels.taxonomy import VOID
 
 
 def packed_depth(num_classes: int) -> int:
-    """How many bytes hold the bits of one pixel: ceil(num_classes / 8)."""
+    """Bytes for one pixel: ceil(num_classes / 8)."""
     return -(-num_classes // 8)
 
 
 def pack_onehot(mask: np.ndarray, num_classes: int) -> np.ndarray:
-    """Set one bit a pixel: bit `c % 8` of byte `c // 8` for class c, no bit for what is no class.
+    """Set one bit for each pixel: bit `c % 8` of byte `c // 8` for class c, none where there is no class.
 
     Args:
-        mask: (H, W) uint8, class indices; VOID and every other value that is no class give no bit.
-        num_classes: how many classes there are.
+        mask: (H, W) uint8, class indices; VOID and other values that are not a class set no bit.
+        num_classes: number of classes.
 
     Returns:
-        (H, W, ceil(num_classes / 8)) uint8: the one-hot mask, eight classes a byte.
+        (H, W, ceil(num_classes / 8)) uint8: the one-hot mask, eight classes to a byte.
 
     Example:
         >>> pack_onehot(np.uint8([[0, 2, VOID]]), num_classes=3)[..., 0]
@@ -27,18 +27,17 @@ def pack_onehot(mask: np.ndarray, num_classes: int) -> np.ndarray:
     classes = np.arange(num_classes)
     bits = np.zeros((256, packed_depth(num_classes)), dtype=np.uint8)
     bits[classes, classes // 8] = 1 << (classes % 8)
-    packed: np.ndarray = bits[mask]
-    return packed
+    return np.asarray(bits[mask])
 
 
 def unpack_onehot(packed: np.ndarray) -> np.ndarray:
     """The class index of each pixel, VOID where no bit is set.
 
     Args:
-        packed: (H, W, ceil(num_classes / 8)) uint8, or with other axes in front, with at most one bit a pixel.
+        packed: (H, W, ceil(num_classes / 8)) uint8, or with other leading axes; at most one bit set in each pixel.
 
     Returns:
-        (H, W), or whatever shape stands before the bytes, uint8: class indices or VOID.
+        (H, W), or the shape of the leading axes, uint8: class indices or VOID.
     """
     mask = np.full(packed.shape[:-1], VOID, dtype=np.uint8)
     for byte in range(packed.shape[-1]):
@@ -47,7 +46,7 @@ def unpack_onehot(packed: np.ndarray) -> np.ndarray:
 
 
 def class_of_byte(byte: int) -> np.ndarray:
-    """A uint8 table of shape (256,): what a pixel's byte number `byte` says of its class; VOID for no bit."""
+    """A (256,) uint8 table from byte number `byte` of a packed pixel to its class index; VOID for no bit."""
     table = np.full(256, VOID, dtype=np.uint8)
     table[1 << np.arange(8)] = np.minimum(8 * byte + np.arange(8), VOID)
     return table

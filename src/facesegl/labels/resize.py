@@ -1,4 +1,4 @@
-"""Masks to the net's size and back to the photo's."""
+"""Resize masks to the net's size and back to the photo's."""
 
 import functools
 
@@ -6,17 +6,20 @@ import numpy as np
 
 from facesegl.labels.taxonomy import VOID
 
+_MAX_VOTES = 1 << 22  # at once: bounds the memory that a noisy mask takes
+
 
 def shrink_mask(mask: np.ndarray, height: int, width: int, num_classes: int) -> np.ndarray:
     """Resize a mask by majority of area: a pixel takes the class that covers most of it, void voting too.
 
-    This is the argmax of the averaged one-hot mask. It also enlarges. A tie goes to the lower index.
+    This is the argmax of the averaged one-hot mask. It also enlarges. A tie, within 1e-5 of a pixel's area, goes to the
+    lower index, and to a class before void.
 
     Args:
         mask: (H, W) uint8, class indices or VOID.
         height: rows of the result.
         width: columns of the result.
-        num_classes: how many classes there are.
+        num_classes: number of classes.
 
     Returns:
         (height, width) uint8, class indices or VOID.
@@ -25,19 +28,27 @@ def shrink_mask(mask: np.ndarray, height: int, width: int, num_classes: int) -> 
         >>> shrink_mask(np.uint8([[0, 1, 1], [1, 1, 1], [0, 1, 0]]), 1, 1, num_classes=2)
         array([[1]], dtype=uint8)
     """
-    rows, columns = _overlap(mask.shape[0], height), _overlap(mask.shape[1], width)
-    values = [*range(num_classes), VOID]
-    best = np.full((height, width), -1.0, dtype=np.float32)
-    result = np.full((height, width), VOID, dtype=np.uint8)
-    for value in values:
-        share = rows @ (mask == value).astype(np.float32) @ columns.T
-        wins = share > best + 1e-5  # equal areas stay equal although their float sums differ in the last bits
-        best[wins], result[wins] = share[wins], value
+    rows, row_weights = _taps(mask.shape[0], height)
+    columns, column_weights = _taps(mask.shape[1], width)
+    result = _reduce(np.minimum, mask, rows, columns)
+    mixed = np.flatnonzero(result != _reduce(np.maximum, mask, rows, columns))  # the others see one class only
+    for pixels in np.array_split(mixed, 1 + mixed.size * len(rows) * len(columns) // _MAX_VOTES):
+        y, x = np.divmod(pixels, width)
+        tall, wide = row_weights[:, None, y], column_weights[:, x]
+        votes = mask[rows[:, None, y], columns[:, x]]  # (row taps, column taps, pixels)
+        best, winner = np.full(pixels.size, -1.0, dtype=np.float32), np.full(pixels.size, VOID, dtype=np.uint8)
+        for value in (*range(num_classes), VOID):
+            votes_for = votes == value
+            if votes_for.any():
+                area = (wide * (tall * votes_for).sum(axis=0)).sum(axis=0)
+                wins = area > best + 1e-5  # equal areas stay equal although their float sums differ in the last bits
+                best[wins], winner[wins] = area[wins], value
+        result.flat[pixels] = winner
     return result
 
 
 def restore_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bring a mask to a photo's size, each pixel from the nearest one; no class appears that was not there.
+    """Resize a mask to the photo's size by nearest neighbour; no new class appears.
 
     Args:
         mask: (h, w) uint8.
@@ -49,16 +60,20 @@ def restore_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)  # pixel centres, in whole numbers
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
-    restored: np.ndarray = mask[rows[:, None], columns]
-    return restored
+    return np.asarray(mask[rows[:, None], columns])
+
+
+def _reduce(ufunc: np.ufunc, mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    tall = functools.reduce(ufunc, (mask[row] for row in rows))
+    return np.asarray(functools.reduce(ufunc, (tall[:, column] for column in columns)))
 
 
 @functools.lru_cache(maxsize=8)
-def _overlap(source: int, target: int) -> np.ndarray:
-    """Of shape (target, source), float32: which share of each target cell each source cell covers; rows sum to one."""
+def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Source cells that each target cell overlaps and their shares of it, (taps, target) intp and float32."""
     edges = np.arange(target + 1) * (source / target)
-    cells = np.arange(source)
-    low = np.maximum(edges[:-1, None], cells)
-    high = np.minimum(edges[1:, None], cells + 1)
-    overlap: np.ndarray = (np.maximum(high - low, 0) * (target / source)).astype(np.float32)
-    return overlap
+    first = np.floor(edges[:-1]).astype(np.intp)
+    cells = first + np.arange((np.ceil(edges[1:]) - first).max(), dtype=np.intp)[:, None]
+    overlap = np.minimum(edges[1:], cells + 1) - np.maximum(edges[:-1], cells)
+    weights = np.where(cells < source, np.maximum(overlap, 0) * (target / source), 0)
+    return np.minimum(cells, source - 1), weights.astype(np.float32)

@@ -1,8 +1,9 @@
-"""What the classes of a mask are: names, colours, left/right pairs, void, and the remapping of raw values."""
+"""The classes of a data set: names, colours, left/right pairs, void, and the remapping of raw mask values."""
 
 import collections
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,17 +12,21 @@ import numpy as np
 from facesegl.errors import ConfigError
 
 VOID = 255
-"""The value of a mask's pixel that belongs to no class: never learnt, never scored."""
+"""The mask value of a pixel that belongs to no class: ignored in training and in scores."""
 
 Colour = tuple[int, int, int]
 
 Raw = int | str | Colour
-"""What stands in a mask for a class: a number, the name of a part's file, or a colour."""
+"""A class in a mask as it comes: a number, the name of a part's file, or a colour."""
 
 RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
-"""What Hydra treats as special wherever it is a key: no class can be called so, and nothing that travels holds it."""
+"""Keys that Hydra treats specially: no class may have such a name, and no card may hold one."""
 
-_TO_VOID = "void"  # what a remap leads to where a raw value is never learnt and never scored
+_TO_VOID = "void"  # in a remap: raw values to ignore
+
+_LEVELS = range(0, 256, 51)
+_TAKEN = ((0, 0, 0), (128, 128, 128))  # background and void in rendered masks
+_OTHER = {"left": "right", "right": "left", "l": "r", "r": "l", "lt": "rt", "rt": "lt"}
 
 
 @dataclass(frozen=True)
@@ -29,15 +34,15 @@ class Taxonomy:
     """The classes of a data set, in the order of their indices.
 
     Args:
-        names: one name a class; the place in it is the index in a mask.
-        colours: the R-G-B colour of each class in a colour mask, and in pictures.
-        pairs: names of left/right classes, which trade places when a photo is flipped.
-        void: the colour, or the raw value, of pixels that are never learnt and never scored.
-        remap: what stands in the masks (numbers, names of parts or colours, all of one kind) to class names, or to
-            `void`. It says all that may stand there: without it, indices, names and colours stand for themselves.
+        names: one name for each class, in the order of the mask's indices.
+        colours: the R-G-B colour of each class, in colour masks and in rendered ones.
+        pairs: names of left/right classes, which are swapped when an image is flipped.
+        void: the colour, or the raw value, of pixels to ignore in training and in scores.
+        remap: from raw mask values (numbers, names of parts, or colours, all of one kind) to class names or `void`. It
+            must list every value that occurs. Without it, masks hold the classes' own indices, names or colours.
 
     Raises:
-        ConfigError: two equal colours or names, a pair of unknown names, a void that is a class, ...; all told at once.
+        ConfigError: two equal colours or names, a pair of unknown names, a void that is a class; all problems at once.
 
     Example:
         >>> Taxonomy(names=("wall", "face"), colours=((0, 0, 0), (255, 255, 255))).num_classes
@@ -51,22 +56,21 @@ class Taxonomy:
     remap: Mapping[Raw, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        problems = list(_problems(self))
-        if problems:
+        if problems := _problems(self):
             raise ConfigError(*(f"data.taxonomy: {problem}" for problem in problems))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Taxonomy":
-        """Read a taxonomy as YAML and cards hold it: `classes: {name: [r, g, b]}`, and `pairs`, `void`, `remap` if any.
+        """Read the form in YAML and cards: `classes: {name: [r, g, b]}`, optionally `pairs`, `void`, `remap`.
 
         Raises:
-            ConfigError: a key that does not belong, or values of another form.
+            ConfigError: unknown keys, or malformed values.
         """
         unknown = set(mapping) - {"classes", "pairs", "void", "remap"}
         if unknown:
             raise ConfigError(
-                f"data.taxonomy: {', '.join(map(str, sorted(unknown, key=str)))} is no part of a taxonomy; expected "
-                f"classes, and pairs, void, remap if there are any."
+                f"data.taxonomy: {', '.join(map(str, sorted(unknown, key=str)))} is no key of a taxonomy; expected "
+                f"classes, and optionally pairs, void, remap."
             )
         if problems := _misshapen(mapping):
             raise ConfigError(*(f"data.taxonomy: {problem}" for problem in problems))
@@ -86,52 +90,54 @@ class Taxonomy:
             ) from None
 
     def to_mapping(self) -> dict[str, Any]:
-        """The same as builtin values, for a card, a manifest or YAML; `from_mapping` reads it back."""
+        """The taxonomy as builtin values, for cards and YAML; `from_mapping` reads it back."""
         return {
             "classes": {name: list(colour) for name, colour in zip(self.names, self.colours, strict=True)},
             "pairs": [list(pair) for pair in self.pairs],
             "void": list(self.void) if isinstance(self.void, tuple) else self.void,
-            "remap": {_written(raw): name for raw, name in self.remap.items()},
+            "remap": {
+                ", ".join(map(str, raw)) if isinstance(raw, tuple) else raw: self.remap[raw] for raw in self.remap
+            },
         }
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are, background included, void not."""
+        """Number of classes: background included, void not."""
         return len(self.names)
 
     def raw_numbers(self) -> dict[int, int]:
-        """What each number of an index mask means: a class index or VOID."""
+        """From numbers in an index mask to class indices or VOID."""
         return self._raw(int, range(self.num_classes))
 
     def raw_names(self) -> dict[str, int]:
-        """What each part means whose mask is a file of its own: a class index or VOID. Later parts lie over earlier."""
+        """From names of parts, each a separate mask file, to class indices or VOID. Later parts cover earlier ones."""
         numbered = {str(raw): self.value_of(name) for raw, name in self.remap.items() if isinstance(raw, int)}
         return numbered or self._raw(str, self.names)
 
     def raw_colours(self) -> dict[Colour, int]:
-        """What each colour of a colour mask means: a class index or VOID."""
+        """From colours in a colour mask to class indices or VOID."""
         return self._raw(tuple, self.colours)
 
     def _raw(self, kind: type, own: Iterable[Any]) -> dict[Any, int]:
-        """The values of a kind as `remap` has them, or else the taxonomy's own, and void's own where it is such."""
+        """The raw values of a kind: those in `remap`, else the taxonomy's own; and void, if it is of that kind."""
         remapped = {raw: self.value_of(name) for raw, name in self.remap.items() if isinstance(raw, kind)}
         known = remapped or {raw: index for index, raw in enumerate(own)}
         return {**known, self.void: VOID} if isinstance(self.void, kind) else known
 
     def value_of(self, name: str) -> int:
-        """The index of a class, or VOID for `void` where that is no class.
+        """The index of a class, or VOID for `void` if no class has that name.
 
         Raises:
-            ConfigError: there is no such class.
+            ConfigError: no class has that name.
         """
         if name in self.names:
             return self.names.index(name)
         if name == _TO_VOID:
             return VOID
-        raise ConfigError(f"data.taxonomy: {name} is no class; expected one of {', '.join(self.names)}, or void.")
+        raise ConfigError(f"data.taxonomy: {name} is not a class; expected one of {', '.join(self.names)}, or void.")
 
     def mirrored(self) -> np.ndarray:
-        """Where each class goes when a photo is flipped: a (256,) uint8 table, index to index, VOID to VOID."""
+        """A (256,) uint8 table from index to index that swaps left and right classes; VOID stays VOID."""
         table = np.arange(256, dtype=np.uint8)
         for left, right in self.pairs:
             one, other = self.names.index(left), self.names.index(right)
@@ -139,32 +145,67 @@ class Taxonomy:
         return table
 
     def palette(self) -> np.ndarray:
-        """The (256, 3) uint8 colour of each index; what is no class, VOID included, has the void colour or grey."""
+        """A (256, 3) uint8 table of colours by index; VOID and unused indices have the void colour, or grey."""
         table = np.full((256, 3), self.void if isinstance(self.void, tuple) else (128, 128, 128), dtype=np.uint8)
         table[: self.num_classes] = self.colours
         return table
 
 
+def likely_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of names that differ only in left and right, in their given order.
+
+    Example:
+        >>> likely_pairs(["skin", "l_eye", "r_eye", "Left Ear", "Right Ear", "u_lip", "l_lip", "browLeft", "browRight"])
+        [('l_eye', 'r_eye'), ('Left Ear', 'Right Ear'), ('browLeft', 'browRight')]
+    """
+    by_words = {_words(name): name for name in names}
+    pairs: list[tuple[str, str]] = []
+    for words, name in by_words.items():
+        other = by_words.get(tuple(_OTHER.get(word, word) for word in words))
+        if other not in (None, name) and not any(name in pair for pair in pairs):
+            pairs.append((name, str(other)))
+    return pairs
+
+
+def _words(name: str) -> tuple[str, ...]:
+    # `leftEye`, `left_eye` and `Left eye` are the same two words
+    return tuple(word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_A-Za-z]+", name))
+
+
+def distinct_colours(number: int) -> list[Colour]:
+    """Up to 215 colours, each as far as possible from black, grey and those before it.
+
+    Example:
+        >>> distinct_colours(3)
+        [(0, 0, 255), (0, 255, 0), (255, 0, 0)]
+    """
+    grid = np.array(list(itertools.product(_LEVELS, repeat=3)))
+    chosen = [np.array(colour) for colour in _TAKEN]
+    for _ in range(number):
+        nearest = np.min([np.square(grid - colour).sum(axis=1) for colour in chosen], axis=0)
+        chosen.append(grid[nearest.argmax()])
+    return [(int(red), int(green), int(blue)) for red, green, blue in chosen[len(_TAKEN) :]]
+
+
 def _misshapen(mapping: Mapping[str, Any]) -> list[str]:
-    """What in a taxonomy's YAML has not the form that it should have, a line each."""
     classes, pairs, remap = (mapping.get(key) for key in ("classes", "pairs", "remap"))
     problems = []
     if not isinstance(classes, Mapping):
-        problems.append(f"classes are {classes!r}; expected a line for each, such as `skin: [255, 204, 51]`.")
+        problems.append(f"classes are {classes!r}; expected a mapping, e.g. `skin: [255, 204, 51]`.")
     else:
         problems += [
-            f"the colour of {name} is {colour!r}; expected red, green and blue, such as [255, 204, 51]."
+            f"the colour of {name} is {colour!r}; expected red, green and blue, e.g. [255, 204, 51]."
             for name, colour in classes.items()
             if not _is_triple(colour)
         ]
         problems += [
-            f"{name!r} is no name of a class; expected text." for name in classes if not isinstance(name, str | int)
+            f"the name of a class is {name!r}; expected text." for name in classes if not isinstance(name, str | int)
         ]
     for pair in pairs if isinstance(pairs, list | tuple) else [pairs] if pairs else []:
         if not (isinstance(pair, list | tuple) and len(pair) == 2):
-            problems.append(f"pairs hold {pair!r}; expected pairs of names, such as [[left eye, right eye]].")
+            problems.append(f"pairs hold {pair!r}; expected pairs of names, e.g. [[left eye, right eye]].")
     if remap is not None and not isinstance(remap, Mapping):
-        problems.append(f"remap is {remap!r}; expected a mapping, such as {{0: background, 255: void}}.")
+        problems.append(f"remap is {remap!r}; expected a mapping, e.g. {{0: background, 255: void}}.")
     return problems
 
 
@@ -182,65 +223,53 @@ def _colour(value: Any) -> Colour:
 
 
 def _raw(key: Any) -> Raw:
-    """A key of `remap` as YAML or JSON hold it: `3`, `"3"`, `left_eye`, `"255, 0, 0"`."""
-    if not isinstance(key, str):
-        return int(key)
-    if re.fullmatch(r"\d+", key):
+    """Parse a key of `remap`: `3`, `"3"`, `left_eye`, `"255, 0, 0"`."""
+    if not isinstance(key, str) or re.fullmatch(r"\d+", key):
         return int(key)
     return _colour(key.split(",")) if re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*){2}", key) else key
 
 
-def _written(raw: Raw) -> int | str:
-    return ", ".join(map(str, raw)) if isinstance(raw, tuple) else raw
-
-
-def _problems(taxonomy: Taxonomy) -> "list[str]":
+def _problems(taxonomy: Taxonomy) -> list[str]:
     names, colours, void = taxonomy.names, taxonomy.colours, taxonomy.void
     problems = []
     if not 2 <= len(names) < VOID:
         problems.append(f"{len(names)} classes; expected 2 to {VOID - 1}, background included.")
     if len(names) != len(colours):
-        problems.append(f"{len(names)} names and {len(colours)} colours; expected one colour a class.")
+        problems.append(f"{len(names)} names and {len(colours)} colours; expected one colour for each class.")
     problems += [f"the name {name!r} {wrong}." for name in names if (wrong := _wrong_with(name))]
-    problems += [f"the name {name} stands twice; expected different names." for name in _repeated(names)]
+    problems += [f"the name {name} is used twice; expected different names." for name in _repeated(names)]
     for colour in _repeated(colours):
         owners = " and ".join(name for name, own in zip(names, colours, strict=False) if own == colour)
-        problems.append(f"{owners} have the same colour {colour}; expected a colour of its own for each class.")
-    every = [colour for colour in (*colours, void, *taxonomy.remap) if isinstance(colour, tuple)]
-    problems += [
-        f"{colour} is no colour; expected three numbers from 0 to 255." for colour in every if not _is_colour(colour)
-    ]
+        problems.append(f"{owners} have the same colour {colour}; expected a different colour for each class.")
+    for colour in (*colours, void, *taxonomy.remap):
+        if isinstance(colour, tuple) and not (len(colour) == 3 and all(0 <= channel <= 255 for channel in colour)):
+            problems.append(f"{colour} is not a colour; expected three numbers from 0 to 255.")
     for name in (name for pair in taxonomy.pairs for name in pair if name not in names):
-        problems.append(f"pairs name {name}, which is no class; expected two of {', '.join(names)}.")
+        problems.append(f"pairs name {name}, which is not a class; expected two of {', '.join(names)}.")
     problems += [
         f"{name} is in two pairs; expected one left/right partner." for name in _repeated(sum(taxonomy.pairs, ()))
     ]
     for name in dict.fromkeys(name for name in taxonomy.remap.values() if name not in (*names, _TO_VOID)):
-        problems.append(f"remap leads to {name}, which is no class; expected one of {', '.join(names)}, or void.")
+        problems.append(f"remap leads to {name}, which is not a class; expected one of {', '.join(names)}, or void.")
     if len({type(raw) for raw in taxonomy.remap}) > 1:
-        problems.append("remap has raw values of several kinds; expected numbers, or names of parts, or colours.")
+        problems.append("remap mixes kinds of raw values; expected only numbers, only names of parts, or only colours.")
     if void in colours:
-        problems.append(f"void {void} is the colour of {names[colours.index(void)]}; expected a colour of its own.")
+        problems.append(f"void {void} is the colour of {names[colours.index(void)]}; expected a colour of no class.")
     raw = [value for value in taxonomy.remap if isinstance(value, type(void))]
     if void in raw or (isinstance(void, int) and not raw and void in range(len(names))):
-        problems.append(f"void {void} is the value of a class; expected a value that is none.")
+        problems.append(f"void {void} is the value of a class; expected a value of no class.")
     return problems
 
 
 def _wrong_with(name: str) -> str:
-    """What keeps a name from being a class's; nothing if it can be one."""
     if not name.isprintable():
-        return "holds signs that cannot be shown"
+        return "holds characters that cannot be printed"
     if not name.strip():
-        return "cannot be seen; expected letters"
-    if name in RESERVED or "${" in name:  # a card that holds one is not to be trusted
-        return "means something else in a config; expected another"
+        return "is blank; expected letters"
+    if name in RESERVED or "${" in name:  # it would be evaluated where a config is built from a card
+        return "has a special meaning in a config; expected another"
     return ""
 
 
-def _repeated(values: "tuple[Any, ...]") -> "list[Any]":
+def _repeated(values: tuple[Any, ...]) -> list[Any]:
     return sorted(value for value, count in collections.Counter(values).items() if count > 1)
-
-
-def _is_colour(colour: Any) -> bool:
-    return len(colour) == 3 and all(0 <= channel <= 255 for channel in colour)

@@ -1,4 +1,7 @@
-"""The nets: float images (B, 3, H, W) to logits (B, classes, H, W). Plain torch; they know nothing else."""
+"""Nets from float images (B, 3, H, W) to logits (B, num_classes, H, W).
+
+Plain torch modules: no Lightning, no config, no losses.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The net of the original script, and the check of sizes that it and every net with a stride needs."""
+"""The net of the original FASSEG script, and the size check for nets with a stride."""
 
 import torch
 from torch import Tensor, nn
@@ -7,16 +7,16 @@ from facesegl.errors import ConfigError
 
 
 class FCN(nn.Module):
-    """The U-Net-style fully convolutional net of the original script on FASSEG: the reference, rebuilt as it was.
+    """The U-Net-style fully convolutional net of the original FASSEG script: the reference, unchanged.
 
-    Four stages of convolution, batch norm and pooling lead down to 1/16 of the size, four transposed convolutions lead
-    back up, and each joins the features of its size by concatenation. What the second stage hands to the join has gone
-    through its dropout, as in the original. It has 2 098 770 parameters at six classes.
+    Four stages of convolution, batch norm and pooling reduce to 1/16 of the size, four transposed convolutions restore
+    it, with skip connections by concatenation. The skip connection of the second stage is taken after its dropout, as
+    in the original. It has 2 098 770 parameters with six classes.
 
     Shape: float images (B, 3, H, W) -> logits (B, num_classes, H, W); H and W multiples of `stride`.
 
     Args:
-        num_classes: how many classes there are.
+        num_classes: number of classes.
     """
 
     stride = 16
@@ -33,16 +33,16 @@ class FCN(nn.Module):
         self.head = nn.ConvTranspose2d(2 * 12, num_classes, kernel_size=2, stride=2)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Score every class at every pixel.
+        """Compute the logits.
 
         Args:
-            images: (B, 3, H, W) float, normalised.
+            images: (B, 3, H, W) float, standardised.
 
         Returns:
             (B, num_classes, H, W) float logits.
 
         Raises:
-            ConfigError: H or W is no multiple of `stride`.
+            ConfigError: H or W is not a multiple of `stride`.
         """
         check_size(images.shape[-2], images.shape[-1], self.stride, "FCN")
         half = self.down1(images)  # (B, 12, H/2, W/2)
@@ -56,13 +56,13 @@ class FCN(nn.Module):
 
 
 def stride_of(net: nn.Module) -> int:
-    """What the sides of a net's images are multiples of: its `stride`, where it says one."""
+    """The number that height and width must be multiples of: the net's `stride`, or 1."""
     stride = getattr(net, "stride", 1)
     return stride if isinstance(stride, int) else 1
 
 
 def check_size(height: int, width: int, stride: int, name: str) -> None:
-    """Refuse a size that a net cannot take.
+    """Check that a net can take images of a size.
 
     Args:
         height: rows of the images.
@@ -71,7 +71,7 @@ def check_size(height: int, width: int, stride: int, name: str) -> None:
         name: the net's name, for the message.
 
     Raises:
-        ConfigError: the size is no multiple; the message names the nearest that are.
+        ConfigError: the size is not a multiple; the message gives the nearest that are.
 
     Example:
         >>> check_size(250, 250, stride=16, name="FCN")
@@ -91,14 +91,14 @@ must be multiples of 16; take 240 or 256.
     )
 
 
-def _halving(entering: int, leaving: int, kernel: int) -> tuple[nn.Module, ...]:
-    conv = nn.Conv2d(entering, leaving, kernel, padding=kernel // 2)
-    return conv, nn.BatchNorm2d(leaving), nn.MaxPool2d(2)
+def _halving(in_channels: int, out_channels: int, kernel: int) -> tuple[nn.Module, ...]:
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
+    return conv, nn.BatchNorm2d(out_channels), nn.MaxPool2d(2)
 
 
-def _doubling(entering: int, leaving: int) -> nn.Sequential:
-    conv = nn.ConvTranspose2d(entering, leaving, kernel_size=2, stride=2)
-    return nn.Sequential(conv, nn.BatchNorm2d(leaving), nn.LeakyReLU(0.01, inplace=True))
+def _doubling(in_channels: int, out_channels: int) -> nn.Sequential:
+    conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.LeakyReLU(0.01, inplace=True))
 
 
 def _size(height: int, width: int) -> str:

@@ -13,22 +13,22 @@ class UNet(nn.Module):
     """The U-Net of Ronneberger, Fischer and Brox (MICCAI 2015), with same padding and batch norm.
 
     Each level has two 3x3 convolutions; the channels double and the size halves from level to level. Transposed
-    convolutions lead back up and join the features of each level by concatenation, full resolution included. With 16
-    channels, 5 levels and six classes it has 1 942 662 parameters; the paper's own has 64 channels and 31 million.
+    convolutions lead back up, with skip connections by concatenation at each level, full resolution included. With 16
+    channels, 5 levels and six classes it has 1 942 662 parameters; the paper's has 64 channels and 31 million.
 
-    Odd sizes are halved upwards, and what comes back a row or a column too large is cut to its level's size, so that
-    no image needs padding. To train with batch norm the deepest level needs more than one value a channel: with a
-    batch of one, an image larger than 2 ** (depth - 1).
+    Odd sizes are halved rounding up, and upsampled features are cropped to their level's size, so that no image needs
+    padding. To train with batch norm the deepest level needs more than one value per channel: with a batch of one, an
+    image larger than 2 ** (depth - 1).
 
     Shape: float images (B, 3, H, W) -> logits (B, num_classes, H, W), any H and W.
 
     Args:
-        num_classes: how many classes there are.
+        num_classes: number of classes.
         channels: channels of the first level.
         depth: number of levels.
 
     Raises:
-        ConfigError: `channels` or `depth` is below one, or `depth` is more than any photo can be halved.
+        ConfigError: `channels` or `depth` is below 1, or `depth` is above 13.
     """
 
     stride = 1
@@ -37,7 +37,7 @@ class UNet(nn.Module):
         super().__init__()
         _check_positive(channels=channels, depth=depth)
         if depth > _DEEPEST:
-            raise ConfigError(f"model.depth={depth}: expected {_DEEPEST} at most, where 8192 pixels are halved to 2.")
+            raise ConfigError(f"model.depth={depth}: expected at most {_DEEPEST}, which halves 8192 pixels to 2.")
         widths = [channels * 2**level for level in range(depth)]
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.down = nn.ModuleList(map(_two_convolutions, [3, *widths], widths))
@@ -47,10 +47,10 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(channels, num_classes, kernel_size=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Score every class at every pixel.
+        """Compute the logits.
 
         Args:
-            images: (B, 3, H, W) float, normalised.
+            images: (B, 3, H, W) float, standardised.
 
         Returns:
             (B, num_classes, H, W) float logits.
@@ -61,16 +61,16 @@ class UNet(nn.Module):
         features = levels.pop()
         for up, join in zip(self.up, self.join, strict=True):
             level = levels.pop()
-            features = join(torch.cat((level, _cut(up(features), level)), dim=1))
+            features = join(torch.cat((level, _crop(up(features), level)), dim=1))
         logits: Tensor = self.head(features)
         return logits
 
 
-def _cut(features: Tensor, level: Tensor) -> Tensor:
-    """Drop the last row and column of features (B, C, h, w) where they go beyond those of the level."""
+def _crop(features: Tensor, level: Tensor) -> Tensor:
+    """Crop features (B, C, h, w) to the height and width of the level."""
     height, width = level.shape[-2:]
     if torch.compiler.is_compiling():
-        # an exported slice is tied to odd or to even sizes; this drops the same row, but costs 5 % of an eager step
+        # an exported slice takes only odd or only even sizes; this drops the same row, but costs 5 % of an eager step
         return functional.interpolate(features, size=(height, width), mode="nearest")
     return features[..., :height, :width]
 
@@ -85,11 +85,11 @@ def _check_positive(**arguments: int) -> None:
         raise ConfigError(*problems)
 
 
-def _two_convolutions(entering: int, leaving: int) -> nn.Sequential:
-    return nn.Sequential(*_convolution(entering, leaving), *_convolution(leaving, leaving))
+def _two_convolutions(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(*_convolution(in_channels, out_channels), *_convolution(out_channels, out_channels))
 
 
-def _convolution(entering: int, leaving: int) -> tuple[nn.Module, ...]:
-    # without a bias: the batch norm behind it has one
-    conv = nn.Conv2d(entering, leaving, kernel_size=3, padding=1, bias=False)
-    return conv, nn.BatchNorm2d(leaving), nn.ReLU(inplace=True)
+def _convolution(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
+    # no bias: the batch norm after it has one
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+    return conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)

@@ -1,6 +1,6 @@
-"""Scores: pooled counts and what is read off them, boundaries, the yardsticks beside every score, and its luck.
+"""Scores: pooled counts and their IoU, Dice and boundary F, the two baselines, and bootstrap intervals.
 
-Masks of whole photos are NumPy arrays (H, W), as everywhere; counts are int64 tensors, and add up over photos.
+Masks are NumPy arrays (H, W); counts are int64 tensors that add up over photos. Models and files belong elsewhere.
 """
 
 from typing import TYPE_CHECKING

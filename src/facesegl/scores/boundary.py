@@ -1,7 +1,7 @@
-"""Boundary F: how well the outlines of the classes fit, which the area of a large class says little about.
+"""Boundary F: how well the outlines of the classes fit, which IoU hardly shows for large classes.
 
 Csurka, Larlus, Perronnin and Meylan, What is a good evaluation measure for semantic segmentation? (BMVC 2013), with
-one difference: matches are pooled over the photos before the fractions are taken, as the confusion counts are.
+one difference: matches are pooled over the photos before dividing, like the confusion counts.
 """
 
 import functools
@@ -15,21 +15,21 @@ from facesegl.labels.onehot import pack_onehot
 from facesegl.labels.taxonomy import VOID
 
 TOLERANCE = 2
-"""How many pixels of the photo a boundary may be off."""
+"""In pixels of the photo: the largest distance between matching boundary pixels."""
 
 
 def boundary_counts(preds: np.ndarray, target: np.ndarray, num_classes: int, tolerance: float = TOLERANCE) -> Tensor:
-    """Count the boundary pixels of each class in a photo, and those with a match in the other mask.
+    """Count the boundary pixels of each class in a photo, and those that match the other mask.
 
-    A pixel lies on the boundary of its class where one of its four neighbours is of another class; the photo's border
-    is no boundary. It has a match where the other mask has a boundary pixel of the same class within `tolerance`.
-    Pixels that are void in a mask, and their four neighbours, are on no boundary of that mask, and not counted in the
-    other; but what another pixel matches may lie there, or else an outline beside void would never fit.
+    A pixel is on the boundary of its class if one of its four neighbours is of another class; the photo's border is no
+    boundary. It matches if the other mask has a boundary pixel of the same class within `tolerance`.
+    Void pixels of a mask, and their four neighbours, are on no boundary of that mask and are not counted in the other;
+    but other pixels may match there, or an outline next to void would never fit.
 
     Args:
         preds: (H, W) of any integer type, class indices or VOID.
         target: (H, W) of any integer type, class indices or VOID.
-        num_classes: how many classes there are.
+        num_classes: number of classes.
         tolerance: the largest Euclidean distance of a match, in pixels.
 
     Returns:
@@ -58,13 +58,13 @@ def boundary_counts(preds: np.ndarray, target: np.ndarray, num_classes: int, tol
 def boundary_f(counts: Tensor) -> Tensor:
     """F1 of each class's boundary: the harmonic mean of the shares of predicted and of true pixels with a match.
 
-    The pooled `boundary_f` of a set is the mean over classes, those that are NaN left out.
+    The pooled `boundary_f` of a set is the mean over classes, NaN left out.
 
     Args:
-        counts: (C, 4) int64, pooled over photos, as `boundary_counts` gives them.
+        counts: (C, 4) int64, pooled over photos, as from `boundary_counts`.
 
     Returns:
-        (C,) float64; 0 where only one mask has a boundary of the class, NaN where neither has.
+        (C,) float64; 0 if only one mask has a boundary of the class, NaN if neither has.
     """
     found, predicted, met, true = counts.to("cpu", torch.float64).unbind(dim=-1)
     precision, recall = found / predicted.clamp(min=1), met / true.clamp(min=1)
@@ -73,7 +73,7 @@ def boundary_f(counts: Tensor) -> Tensor:
 
 
 def _edges(mask: np.ndarray) -> np.ndarray:
-    """(H, W) bool, true where one of the four neighbours in a mask (H, W) is another value."""
+    """(H, W) bool, true where one of the four neighbours in a mask (H, W) has another value."""
     edges = np.zeros(mask.shape, dtype=bool)
     for ahead, back in (np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1]):
         differs = mask[ahead] != mask[back]
@@ -89,7 +89,7 @@ def _with_neighbours(void: np.ndarray) -> np.ndarray:
 
 
 def _dilate(bits: np.ndarray, radius: float) -> np.ndarray:
-    """OR each pixel's bytes (H, W, D) uint8 with all those within `radius`, for eight classes at a time."""
+    """OR the bytes of each pixel (H, W, D) uint8 with those of all pixels within `radius`: eight classes to a byte."""
     height, width = bits.shape[:2]
     reach = int(radius)
     padded = np.pad(bits, ((reach, reach), (reach, reach), (0, 0)))
@@ -101,14 +101,14 @@ def _dilate(bits: np.ndarray, radius: float) -> np.ndarray:
 
 @functools.cache
 def _disk(radius: float) -> list[tuple[int, int]]:
-    """Where the cells of a disk lie, counted from the corner of the square around it."""
+    """Row and column of the cells of a disk, from the corner of its bounding square."""
     reach = int(radius)
     side = range(-reach, reach + 1)
     return [(down + reach, right + reach) for down in side for right in side if down**2 + right**2 <= radius**2]
 
 
 def _matches(classes: np.ndarray, near: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of K boundary pixels, per class (C,) int64: how many have their class's bit in `near` (K, D) uint8, how many."""
+    """Per class (C,) int64, of boundary pixels (K,): those with their class's bit in `near` (K, D) uint8, and all."""
     classes = classes.astype(np.int64)
     matched = np.unpackbits(near, axis=1, bitorder="little")[np.arange(len(classes)), classes].astype(bool)
     return np.bincount(classes[matched], minlength=num_classes), np.bincount(classes, minlength=num_classes)

@@ -1,11 +1,11 @@
-"""Confusion counts, pooled over all pixels of a set, and the scores read off them.
+"""Confusion counts, pooled over all pixels of a set, and the scores computed from them.
 
-The one definition: `counts[truth, prediction]` is int64, void left out.
+`counts[truth, prediction]` is int64; void is ignored.
 
 - IoU of a class = TP / (TP + FP + FN) of the pooled counts; a class absent from truth and prediction is NaN and left
   out of the mean.
 - `miou` = mean over classes, background included. `accuracy` = correct / all. Dice (F1) per class as well.
-- `miou_per_photo` = mean over photos of each photo's own mIoU: another number, never called mIoU.
+- `miou_per_photo` = mean of the mIoU of each photo: a different number, never called mIoU.
 """
 
 import torch
@@ -20,7 +20,7 @@ class PooledCounts(Metric):
     """The pooled confusion counts of all batches, photos and processes since the last reset.
 
     Args:
-        num_classes: how many classes there are.
+        num_classes: number of classes.
 
     Example:
         >>> metric = PooledCounts(num_classes=2)
@@ -38,8 +38,8 @@ class PooledCounts(Metric):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.num_classes = num_classes
-        nothing = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-        self.add_state("counts", nothing, dist_reduce_fx="sum")
+        zeros = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+        self.add_state("counts", zeros, dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Count a batch or a photo.
@@ -59,25 +59,25 @@ class PooledCounts(Metric):
 
 
 def confusion_counts(preds: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """Count how often each class was taken for each; void pixels of the target do not count.
+    """Count pixels by target class and predicted class; void pixels of the target are ignored.
 
     Args:
         preds: (..., H, W) of any integer type, class indices.
         target: the same shape, class indices or VOID.
-        num_classes: how many classes there are.
+        num_classes: number of classes.
 
     Returns:
         (C, C) int64, truth by prediction, on the device of the arguments.
 
     Raises:
-        DataError: the shapes differ, or a prediction is no class, or a target neither a class nor VOID.
+        DataError: the shapes differ, a prediction is not a class, or a target is neither a class nor VOID.
     """
     if preds.shape != target.shape:
         raise DataError(
             f"scores: predictions have shape {tuple(preds.shape)} and their target {tuple(target.shape)}; expected the "
             f"same. Resize the logits to the mask before the argmax."
         )
-    beyond = VOID + 1  # what is no byte falls into the first and the last cell, so that no wrong value goes unseen
+    beyond = VOID + 1  # values out of range count in the first and the last cell, so that none goes unnoticed
     rows, columns = (values.long().clamp(-1, beyond) + 1 for values in (target, preds))
     cells = torch.bincount((rows * (beyond + 2) + columns).flatten(), minlength=(beyond + 2) ** 2)
     table = cells.view(beyond + 2, beyond + 2)
@@ -115,7 +115,7 @@ def dice(counts: Tensor) -> Tensor:
 
 
 def miou(counts: Tensor) -> Tensor:
-    """Mean IoU over the classes, background included, those that are NaN left out.
+    """Mean IoU over the classes, background included, NaN left out.
 
     Args:
         counts: (..., C, C) int64, truth by prediction.
@@ -127,7 +127,7 @@ def miou(counts: Tensor) -> Tensor:
 
 
 def accuracy(counts: Tensor) -> Tensor:
-    """Share of the pixels that are correct.
+    """Share of correct pixels.
 
     Args:
         counts: (..., C, C) int64, truth by prediction.
@@ -140,31 +140,31 @@ def accuracy(counts: Tensor) -> Tensor:
 
 
 def miou_per_photo(counts: Tensor) -> Tensor:
-    """Mean over photos of each photo's own mIoU, photos that are all void left out.
+    """Mean of the mIoU of each photo, photos that are all void left out.
 
     Args:
         counts: (N, C, C) int64, each photo's counts, truth by prediction.
 
     Returns:
-        A float64 scalar; NaN without photos.
+        A float64 scalar; NaN if there are no photos.
     """
     return miou(counts).nanmean()
 
 
 def _per_class(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of counts (..., C, C): each class's correct, true and predicted pixels, (..., C) float64 on the CPU."""
+    """Correct, true and predicted pixels of each class, (..., C) float64 on the CPU, from counts (..., C, C)."""
     exact = counts.to("cpu", torch.float64)  # Apple's GPUs have no float64
     return exact.diagonal(dim1=-2, dim2=-1), exact.sum(dim=-1), exact.sum(dim=-2)
 
 
 def _stray_values(table: Tensor, num_classes: int) -> str:
-    """Name what a table (258, 258) of all values, target by prediction, holds beside classes and void."""
+    """The message about values other than classes and void in a table (258, 258), target by prediction."""
     allowed = set(range(num_classes))
     found = [(table.sum(dim=dim).nonzero().flatten() - 1).tolist() for dim in (1, 0)]
     targets = sorted(set(found[0]) - allowed - {VOID})
     preds = sorted(set(found[1]) - allowed)
     return (
-        f"scores: the target holds {targets or 'nothing'} and the prediction {preds or 'nothing'} beside the classes "
+        f"scores: the target holds {targets or 'nothing'} and the prediction {preds or 'nothing'} besides the classes "
         f"0 to {num_classes - 1} (below 0 shown as -1, above {VOID} as {VOID + 1}); expected classes, and {VOID} for "
         f"void in the target only. Were masks and model made for the same taxonomy?"
     )

@@ -1,4 +1,4 @@
-"""All scores of a set in one place, ready for a result file."""
+"""All scores of a set, as they are written to a result file."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -12,18 +12,18 @@ from facesegl.scores.counts import accuracy, dice, iou, miou, miou_per_photo
 
 @dataclass(frozen=True)
 class Scores:
-    """What a set of photos scored. NaN means that there was nothing to score.
+    """The scores of a set of photos. NaN means that there was nothing to score.
 
     Attributes:
-        iou: IoU of each class by its name, of the pooled counts.
-        dice: Dice (F1) of each class by its name, of the pooled counts.
-        boundary: boundary F of each class by its name, of the pooled matches.
+        iou: IoU of each class by name, from the pooled counts.
+        dice: Dice (F1) of each class by name, from the pooled counts.
+        boundary: boundary F of each class by name, from the pooled matches.
         miou: mean of `iou`, background included, absent classes left out.
         accuracy: correct pixels / all.
-        miou_per_photo: mean over photos of each photo's own mIoU; not mIoU.
+        miou_per_photo: mean of the mIoU of each photo; not mIoU.
         boundary_f: mean of `boundary`, absent classes left out.
-        photos: how many photos were scored.
-        confusion: pixels of each class, by index, that were taken for each: [truth][prediction].
+        photos: number of photos.
+        confusion: number of pixels by class indices, [truth][prediction].
     """
 
     iou: dict[str, float]
@@ -37,17 +37,17 @@ class Scores:
     confusion: list[list[int]]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as builtin values for JSON, which knows no NaN: it becomes None."""
+        """Builtin values for JSON, with None for NaN."""
         return {name: _without_nan(value) for name, value in asdict(self).items()}
 
 
 def summarise(names: tuple[str, ...], per_photo_counts: Tensor, boundary: Tensor) -> Scores:
-    """Read all scores off the counts of a set.
+    """Compute all scores from the counts of a set.
 
     Args:
         names: the classes' names.
         per_photo_counts: (N, C, C) int64, each photo's counts, truth by prediction.
-        boundary: (C, 4) int64, pooled over all photos, as `boundary_counts` gives it.
+        boundary: (C, 4) int64, pooled over all photos, as from `boundary_counts`.
     """
     counts, outlines = per_photo_counts.sum(0), boundary_f(boundary)
     return Scores(
@@ -64,7 +64,6 @@ def summarise(names: tuple[str, ...], per_photo_counts: Tensor, boundary: Tensor
 
 
 def _named(names: tuple[str, ...], values: Tensor) -> dict[str, float]:
-    """A value of (C,) for each name."""
     return dict(zip(names, values.tolist(), strict=True))
 
 

@@ -1,6 +1,6 @@
-"""The two yardsticks beside every test score: a model that never looks, and two people who do.
+"""Two references for every test score: a constant baseline and inter-annotator agreement.
 
-Both are masks like a model's predictions, and are scored by the same functions.
+Both compare masks, as for a model's predictions, with the same functions.
 """
 
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ from facesegl.scores.counts import confusion_counts
 
 
 def commonest_classes(masks: Iterable[np.ndarray], num_classes: int) -> np.ndarray:
-    """The floor: at each pixel the class that most of the training masks have there, whatever the photo.
+    """The floor, a constant baseline: at each pixel the most common class of the training masks.
 
-    `restore_mask` brings it to each photo's size. Void never wins unless there is nothing else; ties go to the lower
-    index. Memory does not grow with the number of masks.
+    `restore_mask` resizes it to each photo. Void wins only where every mask is void; ties go to the lower index. Memory
+    does not grow with the number of masks.
 
     Args:
-        masks: (h, w) uint8 each, class indices or VOID, all of one size.
-        num_classes: how many classes there are.
+        masks: each (h, w) uint8, class indices or VOID, all of one size.
+        num_classes: number of classes.
 
     Returns:
         (h, w) uint8, class indices; VOID where every mask is void.
@@ -41,23 +41,23 @@ def commonest_classes(masks: Iterable[np.ndarray], num_classes: int) -> np.ndarr
         for index, of_class in enumerate(votes):
             of_class += mask == index
     if votes is None:
-        raise DataError("scores: the floor has no training mask to be made from; expected at least one.")
+        raise DataError("scores: no training mask to compute the floor from; expected at least one.")
     return np.where(votes.any(axis=0), votes.argmax(axis=0), VOID).astype(np.uint8)
 
 
 def agreement(pairs: Iterable[tuple[np.ndarray, np.ndarray]], num_classes: int) -> Tensor:
-    """The agreement: two people's masks of the same photos against each other.
+    """Inter-annotator agreement: two people's masks of the same photos, compared with each other.
 
     Args:
-        pairs: two masks of one photo each, (H, W) uint8, class indices or VOID; the second counts as the truth. What
-            either leaves void does not count.
-        num_classes: how many classes there are.
+        pairs: two masks of each photo, (H, W) uint8, class indices or VOID; the second is the truth. Pixels that are
+            void in either are ignored.
+        num_classes: number of classes.
 
     Returns:
-        (C, C) int64, pooled over all pairs, second mask by first; all 0 without pairs.
+        (C, C) int64, pooled over all pairs, second mask by first; all 0 if there are no pairs.
 
     Raises:
-        DataError: the masks of a pair differ in size, or hold other values.
+        DataError: the masks of a pair differ in size, or have invalid values.
     """
     counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
     for mask, truth in pairs:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels.sides import likely_pairs
-from facesegl.labels.taxonomy import Taxonomy
+from facesegl.labels.taxonomy import Taxonomy, likely_pairs
 from facesegl.sources.folder import FolderFaces
 from facesegl.sources.listing import expanded, read_text, require_folder
 from facesegl.sources.paired import Finding

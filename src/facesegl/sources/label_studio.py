@@ -15,9 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels.colours import distinct_colours
-from facesegl.labels.sides import likely_pairs
-from facesegl.labels.taxonomy import Taxonomy
+from facesegl.labels.taxonomy import Taxonomy, distinct_colours, likely_pairs
 from facesegl.sources.listing import (
     MASK_ENDINGS,
     PHOTO_ENDINGS,

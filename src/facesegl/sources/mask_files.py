@@ -18,9 +18,17 @@ import numpy as np
 from PIL import Image
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels.decode import TOLERANCE, Decoded, decode_mask, foreign_colour
-from facesegl.labels.numbers import are_known, decode_layers, decode_numbers
-from facesegl.labels.parts import likeliest_parts, overlay_parts
+from facesegl.labels.decode import (
+    TOLERANCE,
+    Decoded,
+    are_known,
+    decode_layers,
+    decode_mask,
+    decode_numbers,
+    foreign_colour,
+    likeliest_parts,
+    overlay_parts,
+)
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import open_image
 from facesegl.sources.listing import require_regular

@@ -1,4 +1,4 @@
-"""The outlines of a portrait: one level field a part, negative inside."""
+"""The outlines of a portrait: one level field for each part, negative inside."""
 
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ def _bust(half_width: float, plane: Plane) -> tuple[Field, Field]:
 
 
 def lids(features: Features, inner: Plane) -> tuple[Plane, Field, Field]:
-    """The plane round an eye, both sides at once, and how high its upper and how low its lower lid reaches."""
+    """The plane round an eye, both sides at once, and how high the upper and how low the lower lid reaches."""
     eye = inner.mirrored().moved(features.eye_spacing, 0)
     eye = eye._replace(down=eye.down + features.slant * eye.across)
     along = eye.across / features.eye_width
@@ -106,7 +106,7 @@ def _nose(features: Features, inner: Plane) -> Field:
 
 
 def _mouth(features: Features, inner: Plane) -> tuple[Field, Field]:
-    """Lips with what lies between them, and the opening alone."""
+    """Lips including the opening between them, and the opening alone."""
     lips = lip_line(features, inner)
     along = lips.across / features.mouth_width
     arc = 1 - np.square(along)
@@ -118,7 +118,7 @@ def _mouth(features: Features, inner: Plane) -> tuple[Field, Field]:
 
 
 def lip_line(features: Features, inner: Plane) -> Plane:
-    """The plane in which the line between the lips lies at down = 0."""
+    """The plane in which the line between the lips is at down = 0."""
     along = inner.across / features.mouth_width
     return inner._replace(down=inner.down - features.mouth_down + features.smile * np.square(along))
 
@@ -144,7 +144,7 @@ def _mane(hair: Hair, width: float, plane: Plane) -> Field:
 
 
 def _off_the_face(hair: Hair, width: float, plane: Plane) -> Field:
-    """Negative where hair may lie: above the hairline and outside the cheeks."""
+    """Negative where hair may be: above the hairline and outside the cheeks."""
     reach = 0.88 if hair.length > 0.5 else 0.95
     aside = plane.across - hair.part
     strands = 0.05 * hair.frizz * (ripple(hair.table, plane.across * 24 + 90) - 0.5)

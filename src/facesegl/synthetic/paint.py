@@ -1,6 +1,6 @@
 """The colour of every part: a relief of the face, lit by one lamp, then pigment, make-up and shadow.
 
-Colours are linear light, the square of sRGB, and lie channel first: (3, H, W) float32.
+Colours are linear light, the square of sRGB, channel first: (3, H, W) float32.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def mix(under: Field, over: Field, weight: Field) -> Field:
 def lit(pigment: Field, height: Field, plane: Plane, studio: Studio, gloss: float) -> Field:
     """Light a relief of (H, W) heights; returns (3, H, W) float32.
 
-    Red light travels far in skin and hair, so that it reaches furthest round the edge of a shadow.
+    Red light travels far in skin and hair, so it reaches furthest round the edge of a shadow.
     """
     down, across = np.gradient(height / plane.pixel)
     front = 1 / np.sqrt(np.square(across) + np.square(down) + 1)

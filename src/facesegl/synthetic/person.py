@@ -44,7 +44,7 @@ HAIR_FALLING = ("long", "long", "long", "bob", "fringe", "curly", "bun")
 
 
 class Dice:
-    """Draws by one operation of the generator only, so that a seed means the same in every NumPy."""
+    """Draws that use one operation of the generator only, so that a seed gives the same in every version of NumPy."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -65,7 +65,7 @@ class Dice:
 
 
 class Person:
-    """All of a portrait but its size in pixels."""
+    """Everything about a portrait except its size in pixels."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         dice = Dice(rng)
@@ -163,7 +163,7 @@ def _between(one: Colour, other: Colour, part: float) -> Colour:
 
 
 class Studio:
-    """Camera and lamp: pose, light and what lens and sensor do."""
+    """Camera and lamp: pose, light, and the effects of lens and sensor."""
 
     def __init__(self, dice: Dice) -> None:
         self.shift = (dice.within(-0.05, 0.05), dice.within(-0.01, 0.05))

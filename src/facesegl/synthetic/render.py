@@ -1,4 +1,4 @@
-"""From a seed to a photo and the share of every class in every pixel."""
+"""Render a photo, and the share of every class in every pixel, from a seed."""
 
 import itertools
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SUBSAMPLES = 4  # along each side of a pixel
 
 @dataclass(frozen=True)
 class Face:
-    """A drawn portrait.
+    """A synthetic portrait.
 
     Attributes:
         photo: (H, W, 3) uint8, RGB.
@@ -39,15 +39,15 @@ class Layer:
 
 
 def draw_face(seed: int, height: int = 256, width: int = 200) -> Face:
-    """Draw the portrait of a person who does not exist.
+    """Render the portrait of a synthetic person.
 
     Args:
-        seed: which person, in which light; the same at every size.
-        height: of the photo, in pixels.
-        width: of the photo, in pixels.
+        seed: determines person and light, the same at every size.
+        height: height of the photo in pixels.
+        width: width of the photo in pixels.
 
     Returns:
-        The photo and its classes, the same bytes for a seed and a size on every machine.
+        The photo and its classes: the same bytes for a seed and a size on every machine.
 
     Example:
         >>> face = draw_face(seed=3, height=64, width=50)
@@ -79,7 +79,7 @@ def _plane(studio: Studio, height: int, width: int) -> Plane:
 
 
 def _layers(person: Person, plane: Plane) -> tuple[Layer, ...]:
-    """All parts of the picture, the furthest first."""
+    """All parts of the picture, from back to front."""
     parts = outline(person, plane)
     head = paint.paint_head(person, parts)
     hair = paint.paint_hair(person, parts, plane)
@@ -100,9 +100,9 @@ def _layers(person: Person, plane: Plane) -> tuple[Layer, ...]:
 
 
 def _visible_shares(levels: list[Field]) -> Field:
-    """The share of each pixel in which each layer is the foremost, (L, H, W) float32 multiples of 1/16.
+    """The share of each pixel in which each layer is in front, (L, H, W) float32 multiples of 1/16.
 
-    A level is taken as a slope within a pixel. Where its sign may change, `SUBSAMPLES` x `SUBSAMPLES` points count.
+    A level is linear within a pixel. Where its sign may change, `SUBSAMPLES` x `SUBSAMPLES` points are counted.
     """
     slopes: list[tuple[Field, Field, Field]] = [(level, *np.gradient(level)) for level in levels]
     near = np.any([2 * np.abs(level) <= np.abs(down) + np.abs(across) for level, down, across in slopes], axis=0)
@@ -126,7 +126,7 @@ def _foremost(levels: list[Field]) -> npt.NDArray[np.uint8]:
 
 
 def _photograph(light: Field, studio: Studio, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """What lens and sensor make of linear light: blur, vignette, tint, noise; (3, H, W) uint8."""
+    """Simulate lens and sensor on linear light: blur, vignette, tint, noise; (3, H, W) uint8."""
     _, height, width = light.shape
     down = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     across = np.linspace(-1, 1, width, dtype=np.float32)

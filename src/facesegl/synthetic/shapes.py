@@ -1,4 +1,4 @@
-"""The plane a face is drawn on, and the fields its outlines and its shading are made of.
+"""The plane of a face, and the fields that make up its outlines and its shading.
 
 Only operations that IEEE 754 rounds alike on every machine are used (+, -, *, /, square root, floor): no
 exponential, sine, power or matrix product. That is why a seed gives the same bytes everywhere.
@@ -13,7 +13,7 @@ Field = npt.NDArray[np.floating[Any]]  # float32 always; the type checker loses 
 
 
 class Plane(NamedTuple):
-    """Where each pixel lies on the face, (H, W) float32 each, and its size: the crown is at -1, the chin at 1."""
+    """Coordinates of each pixel on the face, each (H, W) float32, and its size: the crown is at -1, the chin at 1."""
 
     across: Field
     down: Field
@@ -57,7 +57,7 @@ def blend_union(one: Field, other: Field, width: float) -> Field:
 
 
 def bell(distance: Field, width: float) -> Field:
-    """A Gaussian's look without its exponential: (H, W) float32, 1 at zero, a third at `width`."""
+    """Like a Gaussian, without the exponential: (H, W) float32, 1 at zero, a third at `width`."""
     square: Field = np.square(distance / width)
     return 1 / (1 + square + 0.5 * np.square(square))
 
@@ -69,13 +69,13 @@ def bump(plane: Plane, across: float, down: float, radii: tuple[float, float]) -
 
 
 def ramp(value: Field, start: float, stop: float) -> Field:
-    """Smooth step: (H, W) float32, 0 before `start`, 1 after `stop`; `start` may lie above `stop`."""
+    """Smooth step: (H, W) float32, 0 before `start`, 1 after `stop`; `start` may be above `stop`."""
     part: Field = np.clip((value - start) / (stop - start), 0, 1)
     return part * part * (3 - 2 * part)
 
 
 def ripple(table: Field, position: Field) -> Field:
-    """Smooth noise along a line: (H, W) float32 in 0..1, one value of `table` (256,) at each whole position."""
+    """Smooth noise along a line: (H, W) float32 in 0..1, one value of `table` (256,) at each integer position."""
     floor = np.floor(position)
     index = floor.astype(np.int32)
     part = ramp(position - floor, 0, 1)
