@@ -103,7 +103,7 @@ def _preview(parser: ArgumentParser) -> None:
 
 def _download(parser: ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="FOLDER", help="takes V1, V2 and V3 (default: data/fasseg)")
-    parser.add_argument("--archive", type=_path, metavar="FILE", help="a zip or tar.gz that is here already")
+    parser.add_argument("--archive", type=_path, metavar="FILE", help="a zip that is here already")
     parser.add_argument("--url", metavar="URL", help="a mirror of the archive")
     parser.add_argument("--force", action="store_true", help="replace files that are not as they should be")
 

@@ -10,7 +10,7 @@ import pytest
 import facesegl
 from drawn import write_faces
 from facesegl import cli
-from facesegl.download import Outcome
+from facesegl.download.fetch import Outcome
 from runs.conftest import SMALL_UNET
 from trees import write_folders
 

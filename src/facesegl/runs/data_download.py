@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facesegl.config import compose
-from facesegl.download import Outcome, download
+from facesegl.download.fetch import Outcome, download
 from facesegl.errors import ConfigError
 
 
@@ -22,12 +22,12 @@ def data_download(
         folder: takes V1, V2 and V3; None for `fasseg` below `paths.data`.
         overrides: `paths.data=FOLDER`, in place of `folder`.
         url: a mirror of the archive; None for GitHub.
-        archive: a zip or tar.gz that a person fetched; nothing is fetched then.
+        archive: a zip that is on this machine already; nothing is fetched then.
         force: whether files with other content are replaced.
 
     Raises:
         ConfigError: the command line contradicts itself.
-        DataError, MachineError, Stopped: as `facesegl.download.download`.
+        DataError, MachineError, Stopped: as `facesegl.download.fetch.download`.
     """
     if folder is not None and overrides:
         raise ConfigError(f"{overrides[0]}: the folder is given already, as {folder}; give one of the two.")
