@@ -15,12 +15,7 @@ def manifest_of(files):
     return {path: (blob_hash(content), len(content)) for path, content in files.items()}
 
 
-def noise(seed, size):
-    """Bytes that cannot be compressed."""
-    return np.random.default_rng(seed).bytes(size)
-
-
-FILES = {path: noise(seed, 30_000 + seed) for seed, path in enumerate(PATHS)}
+FILES = {path: np.random.default_rng(seed).bytes(30_000 + seed) for seed, path in enumerate(PATHS)}  # incompressible
 MANIFEST = manifest_of(FILES)
 
 
@@ -36,8 +31,7 @@ def zipped(files, top=TOP, compression=zipfile.ZIP_DEFLATED, more=()):
     return made.getvalue()
 
 
-def member(name, mode=0):
-    """The header of a zip member, which may be a link or a device."""
+def member(name, mode=0):  # which may be a link or a device
     info = zipfile.ZipInfo("x")
     info.filename, info.create_system, info.external_attr = name, 3, mode << 16
     return info

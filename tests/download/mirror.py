@@ -8,27 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from download.archives import ZIP
 
 
-class Mirror(ThreadingHTTPServer):
-    """Gives one answer per request, and the last one again; `requests` and `paths` have the headers and URLs so far."""
-
-    daemon_threads = True
-
-    def __init__(self, answers):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.requests, self.paths, self.answers = [], [], list(answers)
-        self.over = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}/archive.zip"
-
-    @property
-    def ranges(self):
-        return [headers.get("Range") for headers in self.requests]
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         self.server.requests.append(dict(self.headers))
+        self.server.ranges.append(self.headers.get("Range"))
         self.server.paths.append(self.path)
         self.close_connection = True
         answer, *rest = self.server.answers
@@ -42,7 +27,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(*answers):
-    mirror = Mirror(answers or [sends()])
+    """Run a server that gives one answer per request, and the last one again; it records what was requested."""
+    mirror = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    mirror.daemon_threads, mirror.answers, mirror.over = True, answers or [sends()], threading.Event()
+    mirror.requests, mirror.ranges, mirror.paths = [], [], []
+    mirror.url = f"http://127.0.0.1:{mirror.server_port}/archive.zip"
     thread = threading.Thread(target=mirror.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -63,7 +52,7 @@ def sends(body=ZIP, *, ranges=True, chunked=False, claims=None, stops_at=None, t
         headers = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": claims or len(body) - first}
         if match:
             headers["Content-Range"] = f"bytes {first}-{len(body) - 1}/{len(body)}"
-        _begin(handler, 206 if match else 200, {"Content-Type": "application/zip", **headers})
+        says(206 if match else 200, None, **headers)(handler)
         for start in range(first, len(body[:stops_at]), 7000):
             piece = body[:stops_at][start : start + 7000]
             handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
@@ -78,18 +67,10 @@ def sends(body=ZIP, *, ranges=True, chunked=False, claims=None, stops_at=None, t
 
 def says(status, body=b"", **headers):
     def answer(handler):
-        _begin(handler, status, {"Content-Length": len(body), **headers})
-        handler.wfile.write(body)
+        handler.send_response(status)
+        for name, value in (headers if body is None else {"Content-Length": len(body), **headers}).items():
+            handler.send_header(name.replace("_", "-"), str(value))
+        handler.end_headers()
+        handler.wfile.write(body or b"")
 
     return answer
-
-
-def _begin(handler, status, headers):
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), str(value))
-    handler.end_headers()
-
-
-def hangs(handler):
-    handler.server.over.wait(30)

@@ -2,13 +2,12 @@
 
 import errno
 import logging
-import math
 import os
+import re
 import resource
 import shutil
 import signal
 import stat
-import struct
 import subprocess
 import sys
 import time
@@ -23,8 +22,8 @@ from urllib.error import URLError
 import filelock
 import pytest
 
-from download.archives import FILES, MANIFEST, PATHS, TOP, ZIP, files_in, manifest_of, member, noise, write, zipped
-from download.mirror import hangs, says, sends, serving
+from download.archives import FILES, MANIFEST, PATHS, TOP, ZIP, files_in, manifest_of, member, write, zipped
+from download.mirror import says, sends, serving
 from facesegl.cli import _stop
 from facesegl.download import fetch as subject
 from facesegl.download.fetch import download
@@ -35,7 +34,8 @@ FLIPPED = FILES[PATHS[2]][:-1] + bytes([FILES[PATHS[2]][-1] ^ 1])
 
 
 @pytest.fixture(autouse=True)
-def _small_and_quick(monkeypatch):
+def _small_and_quick(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr(subject, "fasseg_manifest", lambda: MANIFEST)
     monkeypatch.setattr(subject, "_PAUSES_S", (0.01, 0.02))
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
@@ -44,12 +44,10 @@ def _small_and_quick(monkeypatch):
 
 @pytest.fixture
 def target(tmp_path):
-    """The folder for FASSEG; its parent does not exist either."""
-    return tmp_path / "data" / "fasseg"
+    return tmp_path / "data" / "fasseg"  # neither of which exists
 
 
 def fetched(target, *answers, **how):
-    """The outcome or the error of a download, and the server that gave these answers."""
     with serving(*answers) as mirror:
         return outcome(target, url=mirror.url, **how), mirror
 
@@ -62,28 +60,18 @@ def outcome(target, **how):
 
 
 def siblings(target):
-    """What else is next to the target."""
     return sorted(path.name for path in target.parent.iterdir() if path != target) if target.parent.is_dir() else []
 
 
 def kept(target):
-    """The archive as far as it was fetched."""
     return next((target.parent / f".{target.name}.download").glob("archive-*"), Path("nowhere"))
-
-
-def in_a_thread(target):
-    """The outcome of a download in another thread, since a lock belongs to one."""
-    with ThreadPoolExecutor() as pool:
-        return pool.submit(outcome, target).result()
 
 
 MINE = {"V1/mine.txt": b"mine", ".git/config": b"x"}
 TWO = {PATHS[0]: b"1", PATHS[2]: FLIPPED}
 IN_THE_WAY = {f"{PATHS[0]}/x": b"", "V3": b""}
-DIFFER = (
-    f"{PATHS[0]} (1 bytes instead of 30000), {PATHS[2]} (its content differs); expected the files of commit 7817f33. "
-    f"Move them away, or replace them with --force."
-)
+END = "expected the files of commit 7817f33. Move them away, or replace them with --force."
+DIFFER = f"{PATHS[0]} (1 bytes instead of 30000), {PATHS[2]} (its content differs); {END}"
 BLOCKED = f"{PATHS[0]} (not a regular file), V3 (a file where a folder is expected); move what is in the way."
 
 
@@ -111,8 +99,7 @@ def test_folder_is_completed_and_what_differs_is_named(target, before, force, wo
 def test_relative_folder_is_filled():
     fetched(Path("fasseg"))
     fetched(Path())
-    assert files_in(Path("fasseg")) == FILES
-    assert Path(PATHS[0]).is_file()
+    assert (files_in(Path("fasseg")), Path(PATHS[0]).is_file()) == (FILES, True)
 
 
 def test_right_files_are_not_touched_and_broken_links_are_replaced_by_force(target, tmp_path, caplog):
@@ -120,10 +107,8 @@ def test_right_files_are_not_touched_and_broken_links_are_replaced_by_force(targ
     (target / PATHS[3]).unlink()
     (target / PATHS[3]).symlink_to(tmp_path / "nowhere")
     before = (target / PATHS[0]).stat()
-    with caplog.at_level(logging.INFO):
-        fetched(target, force=True)
-    assert (target / PATHS[0]).stat() == before
-    assert (files_in(target), (tmp_path / "nowhere").exists()) == (FILES, False)
+    fetched(target, force=True)
+    assert ((target / PATHS[0]).stat(), files_in(target), (tmp_path / "nowhere").exists()) == (before, FILES, False)
     assert f"{target}: fetching 1 of 4 images: {PATHS[3]}" in caplog.text
 
 
@@ -137,11 +122,12 @@ def test_many_altered_files_are_counted_and_a_file_instead_of_the_folder_is_repo
 
 def test_leftovers_are_removed_when_all_is_right_and_a_second_download_at_once_is_refused(target):
     assert "404" in fetched(target, CUT, says(404))[0]
-    with filelock.FileLock(target.parent / ".fasseg.download" / "lock"):
-        assert f"MachineError: {target}: another process is downloading into it" in in_a_thread(target)
+    with filelock.FileLock(target.parent / ".fasseg.download" / "lock"), ThreadPoolExecutor() as pool:
+        refused = pool.submit(outcome, target).result()  # a lock belongs to a thread
         write(target, FILES)  # by other means
-        assert "nothing to fetch" in in_a_thread(target)
-        assert kept(target).stat().st_size == 40_000
+        assert "nothing to fetch" in pool.submit(outcome, target).result()
+    assert f"MachineError: {target}: another process is downloading into it" in refused
+    assert kept(target).stat().st_size == 40_000
     download(target)
     assert siblings(target) == []
 
@@ -150,17 +136,14 @@ def test_linked_target_is_filled_where_it_points_and_a_linked_work_folder_is_ref
     target.parent.mkdir()
     target.symlink_to(tmp_path / "disk" / "faces")
     fetched(target)
-    assert (files_in(tmp_path / "disk" / "faces"), target.is_symlink()) == (FILES, True)
-    assert siblings(target) == siblings(tmp_path / "disk" / "faces") == []
+    assert (files_in(tmp_path / "disk"), target.is_symlink()) == (
+        {f"faces/{path}": FILES[path] for path in PATHS},
+        True,
+    )
+    assert siblings(target) == []
     (target.parent / ".other.download").symlink_to(tmp_path / "disk")
     assert "a link, where facesegl creates its work folder" in outcome(target.parent / "other")
     assert files_in(tmp_path / "disk" / "faces") == FILES
-
-
-def test_link_to_another_disk_inside_the_folder_is_reported(target, tmp_path, monkeypatch):
-    write(tmp_path, {"my.zip": ZIP})
-    monkeypatch.setattr(Path, "replace", Mock(side_effect=OSError(errno.EXDEV, "Invalid cross-device link")))
-    assert f"{target}: cannot write there: it is on another disk" in outcome(target, archive=tmp_path / "my.zip")
 
 
 @pytest.mark.parametrize("mounted", [True, False], ids=["a mount point", "a parent that is not writable"])
@@ -174,12 +157,18 @@ def test_work_is_done_inside_the_target_where_its_parent_cannot_be_used(target, 
     assert files_in(target) == FILES
 
 
-@pytest.mark.parametrize("folder", ["/proc/x/fasseg", "/sys/fasseg"])
-def test_folder_that_cannot_be_created_is_reported(folder):
-    assert "cannot write there" in outcome(Path(folder)).removeprefix(f"MachineError: {folder.rpartition('/')[0]}")
-
-
-def test_too_little_space_is_reported_before_anything_is_fetched(target, monkeypatch):
+def test_what_the_system_refuses_is_reported(target, tmp_path, monkeypatch):
+    for folder in "/proc/x/fasseg", "/sys/fasseg":
+        assert re.match(rf"MachineError: {Path(folder).parent}.*: cannot write there: ", outcome(Path(folder)))
+    assert "No such file or directory; expected a whole zip archive" in outcome(
+        target, archive=tmp_path / "nowhere.zip"
+    )
+    assert "Is a directory; expected a whole zip archive" in outcome(target, archive=tmp_path)
+    write(tmp_path, {"my.zip": ZIP})
+    with monkeypatch.context() as patched:  # a link to another disk inside the folder
+        patched.setattr(Path, "replace", Mock(side_effect=OSError(errno.EXDEV, "Invalid cross-device link")))
+        assert f"{target}: cannot write there: it is on another disk" in outcome(target, archive=tmp_path / "my.zip")
+    shutil.rmtree(target.parent)
     monkeypatch.setattr("shutil.disk_usage", lambda _: Mock(free=100_000))
     said, mirror = fetched(target)
     assert "0.1 MB free, 0.1 MB needed" in said
@@ -210,7 +199,7 @@ def test_stop_keeps_what_was_fetched_and_the_same_command_resumes(target, reques
         while not kept(target).is_file() or kept(target).stat().st_size < 30_000:
             time.sleep(0.005)
         os.kill(os.getpid(), signum)
-        hangs(handler)
+        handler.server.over.wait(30)
 
     before = signal.signal(signal.SIGTERM, _stop)
     request.addfinalizer(lambda: signal.signal(signal.SIGTERM, before))
@@ -264,23 +253,16 @@ TROUBLES = {
     "429 Too Many Requests and asks to wait 1 s; trying again in 1 s": says(429, Retry_After="1"),
     "500 Internal Server Error; trying again in 0.01 s": says(500, Retry_After="soon"),
     "503 Service Unavailable": says(503, b"<html>", Content_Type="text/html"),
-    "timed out": sends(stops_at=40_000, then=hangs),
+    "timed out": sends(stops_at=40_000, then=lambda handler: handler.server.over.wait(30)),
 }
 
 
 @pytest.mark.parametrize("words", TROUBLES)
 def test_trouble_that_may_pass_is_retried_and_logged(target, caplog, monkeypatch, words):
     monkeypatch.setattr(subject, "_TIMEOUT_S", 0.4 if words == "timed out" else 20)
-    with caplog.at_level(logging.INFO):
-        mirror = fetched(target, TROUBLES[words], sends(chunked=True))[1]
+    mirror = fetched(target, TROUBLES[words], sends(chunked=True))[1]
     assert (files_in(target), len(mirror.requests)) == (FILES, 2)
     assert words in caplog.text
-
-
-def elsewhere(handler):
-    """Redirect to another name of this server, which is not known to be this machine."""
-    there = says(302, Location=f"http://0.0.0.0:{handler.server.server_port}/there")
-    (sends() if handler.path == "/there" else there)(handler)
 
 
 FINAL = {
@@ -289,8 +271,9 @@ FINAL = {
     "the server answers 407 Proxy Authentication Required": says(407),
     "a web page instead of an archive": says(200, b"<html>", Content_Type="text/html; charset=utf-8"),
     "the server answers 302 Found": says(302, Location="file:///etc/passwd"),
-    "the server answers 301 Moved": says(301, Location="/archive.zip"),  # to itself
-    "redirected to an address that is not https": elsewhere,
+    "redirected to an address that is not https": lambda handler: says(
+        302, Location=f"http://0.0.0.0:{handler.server.server_port}/"
+    )(handler),  # not known as this machine
     "Invalid IPv6 URL": says(302, Location="https://[::1/x"),
     "larger than FASSEG can be": sends(claims=10**12),
     "larger than FASSEG can be (": sends(bytes(3_000_000), chunked=True),
@@ -300,47 +283,40 @@ FINAL = {
 
 @pytest.mark.parametrize("words", FINAL)
 def test_trouble_that_does_not_pass_is_reported_at_once_and_leaves_nothing(target, words):
-    said, mirror = fetched(target, FINAL[words])
-    assert said.startswith(f"MachineError: {mirror.url}: ")
-    assert words in said
-    assert said.endswith(f"0289c.zip in a browser, then `facesegl data download {target} --archive FILE`.")
+    said, mirror = fetched(target, FINAL[words], sends())
+    by_hand = f"0289c.zip in a browser, then `facesegl data download {target} --archive FILE`."
+    assert re.fullmatch(f"MachineError: {mirror.url}: .*{re.escape(words)}.*{re.escape(by_hand)}", said)
     assert not target.parent.exists()
 
 
 def test_lasting_trouble_is_given_up_after_a_few_attempts_and_an_untrusted_certificate_at_once(target, caplog):
-    with caplog.at_level(logging.INFO):
-        said, mirror = fetched(target, says(500))
+    said, mirror = fetched(target, says(500))
     assert f"{mirror.url}: the server answers 500 Internal Server Error (tried 3 times; the same" in said
     assert [line.split()[-2] for line in caplog.messages if "trying again" in line] == ["0.01", "0.02"]
     assert len(mirror.requests) == 3
+    assert "the server answers 301" in fetched(target, says(301, Location="/archive.zip"))[0]  # for ever
     assert "Connection refused (tried 3 times" in outcome(target, url=mirror.url)
-    assert subject._explain(URLError(SSLCertVerificationError(1, "self-signed"))) == ("self-signed", math.inf)
+    assert subject._explain(URLError(SSLCertVerificationError(1, "self-signed"))) == ("self-signed", float("inf"))
 
 
-def test_interrupted_transfer_is_resumed_by_the_next_attempt_and_by_the_next_start(target):
+def test_interrupted_transfer_is_resumed_by_the_next_attempt_and_the_next_start_from_the_same_address(target):
     cuts = [sends(stops_at=stop) for stop in (10_000, 20_000, 30_000, 40_000)]  # progress: none counts as failed
-    with serving(*cuts, *[says(500)] * 3, says(302, Location="/there"), sends()) as mirror:
+    with serving(*cuts, says(500), says(500), says(404), says(302, Location="/there"), sends()) as mirror:
         assert "the same command resumes" in outcome(target, url=mirror.url)
+        assert "404" in outcome(target, url=mirror.url.replace("archive", "other"))
         download(target, url=mirror.url)
-    starts = [None, *(f"bytes={start}-" for start in (10_000, 20_000, 30_000, *[40_000] * 5))]
-    assert (files_in(target), mirror.ranges) == (FILES, starts)
+    starts = [10_000, 20_000, 30_000, 40_000, 40_000, None, 40_000, 40_000]
+    assert mirror.ranges == [None, *(start and f"bytes={start}-" for start in starts)]
+    assert (files_in(target), siblings(target)) == (FILES, [])
 
 
-OTHER_RANGE = says(206, b"x" * 99, Content_Range=f"bytes 39999-{len(ZIP)}/*")
-
-
-@pytest.mark.parametrize("then", [sends(ranges=False), OTHER_RANGE, says(206), says(416)])
+@pytest.mark.parametrize(
+    "then", [sends(ranges=False), says(206, b"x" * 99, Content_Range="bytes 39999-40097/*"), says(206), says(416)]
+)
 def test_server_that_cannot_resume_sends_all_of_it_again(target, then):
-    mirror = fetched(target, sends(noise(9, 100_000), stops_at=40_000), then, sends())[1]
+    mirror = fetched(target, sends(os.urandom(100_000), stops_at=40_000), then, sends())[1]
     assert files_in(target) == FILES
     assert mirror.ranges in ([None, "bytes=40000-"], [None, "bytes=40000-", None])
-
-
-def test_archive_from_another_address_is_not_resumed(target):
-    with serving(CUT, says(404), sends()) as mirror:
-        outcome(target, url=mirror.url)
-        download(target, url=mirror.url.replace("archive", "other"))
-    assert (files_in(target), mirror.ranges[2], siblings(target)) == (FILES, None, [])
 
 
 def test_proxy_of_the_environment_is_used_without_cookies_or_passwords(target, monkeypatch):
@@ -366,10 +342,9 @@ def test_only_https_addresses_and_this_machine_are_accepted(target, url):
 @pytest.mark.parametrize("top", [TOP, "", "another name/", "./"])
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_archive_of_the_user_is_unpacked_and_kept(target, tmp_path, top, compression):
-    write(tmp_path, {"my.zip": zipped(FILES, top, compression)})
+    write(tmp_path, {"my.zip": (packed := zipped(FILES, top, compression))})
     assert download(target, archive=tmp_path / "my.zip").written == 4
-    assert (files_in(target), siblings(target)) == (FILES, [])
-    assert (tmp_path / "my.zip").read_bytes() == zipped(FILES, top, compression)
+    assert (files_in(target), siblings(target), (tmp_path / "my.zip").read_bytes()) == (FILES, [], packed)
 
 
 def test_nothing_but_listed_files_is_written(target, tmp_path):
@@ -386,15 +361,15 @@ ENCRYPTED = bytearray(ZIP)
 ENCRYPTED[ZIP.rindex(b"PK\1\2") + 8] |= 1
 BOMB = bytearray(zipped({**FILES, PATHS[1]: bytes(20_000_000)}))  # which claims to have the listed size
 SIZE = BOMB.index(PATHS[1].encode(), BOMB.index(b"PK\1\2")) - len(TOP) - 46 + 24
-BOMB[SIZE : SIZE + 4] = struct.pack("<I", MANIFEST[PATHS[1]][1])
+BOMB[SIZE : SIZE + 4] = MANIFEST[PATHS[1]][1].to_bytes(4, "little")
 LIES = {
     f"{PATHS[2]} (its content differs); expected the files of commit 7817f33": zipped({**FILES, PATHS[2]: FLIPPED}),
     f"{PATHS[1]} (not in the archive), {PATHS[2]} (its": zipped({PATHS[0]: FILES[PATHS[0]], PATHS[2]: b"", "x": b""}),
     "(unsupported compression)": zipped(FILES, compression=zipfile.ZIP_LZMA),
     "(its content differs)": zipped({}, "", more=[(member(path, stat.S_IFLNK), b"/etc/passwd") for path in PATHS]),
     "encrypted": ENCRYPTED,
-    f": {PATHS[1]} (": BOMB,
-    "File is not a zip file; expected a whole zip": noise(8, 90_000),
+    f"{PATHS[1]} (": BOMB,
+    "File is not a zip file; expected a whole zip": os.urandom(90_000),
     "File is not": b"<!DOCTYPE html>" * 50,
     **{"not a zip file"[-share:]: ZIP[: len(ZIP) * share // 10] for share in (1, 5, 9)},
 }
@@ -406,30 +381,20 @@ def test_wrong_archive_leaves_the_folder_as_it_was_and_is_not_kept(target, tmp_p
     with serving(sends(LIES[words]), sends()) as mirror:
         tracemalloc.start()
         said = outcome(target, url=mirror.url)
-        most = tracemalloc.get_traced_memory()[1]
+        assert tracemalloc.get_traced_memory()[1] < 3e6
         tracemalloc.stop()
-        assert (said.startswith(f"DataError: {mirror.url}: "), target.parent.exists(), most < 3e6) == (
-            True,
-            False,
-            True,
-        )
-        assert words in said
+        assert re.match(f"DataError: {mirror.url}: .*{re.escape(words)}", said)
+        assert not target.parent.exists()
         write(target, {PATHS[0]: FILES[PATHS[0]], "mine": b""})
         assert outcome(target, archive=tmp_path / "my.zip").startswith(f"DataError: {tmp_path}/my.zip: ")
+        assert (tmp_path / "my.zip").exists()
         assert (files_in(target), siblings(target)) == ({PATHS[0]: FILES[PATHS[0]], "mine": b""}, [])
         download(target, url=mirror.url)
     assert (files_in(target), mirror.ranges) == ({**FILES, "mine": b""}, [None, None])
-    assert (tmp_path / "my.zip").exists()
-
-
-@pytest.mark.parametrize(("name", "words"), [("nowhere.zip", "No such file or directory"), (".", "Is a directory")])
-def test_archive_that_cannot_be_read_is_reported(target, tmp_path, name, words):
-    assert f"{words}; expected a whole zip archive" in outcome(target, archive=tmp_path / name)
-    assert not target.parent.exists()
 
 
 def test_damaged_bytes_are_reported_or_harmless_wherever_they_are(target, tmp_path):
-    for index in [*range(0, 500, 7), 45_000, *range(len(ZIP) - 700, len(ZIP), 11)]:
+    for index in [*range(0, 300, 13), 45_000, *range(len(ZIP) - 700, len(ZIP), 29)]:
         write(tmp_path, {"my.zip": ZIP[:index] + bytes([ZIP[index] ^ 0xFF]) + ZIP[index + 1 :]})
         said = outcome(target, archive=tmp_path / "my.zip")
         assert files_in(target) == ({} if said.startswith("DataError: ") else FILES)
