@@ -55,6 +55,13 @@ def test_long_work_leaves_sparse_lines_and_says_when_it_will_be_done(elsewhere, 
     ]
 
 
+def test_work_of_unknown_length_says_how_much_is_done(elsewhere, clock, caplog):
+    caplog.set_level(logging.INFO, "facesegl")
+    for _ in track(range(3), total=None, what="fetching"):
+        clock[0] += 6
+    assert caplog.messages == ["fetching: 1 so far", "fetching: 3 so far", "fetching: 3 in 0:18"]
+
+
 @pytest.mark.usefixtures("elsewhere")
 def test_items_are_handed_on_lazily_and_in_order():
     tracked = track(itertools.count(3), total=9, what="counting")

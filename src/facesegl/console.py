@@ -62,12 +62,12 @@ def bar(*columns: "ProgressColumn") -> "Progress":
     return Progress(*columns, console=console(), expand=True, refresh_per_second=5, redirect_stdout=prints)
 
 
-def track(items: Iterable[T], *, total: int, what: str, every_s: float = 10.0) -> Iterator[T]:
+def track(items: Iterable[T], *, total: int | None, what: str, every_s: float = 10.0) -> Iterator[T]:
     """Hand on items and show how far it is; away from a terminal, work that ends within a second leaves no line.
 
     Args:
         items: anything to iterate over; it may be lazy.
-        total: how many items there will be.
+        total: how many items there will be; None if that is unknown.
         what: what is being done, as in "building the cache".
         every_s: seconds between plain lines, which go to the logger `facesegl`.
 
@@ -100,7 +100,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _with_bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def _with_bar(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     name = TextColumn("{task.description}", markup=False)
@@ -111,7 +111,7 @@ def _with_bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
             shown.advance(task)
 
 
-def _with_lines(items: Iterable[T], total: int, what: str, every_s: float) -> Iterator[T]:
+def _with_lines(items: Iterable[T], total: int | None, what: str, every_s: float) -> Iterator[T]:
     started = time.monotonic()
     due = started + _QUIET_S
     done = 0
@@ -119,13 +119,13 @@ def _with_lines(items: Iterable[T], total: int, what: str, every_s: float) -> It
         yield item
         done += 1
         now = time.monotonic()
-        if now >= due and done < total:
-            left = (now - started) / done * (total - done)
-            _log.info("%s: %d of %d, %s left", what, done, total, duration(left))
+        if now >= due and done != total:
+            left = f" of {total}, {duration((now - started) / done * (total - done))} left" if total else " so far"
+            _log.info("%s: %d%s", what, done, left)
             due = now + every_s
     took = time.monotonic() - started
     if took >= _QUIET_S:
-        _log.info("%s: %d of %d in %s", what, done, total, duration(took))
+        _log.info("%s: %d%s in %s", what, done, f" of {total}" if total else "", duration(took))
 
 
 class _Terminal(logging.Handler):

@@ -24,6 +24,7 @@ _MACHINE = {
     errno.EEXIST: "a file is in the way; move it or choose another place",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.EFBIG: "files may not be that large here; raise the limit (ulimit -f)",
+    errno.EXDEV: "it is on another disk than its folder; link the whole folder instead",
     errno.EIO: "the disk reports an error",
 }
 

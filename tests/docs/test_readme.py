@@ -9,7 +9,7 @@ import pytest
 
 import facesegl
 from facesegl import cli
-from facesegl.download.fasseg import Outcome
+from facesegl.download.fetch import Outcome
 from helpers.faces import write_faces
 from helpers.trainings import SMALL_UNET
 from helpers.trees import write_folders

@@ -1,406 +1,402 @@
-"""What a server may do to a transfer, and what becomes of it."""
+"""From nothing, or from a part, to all of FASSEG: whatever the folder, the server, the archive and the user do."""
 
-import email.utils
+import errno
 import logging
 import os
+import re
+import resource
+import shutil
 import signal
+import stat
+import subprocess
+import sys
 import time
+import tracemalloc
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from ssl import SSLCertVerificationError
+from unittest.mock import Mock
+from urllib.error import URLError
 
+import filelock
 import pytest
 
-from download.conftest import IMPATIENT, QUICK
-from download.packing import content
-from download.serving import (
-    babbles,
-    hangs_up,
-    leads,
-    says,
-    serving,
-    silent,
-    trickling,
-    waited,
-    whole,
-)
-from facesegl.download import web
-from facesegl.download.fetch import Patience, fetch
-from facesegl.download.part import Part
-from facesegl.errors import ConfigError, MachineError
+from download.archives import FILES, MANIFEST, PATHS, TOP, ZIP, files_in, manifest_of, member, write, zipped
+from download.mirror import says, sends, serving
+from facesegl.cli import _stop
+from facesegl.download import fetch as subject
+from facesegl.download.fetch import download
+from facesegl.errors import FaceseglError, Stopped
 
-BODY = content(1, 100_000)
-HAND = "By hand: git clone."
-FAILS = whole(BODY, etag='"a"', stops_at=40_000)
+CUT = sends(stops_at=40_000)
+FLIPPED = FILES[PATHS[2]][:-1] + bytes([FILES[PATHS[2]][-1] ^ 1])
 
 
-def fetched(served, tmp_path, *, url=None, patience=QUICK, most=2_000_000):
-    """What came, from a first start or a further one."""
-    part = Part(tmp_path, url or served.url)
-    fetch(url or served.url, part, most=most, patience=patience, by_hand=HAND)
-    return part.file.read_bytes()
+@pytest.fixture(autouse=True)
+def _small_and_quick(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(subject, "fasseg_manifest", lambda: MANIFEST)
+    monkeypatch.setattr(subject, "_PAUSES_S", (0.01, 0.02))
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
 
 
-def ranges(served):
-    return [(asked.get("Range"), asked.get("If-Range")) for asked in served.requests]
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "data" / "fasseg"  # neither of which exists
 
 
-@pytest.mark.parametrize("chunked", [False, True])
-def test_archive_comes_as_it_is(tmp_path, chunked):
-    with serving(whole(BODY, chunked=chunked)) as served:
-        assert fetched(served, tmp_path) == BODY
-        (asked,) = served.requests
-    assert asked["User-Agent"] == "facesegl"
-    assert "Cookie" not in asked
-    assert "Authorization" not in asked
-    assert asked["Accept-Encoding"] == "identity"
+def fetched(target, *answers, **how):
+    with serving(*answers) as mirror:
+        return outcome(target, url=mirror.url, **how), mirror
 
 
-def test_whole_archive_is_not_asked_for_again(tmp_path):
-    with serving(whole(BODY)) as served:
-        fetched(served, tmp_path)
-        assert fetched(served, tmp_path) == BODY
-        assert len(served.requests) == 1
+def outcome(target, **how):
+    try:
+        return str(download(target, **how))
+    except FaceseglError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def siblings(target):
+    return sorted(path.name for path in target.parent.iterdir() if path != target) if target.parent.is_dir() else []
+
+
+def kept(target):
+    return next((target.parent / f".{target.name}.download").glob("archive-*"), Path("nowhere"))
+
+
+MINE = {"V1/mine.txt": b"mine", ".git/config": b"x"}
+TWO = {PATHS[0]: b"1", PATHS[2]: FLIPPED}
+IN_THE_WAY = {f"{PATHS[0]}/x": b"", "V3": b""}
+END = "expected the files of commit 7817f33. Move them away, or replace them with --force."
+DIFFER = f"{PATHS[0]} (1 bytes instead of 30000), {PATHS[2]} (its content differs); {END}"
+BLOCKED = f"{PATHS[0]} (not a regular file), V3 (a file where a folder is expected); move what is in the way."
 
 
 @pytest.mark.parametrize(
-    ("trouble", "words"),
+    ("before", "force", "words", "after", "requests"),
     [
-        (whole(BODY, etag='"a"', stops_at=40_000), "broke off"),
-        (whole(BODY, chunked=True, stops_at=40_000), "broke off"),
-        (whole(BODY, claims=150_000), "broke off"),
-        (hangs_up, "Remote end closed connection"),
-        (babbles, "x00"),
-        (says(200), "the answer is empty"),
-        (says(429, Retry_After="0"), "429 Too Many Requests"),
-        (says(500), "500 Internal Server Error"),
-        (says(503, b"<html>", Content_Type="text/html"), "503 Service Unavailable"),
+        ({}, False, "all 4 images verified; new: 4", FILES, 1),
+        (FILES, False, "all 4 images verified; nothing to fetch", FILES, 0),
+        ({PATHS[0]: FILES[PATHS[0]], **MINE}, False, "all 4 images verified; new: 3", {**FILES, **MINE}, 1),
+        (TWO, False, DIFFER, {**FILES, **TWO}, 1),
+        ({**FILES, **TWO}, False, DIFFER, {**FILES, **TWO}, 0),
+        ({**FILES, **TWO, **MINE}, True, "all 4 images verified; new: 2", {**FILES, **MINE}, 1),
+        (IN_THE_WAY, False, BLOCKED, IN_THE_WAY, 0),
+        (IN_THE_WAY, True, BLOCKED, IN_THE_WAY, 0),
     ],
-    ids=[
-        *("cuts off", "cuts off chunks", "claims too much", "hangs up", "is no HTTP"),
-        *("is empty", "429", "500", "503"),
-    ],
+    ids=["empty", "complete", "a part", "altered", "only altered", "force", "in the way", "in the way, force"],
 )
-def test_what_may_pass_is_tried_again_and_told(tmp_path, caplog, trouble, words):
-    with serving(trouble, whole(BODY)) as served, caplog.at_level(logging.INFO):
-        assert fetched(served, tmp_path) == BODY
-        assert len(served.requests) == 2
+def test_folder_is_completed_and_what_differs_is_named(target, before, force, words, after, requests):
+    write(target, before)
+    said, mirror = fetched(target, force=force)
+    assert said.removeprefix("DataError: ") == f"{target}: {words}"
+    assert (files_in(target), len(mirror.requests), siblings(target)) == (after, requests, [])
+
+
+def test_relative_folder_is_filled():
+    fetched(Path("fasseg"))
+    fetched(Path())
+    assert (files_in(Path("fasseg")), Path(PATHS[0]).is_file()) == (FILES, True)
+
+
+def test_right_files_are_not_touched_and_broken_links_are_replaced_by_force(target, tmp_path, caplog):
+    write(target, FILES)
+    (target / PATHS[3]).unlink()
+    (target / PATHS[3]).symlink_to(tmp_path / "nowhere")
+    before = (target / PATHS[0]).stat()
+    fetched(target, force=True)
+    assert ((target / PATHS[0]).stat(), files_in(target), (tmp_path / "nowhere").exists()) == (before, FILES, False)
+    assert f"{target}: fetching 1 of 4 images: {PATHS[3]}" in caplog.text
+
+
+def test_many_altered_files_are_counted_and_a_file_instead_of_the_folder_is_reported(target, monkeypatch):
+    many = {f"V1/{number}.bmp": MANIFEST[PATHS[0]] for number in range(30)}
+    monkeypatch.setattr(subject, "fasseg_manifest", lambda: many)
+    write(target, {**dict.fromkeys(many, b"x"), "file": b""})
+    assert "V1/9.bmp (1 bytes instead of 30000) and 20 more; expected" in outcome(target)
+    assert "file: . (a file where a folder is expected); move what is in the way" in outcome(target / "file")
+
+
+def test_leftovers_are_removed_when_all_is_right_and_a_second_download_at_once_is_refused(target):
+    assert "404" in fetched(target, CUT, says(404))[0]
+    with filelock.FileLock(target.parent / ".fasseg.download" / "lock"), ThreadPoolExecutor() as pool:
+        refused = pool.submit(outcome, target).result()  # a lock belongs to a thread
+        write(target, FILES)  # by other means
+        assert "nothing to fetch" in pool.submit(outcome, target).result()
+    assert f"MachineError: {target}: another process is downloading into it" in refused
+    assert kept(target).stat().st_size == 40_000
+    download(target)
+    assert siblings(target) == []
+
+
+def test_linked_target_is_filled_where_it_points_and_a_linked_work_folder_is_refused(target, tmp_path):
+    target.parent.mkdir()
+    target.symlink_to(tmp_path / "disk" / "faces")
+    fetched(target)
+    assert (files_in(tmp_path / "disk"), target.is_symlink()) == (
+        {f"faces/{path}": FILES[path] for path in PATHS},
+        True,
+    )
+    assert siblings(target) == []
+    (target.parent / ".other.download").symlink_to(tmp_path / "disk")
+    assert "a link, where facesegl creates its work folder" in outcome(target.parent / "other")
+    assert files_in(tmp_path / "disk" / "faces") == FILES
+
+
+@pytest.mark.parametrize("mounted", [True, False], ids=["a mount point", "a parent that is not writable"])
+def test_work_is_done_inside_the_target_where_its_parent_cannot_be_used(target, monkeypatch, mounted):
+    target.mkdir(parents=True)
+    monkeypatch.setattr(Path, "is_mount", lambda path: mounted)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != target.parent)
+    fetched(target, CUT, says(404))
+    assert (siblings(target), len(files_in(target))) == ([], 2), "lock and archive"
+    fetched(target)
+    assert files_in(target) == FILES
+
+
+def test_what_the_system_refuses_is_reported(target, tmp_path, monkeypatch):
+    for folder in "/proc/x/fasseg", "/sys/fasseg":
+        assert re.match(rf"MachineError: {Path(folder).parent}.*: cannot write there: ", outcome(Path(folder)))
+    assert "No such file or directory; expected a whole zip archive" in outcome(
+        target, archive=tmp_path / "nowhere.zip"
+    )
+    assert "Is a directory; expected a whole zip archive" in outcome(target, archive=tmp_path)
+    write(tmp_path, {"my.zip": ZIP})
+    with monkeypatch.context() as patched:  # a link to another disk inside the folder
+        patched.setattr(Path, "replace", Mock(side_effect=OSError(errno.EXDEV, "Invalid cross-device link")))
+        assert f"{target}: cannot write there: it is on another disk" in outcome(target, archive=tmp_path / "my.zip")
+    shutil.rmtree(target.parent)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Mock(free=100_000))
+    said, mirror = fetched(target)
+    assert "0.1 MB free, 0.1 MB needed" in said
+    assert (mirror.requests, target.parent.exists()) == ([], False)
+
+
+@pytest.mark.parametrize(("limit", "where"), [(50_000, ".part"), (140_000, f"tree/{PATHS[0]}")])
+def test_full_disk_is_reported_and_the_archive_is_kept(target, monkeypatch, limit, where):
+    files = {**FILES, PATHS[0]: bytes(150_000)}  # which compress to nearly nothing
+    monkeypatch.setattr(subject, "fasseg_manifest", lambda: manifest_of(files))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    with serving(sends(zipped(files))) as mirror:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            assert f"{where}: cannot write there: files may not be that large" in outcome(target, url=mirror.url)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, before)
+        assert (target.exists(), (kept(target).parent / "tree").exists()) == (False, False)
+        download(target, url=mirror.url)
+    assert (files_in(target), mirror.ranges) == (files, [None, "bytes=50000-"] if "part" in where else [None])
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stop_keeps_what_was_fetched_and_the_same_command_resumes(target, request, signum, code):
+    def interrupt(handler):
+        while not kept(target).is_file() or kept(target).stat().st_size < 30_000:
+            time.sleep(0.005)
+        os.kill(os.getpid(), signum)
+        handler.server.over.wait(30)
+
+    before = signal.signal(signal.SIGTERM, _stop)
+    request.addfinalizer(lambda: signal.signal(signal.SIGTERM, before))
+    with serving(sends(stops_at=30_000, then=interrupt), sends()) as mirror:
+        with pytest.raises(Stopped, match=f"by {signum.name}; 0.0 MB kept in {target.parent}.*; the same") as caught:
+            download(target, url=mirror.url)
+        assert (caught.value.exit_code, kept(target).read_bytes(), target.exists()) == (code, ZIP[:30_000], False)
+        download(target, url=mirror.url)
+    assert (files_in(target), siblings(target), mirror.ranges) == (FILES, [], [None, "bytes=30000-"])
+
+
+@pytest.mark.parametrize(("step", "moved"), [("sync", 0), ("Path.replace", 2)], ids=["unpacking", "moving"])
+def test_stop_after_fetching_keeps_the_archive_and_leaves_only_whole_files(target, monkeypatch, step, moved):
+    def stop(*paths, through=Path.replace):
+        if step == "sync" or paths[-1] == target / PATHS[2]:
+            raise KeyboardInterrupt
+        return through(*paths)
+
+    with serving() as mirror:
+        with monkeypatch.context() as patched:
+            patched.setattr(f"facesegl.download.fetch.{step}", stop)
+            with pytest.raises(Stopped, match=r"by SIGINT; 0.1 MB kept in .*\.zip; the same command resumes"):
+                download(target, url=mirror.url)
+        assert target.exists() == bool(moved)
+        assert files_in(target) == {path: FILES[path] for path in PATHS[:moved]}
+        download(target, url=mirror.url)
+    assert (files_in(target), len(mirror.requests)) == (FILES, 1)
+
+
+def test_killed_process_leaves_no_folder_and_the_next_one_needs_no_connection(target):
+    script = (
+        f"import os, sys; sys.path[:0] = {sys.path!r}\n"
+        "from pathlib import Path; from download.archives import MANIFEST; from facesegl.download import fetch\n"
+        "fetch.fasseg_manifest, unpack = lambda: MANIFEST, fetch._unpack\n"
+        "fetch._unpack = lambda *how: (unpack(*how), os.kill(os.getpid(), 9))\n"
+        "fetch.download(Path(sys.argv[1]), url=sys.argv[2])\n"
+    )
+    with serving() as mirror:
+        ended = subprocess.run([sys.executable, "-c", script, target, mirror.url], check=False, capture_output=True)
+        assert (ended.returncode, target.exists()) == (-signal.SIGKILL, False), ended.stderr
+        download(target, url=mirror.url)
+    assert (files_in(target), siblings(target), len(mirror.requests)) == (FILES, [], 1)
+
+
+TROUBLES = {
+    "the connection broke off after 0.0 MB": CUT,
+    "IncompleteRead": sends(chunked=True, stops_at=40_000),
+    "Remote end closed connection": lambda handler: None,
+    "hello": lambda handler: handler.wfile.write(b"\x00\xffhello\r\n\r\n"),
+    "broke off": says(200),
+    "429 Too Many Requests and asks to wait 1 s; trying again in 1 s": says(429, Retry_After="1"),
+    "500 Internal Server Error; trying again in 0.01 s": says(500, Retry_After="soon"),
+    "503 Service Unavailable": says(503, b"<html>", Content_Type="text/html"),
+    "timed out": sends(stops_at=40_000, then=lambda handler: handler.server.over.wait(30)),
+}
+
+
+@pytest.mark.parametrize("words", TROUBLES)
+def test_trouble_that_may_pass_is_retried_and_logged(target, caplog, monkeypatch, words):
+    monkeypatch.setattr(subject, "_TIMEOUT_S", 0.4 if words == "timed out" else 20)
+    mirror = fetched(target, TROUBLES[words], sends(chunked=True))[1]
+    assert (files_in(target), len(mirror.requests)) == (FILES, 2)
     assert words in caplog.text
-    assert "trying again in 0.01 s" in caplog.text
 
 
-@pytest.mark.parametrize("stop", [None, 40_000], ids=["never answers", "stalls"])
-def test_server_that_falls_silent_is_asked_again(tmp_path, caplog, stop):
-    stalls = whole(BODY, etag='"a"', stops_at=stop, then=silent) if stop else silent
-    with serving(stalls, whole(BODY, etag='"a"')) as served, caplog.at_level(logging.INFO):
-        assert fetched(served, tmp_path, patience=IMPATIENT) == BODY
-        assert served.requests[-1].get("Range") == (f"bytes={stop}-" if stop else None)
-    assert "nothing came for 0.4 s; trying again in 0.01 s" in caplog.text
+FINAL = {
+    "the server answers 404 Not Found": says(404),
+    "the server answers 401 Unauthorized": says(401, WWW_Authenticate="Basic"),
+    "the server answers 407 Proxy Authentication Required": says(407),
+    "a web page instead of an archive": says(200, b"<html>", Content_Type="text/html; charset=utf-8"),
+    "the server answers 302 Found": says(302, Location="file:///etc/passwd"),
+    "redirected to an address that is not https": lambda handler: says(
+        302, Location=f"http://0.0.0.0:{handler.server.server_port}/"
+    )(handler),  # not known as this machine
+    "Invalid IPv6 URL": says(302, Location="https://[::1/x"),
+    "larger than FASSEG can be": sends(claims=10**12),
+    "larger than FASSEG can be (": sends(bytes(3_000_000), chunked=True),
+    "asks to wait 3600 s": says(503, Retry_After="3600"),
+}
 
 
-def test_what_does_not_pass_is_given_up_with_what_to_do(tmp_path, caplog):
-    with serving(says(500)) as served, caplog.at_level(logging.INFO), pytest.raises(MachineError) as told:
-        fetched(served, tmp_path)
-    assert str(told.value) == (f"{served.url}: the server answers 500 Internal Server Error (tried 3 times). {HAND}")
-    assert len(served.requests) == 3
-    assert "again in 0.01 s" in caplog.text
-    assert "again in 0.02 s" in caplog.text, "the pauses grow"
+@pytest.mark.parametrize("words", FINAL)
+def test_trouble_that_does_not_pass_is_reported_at_once_and_leaves_nothing(target, words):
+    said, mirror = fetched(target, FINAL[words], sends())
+    by_hand = f"0289c.zip in a browser, then `facesegl data download {target} --archive FILE`."
+    assert re.fullmatch(f"MachineError: {mirror.url}: .*{re.escape(words)}.*{re.escape(by_hand)}", said)
+    assert not target.parent.exists()
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (says(404), "404 Not Found"),
-        (says(403), "403 Forbidden"),
-        (says(401, WWW_Authenticate="Basic"), "401 Unauthorized"),
-        (says(407), "407 Proxy Authentication Required"),
-        (says(299), "answers 299."),
-        (says(200, b"<html>Log in</html>", Content_Type="text/html; charset=utf-8"), "asks? for a login|login"),
-        (says(302), "says not where to"),
-        (whole(BODY, claims=10**12), "larger than FASSEG can be"),
-        (whole(bytes(3_000_000), chunked=True), "larger than FASSEG can be"),
-    ],
-    ids=["404", "403", "401", "407", "299", "login page", "redirect to nowhere", "claims a bomb", "sends a bomb"],
-)
-def test_what_cannot_pass_is_told_at_once(tmp_path, answer, words):
-    with serving(answer) as served, pytest.raises(MachineError, match=words) as told:
-        fetched(served, tmp_path)
-    assert len(served.requests) == 1
-    assert str(told.value).startswith(f"{served.url}: ")
-    assert str(told.value).endswith(HAND)
-    assert list(tmp_path.iterdir()) == []
+def test_lasting_trouble_is_given_up_after_a_few_attempts_and_an_untrusted_certificate_at_once(target, caplog):
+    said, mirror = fetched(target, says(500))
+    assert f"{mirror.url}: the server answers 500 Internal Server Error (tried 3 times; the same" in said
+    assert [line.split()[-2] for line in caplog.messages if "trying again" in line] == ["0.01", "0.02"]
+    assert len(mirror.requests) == 3
+    assert "the server answers 301" in fetched(target, says(301, Location="/archive.zip"))[0]  # for ever
+    assert "Connection refused (tried 3 times" in outcome(target, url=mirror.url)
+    assert subject._explain(URLError(SSLCertVerificationError(1, "self-signed"))) == ("self-signed", float("inf"))
 
 
-def test_next_to_nothing_is_no_transfer(tmp_path):
-    answer = whole(BODY, claims=200_000, stops_at=500, then=trickling)
-    with serving(answer) as served, pytest.raises(MachineError, match=r"less than 1 kB/s came for 0.5 s"):
-        fetched(served, tmp_path, patience=Patience(0.5, ()))
-
-
-def test_nobody_there(tmp_path):
-    with serving(says(200)) as served:
-        pass
-    with pytest.raises(MachineError, match=r"Connection refused \(tried 3 times\)"):
-        fetched(served, tmp_path)
-
-
-def test_name_that_no_one_knows(tmp_path, monkeypatch):
-    def unknown(*_args, **_how):
-        raise web.http.client.socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr("socket.getaddrinfo", unknown)
-    with pytest.raises(MachineError, match=r"Name or service not known \(tried 3 times\)"):
-        fetched(None, tmp_path, url="https://github.com/x.zip")
-
-
-def test_server_without_tls_is_told(tmp_path):
-    with serving(whole(BODY)) as served, pytest.raises(MachineError, match="SSL"):
-        fetched(served, tmp_path, url=served.url.replace("http:", "https:"))
-
-
-def test_certificate_that_is_not_trusted_is_told_at_once():
-    refused = web.ssl.SSLCertVerificationError(1, "CERTIFICATE_VERIFY_FAILED")
-    refused.verify_message = "self-signed certificate"
-    with pytest.raises(web.Refused, match=r"not trusted \(self-signed certificate\); .*SSL_CERT_FILE"), web.troubles(1):
-        raise web.URLError(refused)
-
-
-def test_wait_that_the_server_asks_for_is_kept(tmp_path):
-    with serving(says(429, Retry_After="1"), whole(BODY)) as served:
-        started = time.monotonic()
-        assert fetched(served, tmp_path) == BODY
-    assert time.monotonic() - started >= 1
-
-
-@pytest.mark.parametrize("as_date", [False, True])
-def test_wait_that_is_too_long_is_told(tmp_path, as_date):
-    late = email.utils.formatdate(time.time() + 3600, usegmt=True) if as_date else "3600"
-    with serving(says(503, Retry_After=late)) as served, pytest.raises(MachineError, match=r"asks to wait 3[56]\d\d s"):
-        fetched(served, tmp_path)
-    assert len(served.requests) == 1
-
-
-@pytest.mark.parametrize("nonsense", ["soon", "-5", "", "Wed, 99 Nov 2026 00:00:00 GMT", "\u0661"])
-def test_wait_that_is_nonsense_is_none(nonsense):
-    assert web._asked_wait(nonsense) == 0
-
-
-def test_broken_transfer_goes_on_where_it_was(tmp_path):
-    with serving(FAILS, whole(BODY, etag='"a"')) as served:
-        assert fetched(served, tmp_path) == BODY
-        assert ranges(served) == [(None, None), ("bytes=40000-", '"a"')]
-
-
-def test_another_start_goes_on_where_it_was(tmp_path):
-    with serving(*[FAILS] * 3, whole(BODY, etag='"a"')) as served:
-        served._answers[1:3] = [says(500)] * 2
-        with pytest.raises(MachineError, match=r"0.0 MB are kept, and the same command goes on with them. By hand"):
-            fetched(served, tmp_path)
-        assert fetched(served, tmp_path) == BODY
-        assert ranges(served)[-1] == ("bytes=40000-", '"a"')
+def test_interrupted_transfer_is_resumed_by_the_next_attempt_and_the_next_start_from_the_same_address(target):
+    cuts = [sends(stops_at=stop) for stop in (10_000, 20_000, 30_000, 40_000)]  # progress: none counts as failed
+    with serving(*cuts, says(500), says(500), says(404), says(302, Location="/there"), sends()) as mirror:
+        assert "the same command resumes" in outcome(target, url=mirror.url)
+        assert "404" in outcome(target, url=mirror.url.replace("archive", "other"))
+        download(target, url=mirror.url)
+    starts = [10_000, 20_000, 30_000, 40_000, 40_000, None, 40_000, 40_000]
+    assert mirror.ranges == [None, *(start and f"bytes={start}-" for start in starts)]
+    assert (files_in(target), siblings(target)) == (FILES, [])
 
 
 @pytest.mark.parametrize(
-    "then",
-    [
-        whole(BODY, etag='"a"', ranges=False),
-        whole(BODY, etag='"b"'),
-        whole(BODY),
-    ],
-    ids=["ranges are ignored", "the etag has changed", "the etag has gone"],
+    "then", [sends(ranges=False), says(206, b"x" * 99, Content_Range="bytes 39999-40097/*"), says(206), says(416)]
 )
-def test_server_that_sends_all_of_it_again_is_taken_at_its_word(tmp_path, then):
-    with serving(whole(content(2, 100_000), etag='"a"', stops_at=40_000), then) as served:
-        assert fetched(served, tmp_path) == BODY
-        assert len(served.requests) == 2
+def test_server_that_cannot_resume_sends_all_of_it_again(target, then):
+    mirror = fetched(target, sends(os.urandom(100_000), stops_at=40_000), then, sends())[1]
+    assert files_in(target) == FILES
+    assert mirror.ranges in ([None, "bytes=40000-"], [None, "bytes=40000-", None])
 
 
-@pytest.mark.parametrize("etag", [None, 'W/"a"', "a", '"a', '"ä"'])
-def test_without_a_strong_etag_it_starts_over(tmp_path, etag):
-    with serving(whole(BODY, etag=etag, stops_at=40_000), whole(BODY, etag=etag)) as served:
-        assert fetched(served, tmp_path) == BODY
-        assert ranges(served)[1] == (None, None)
+def test_proxy_of_the_environment_is_used_without_cookies_or_passwords(target, monkeypatch):
+    with serving() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        download(target, url="http://localhost:9/x.zip")
+    assert (proxy.paths, proxy.requests[0]["User-Agent"]) == (["http://localhost:9/x.zip"], "facesegl")
+    assert not {"Cookie", "Authorization"} & set(proxy.requests[0])
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Content_Range": f"bytes 39999-99999/{len(BODY)}", "ETag": '"a"'},
-        {"Content_Range": "bytes 40000-99999/100001", "ETag": '"a"'},
-        {"Content_Range": f"bytes 40000-99999/{len(BODY)}", "ETag": '"b"'},
-        {"Content_Range": "everything", "ETag": '"a"'},
-        {},
-    ],
-    ids=["another place", "another size", "another etag", "no range", "nothing said"],
-)
-def test_part_of_something_else_is_not_appended(tmp_path, headers):
-    with serving(FAILS, says(206, b"x" * 60_000, **headers), whole(BODY, etag='"a"')) as served:
-        assert fetched(served, tmp_path) == BODY
-        assert ranges(served)[2] == (None, None)
+UNSAFE = ["http://github.com/x", "file:///x", "x.zip", "", "https://", "ftp://github.com/x", "https://[::1/x"]
+ODD = ["https://github.com@example.org/x", "https://github.com\\@example.org/x", "https://x/a b", "https://x/ä"]
+SAFE = ["https://github.com/x?y", "http://127.0.0.1:80/x", "http://[::1]/", "HTTP://localhost"]
 
 
-def test_server_that_has_nothing_more_to_send_is_asked_from_the_start(tmp_path):
-    with serving(FAILS, says(416, Content_Range="bytes */20000"), whole(BODY, etag='"a"')) as served:
-        assert fetched(served, tmp_path) == BODY
-        assert ranges(served)[2] == (None, None)
+@pytest.mark.parametrize("url", UNSAFE + ODD + SAFE)
+def test_only_https_addresses_and_this_machine_are_accepted(target, url):
+    write(target, FILES)
+    refused = f"ConfigError: {url}: expected an https address"
+    assert outcome(target, url=url).startswith(f"{target}: all 4" if url in SAFE else refused)
 
 
-def test_rest_without_a_total_is_enough(tmp_path):
-    rest = says(206, BODY[40_000:], Content_Range="bytes 40000-99999/*")
-    with serving(whole(BODY, etag='"a"', chunked=True, stops_at=40_000), rest) as served:
-        assert fetched(served, tmp_path) == BODY
+@pytest.mark.parametrize("top", [TOP, "", "another name/", "./"])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_archive_of_the_user_is_unpacked_and_kept(target, tmp_path, top, compression):
+    write(tmp_path, {"my.zip": (packed := zipped(FILES, top, compression))})
+    assert download(target, archive=tmp_path / "my.zip").written == 4
+    assert (files_in(target), siblings(target), (tmp_path / "my.zip").read_bytes()) == (FILES, [], packed)
 
 
-def test_archive_from_elsewhere_is_not_gone_on_with(tmp_path):
-    with serving(*[FAILS] * 3, whole(BODY, etag='"a"')) as served:
-        with pytest.raises(MachineError):
-            fetched(served, tmp_path, patience=Patience(20, ()))
-        assert fetched(served, tmp_path, url=f"{served.root}/other.zip") == BODY
+def test_nothing_but_listed_files_is_written(target, tmp_path):
+    names = ["../x", f"{TOP}../../x", f"../{PATHS[0]}", "V1\\..\\..\\x", "/tmp/x", f"/{PATHS[0]}", "C:\\x", "README.md"]
+    more = [(member(name), b"x") for name in (*names, "", PATHS[0].upper())]
+    more += [(member(f"V2/{kind}", kind), b"/etc") for kind in (stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO)]
+    write(tmp_path, {"my.zip": zipped(FILES, "", more=more)})
+    download(target, archive=tmp_path / "my.zip")
+    assert files_in(tmp_path / "data") == {f"fasseg/{path}": content for path, content in FILES.items()}
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"my.zip", "data"}
 
 
-@pytest.mark.parametrize("notes", ["", "null", "{", '{"url": 5}', "[]"])
-def test_notes_that_cannot_be_read_start_over(tmp_path, notes):
-    (tmp_path / "archive.part").write_bytes(b"x" * 500)
-    (tmp_path / "archive.json").write_text(notes)
-    with serving(whole(BODY, etag='"a"')) as served:
-        assert fetched(served, tmp_path) == BODY
+ENCRYPTED = bytearray(ZIP)
+ENCRYPTED[ZIP.rindex(b"PK\1\2") + 8] |= 1
+BOMB = bytearray(zipped({**FILES, PATHS[1]: bytes(20_000_000)}))  # which claims to have the listed size
+SIZE = BOMB.index(PATHS[1].encode(), BOMB.index(b"PK\1\2")) - len(TOP) - 46 + 24
+BOMB[SIZE : SIZE + 4] = MANIFEST[PATHS[1]][1].to_bytes(4, "little")
+LIES = {
+    f"{PATHS[2]} (its content differs); expected the files of commit 7817f33": zipped({**FILES, PATHS[2]: FLIPPED}),
+    f"{PATHS[1]} (not in the archive), {PATHS[2]} (its": zipped({PATHS[0]: FILES[PATHS[0]], PATHS[2]: b"", "x": b""}),
+    "(unsupported compression)": zipped(FILES, compression=zipfile.ZIP_LZMA),
+    "(its content differs)": zipped({}, "", more=[(member(path, stat.S_IFLNK), b"/etc/passwd") for path in PATHS]),
+    "encrypted": ENCRYPTED,
+    f"{PATHS[1]} (": BOMB,
+    "File is not a zip file; expected a whole zip": os.urandom(90_000),
+    "File is not": b"<!DOCTYPE html>" * 50,
+    **{"not a zip file"[-share:]: ZIP[: len(ZIP) * share // 10] for share in (1, 5, 9)},
+}
 
 
-def test_tries_are_counted_from_anew_after_a_good_stretch(tmp_path):
-    body = content(3, 6_000_000)
-    cuts = [whole(body, etag='"a"', stops_at=stop) for stop in (1_500_000, 3_000_000, 4_500_000)]
-    with serving(*cuts, whole(body, etag='"a"')) as served:
-        assert fetched(served, tmp_path, most=10_000_000, patience=Patience(20, (0.01,))) == body
+@pytest.mark.parametrize("words", LIES)
+def test_wrong_archive_leaves_the_folder_as_it_was_and_is_not_kept(target, tmp_path, words):
+    write(tmp_path, {"my.zip": LIES[words]})
+    with serving(sends(LIES[words]), sends()) as mirror:
+        tracemalloc.start()
+        said = outcome(target, url=mirror.url)
+        assert tracemalloc.get_traced_memory()[1] < 3e6
+        tracemalloc.stop()
+        assert re.match(f"DataError: {mirror.url}: .*{re.escape(words)}", said)
+        assert not target.parent.exists()
+        write(target, {PATHS[0]: FILES[PATHS[0]], "mine": b""})
+        assert outcome(target, archive=tmp_path / "my.zip").startswith(f"DataError: {tmp_path}/my.zip: ")
+        assert (tmp_path / "my.zip").exists()
+        assert (files_in(target), siblings(target)) == ({PATHS[0]: FILES[PATHS[0]], "mine": b""}, [])
+        download(target, url=mirror.url)
+    assert (files_in(target), mirror.ranges) == ({**FILES, "mine": b""}, [None, None])
 
 
-def test_stop_keeps_what_came_and_the_next_start_goes_on(tmp_path):
-    part = tmp_path / "archive.part"
-
-    def interrupts(handler):
-        waited(lambda: part.is_file() and part.stat().st_size == 40_000)
-        os.kill(os.getpid(), signal.SIGINT)
-        silent(handler)
-
-    slow = Patience(timeout_s=30, pauses_s=())
-    with serving(whole(BODY, etag='"a"', stops_at=40_000, then=interrupts), whole(BODY, etag='"a"')) as served:
-        with pytest.raises(KeyboardInterrupt):
-            fetched(served, tmp_path, patience=slow)
-        assert part.read_bytes() == BODY[:40_000]
-        assert fetched(served, tmp_path) == BODY
-        assert ranges(served)[1] == ("bytes=40000-", '"a"')
-
-
-def test_redirects_within_one_server_are_followed(tmp_path):
-    with serving(leads("/b"), leads("c", 301), leads("?d", 307), leads("/e", 308), whole(BODY)) as served:
-        assert fetched(served, tmp_path) == BODY
-        assert served.paths == ["/archive.zip", "/b", "/c", "/c?d", "/e"]
-
-
-def test_redirect_goes_on_where_it_was_too(tmp_path):
-    with serving(leads("/b"), FAILS, leads("/c"), whole(BODY, etag='"a"')) as served:
-        assert fetched(served, tmp_path) == BODY
-        assert ranges(served)[3] == ("bytes=40000-", '"a"')
-
-
-def test_redirects_in_a_circle_end(tmp_path):
-    with serving(leads("/archive.zip")) as served, pytest.raises(MachineError, match="more than 5 times"):
-        fetched(served, tmp_path)
-    assert len(served.requests) == 6
-
-
-@pytest.mark.parametrize(
-    ("to", "words"),
-    [
-        ("file:///etc/passwd", "no web address"),
-        ("ftp://github.com/x.zip", "no web address"),
-        ("data:,PK", "no web address"),
-        ("http://github.com/x.zip", "not encrypted"),
-        ("http://192.0.2.1/x.zip", "not encrypted"),
-        ("https://example.org/x.zip", "only 127.0.0.1, github.com, codeload.github.com are trusted"),
-        ("https://github.com.example.org/x.zip", "are trusted"),
-        ("https://github.com@example.org/x.zip", "a user's name"),
-        ("https://github.com\\@example.org/x.zip", "a user's name"),
-        ("//example.org/x.zip", "not encrypted"),
-        ("https://[::1/x.zip", "Invalid IPv6 URL"),
-        ("https://github.com:x/", "Port could not be cast"),
-        ("http://127.0.0.1/a b", "characters"),
-        ("http://127.0.0.1/ä", "characters"),
-    ],
-)
-def test_redirect_to_anywhere_else_is_refused(tmp_path, to, words):
-    with serving(leads(to)) as served, pytest.raises(MachineError, match=f"it was redirected to .*{words}"):
-        fetched(served, tmp_path)
-    assert len(served.requests) == 1
-
-
-def test_another_name_of_this_machine_is_another_host(tmp_path):
-    with serving(whole(BODY)) as other, serving(leads(other.url.replace("127.0.0.1", "localhost"))) as served:
-        with pytest.raises(MachineError, match=r"only 127.0.0.1"):
-            fetched(served, tmp_path)
-        assert not other.requests
-
-
-@pytest.mark.parametrize(
-    ("start", "to", "is_fit"),
-    [
-        ("https://github.com/a", "https://codeload.github.com/b", True),
-        ("https://github.com/a", "https://GitHub.com/b", True),
-        ("https://mirror.example.org/a", "https://mirror.example.org/b", True),
-        ("https://mirror.example.org/a", "https://github.com/b", True),
-        ("https://github.com/a", "http://127.0.0.1/b", False),
-        ("https://github.com/a", "https://127.0.0.1/b", False),
-        ("https://github.com/a", "http://github.com/b", False),
-        ("https://github.com/a", "https://mirror.example.org/b", False),
-        ("http://127.0.0.1/a", "http://127.0.0.1:81/b", True),
-    ],
-)
-def test_where_a_start_may_lead(start, to, is_fit):
-    assert (web._problem(to, start) == "") == is_fit
-
-
-@pytest.mark.parametrize("url", ["http://github.com/x", "file:///x", "x.zip", "", "https://", "ftp://github.com/x"])
-def test_address_that_is_never_opened_is_refused(url):
-    with pytest.raises(ConfigError, match="expected an https address"):
-        web.require_fit(url)
-
-
-@pytest.mark.parametrize(
-    "url", ["https://github.com/x", "http://127.0.0.1:80/x", "http://[::1]/x", "http://localhost/x"]
-)
-def test_address_that_is_fit(url):
-    web.require_fit(url)
-
-
-def test_proxy_of_the_environment_is_used(tmp_path, monkeypatch):
-    with serving(whole(BODY)) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.root)
-        assert fetched(None, tmp_path, url="http://localhost:9/x.zip") == BODY
-        assert proxy.paths == ["http://localhost:9/x.zip"]
-
-
-def test_lines_say_how_much_came_and_what_is_left(caplog, monkeypatch):
-    from facesegl.download.meter import meter
-
-    times = iter([100.0, 100.0, 105.0, 110.0, 112.0])
-    monkeypatch.setattr("facesegl.download.meter.time.monotonic", lambda: next(times))
-    with caplog.at_level(logging.INFO), meter("fetching") as shown:
-        shown.begin(1_000_000, 61_000_000)
-        for _ in range(2):
-            shown.advance(10_000_000)
-        assert caplog.messages == ["fetching: 21.0 MB, 2.00 MB/s, 0:20 left of 61.0 MB"]
-        shown.begin(0, None)
-    assert len(caplog.messages) == 1
-
-
-def test_bar_of_an_unknown_total_can_be_drawn(monkeypatch):
-    import io
-
-    from rich.console import Console
-
-    from facesegl.download.meter import meter
-
-    drawn = io.StringIO()
-    monkeypatch.setattr("facesegl.console.console", lambda: Console(file=drawn, force_terminal=True, width=100))
-    with meter("fetching") as shown:
-        shown.begin(0, None)
-        shown.advance(5_000_000)
-        shown.begin(2_000_000, 10_000_000)
-        shown.advance(8_000_000)
-    assert "10.0/10.0 MB" in drawn.getvalue()
+def test_damaged_bytes_are_reported_or_harmless_wherever_they_are(target, tmp_path):
+    for index in [*range(0, 300, 13), 45_000, *range(len(ZIP) - 700, len(ZIP), 29)]:
+        write(tmp_path, {"my.zip": ZIP[:index] + bytes([ZIP[index] ^ 0xFF]) + ZIP[index + 1 :]})
+        said = outcome(target, archive=tmp_path / "my.zip")
+        assert files_in(target) == ({} if said.startswith("DataError: ") else FILES)
+        assert index != 45_000 or f"my.zip: {PATHS[1]} (damaged" in said
+        shutil.rmtree(target, ignore_errors=True)

@@ -185,10 +185,10 @@ def test_metadata_say_what_the_project_says(wheel):
 LOOK = """
 import sys
 from importlib.util import find_spec
-import facesegl, facesegl.config, facesegl.download.listing
+import facesegl, facesegl.config, facesegl.download.manifest
 print(facesegl.__file__)
 print(facesegl.config.conf_dir())
-print(len(facesegl.download.listing.fasseg_listing()))
+print(len(facesegl.download.manifest.fasseg_manifest()))
 print([name for name in ("pytest", "matplotlib", "onnx", "pip") if find_spec(name)])
 print(sys.path[1:])
 """

@@ -1,10 +1,10 @@
-"""Bring FASSEG to where `data=fasseg_v2` and its siblings look for it."""
+"""`facesegl data download`: FASSEG into the folder where `data=fasseg_v2` expects it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from facesegl.config.compose import compose
-from facesegl.download.fasseg import Outcome, download
+from facesegl.download.fetch import Outcome, download
 from facesegl.errors import ConfigError
 
 
@@ -22,12 +22,12 @@ def data_download(
         folder: takes V1, V2 and V3; None for `fasseg` below `paths.data`.
         overrides: `paths.data=FOLDER`, in place of `folder`.
         url: a mirror of the archive; None for GitHub.
-        archive: a zip or tar.gz that a person fetched; nothing is fetched then.
+        archive: a zip that is on this machine already; nothing is fetched then.
         force: whether files with other content are replaced.
 
     Raises:
         ConfigError: the command line contradicts itself.
-        DataError, MachineError, Stopped: as `facesegl.download.download`.
+        DataError, MachineError, Stopped: as `facesegl.download.fetch.download`.
     """
     if folder is not None and overrides:
         raise ConfigError(f"{overrides[0]}: the folder is given already, as {folder}; give one of the two.")
@@ -39,8 +39,8 @@ def data_download(
 
 def _default_folder(overrides: Sequence[str]) -> Path:
     if foreign := [text for text in overrides if not text.startswith("paths.data=")]:
-        raise ConfigError(*(f"{text}: data download knows no key but paths.data=FOLDER." for text in foreign))
+        raise ConfigError(*(f"{text}: data download takes no key but paths.data=FOLDER." for text in foreign))
     data = compose(overrides).paths.data
     if not data:
-        raise ConfigError("paths.data: expected a folder; FASSEG lies in `fasseg` below it.")
+        raise ConfigError("paths.data: expected a folder; FASSEG is in `fasseg` below it.")
     return Path(data) / "fasseg"
