@@ -12,8 +12,7 @@ from facesegl.console import track
 from facesegl.errors import DataError
 from facesegl.labels.decode import TOLERANCE, Decoded
 from facesegl.labels.taxonomy import VOID, Taxonomy
-from facesegl.sources.images import open_image
-from facesegl.sources.photo import orientation, photo_of
+from facesegl.sources.images import open_image, orientation, photo_of
 from facesegl.sources.source import Sample, Source
 from facesegl.threads import in_threads
 

@@ -22,7 +22,7 @@ from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.files import replacing
 from facesegl.labels.decode import mask_to_colours
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.photo import open_photo
+from facesegl.sources.images import open_photo
 from facesegl.sources.source import Sample
 from facesegl.words import number
 

@@ -31,8 +31,8 @@ from facesegl.files import machine_errors, sync, write_json
 from facesegl.labels.onehot import pack_onehot, packed_depth
 from facesegl.labels.resize import shrink_mask
 from facesegl.labels.taxonomy import Taxonomy
+from facesegl.sources.images import open_photo, resize_photo
 from facesegl.sources.listing import require_regular, some
-from facesegl.sources.photo import open_photo, resize_photo
 from facesegl.sources.source import Sample, Source, join_groups
 from facesegl.threads import in_threads
 

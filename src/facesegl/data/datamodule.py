@@ -13,13 +13,13 @@ from torch import Tensor
 from facesegl.data.augment import Augment, unpack_masks
 from facesegl.data.cache import FaceCache, identical_photos
 from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
-from facesegl.data.folds import assign_folds
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.onehot import unpack_onehot
 from facesegl.labels.sides import likely_pairs
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.photo import open_photo
+from facesegl.sources.images import open_photo
 from facesegl.sources.source import Source
+from facesegl.sources.splits import assign_folds
 
 log = logging.getLogger(__name__)
 

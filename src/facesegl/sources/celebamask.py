@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from facesegl.errors import ConfigError
-from facesegl.sources.folder import FolderFaces
+from facesegl.sources.folder import Finding, FolderFaces
 from facesegl.sources.listing import expanded, read_text, some
-from facesegl.sources.paired import Finding
 
 # CelebA's own partition, with the bounds of the data set's own script (g_partition.py): 24 183, 2 993 and 2 824 photos.
 _FIRST_VAL, _FIRST_TEST = 162_771, 182_638

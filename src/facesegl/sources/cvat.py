@@ -15,9 +15,8 @@ from typing import Any
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.sides import likely_pairs
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.folder import FolderFaces
+from facesegl.sources.folder import Finding, FolderFaces
 from facesegl.sources.listing import expanded, read_text, require_folder
-from facesegl.sources.paired import Finding
 from facesegl.sources.splits import split_named
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from facesegl.errors import ConfigError, DataError
 from facesegl.labels.colours import distinct_colours
 from facesegl.labels.sides import likely_pairs
 from facesegl.labels.taxonomy import Taxonomy
+from facesegl.sources.folder import Finding, PairedFaces
 from facesegl.sources.listing import (
     MASK_ENDINGS,
     PHOTO_ENDINGS,
@@ -30,7 +31,6 @@ from facesegl.sources.listing import (
     require_folder,
     some,
 )
-from facesegl.sources.paired import Finding, PairedFaces
 from facesegl.sources.pairing import Mask
 from facesegl.words import a_few
 

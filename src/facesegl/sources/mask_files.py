@@ -22,9 +22,8 @@ from facesegl.labels.decode import TOLERANCE, Decoded, decode_mask, foreign_colo
 from facesegl.labels.numbers import are_known, decode_layers, decode_numbers
 from facesegl.labels.parts import likeliest_parts, overlay_parts
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.images import open_image
+from facesegl.sources.images import open_image, upright
 from facesegl.sources.listing import require_regular
-from facesegl.sources.photo import upright
 
 Kind = Literal["auto", "colour", "index", "parts", "probabilities"]
 """What a mask's file holds; `parts` and `probabilities` are several files a mask."""

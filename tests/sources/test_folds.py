@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facesegl.data.folds import assign_folds
 from facesegl.errors import DataError
+from facesegl.sources.splits import assign_folds
 
 TWENTY = {f"train/{number}": f"train/{number}" for number in range(1, 21)}
 GOLDEN = [2, 0, 1, 4, 0, 2, 1, 3, 1, 4, 2, 4, 3, 2, 3, 3, 4, 0, 1, 0]
