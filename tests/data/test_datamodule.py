@@ -36,7 +36,7 @@ def opened(**changes):
 
 
 def ids(faces, name):
-    return faces.ids(faces.places(name))
+    return faces.ids(faces.indices(name))
 
 
 def with_trainer(faces, training):
@@ -69,7 +69,7 @@ def test_without_a_fold_all_is_learnt_from_and_nothing_validates(fasseg):
     assert faces.held_out == "test"
     assert faces.fold_of == {}
     with pytest.raises(ConfigError, match="set=val: no photo is held out"):
-        faces.places("val")
+        faces.indices("val")
 
 
 def test_test_clean_leaves_out_photos_that_stand_in_training_whatever_the_fold(fasseg):
@@ -100,7 +100,7 @@ def test_photos_that_were_masked_twice_come_in_pairs(fasseg):
     double(fasseg, "Train/2", "Test/2")
     double(fasseg, "Train/3", "Test/1")
     faces = opened()
-    pairs = {tuple(faces.ids(pair)) for pair in faces.doubled()}
+    pairs = {tuple(faces.ids(pair)) for pair in faces.duplicates()}
     assert pairs == {("train/2", "test/2"), ("train/3", "test/1")}
 
 
@@ -108,7 +108,7 @@ def test_an_unknown_set_is_told_with_those_that_are_there(fasseg):
     with pytest.raises(
         ConfigError, match="set=tset: no such set; expected one of train, val, test, test_clean, test_strict"
     ):
-        opened().places("tset")
+        opened().indices("tset")
 
 
 def test_more_folds_than_persons_are_told(fasseg):
@@ -163,7 +163,7 @@ def test_training_masks_are_those_of_the_training_batches(fasseg):
     masks = np.stack(list(faces.training_masks()))
     batches = [faces.on_after_batch_transfer(batch, 0) for batch in faces.train_dataloader()]
     targets = {
-        int(place): target for batch in batches for place, target in zip(batch.places, batch.target, strict=True)
+        int(place): target for batch in batches for place, target in zip(batch.indices, batch.target, strict=True)
     }
     assert sorted(targets) == sorted(faces.train.tolist())
     assert all((targets[int(place)].numpy() == mask).all() for place, mask in zip(faces.train, masks, strict=True))
@@ -172,7 +172,7 @@ def test_training_masks_are_those_of_the_training_batches(fasseg):
 def test_native_photos_and_masks_are_those_of_the_files(fasseg):
     write_pair(fasseg, "Test", "9", 5, height=50, width=30)
     faces = opened()
-    place = int(faces.places("test")[-1])
+    place = int(faces.indices("test")[-1])
     photo, mask = faces.native(place)
     assert faces.ids([place]) == ["test/9"]
     assert (photo == read_rgb(fasseg / "Test_RGB" / "9.bmp")).all()
@@ -185,14 +185,14 @@ def test_nothing_is_augmented_but_what_is_learnt_from(fasseg):
     plain = faces.on_after_batch_transfer(batch, 0)
     learnt = with_trainer(faces, training=True).on_after_batch_transfer(batch, 0)
     seen = with_trainer(faces, training=False).on_after_batch_transfer(batch, 0)
-    assert torch.equal(plain.photo, batch.photo)
-    assert torch.equal(seen.photo, batch.photo)
+    assert torch.equal(plain.image, batch.image)
+    assert torch.equal(seen.image, batch.image)
     assert torch.equal(seen.target, plain.target)
-    assert learnt.photo.shape == batch.photo.shape
-    assert not torch.equal(learnt.photo, batch.photo)
-    assert (learnt.target.dtype, learnt.places.tolist(), learnt.seed) == (
+    assert learnt.image.shape == batch.image.shape
+    assert not torch.equal(learnt.image, batch.image)
+    assert (learnt.target.dtype, learnt.indices.tolist(), learnt.seed) == (
         torch.int64,
-        batch.places.tolist(),
+        batch.indices.tolist(),
         batch.seed,
     )
 
@@ -206,16 +206,16 @@ def test_augmentation_follows_from_the_batchs_seed_and_nothing_else(fasseg):
     faces.on_after_batch_transfer(batch._replace(seed=batch.seed + 7), 0)
     again = faces.on_after_batch_transfer(batch, 0)
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(first.photo, again.photo)
+    assert torch.equal(first.image, again.image)
     assert torch.equal(first.target, again.target)
     other = faces.on_after_batch_transfer(batch._replace(seed=batch.seed + 7), 0)
-    assert not torch.equal(first.photo, other.photo)
+    assert not torch.equal(first.image, other.image)
 
 
 def test_without_augmentation_training_sees_the_cached_pixels(fasseg):
     faces = with_trainer(opened(augment=None), training=True)
     batch = next(iter(faces.train_dataloader()))
-    assert torch.equal(faces.on_after_batch_transfer(batch, 0).photo, batch.photo)
+    assert torch.equal(faces.on_after_batch_transfer(batch, 0).image, batch.image)
 
 
 def test_a_flip_trades_left_and_right_classes(fasseg):
@@ -278,10 +278,10 @@ def fitted(fasseg, tmp_path):
 def test_a_trainer_learns_from_augmented_batches_and_validates_on_plain_ones(fitted):
     faces = face_module(augment=FACE)
     shown = fitted(faces, 2)
-    assert {batch.photo.dtype for batch in shown.seen} == {torch.float32}
-    assert {batch.photo.dtype for batch in shown.validated} == {torch.uint8}
-    assert sorted(place for batch in shown.seen for place in batch.places.tolist()) == sorted(faces.train.tolist() * 2)
-    assert [place for batch in shown.validated for place in batch.places.tolist()] == faces.val.tolist() * 2
+    assert {batch.image.dtype for batch in shown.seen} == {torch.float32}
+    assert {batch.image.dtype for batch in shown.validated} == {torch.uint8}
+    assert sorted(place for batch in shown.seen for place in batch.indices.tolist()) == sorted(faces.train.tolist() * 2)
+    assert [place for batch in shown.validated for place in batch.indices.tolist()] == faces.val.tolist() * 2
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*")
@@ -291,7 +291,7 @@ def test_a_resumed_trainer_is_shown_what_the_undisturbed_one_was_shown(fitted, t
     rest = fitted(face_module(augment=FACE, fold=None), 4, tmp_path / "fitted.ckpt").seen
     assert len(first) + len(rest) == len(straight) == 12
     for one, other in zip(straight, [*first, *rest], strict=True):
-        assert torch.equal(one.photo, other.photo)
+        assert torch.equal(one.image, other.image)
         assert torch.equal(one.target, other.target)
         assert one.seed == other.seed
 
@@ -304,7 +304,7 @@ def test_the_state_of_the_data_is_how_many_batches_came(fasseg):
     resumed = opened()
     resumed.load_state_dict({"batches": 1})
     assert resumed.state_dict() == {"batches": 1}
-    assert torch.equal(next(iter(resumed.train_dataloader())).photo, batches[1].photo)
+    assert torch.equal(next(iter(resumed.train_dataloader())).image, batches[1].image)
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -333,21 +333,21 @@ def test_a_preview_shows_validation_photos_as_they_are(fasseg):
     name, batch, shown = faces.preview(1)
     assert name == "val"
     assert shown == ids(faces, "val")[:1]
-    assert (batch.photo.shape, batch.photo.dtype, batch.target.dtype) == ((1, 3, 16, 16), torch.uint8, torch.int64)
-    assert (batch.photo[0].permute(1, 2, 0).numpy() == faces.cache.read(batch.places.numpy())[0][0]).all()
+    assert (batch.image.shape, batch.image.dtype, batch.target.dtype) == ((1, 3, 16, 16), torch.uint8, torch.int64)
+    assert (batch.image[0].permute(1, 2, 0).numpy() == faces.cache.read(batch.indices.numpy())[0][0]).all()
     assert not (batch.target == VOID).any()
 
 
 def test_a_preview_of_more_photos_than_there_are_shows_all(fasseg):
     _, batch, shown = opened().preview(50)
-    assert len(batch.photo) == len(shown) == 2
+    assert len(batch.image) == len(shown) == 2
 
 
 def test_a_preview_without_validation_is_of_training_photos_and_says_so(fasseg):
     faces = opened(fold=None)
     name, batch, shown = faces.preview(4)
     assert name == "train"
-    assert len(batch.photo) == 4
+    assert len(batch.image) == 4
     assert set(shown) <= set(ids(faces, "train"))
 
 

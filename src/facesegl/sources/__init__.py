@@ -1,4 +1,7 @@
-"""Where photos and masks lie, and how one of them is opened."""
+"""Where photos and masks are, which of them belong together, how files are read, and splits and folds.
+
+How colors and numbers become classes is in labels; batches and caches are in data.
+"""
 
 from typing import TYPE_CHECKING
 
