@@ -50,7 +50,7 @@ def double(v2, one, other):
     shutil.copy(v2 / f"{split}_RGB" / f"{name}.bmp", v2 / f"{other_split}_RGB" / f"{other_name}.bmp")
 
 
-def test_a_fold_is_held_out_and_the_rest_is_learnt_from(fasseg):
+def test_one_fold_is_held_out_and_the_rest_is_trained_on(fasseg):
     faces = [opened(fold=fold) for fold in range(3)]
     everyone = [f"train/{number}" for number in range(1, 7)]
     for one in faces:
@@ -61,7 +61,7 @@ def test_a_fold_is_held_out_and_the_rest_is_learnt_from(fasseg):
     assert sorted(name for one in faces for name in ids(one, "val")) == everyone
 
 
-def test_without_a_fold_all_is_learnt_from_and_nothing_validates(fasseg):
+def test_without_a_fold_all_photos_are_trained_on(fasseg):
     faces = opened(fold=None)
     assert len(faces.train) == 6
     assert not faces.has("val")
@@ -72,7 +72,7 @@ def test_without_a_fold_all_is_learnt_from_and_nothing_validates(fasseg):
         faces.indices("val")
 
 
-def test_test_clean_leaves_out_photos_that_stand_in_training_whatever_the_fold(fasseg):
+def test_test_clean_excludes_photos_of_the_training_split_whatever_the_fold(fasseg):
     double(fasseg, "Train/2", "Test/2")
     for fold in (None, 0, 1, 2):
         faces = opened(fold=fold)
@@ -80,7 +80,7 @@ def test_test_clean_leaves_out_photos_that_stand_in_training_whatever_the_fold(f
         assert ids(faces, "test_clean") == ["test/1", "test/3"]
 
 
-def test_test_strict_leaves_out_persons_who_stand_in_training_in_another_shot(tmp_path):
+def test_test_strict_also_excludes_persons_of_the_training_split(tmp_path):
     v2 = write_faces(tmp_path / "data" / "fasseg" / "V2", train=6, test=4)
     double(v2, "Train/2", "Test/2")
     faces = opened(fold=1)
@@ -89,14 +89,14 @@ def test_test_strict_leaves_out_persons_who_stand_in_training_in_another_shot(tm
     assert ids(faces, "test_strict") == ["test/4"]
 
 
-def test_a_photo_that_stands_twice_in_training_is_never_on_both_sides_of_a_fold(fasseg):
+def test_duplicate_training_photos_are_in_the_same_fold(fasseg):
     double(fasseg, "Train/1", "Train/5")
     for fold in range(3):
         faces = opened(fold=fold)
         assert not ({"train/1", "train/5"} & set(ids(faces, "val"))) or {"train/1", "train/5"} <= set(ids(faces, "val"))
 
 
-def test_photos_that_were_masked_twice_come_in_pairs(fasseg):
+def test_duplicates_are_pairs_of_photos_with_two_masks(fasseg):
     double(fasseg, "Train/2", "Test/2")
     double(fasseg, "Train/3", "Test/1")
     faces = opened()
@@ -104,19 +104,19 @@ def test_photos_that_were_masked_twice_come_in_pairs(fasseg):
     assert pairs == {("train/2", "test/2"), ("train/3", "test/1")}
 
 
-def test_an_unknown_set_is_told_with_those_that_are_there(fasseg):
+def test_an_unknown_set_is_reported_with_the_known_ones(fasseg):
     with pytest.raises(
         ConfigError, match="set=tset: no such set; expected one of train, val, test, test_clean, test_strict"
     ):
         opened().indices("tset")
 
 
-def test_more_folds_than_persons_are_told(fasseg):
+def test_more_folds_than_persons_are_an_error(fasseg):
     with pytest.raises(DataError, match=r"data\.folds=7"):
         opened(folds=7)
 
 
-def test_all_bad_arguments_are_told_at_once():
+def test_all_invalid_arguments_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
         face_module(image_size=0, batch_size=-1, fold=3, folds=1, workers=-2)
     told = "\n".join(caught.value.problems)
@@ -125,12 +125,12 @@ def test_all_bad_arguments_are_told_at_once():
 
 
 @pytest.mark.parametrize("fold", [-1, 3])
-def test_a_fold_that_there_is_not_is_told_with_those_that_there_are(fold):
+def test_an_invalid_fold_is_reported_with_the_valid_range(fold):
     with pytest.raises(ConfigError, match=rf"data.fold={fold}: expected 0 to 2, since data.folds=3, or null"):
         face_module(fold=fold)
 
 
-def test_normalisation_is_that_of_the_photos_that_are_learnt_from_alone(fasseg):
+def test_normalisation_is_computed_from_the_training_photos_only(fasseg):
     photo = Image.fromarray(np.full((40, 32, 3), 255, np.uint8))
     for name in ("Test_RGB/1.bmp", "Test_RGB/2.bmp", "Test_RGB/3.bmp"):
         photo.save(fasseg / name)
@@ -143,13 +143,13 @@ def test_normalisation_is_that_of_the_photos_that_are_learnt_from_alone(fasseg):
     assert found != opened(fold=2).normalisation()
 
 
-def test_photos_of_one_colour_do_not_divide_by_nothing(fasseg):
+def test_photos_of_one_color_have_a_standard_deviation_of_1(fasseg):
     for number in range(1, 7):
         Image.new("RGB", (32, 40), (10, 20, 30)).save(fasseg / "Train_RGB" / f"{number}.bmp")
     assert opened(fold=None).normalisation() == {"mean": [10.0, 20.0, 30.0], "std": [1.0, 1.0, 1.0]}
 
 
-def test_class_shares_are_those_of_the_native_masks_that_are_learnt_from(fasseg):
+def test_class_shares_are_those_of_the_native_training_masks(fasseg):
     faces = opened(fold=2)
     masks = [draw_mask(int(name.split("/")[1]) - 1) for name in ids(faces, "train")]
     counts = np.bincount(np.concatenate([mask.ravel() for mask in masks]), minlength=6)
@@ -169,7 +169,7 @@ def test_training_masks_are_those_of_the_training_batches(fasseg):
     assert all((targets[int(place)].numpy() == mask).all() for place, mask in zip(faces.train, masks, strict=True))
 
 
-def test_native_photos_and_masks_are_those_of_the_files(fasseg):
+def test_native_photos_and_masks_equal_the_files(fasseg):
     write_pair(fasseg, "Test", "9", 5, height=50, width=30)
     faces = opened()
     place = int(faces.indices("test")[-1])
@@ -179,7 +179,7 @@ def test_native_photos_and_masks_are_those_of_the_files(fasseg):
     assert (mask == draw_mask(5, height=50, width=30)).all()
 
 
-def test_nothing_is_augmented_but_what_is_learnt_from(fasseg):
+def test_only_training_batches_are_augmented(fasseg):
     faces = opened(augment=FACE)
     batch = next(iter(faces.train_dataloader()))
     plain = faces.on_after_batch_transfer(batch, 0)
@@ -197,7 +197,7 @@ def test_nothing_is_augmented_but_what_is_learnt_from(fasseg):
     )
 
 
-def test_augmentation_follows_from_the_batchs_seed_and_nothing_else(fasseg):
+def test_augmentation_depends_only_on_the_batchs_seed(fasseg):
     faces = with_trainer(opened(augment=FACE), training=True)
     batch = next(iter(faces.train_dataloader()))
     first = faces.on_after_batch_transfer(batch, 0)
@@ -212,13 +212,13 @@ def test_augmentation_follows_from_the_batchs_seed_and_nothing_else(fasseg):
     assert not torch.equal(first.image, other.image)
 
 
-def test_without_augmentation_training_sees_the_cached_pixels(fasseg):
+def test_without_augmentation_training_uses_the_cached_pixels(fasseg):
     faces = with_trainer(opened(augment=None), training=True)
     batch = next(iter(faces.train_dataloader()))
     assert torch.equal(faces.on_after_batch_transfer(batch, 0).image, batch.image)
 
 
-def test_a_flip_trades_left_and_right_classes(fasseg):
+def test_a_flip_swaps_left_and_right_classes(fasseg):
     mapping = FASSEG6.to_mapping()
     flip = dataclasses.replace(FACE, **dict.fromkeys(dataclasses.asdict(FACE), 0.0) | {"flip": 1.0})
     faces = with_trainer(opened(taxonomy={**mapping, "pairs": [["eyes", "mouth"]]}, augment=flip), training=True)
@@ -275,7 +275,7 @@ def fitted(fasseg, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*")
-def test_a_trainer_learns_from_augmented_batches_and_validates_on_plain_ones(fitted):
+def test_a_trainer_trains_on_augmented_batches_and_validates_on_plain_ones(fitted):
     faces = face_module(augment=FACE)
     shown = fitted(faces, 2)
     assert {batch.image.dtype for batch in shown.seen} == {torch.float32}
@@ -285,7 +285,7 @@ def test_a_trainer_learns_from_augmented_batches_and_validates_on_plain_ones(fit
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*")
-def test_a_resumed_trainer_is_shown_what_the_undisturbed_one_was_shown(fitted, tmp_path):
+def test_a_resumed_trainer_gets_the_batches_of_an_uninterrupted_one(fitted, tmp_path):
     straight = fitted(face_module(augment=FACE, fold=None), 4).seen
     first = fitted(face_module(augment=FACE, fold=None), 2).seen
     rest = fitted(face_module(augment=FACE, fold=None), 4, tmp_path / "fitted.ckpt").seen
@@ -296,7 +296,7 @@ def test_a_resumed_trainer_is_shown_what_the_undisturbed_one_was_shown(fitted, t
         assert one.seed == other.seed
 
 
-def test_the_state_of_the_data_is_how_many_batches_came(fasseg):
+def test_the_state_is_the_number_of_batches(fasseg):
     faces = opened()
     assert faces.state_dict() == {"batches": 0}
     batches = [*faces.train_dataloader()]
@@ -320,7 +320,7 @@ def test_a_mask_of_another_size_is_left_out_or_an_error_if_strict(fasseg, strict
     assert len(faces.train) == 5
 
 
-def test_a_mask_of_another_size_is_an_error_each_time_it_is_strict(fasseg):
+def test_strict_is_an_error_also_with_an_existing_cache(fasseg):
     Image.new("RGB", (31, 40), FASSEG6.colours[1]).save(fasseg / "Train_Labels" / "3.bmp")
     opened(strict=False)
     for _ in range(2):
@@ -328,7 +328,7 @@ def test_a_mask_of_another_size_is_an_error_each_time_it_is_strict(fasseg):
             opened(strict=True)
 
 
-def test_a_preview_shows_validation_photos_as_they_are(fasseg):
+def test_a_preview_has_validation_photos_without_augmentation(fasseg):
     faces = with_trainer(opened(augment=FACE), training=True)
     name, batch, shown = faces.preview(1)
     assert name == "val"
@@ -338,12 +338,12 @@ def test_a_preview_shows_validation_photos_as_they_are(fasseg):
     assert not (batch.target == VOID).any()
 
 
-def test_a_preview_of_more_photos_than_there_are_shows_all(fasseg):
+def test_a_preview_has_at_most_all_photos(fasseg):
     _, batch, shown = opened().preview(50)
     assert len(batch.image) == len(shown) == 2
 
 
-def test_a_preview_without_validation_is_of_training_photos_and_says_so(fasseg):
+def test_a_preview_without_validation_has_training_photos_and_says_so(fasseg):
     faces = opened(fold=None)
     name, batch, shown = faces.preview(4)
     assert name == "train"
@@ -351,7 +351,7 @@ def test_a_preview_without_validation_is_of_training_photos_and_says_so(fasseg):
     assert set(shown) <= set(ids(faces, "train"))
 
 
-def test_a_validation_split_of_the_sources_own_takes_the_folds_place(fasseg):
+def test_a_validation_split_of_the_source_replaces_the_fold(fasseg):
     class WithVal(FASSEG):
         def samples(self):
             return [
@@ -365,7 +365,7 @@ def test_a_validation_split_of_the_sources_own_takes_the_folds_place(fasseg):
         assert len(faces.train) == 5
 
 
-def test_the_size_of_a_photo_does_not_weigh_its_classes(fasseg):
+def test_photos_of_any_size_have_equal_weight_in_class_shares(fasseg):
     write_pair(fasseg, "Train", 1, 0, height=400, width=300)
     faces = opened(fold=None)
     masks = [faces.mask(int(place)) for place in faces.train]

@@ -68,7 +68,7 @@ def celebamask():
     return write_celebamask("data/CelebAMask-HQ", photos=6, val=1, test=2)
 
 
-def test_celebamask_has_a_file_a_part_at_half_the_photos_size(celebamask):
+def test_celebamask_has_one_file_per_part_at_half_the_photos_size(celebamask):
     module = faces("data=celebamask_hq")
     assert module.taxonomy.names == CELEBAMASK
     assert [*samples(module)] == ["train/0", "train/1", "train/2", "val/3", "test/4", "test/5"]
@@ -77,7 +77,7 @@ def test_celebamask_has_a_file_a_part_at_half_the_photos_size(celebamask):
         assert (mask(module, name) == expected.repeat(2, 0).repeat(2, 1)).all()
 
 
-def test_celebamask_is_cached_as_its_photos_are_and_in_two_or_three_bytes_a_pixel(celebamask):
+def test_celebamask_is_cached_at_native_size_with_three_bytes_per_mask_pixel(celebamask):
     module = faces("data=celebamask_hq", "data.image_size=32")
     module.setup("fit")
     assert not module.cache.left_out
@@ -86,7 +86,7 @@ def test_celebamask_is_cached_as_its_photos_are_and_in_two_or_three_bytes_a_pixe
     assert module.cache.rows[0].height == 64
 
 
-def test_a_change_of_one_part_makes_another_cache(celebamask):
+def test_changing_one_part_changes_the_fingerprint(celebamask):
     before = faces("data=celebamask_hq", "data.image_size=32").cache
     part = celebamask / "CelebAMask-HQ-mask-anno" / "0" / "00002_nose.png"
     shutil.copy(part.with_name("00001_nose.png"), part)
@@ -105,7 +105,7 @@ def test_celebamask_as_fasseg(celebamask):
         assert (mask(module, f"train/{number}")[::2, ::2] == expected).all()
 
 
-def test_celebamasks_mapping_is_asked_for_and_can_be_done_without(celebamask):
+def test_celebamasks_mapping_is_required_unless_disabled(celebamask):
     file = celebamask / "CelebA-HQ-to-CelebA-mapping.txt"
     lines = file.read_text().splitlines()
     file.write_text("\n".join(lines[:-1]))
@@ -113,13 +113,13 @@ def test_celebamasks_mapping_is_asked_for_and_can_be_done_without(celebamask):
         f"{celebamask}/CelebA-HQ-img/5.jpg: not in {file}; expected every photo there."
     ]
     file.write_text("something else\nlike this\n")
-    assert "expected lines of idx, orig_idx and orig_file" in told("data=celebamask_hq")[0]
+    assert "expected a header, then lines of idx, orig_idx and orig_file" in told("data=celebamask_hq")[0]
     file.unlink()
     assert "Without splits: data.source.mapping=null" in told("data=celebamask_hq")[0]
     assert len(samples(faces("data=celebamask_hq", "data.source.mapping=null"))) == 6
 
 
-def test_the_2000th_photo_has_its_parts_in_the_next_folder(celebamask):
+def test_parts_are_found_in_any_numbered_folder(celebamask):
     for old, new in (("CelebA-HQ-img/5.jpg", "CelebA-HQ-img/2003.jpg"), ("0/00005_skin.png", "1/02003_skin.png")):
         folder = celebamask / ("" if old.startswith("C") else "CelebAMask-HQ-mask-anno")
         (folder / new).parent.mkdir(exist_ok=True)
@@ -154,7 +154,7 @@ def test_lapa_as_fasseg():
     assert (mask(module, name) == fasseg_of(lapa_mask(0, 48, 40), *AS_FASSEG)).all()
 
 
-def test_a_number_that_lapa_does_not_have_is_told_with_its_file():
+def test_an_unknown_number_in_lapa_is_reported_with_its_file():
     write_lapa("data/LaPa", train=3, val=0, test=0)
     path = sorted(Path("data/LaPa/train/labels").iterdir())[1]
     pixels = np.array(Image.open(path))
@@ -178,7 +178,7 @@ def test_helen_has_probabilities_of_eleven_parts_and_three_lists():
         assert (mask(module, name) == lapa_mask(seed, 48, 40)).mean() > 0.97
 
 
-def test_helen_as_fasseg_adds_up_what_becomes_one_class():
+def test_helen_as_fasseg_sums_the_probabilities_of_merged_classes():
     write_helen("data/SmithCVPR2013_dataset_resized", train=1, val=1, test=1)
     module = faces("data=helen", "data/taxonomy=helen_as_fasseg")
     probabilities = soft(lapa_mask(0, 48, 40), 11).astype(int)
@@ -186,14 +186,16 @@ def test_helen_as_fasseg_adds_up_what_becomes_one_class():
     assert (mask(module, "train/100032540_1") == np.argmax(sums, axis=0)).all()
 
 
-def test_a_list_of_helen_that_is_not_there_is_told():
+def test_a_missing_list_of_helen_is_reported():
     root = write_helen("data/SmithCVPR2013_dataset_resized", train=1, val=1, test=1)
     (root / "tuning.txt").unlink()
-    assert told("data=helen") == [f"{root}/tuning.txt: no such file; expected a text file with a photo's name a line."]
+    assert told("data=helen") == [
+        f"{root}/tuning.txt: no such file; expected a text file with one photo name per line."
+    ]
 
 
 @pytest.mark.parametrize("name", ["celebamask_hq", "lapa", "helen"])
-def test_data_that_are_not_there_say_which_key_names_their_place(name):
+def test_missing_data_name_the_config_key_of_their_folder(name):
     assert "say where" in told(f"data={name}")[0].casefold()
     assert "data.source.images=FOLDER" in told(f"data={name}")[0]
 
@@ -201,7 +203,7 @@ def test_data_that_are_not_there_say_which_key_names_their_place(name):
 # CVAT
 
 
-def test_a_cvat_export_brings_its_classes_and_its_sides():
+def test_a_cvat_export_defines_classes_and_pairs():
     write_cvat("export")
     module = faces("data=cvat", "data.source.root=export")
     assert module.taxonomy.to_mapping()["classes"] == {name: [*colour] for name, colour in CVAT_LABELS.items()}
@@ -218,7 +220,7 @@ def test_cvats_subsets_are_splits():
     ]
 
 
-def test_frames_that_nobody_has_labelled_are_left_out(caplog):
+def test_unlabelled_frames_are_left_out(caplog):
     write_cvat("export")
     Path("export/SegmentationClass/frame_000003.png").unlink()
     with caplog.at_level(logging.INFO):
@@ -226,11 +228,11 @@ def test_frames_that_nobody_has_labelled_are_left_out(caplog):
     assert "1 photos have no mask and are left out: frame_000003.jpg" in caplog.text
 
 
-def test_a_cvat_export_without_images_takes_them_from_elsewhere():
+def test_a_cvat_export_without_images_uses_another_folder():
     write_cvat("export")
     Path("export/JPEGImages").rename("frames")
     assert (
-        "export again with images, or say where the photos lie with data.source.images=FOLDER"
+        "export again with images, or say where the photos are with data.source.images=FOLDER"
         in told("data=cvat", "data.source.root=export")[0]
     )
     assert len(samples(faces("data=cvat", "data.source.root=export", "data.source.images=frames"))) == 5
@@ -244,7 +246,7 @@ def test_masks_of_one_channel_hold_the_labels_numbers():
     assert (mask(module, "train/frame_000001") == five_classes(1)).all()
 
 
-def test_cvats_labels_may_be_merged_by_their_colours():
+def test_cvats_labels_may_be_merged_by_color():
     write_cvat("export", photos=1)
     colours = {"0, 0, 0": "rest", "255, 204, 51": "face", "51,221,255": "face", "42, 125, 209": "face"}
     Path("merged.yaml").write_text(
@@ -289,7 +291,7 @@ def test_a_labelmap_without_a_background_gets_a_black_one_first():
         (lambda: Path("export").rename("e") and Path("export").write_bytes(b"PK"), "export: a file; expected a folder"),
     ],
 )
-def test_what_is_no_cvat_export_is_told(change, message):
+def test_an_invalid_cvat_export_is_reported(change, message):
     write_cvat("export", photos=1)
     change()
     assert message in told("data=cvat", "data.source.root=export")[0]
@@ -311,7 +313,7 @@ def five_of(number):
     return found
 
 
-def test_a_label_studio_export_brings_its_classes_and_its_tasks_their_photos():
+def test_a_label_studio_export_defines_classes_and_the_photos_of_tasks():
     write_label_studio(".")
     module = faces(*STUDIO)
     assert module.taxonomy.names == ("background", "hair", "left eye", "right eye", "skin")
@@ -322,7 +324,7 @@ def test_a_label_studio_export_brings_its_classes_and_its_tasks_their_photos():
         assert (mask(module, name) == 2).any(), "the eye is not painted over by the skin around it"
 
 
-def test_where_the_rest_is_void_it_is_no_class():
+def test_a_void_rest_is_not_a_class():
     write_label_studio(".")
     module = faces(*STUDIO, "data.source.rest=void")
     assert module.taxonomy.names == ("hair", "left eye", "right eye", "skin")
@@ -331,10 +333,10 @@ def test_where_the_rest_is_void_it_is_no_class():
         assert (mask(module, name) == np.where(expected < 0, VOID, expected)).all()
 
 
-def test_without_a_json_export_photos_may_be_called_by_their_tasks():
+def test_without_a_json_export_photos_may_be_named_after_their_tasks():
     write_label_studio(".", tasks=False)
     assert told(*STUDIO) == [
-        "export: nothing says which photos its tasks have; put the project's JSON export beside the masks, or name it "
+        "export: nothing says which photos its tasks have; put the project's JSON export next to the masks, or name it "
         "with data.source.tasks=FILE."
     ]
     for number in range(5):
@@ -353,7 +355,7 @@ def test_without_a_json_export_photos_may_be_called_by_their_tasks():
     ],
 )
 @pytest.mark.parametrize("small", [False, True])
-def test_tasks_name_their_photos_in_any_of_the_usual_ways(address, small):
+def test_tasks_name_their_photos_in_any_usual_way(address, small):
     write_label_studio(".", photos=2)
     (file,) = Path("export").glob("*.json")
     names = [{"image": address.format(number)} for number in range(2)]
@@ -363,7 +365,7 @@ def test_tasks_name_their_photos_in_any_of_the_usual_ways(address, small):
     assert len(samples(faces(*STUDIO, "data.source.tasks=tasks.json"))) == 2
 
 
-def test_photos_that_nobody_has_labelled_are_left_out_and_the_latest_annotation_counts(caplog):
+def test_unlabelled_photos_are_left_out_and_the_latest_annotation_counts(caplog):
     write_label_studio(".", photos=3)
     for path in Path("export").glob("task-12-*"):
         path.unlink()
@@ -402,7 +404,7 @@ def test_an_export_to_numpy_is_read_as_well():
             lambda: Path("photos/Anna Ö 0.jpg").unlink(),
             "task 11: its photo is /data/upload/3/8df1a4cb-Anna Ö 0.jpg, which",
         ),
-        (lambda: Path("export/x.json").write_text("{}"), "x.json: holds no tasks; expected Label Studio's JSON"),
+        (lambda: Path("export/x.json").write_text("{}"), "x.json: has no tasks; expected Label Studio's JSON"),
         (lambda: Path("export/x.json").write_text("{"), "x.json: cannot be read"),
         (
             lambda: [path.unlink() for path in Path("export").glob("*.png")],
@@ -410,7 +412,7 @@ def test_an_export_to_numpy_is_read_as_well():
         ),
     ],
 )
-def test_what_is_no_label_studio_export_is_told(change, message):
+def test_an_invalid_label_studio_export_is_reported(change, message):
     write_label_studio(".", photos=2)
     change()
     assert message in told(*STUDIO)[0]
@@ -431,7 +433,7 @@ def test_what_is_no_label_studio_export_is_told(change, message):
         b"\xff\xfe[",
     ],
 )
-def test_json_of_another_form_is_told_in_a_line(content):
+def test_json_of_another_form_is_reported_in_one_line(content):
     write_label_studio(".", photos=2)
     Path("export/x.json").write_bytes(content if isinstance(content, bytes) else content.encode())
     for ask in (lambda: told(*STUDIO), lambda: faces(*STUDIO)):
@@ -470,7 +472,7 @@ def task_with(key, value):
 
 
 @pytest.mark.parametrize("key", ["data", "image", "annotations", "result", "from_name", "file_upload", "value"])
-def test_what_a_json_export_holds_beside_its_tasks_may_be_anything(key):
+def test_other_contents_of_a_json_export_may_be_anything(key):
     write_label_studio(".", photos=1)
     source = faces(*STUDIO).source
     (file,) = Path("export").glob("*.json")
@@ -486,7 +488,7 @@ def test_what_a_json_export_holds_beside_its_tasks_may_be_anything(key):
         assert survey.samples or survey.problems
 
 
-def test_labels_that_are_no_names_are_told():
+def test_invalid_label_names_are_reported():
     write_label_studio(".", photos=1)
     for path in Path("export").glob("*-tag-hair-0.png"):
         path.rename(path.with_name(path.name.replace("hair", "a\x1bb")))
@@ -494,7 +496,7 @@ def test_labels_that_are_no_names_are_told():
         faces(*STUDIO)
 
 
-def test_two_tasks_of_one_photo_are_told():
+def test_two_tasks_of_one_photo_are_reported():
     write_label_studio(".", photos=2)
     (file,) = Path("export").glob("*.json")
     file.write_text(file.read_text().replace("Anna \\u00d6 1", "Anna \\u00d6 0").replace("8df1a4cc", "8df1a4cb"))
@@ -515,7 +517,9 @@ def test_two_tasks_of_one_photo_are_told():
     ],
     ids=["celebamask_hq", "lapa", "helen", "cvat", "label_studio"],
 )
-def test_each_trains_and_is_scored_again_from_its_checkpoint(write, overrides, classes, monkeypatch, tmp_path):
+def test_each_layout_trains_and_evaluates_to_the_same_scores(
+    write, overrides, classes, monkeypatch, tmp_path
+):
     write()
     result = facesegl.train(*overrides, *SMALL_UNET, "trainer.max_epochs=1", "logger=none")
     assert len(result.scores["val"]["scores"]["iou"]) == classes
