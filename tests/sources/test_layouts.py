@@ -1,4 +1,4 @@
-"""Data sets and exports are read as they come, each from a small tree of exactly its layout."""
+"""Data sets and exports are read in their own layouts, each from a small tree."""
 
 import json
 import logging
@@ -34,7 +34,6 @@ from helpers.trees import (
 
 
 def faces(*overrides):
-    """The data module of a choice, as the command builds it."""
     return build(compose(overrides).data, augment=None)
 
 
@@ -126,9 +125,7 @@ def test_parts_are_found_in_any_numbered_folder(celebamask):
         (folder / old).rename(folder / new)
     for path in celebamask.rglob("00005_*.png"):
         path.unlink()
-    (sample,) = [
-        one for one in samples(faces("data=celebamask_hq", "data.source.mapping=null")).values() if "2003" in one.id
-    ]
+    sample = samples(faces("data=celebamask_hq", "data.source.mapping=null"))["train/2003"]
     assert [name for name, _path in sample.parts] == ["skin"]
 
 
@@ -169,9 +166,7 @@ def test_helen_has_probabilities_of_eleven_parts_and_three_lists():
     write_helen("data/SmithCVPR2013_dataset_resized", train=2, val=1, test=1)
     module = faces("data=helen")
     assert module.taxonomy.names == LAPA
-    assert [*samples(module)] == [
-        *("train/100032540_1", "train/100032541_1", "val/100032542_1", "test/100032543_1"),
-    ]
+    assert [*samples(module)] == ["train/100032540_1", "train/100032541_1", "val/100032542_1", "test/100032543_1"]
     for seed, name in enumerate(samples(module)):
         probabilities = soft(lapa_mask(seed, 48, 40), 11)
         assert (mask(module, name) == probabilities.argmax(0)).all()
@@ -231,10 +226,8 @@ def test_unlabelled_frames_are_left_out(caplog):
 def test_a_cvat_export_without_images_uses_another_folder():
     write_cvat("export")
     Path("export/JPEGImages").rename("frames")
-    assert (
-        "export again with images, or say where the photos are with data.source.images=FOLDER"
-        in told("data=cvat", "data.source.root=export")[0]
-    )
+    (problem,) = told("data=cvat", "data.source.root=export")
+    assert "export again with images, or say where the photos are with data.source.images=FOLDER" in problem
     assert len(samples(faces("data=cvat", "data.source.root=export", "data.source.images=frames"))) == 5
 
 
@@ -249,14 +242,8 @@ def test_masks_of_one_channel_hold_the_labels_numbers():
 def test_cvats_labels_may_be_merged_by_color():
     write_cvat("export", photos=1)
     colours = {"0, 0, 0": "rest", "255, 204, 51": "face", "51,221,255": "face", "42, 125, 209": "face"}
-    Path("merged.yaml").write_text(
-        json.dumps(
-            {
-                "classes": {"rest": [0, 0, 0], "face": [255, 200, 150]},
-                "remap": {**colours, "61, 61, 245": "void"},
-            }
-        )
-    )
+    classes = {"rest": [0, 0, 0], "face": [255, 200, 150]}
+    Path("merged.yaml").write_text(json.dumps({"classes": classes, "remap": {**colours, "61, 61, 245": "void"}}))
     config = read_taxonomy(compose(["data=cvat", "data.source.root=export", "data.taxonomy=merged.yaml"]))
     module = build(config.data, augment=None)
     assert (mask(module, "train/frame_000000") == np.uint8([0, 1, 1, 1, VOID])[five_classes(0)]).all()
@@ -272,21 +259,15 @@ def test_a_labelmap_without_a_background_gets_a_black_one_first():
     assert (mask(module, "train/frame_000000") == five_classes(0)).all()
 
 
+LABELMAP = Path("export/labelmap.txt")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda: Path("export/labelmap.txt").unlink(),
-            "labelmap.txt: cannot be read; expected it in an export of CVAT",
-        ),
-        (
-            lambda: Path("export/labelmap.txt").write_text("skin\n"),
-            "labelmap.txt: skin; expected label:red,green,blue::",
-        ),
-        (
-            lambda: Path("export/labelmap.txt").write_text("a:1,2,3::\nb:1,2,3::\n"),
-            "labelmap.txt: a and b have the same colour",
-        ),
+        (LABELMAP.unlink, "labelmap.txt: cannot be read; expected it in an export of CVAT"),
+        (lambda: LABELMAP.write_text("skin\n"), "labelmap.txt: skin; expected label:red,green,blue::"),
+        (lambda: LABELMAP.write_text("a:1,2,3::\nb:1,2,3::\n"), "labelmap.txt: a and b have the same colour"),
         (lambda: shutil.rmtree("export"), "export: no such folder"),
         (lambda: Path("export").rename("e") and Path("export").write_bytes(b"PK"), "export: a file; expected a folder"),
     ],
@@ -346,19 +327,17 @@ def test_without_a_json_export_photos_may_be_named_after_their_tasks():
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     [
-        "/data/local-files/?d=faces/Anna%20%C3%96%20{}.jpg",
-        "https://example.org/a/Anna%20%C3%96%20{}.jpg?token=1",
-        "s3://bucket/x/Anna Ö {}.jpg",
-        "Anna Ö {}.jpg",
+        *("/data/local-files/?d=faces/Anna%20%C3%96%20{}.jpg", "https://example.org/a/Anna%20%C3%96%20{}.jpg?token=1"),
+        *("s3://bucket/x/Anna Ö {}.jpg", "Anna Ö {}.jpg"),
     ],
 )
 @pytest.mark.parametrize("small", [False, True])
-def test_tasks_name_their_photos_in_any_usual_way(address, small):
+def test_tasks_name_their_photos_in_any_usual_way(url, small):
     write_label_studio(".", photos=2)
     (file,) = Path("export").glob("*.json")
-    names = [{"image": address.format(number)} for number in range(2)]
+    names = [{"image": url.format(number)} for number in range(2)]
     tasks = [{"id": 11 + number, **({**one} if small else {"data": one})} for number, one in enumerate(names)]
     file.unlink()
     Path("tasks.json").write_text(json.dumps(tasks))
@@ -400,16 +379,10 @@ def test_an_export_to_numpy_is_read_as_well():
     ("change", "message"),
     [
         (lambda: shutil.rmtree("photos"), "photos: no such folder"),
-        (
-            lambda: Path("photos/Anna Ö 0.jpg").unlink(),
-            "task 11: its photo is /data/upload/3/8df1a4cb-Anna Ö 0.jpg, which",
-        ),
+        (Path("photos/Anna Ö 0.jpg").unlink, "task 11: its photo is /data/upload/3/8df1a4cb-Anna Ö 0.jpg, which"),
         (lambda: Path("export/x.json").write_text("{}"), "x.json: has no tasks; expected Label Studio's JSON"),
         (lambda: Path("export/x.json").write_text("{"), "x.json: cannot be read"),
-        (
-            lambda: [path.unlink() for path in Path("export").glob("*.png")],
-            "export: no file such as task-1-annotation-1",
-        ),
+        (lambda: [path.unlink() for path in Path("export").glob("*.png")], "export: no file such as task-1-annotation"),
     ],
 )
 def test_an_invalid_label_studio_export_is_reported(change, message):
@@ -418,20 +391,11 @@ def test_an_invalid_label_studio_export_is_reported(change, message):
     assert message in told(*STUDIO)[0]
 
 
+NO_IDS = ("[1]", '{"a": 1}', '"11"', "NaN", "1" + "0" * 5000, "true")
+
+
 @pytest.mark.parametrize(
-    "content",
-    [
-        "[" * 100_000,
-        "3",
-        "[[1]]",
-        '[{"id": [1]}]',
-        '[{"id": {"a": 1}}]',
-        '[{"id": "11"}]',
-        '[{"id": NaN}]',
-        '[{"id": 1' + "0" * 5000 + "}]",
-        '[{"id": true}]',
-        b"\xff\xfe[",
-    ],
+    "content", ["[" * 100_000, "3", "[[1]]", *(f'[{{"id": {number}}}]' for number in NO_IDS), b"\xff\xfe["]
 )
 def test_json_of_another_form_is_reported_in_one_line(content):
     write_label_studio(".", photos=2)
@@ -445,18 +409,7 @@ def test_json_of_another_form_is_reported_in_one_line(content):
 
 
 HOSTILE = (
-    None,
-    3,
-    -1.5,
-    True,
-    "http://[",
-    "\x00",
-    "\ud800.jpg",
-    [],
-    [[]],
-    {},
-    {"result": 5},
-    [{"result": [None, 3]}],
+    *(None, 3, -1.5, True, "http://[", "\x00", "\ud800.jpg", [], [[]], {}, {"result": 5}, [{"result": [None, 3]}]),
     {"rle": [255] * 9, "original_width": 10**12, "original_height": -1},
 )
 
@@ -481,10 +434,7 @@ def test_other_contents_of_a_json_export_may_be_anything(key):
         file.write_text(content)
         source.own_taxonomy()
         survey = source.survey()
-        lines = [
-            problem for problem in survey.problems if not problem.startswith(("task 11: ", "label_studio: no photo"))
-        ]
-        assert not lines
+        assert all(problem.startswith(("task 11: ", "label_studio: no photo")) for problem in survey.problems)
         assert survey.samples or survey.problems
 
 
@@ -517,9 +467,7 @@ def test_two_tasks_of_one_photo_are_reported():
     ],
     ids=["celebamask_hq", "lapa", "helen", "cvat", "label_studio"],
 )
-def test_each_layout_trains_and_evaluates_to_the_same_scores(
-    write, overrides, classes, monkeypatch, tmp_path
-):
+def test_each_layout_trains_and_evaluates_to_the_same_scores(write, overrides, classes, monkeypatch, tmp_path):
     write()
     result = facesegl.train(*overrides, *SMALL_UNET, "trainer.max_epochs=1", "logger=none")
     assert len(result.scores["val"]["scores"]["iou"]) == classes

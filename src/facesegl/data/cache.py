@@ -174,19 +174,17 @@ class FaceCache:
             self._root.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(f"{self.folder}.lock")
             try:
-                lock.acquire(timeout=0)
+                held = lock.acquire(timeout=0)
             except filelock.Timeout:
                 log.info("another process is building %s; waiting for it", self.folder)
-                lock.acquire()
-            try:
+                held = lock.acquire()
+            with held:
                 if not self._open():
                     self._write()
                     if not self._open():
                         raise DataError(
                             f"{self.folder}: damaged right after the build. Does another program change it?"
                         )
-            finally:
-                lock.release()
 
     def _write(self) -> None:
         part = self.folder.with_name(f".{self.folder.name}.part")

@@ -75,8 +75,7 @@ class FASSEG(Source):
 def survey_fasseg_folder(folder: Path) -> Survey:
     """List `Train_RGB`, `Train_Labels`, `Test_RGB`, `Test_Labels` (case-insensitive) below one folder.
 
-    Returns:
-        Samples in natural order, training photos first; each photo is its own group.
+    Samples are in natural order, training photos first; each photo is its own group.
     """
     samples: list[Sample] = []
     problems: list[str] = []

@@ -3,7 +3,7 @@
 import abc
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -275,23 +275,13 @@ class FolderFaces(PairedFaces):
 
     def _listed(self) -> tuple["_Listed", "_Listed"]:
         photo_folders, mask_folders = self._folders()
-        photos, masks = _Listed({}, [], []), _Listed({}, [], [])
-        for split, folder in photo_folders.items():
-            shared = mask_folders.get(split) == folder
-            endings = MASK_ENDINGS if shared else PHOTO_ENDINGS
-            listing = list_files(folder, endings, without=_below(folder, mask_folders))
-            labels = are_masks(listing.files, self.mask_name) if shared else set()
-            photos.of_split[split] = [found for found in listing.files if found.path not in labels]
-            photos.others.extend(listing.others)
-            if shared:
-                masks.of_split[split] = [found for found in listing.files if found.path in labels]
-        for split, folder in mask_folders.items():
-            if split not in masks.of_split:
-                listing = list_files(folder, MASK_ENDINGS, without=_below(folder, photo_folders))
-                masks.of_split[split] = listing.files
-                masks.others.extend(listing.others)
-        photos.misplaced.extend(_misplaced(self.images, photo_folders, mask_folders))
-        masks.misplaced.extend(_misplaced(self.masks, mask_folders, photo_folders))
+        photos = _list(self.images, photo_folders, mask_folders, PHOTO_ENDINGS)
+        masks = _list(self.masks, mask_folders, photo_folders, MASK_ENDINGS)
+        for split, _folder in photo_folders.items() & mask_folders.items():
+            files = masks.of_split[split]
+            labels = are_masks(files, self.mask_name)
+            photos.of_split[split] = [found for found in files if found.path not in labels]
+            masks.of_split[split] = [found for found in files if found.path in labels]
         return photos, masks
 
     def _folders(self) -> tuple[Folders, Folders]:
@@ -359,8 +349,14 @@ def _rounds(photos: _OfSplit, masks: _OfSplit) -> Iterator[tuple[_OfSplit, _OfSp
         yield {split: photos.get(split, [])}, {split: masks.get(split, [])}
 
 
-def _below(folder: Path, others: Folders) -> list[Path]:
-    return [other for other in others.values() if other != folder and folder.resolve() in other.resolve().parents]
+def _list(path: str | Path, folders: Folders, others: Folders, endings: Collection[str]) -> _Listed:
+    listed = _Listed({}, [], _misplaced(path, folders, others))
+    for split, folder in folders.items():
+        below = [other for other in others.values() if folder.resolve() in other.resolve().parents]
+        listing = list_files(folder, MASK_ENDINGS if others.get(split) == folder else endings, without=below)
+        listed.of_split[split] = listing.files
+        listed.others.extend(listing.others)
+    return listed
 
 
 def _misplaced(path: str | Path, folders: Folders, others: Folders) -> list[str]:

@@ -98,14 +98,10 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def open_photo(path: Path) -> np.ndarray:
-    """Open a photo, upright by its EXIF orientation.
+    """Open a photo, upright by its EXIF orientation: (H, W, 3) uint8, R-G-B, at native size.
 
-    Args:
-        path: the photo. Of several frames or pages the first is used; grey, palette, 16-bit and CMYK are converted to
-            R-G-B, transparent parts become white.
-
-    Returns:
-        (H, W, 3) uint8, R-G-B, at native size.
+    Of several frames or pages the first is used; grey, palette, 16-bit and CMYK are converted to R-G-B, and transparent
+    parts become white.
 
     Raises:
         DataError: not an image, truncated, or too large.
@@ -139,15 +135,9 @@ def orientation(image: Image.Image) -> int:
 
 
 def resize_photo(photo: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize a photo with a triangle filter as wide as the reduction: neither aliasing nor ringing.
+    """Resize (H, W, 3) uint8 to (height, width, 3) uint8 with a triangle filter as wide as the reduction.
 
-    Args:
-        photo: (H, W, 3) uint8.
-        height: rows of the result.
-        width: columns of the result.
-
-    Returns:
-        (height, width, 3) uint8.
+    It neither aliases nor rings.
     """
     narrow = Image.fromarray(photo).resize((width, photo.shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR))

@@ -22,12 +22,12 @@ PHOTO_ENDINGS = frozenset(
 
 MASK_ENDINGS = PHOTO_ENDINGS | {".npy"}
 
-_ENDLESS = (
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
+_ENDLESS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
 
 _SHOWN = 5
 _NUMBER = re.compile(r"([0-9]+)")
@@ -59,12 +59,9 @@ class Listing(NamedTuple):
 
 
 def list_files(folder: Path, endings: Collection[str], without: Iterable[Path] = ()) -> Listing:
-    """List the files below a folder. Follows links, skips hidden files and folders, and opens no file.
+    """List the files below a folder, but not below the folders `without`. Follows links, skips what is hidden.
 
-    Args:
-        folder: the folder.
-        endings: suffixes in lower case, with the dot; matched case-insensitively.
-        without: folders to skip.
+    Suffixes (`endings`: lower case, with the dot) match case-insensitively. No file is opened.
 
     Raises:
         DataError: the folder cannot be read.
@@ -112,7 +109,7 @@ def require_regular(path: str | Path) -> None:
     except (OSError, ValueError):
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        kind = next((name for is_one, name in _ENDLESS if is_one(mode)), "something else")
+        kind = _ENDLESS.get(stat.S_IFMT(mode), "something else")
         raise DataError(f"{path}: {kind}, not a regular file; replace it with the file itself, or remove it.")
 
 
@@ -129,11 +126,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 
 
 class PhotoIndex:
-    """Finds photos by the names that a list or a labelling tool gives them.
-
-    Args:
-        photos: below one folder, or below the folders of several splits.
-    """
+    """Finds photos by the names that a list or a labelling tool gives them."""
 
     def __init__(self, photos: Sequence[Found]) -> None:
         self._by_name = {name_key(photo.name): index for index, photo in enumerate(photos)}
@@ -146,8 +139,7 @@ class PhotoIndex:
         """The index of the photo that an entry names, with or without leading folders and a suffix."""
         for name in _readings(entry):
             for whole in (name, name.rpartition(".")[0]):
-                index = self._by_name.get(whole)
-                index = self._by_end.get(whole) if index is None else index
+                index = self._by_name.get(whole, self._by_end.get(whole))
                 found = [self._by_name[end] for end in _ends(whole) if end in self._by_name]
                 if index is not None or found:
                     return found[0] if index is None else index

@@ -36,12 +36,7 @@ _SHOWN = 8
 
 
 def read_mask_file(path: Path, kind: Kind, taxonomy: Taxonomy) -> Decoded:
-    """Read a mask from one file, upright by its EXIF orientation.
-
-    Args:
-        path: an image or an `.npy` file.
-        kind: `auto`, `colour` or `index`.
-        taxonomy: the classes.
+    """Read a mask of kind `auto`, `colour` or `index` from an `.npy` file or an image, upright by its EXIF orientation.
 
     Raises:
         DataError: it cannot be read, or contains values that the taxonomy does not define.
@@ -68,7 +63,7 @@ def read_mask_parts(
         kind: `parts` for black and white images, `probabilities` for grey ones of which the brightest counts.
         overlap: which of several black and white parts counts.
         rest: the class of pixels that belong to no part, or `void`.
-        taxonomy: the classes and their parts.
+        taxonomy: defines the classes and their parts.
 
     Raises:
         ConfigError: `rest` is not a class.

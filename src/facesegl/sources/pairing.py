@@ -101,13 +101,7 @@ class MaskName:
 
 
 def pair(photos: Sequence[Found], masks: Sequence[Found], rule: MaskName) -> Pairs:
-    """Pair photos and masks by their paths below their folders; if that yields no pair, by their names alone.
-
-    Args:
-        photos: files below the photos' folder.
-        masks: files below the masks' folder.
-        rule: how masks are named.
-    """
+    """Pair photos and masks by their paths below their folders; if that yields no pair, by their names alone."""
     by_path = _pair(photos, masks, rule, by_path=True)
     return by_path if by_path.masks else _pair(photos, masks, rule, by_path=False)
 
@@ -181,14 +175,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 class Where(NamedTuple):
-    """Where photos and masks were looked for, and how.
-
-    Attributes:
-        images: the photos' folder, as given.
-        masks: the masks' folder, as given.
-        rule: how masks are named.
-        require_masks: whether a photo without a mask is a problem.
-    """
+    """The folders of photos and masks as given, how masks are named, and whether every photo must have one."""
 
     images: str | Path
     masks: str | Path
@@ -197,13 +184,9 @@ class Where(NamedTuple):
 
 
 def pairing_problems(pairs: Pairs, photos: Sequence[Found], others: Sequence[Found], where: Where) -> Iterator[str]:
-    """What is wrong with the pairs, one line each; of many similar problems the first few and their number.
+    """What is wrong with the pairs of these photos, one line each; of many similar problems the first few.
 
-    Args:
-        pairs: the pairs of these photos.
-        photos: as they were paired.
-        others: files among the photos that are not images.
-        where: what the messages refer to.
+    `others` are the files among the photos that are not images.
     """
     yield from truncate([_same_name(photos, alike) for alike in pairs.same_name], "names that several photos have")
     yield from truncate([_ambiguous(photos, pairs, index) for index in pairs.ambiguous], "photos with several masks")

@@ -14,18 +14,14 @@ T = TypeVar("T")
 
 SPLITS = ("train", "val", "test")
 
-_NAMES = {split: split for split in SPLITS} | {
-    "training": "train",
-    "valid": "val",
-    "validation": "val",
-    "testing": "test",
-}
+_ALIASES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 _PLACEHOLDER = "{split}"
 
 
 def split_named(name: str) -> str | None:
     """The split that a folder's or list's name means, case-insensitive; None for any other name."""
-    return _NAMES.get(name.casefold())
+    folded = name.casefold()
+    return folded if folded in SPLITS else _ALIASES.get(folded)
 
 
 def split_folders(path: str | Path, key: str) -> dict[str | None, Path]:
@@ -89,11 +85,7 @@ class Lists:
         self.files = {split: expanded(file) for split, file in files.items() if file is not None}
 
     def assign(self, photos: Sequence[Found]) -> tuple[dict[int, str], list[str]]:
-        """The split of each photo that has one, by its index, and what is wrong with the lists, one line each.
-
-        Args:
-            photos: below one folder, or below the folders of several splits.
-        """
+        """The split of each photo that has one, by its index, and what is wrong with the lists, one line each."""
         index = PhotoIndex(photos)
         split_of: dict[int, str] = {}
         problems: list[str] = []
@@ -134,8 +126,7 @@ def require_shares(shares: Mapping[str, float]) -> None:
     """Raise a ConfigError unless the shares are of val and test, and leave photos for training."""
     problems = [
         f"data.source.shares.{split}: no such share; expected val or test."
-        for split in shares
-        if split not in ("val", "test")
+        for split in sorted({*shares} - {"val", "test"})
     ]
     problems += [
         f"data.source.shares.{split}={share}: expected 0 (none) to less than 1."
@@ -149,17 +140,12 @@ def require_shares(shares: Mapping[str, float]) -> None:
 
 
 def deal(groups: Mapping[T, str], shares: Mapping[str, float], seed: int) -> dict[T, str]:
-    """Split photos at random by shares, all of a group into the same split.
+    """Split photos at random by shares of `val` and `test`, all of a group into the same split.
 
     The order is by hash, not from a random generator: the same on every machine and with every version.
 
-    Args:
-        groups: a photo's key (its id, its index) to its group.
-        shares: of `val` and `test`; the rest is `train`.
-        seed: selects the split.
-
     Returns:
-        Key to split. A share above 0 has at least one group.
+        The split of each photo, by the keys of `groups`. A share above 0 has at least one group.
 
     Raises:
         DataError: fewer groups than splits.
@@ -188,13 +174,8 @@ def deal(groups: Mapping[T, str], shares: Mapping[str, float], seed: int) -> dic
 def assign_folds(groups: Mapping[str, str], folds: int, seed: int) -> dict[str, int]:
     """Assign samples to folds of nearly equal size, all of a group to the same fold; by hash, as `deal`.
 
-    Args:
-        groups: sample id to group.
-        folds: the number of folds.
-        seed: selects the assignment.
-
     Returns:
-        Sample id to fold, in the order of `groups`.
+        The fold of each sample, by the keys of `groups`, in their order.
 
     Raises:
         DataError: fewer groups than folds.
