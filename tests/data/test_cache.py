@@ -264,7 +264,7 @@ def test_a_mask_of_another_size_is_left_out_with_the_reason(fasseg, tmp_path):
     assert np.load(built.folder / "photos.npy").shape[0] == 8
     assert list(built.left_out) == ["train/3"]
     assert built.left_out["train/3"].endswith("3.bmp: the mask is 31x40, its photo 32x40")
-    assert cache(tmp_path).left_out == built.left_out  # told again by a start that builds nothing
+    assert cache(tmp_path).left_out == built.left_out  # also reported by a start that builds nothing
 
 
 def test_all_broken_files_are_reported_at_once_and_nothing_is_kept(fasseg, tmp_path):

@@ -15,18 +15,8 @@ from facesegl.labels import VOID
 from facesegl.sources import FASSEG, read_rgb, resize_photo
 from helpers.faces import FASSEG6, draw_mask, face_module, write_faces, write_pair
 
-FACE = Augment(
-    flip=0.5,
-    rotate=15,
-    scale=0.2,
-    shift=0.1,
-    shear=5,
-    elastic=0.01,
-    brightness=0.1,
-    contrast=0.2,
-    saturation=0.2,
-    gamma=0.2,
-)
+GEOMETRY = {"flip": 0.5, "rotate": 15, "scale": 0.2, "shift": 0.1, "shear": 5, "elastic": 0.01}
+FACE = Augment(**GEOMETRY, brightness=0.1, contrast=0.2, saturation=0.2, gamma=0.2)
 
 
 def opened(**changes):
@@ -105,9 +95,8 @@ def test_duplicates_are_pairs_of_photos_with_two_masks(fasseg):
 
 
 def test_an_unknown_set_is_reported_with_the_known_ones(fasseg):
-    with pytest.raises(
-        ConfigError, match="set=tset: no such set; expected one of train, val, test, test_clean, test_strict"
-    ):
+    message = "set=tset: no such set; expected one of train, val, test, test_clean, test_strict"
+    with pytest.raises(ConfigError, match=message):
         opened().indices("tset")
 
 
@@ -119,9 +108,9 @@ def test_more_folds_than_persons_are_an_error(fasseg):
 def test_all_invalid_arguments_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
         face_module(image_size=0, batch_size=-1, fold=3, folds=1, workers=-2)
-    told = "\n".join(caught.value.problems)
+    message = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 5
-    assert all(f"data.{name}=" in told for name in ("image_size", "batch_size", "fold", "folds", "workers"))
+    assert all(f"data.{name}=" in message for name in ("image_size", "batch_size", "fold", "folds", "workers"))
 
 
 @pytest.mark.parametrize("fold", [-1, 3])
@@ -135,8 +124,8 @@ def test_normalisation_is_computed_from_the_training_photos_only(fasseg):
     for name in ("Test_RGB/1.bmp", "Test_RGB/2.bmp", "Test_RGB/3.bmp"):
         photo.save(fasseg / name)
     faces = opened(fold=1)
-    learnt = [read_rgb(fasseg / "Train_RGB" / f"{name.split('/')[1]}.bmp") for name in ids(faces, "train")]
-    pixels = np.stack([resize_photo(photo, 16, 16) for photo in learnt]).astype(np.float64).reshape(-1, 3)
+    photos = [read_rgb(fasseg / "Train_RGB" / f"{name.split('/')[1]}.bmp") for name in ids(faces, "train")]
+    pixels = np.stack([resize_photo(photo, 16, 16) for photo in photos]).astype(np.float64).reshape(-1, 3)
     found = faces.normalisation()
     np.testing.assert_allclose(found["mean"], pixels.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found["std"], pixels.std(axis=0), rtol=1e-9)
@@ -183,18 +172,15 @@ def test_only_training_batches_are_augmented(fasseg):
     faces = opened(augment=FACE)
     batch = next(iter(faces.train_dataloader()))
     plain = faces.on_after_batch_transfer(batch, 0)
-    learnt = with_trainer(faces, training=True).on_after_batch_transfer(batch, 0)
+    trained = with_trainer(faces, training=True).on_after_batch_transfer(batch, 0)
     seen = with_trainer(faces, training=False).on_after_batch_transfer(batch, 0)
     assert torch.equal(plain.image, batch.image)
     assert torch.equal(seen.image, batch.image)
     assert torch.equal(seen.target, plain.target)
-    assert learnt.image.shape == batch.image.shape
-    assert not torch.equal(learnt.image, batch.image)
-    assert (learnt.target.dtype, learnt.indices.tolist(), learnt.seed) == (
-        torch.int64,
-        batch.indices.tolist(),
-        batch.seed,
-    )
+    assert trained.image.shape == batch.image.shape
+    assert not torch.equal(trained.image, batch.image)
+    assert trained.target.dtype == torch.int64
+    assert (trained.indices.tolist(), trained.seed) == (batch.indices.tolist(), batch.seed)
 
 
 def test_augmentation_depends_only_on_the_batchs_seed(fasseg):

@@ -191,8 +191,8 @@ def test_persons_are_read_from_names(group, person):
 
 def test_a_name_without_a_person_is_reported():
     write_folders(".", ["person0_1", "guest_2"])
-    (told,) = problems(folder(group=r"person\d+"))
-    assert "guest_2.jpg: data.source.group=person\\d+ finds no person in guest_2" in told
+    (problem,) = problems(folder(group=r"person\d+"))
+    assert "guest_2.jpg: data.source.group=person\\d+ finds no person in guest_2" in problem
     with pytest.raises(ConfigError, match=r"data.source.group=\(: not a regular expression"):
         folder(group="(")
 
@@ -206,21 +206,21 @@ def test_everything_unpaired_is_reported_at_once():
     Path("photos/bob.jpg").unlink()
     save(draw_photo(0), "photos/eve.png")
     shutil.copy("masks/dan.png", "masks/dan_mask.png")
-    told = problems(folder())
-    assert len(told) == 4
-    assert "photos/eve.jpg and photos/eve.png: photos of one name" in told[0]
-    assert "photos/dan.jpg: has the masks masks/dan.png, masks/dan_mask.png; keep one" in told[1]
-    assert "masks/bob.png: a mask without a photo; expected bob in photos" in told[2]
-    assert "photos/anna.jpg: a photo without a mask in masks. Add it, or" in told[3]
+    lines = problems(folder())
+    assert len(lines) == 4
+    assert "photos/eve.jpg and photos/eve.png: photos of one name" in lines[0]
+    assert "photos/dan.jpg: has the masks masks/dan.png, masks/dan_mask.png; keep one" in lines[1]
+    assert "masks/bob.png: a mask without a photo; expected bob in photos" in lines[2]
+    assert "photos/anna.jpg: a photo without a mask in masks. Add it, or" in lines[3]
 
 
 def test_many_similar_problems_are_truncated_with_their_number():
     write_folders(".", [f"p{number}" for number in range(20)])
     for number in range(1, 20):
         Path(f"masks/p{number}.png").unlink()
-    told = problems(folder())
-    assert len(told) == 6
-    assert told[5] == "... and 14 more photos without a mask."
+    lines = problems(folder())
+    assert len(lines) == 6
+    assert lines[5] == "... and 14 more photos without a mask."
 
 
 def test_photos_without_a_mask_may_be_skipped_and_are_counted(caplog):
@@ -246,15 +246,17 @@ def test_names_with_nothing_in_common_are_one_problem_with_a_remedy():
     write_folders(".", ["anna", "bob"])
     for path in Path("masks").iterdir():
         path.rename(path.with_name(f"x-{path.stem}-y.png"))
-    (told,) = problems(folder())
-    assert "no mask matches a photo by name; photos are anna.jpg, bob.jpg; masks are x-anna-y.png, x-bob-y.png" in told
+    (problem,) = problems(folder())
+    assert (
+        "no mask matches a photo by name; photos are anna.jpg, bob.jpg; masks are x-anna-y.png, x-bob-y.png" in problem
+    )
     assert ids(folder(mask_name="x-{stem}-y")) == ["train/anna", "train/bob"]
 
 
 def test_missing_or_empty_folders_are_reported_together():
-    told = problems(folder())
-    assert [line.partition(":")[0] for line in told] == ["photos", "masks"]
-    assert "data.source.images=FOLDER" in told[0]
+    lines = problems(folder())
+    assert [line.partition(":")[0] for line in lines] == ["photos", "masks"]
+    assert "data.source.images=FOLDER" in lines[0]
     for name in ("photos", "masks"):
         Path(name).mkdir()
     Path("photos/a.heic").write_bytes(b"x")
@@ -322,15 +324,15 @@ def test_every_option_of_reading_masks_changes_the_cache_key():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"kind": "parts", "mask_name": "{stem}"}, "a name with .part. goes with"),
         ({"mask_name": "{stem}_{part}"}, "kind=auto, mask_name=.* goes with kind=parts"),
         ({"name": "a/b"}, "expected a plain name"),
     ],
 )
-def test_contradictory_arguments_are_an_error(changes, told):
-    with pytest.raises(ConfigError, match=told):
+def test_contradictory_arguments_are_an_error(changes, message):
+    with pytest.raises(ConfigError, match=message):
         folder(**changes)
 
 
@@ -342,8 +344,8 @@ def test_data_without_classes_require_a_taxonomy():
 def test_a_circular_link_is_reported_by_name(tmp_path):
     write_folders(tmp_path, ["anna", "bob"])
     (tmp_path / "photos" / "loop.jpg").symlink_to("loop.jpg")
-    (told,) = problems(folder(tmp_path / "photos", tmp_path / "masks"))
-    assert "loop.jpg" in told
+    (problem,) = problems(folder(tmp_path / "photos", tmp_path / "masks"))
+    assert "loop.jpg" in problem
 
 
 @pytest.mark.timeout(60)
@@ -373,8 +375,8 @@ def test_pipes_and_devices_are_reported_and_never_read():
 def test_a_list_that_is_a_pipe_is_reported_without_blocking():
     write_folders(".", ["anna", "bob"])
     os.mkfifo("test.txt")
-    (told,) = problems(folder(lists={"test": "test.txt"}))
-    assert told.startswith("test.txt: a named pipe, not a regular file")
+    (problem,) = problems(folder(lists={"test": "test.txt"}))
+    assert problem.startswith("test.txt: a named pipe, not a regular file")
 
 
 def test_undecodable_names_are_distinct_and_escaped_in_ids():

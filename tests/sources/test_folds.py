@@ -49,8 +49,8 @@ def test_no_person_is_in_two_folds_and_every_photo_is_in_one(persons, folds, see
     assert set(dealt.values()) == set(range(folds))
     for fold in range(folds):
         held_out = {groups[sample] for sample, of in dealt.items() if of == fold}
-        learnt = {groups[sample] for sample, of in dealt.items() if of != fold}
-        assert not held_out & learnt
+        trained_on = {groups[sample] for sample, of in dealt.items() if of != fold}
+        assert not held_out & trained_on
 
 
 def test_large_groups_are_spread_over_the_folds():

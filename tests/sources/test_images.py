@@ -132,17 +132,17 @@ def test_a_truncated_photo_is_an_error(ending, share, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"", "empty"), (b"GIF, said the text", "no image"), (b"\x00" * 99, "no image")]
+    ("content", "message"), [(b"", "empty"), (b"GIF, says the text", "no image"), (b"\x00" * 99, "no image")]
 )
-def test_a_file_that_is_not_an_image_is_reported(content, told, tmp_path):
+def test_a_file_that_is_not_an_image_is_reported(content, message, tmp_path):
     (tmp_path / "odd.jpg").write_bytes(content)
-    with pytest.raises(DataError, match=f"odd.jpg: {told}"):
+    with pytest.raises(DataError, match=f"odd.jpg: {message}"):
         open_photo(tmp_path / "odd.jpg")
 
 
 def test_a_missing_photo_is_reported(tmp_path):
-    with pytest.raises(DataError, match=r"nobody\.jpg: no such file"):
-        open_photo(tmp_path / "nobody.jpg")
+    with pytest.raises(DataError, match=r"missing\.jpg: no such file"):
+        open_photo(tmp_path / "missing.jpg")
 
 
 def test_a_folder_named_like_a_photo_is_reported(tmp_path):

@@ -45,7 +45,7 @@ def mask(module, name):
     return module.source.read_mask(samples(module)[name], module.taxonomy).mask
 
 
-def told(*overrides):
+def problems(*overrides):
     with pytest.raises((DataError, ConfigError)) as caught:
         faces(*overrides).source.samples()
     return [*caught.value.problems]
@@ -108,13 +108,13 @@ def test_celebamasks_mapping_is_required_unless_disabled(celebamask):
     file = celebamask / "CelebA-HQ-to-CelebA-mapping.txt"
     lines = file.read_text().splitlines()
     file.write_text("\n".join(lines[:-1]))
-    assert told("data=celebamask_hq") == [
+    assert problems("data=celebamask_hq") == [
         f"{celebamask}/CelebA-HQ-img/5.jpg: not in {file}; expected every photo there."
     ]
     file.write_text("something else\nlike this\n")
-    assert "expected a header, then lines of idx, orig_idx and orig_file" in told("data=celebamask_hq")[0]
+    assert "expected a header, then lines of idx, orig_idx and orig_file" in problems("data=celebamask_hq")[0]
     file.unlink()
-    assert "Without splits: data.source.mapping=null" in told("data=celebamask_hq")[0]
+    assert "Without splits: data.source.mapping=null" in problems("data=celebamask_hq")[0]
     assert len(samples(faces("data=celebamask_hq", "data.source.mapping=null"))) == 6
 
 
@@ -184,15 +184,15 @@ def test_helen_as_fasseg_sums_the_probabilities_of_merged_classes():
 def test_a_missing_list_of_helen_is_reported():
     root = write_helen("data/SmithCVPR2013_dataset_resized", train=1, val=1, test=1)
     (root / "tuning.txt").unlink()
-    assert told("data=helen") == [
+    assert problems("data=helen") == [
         f"{root}/tuning.txt: no such file; expected a text file with one photo name per line."
     ]
 
 
 @pytest.mark.parametrize("name", ["celebamask_hq", "lapa", "helen"])
 def test_missing_data_name_the_config_key_of_their_folder(name):
-    assert "say where" in told(f"data={name}")[0].casefold()
-    assert "data.source.images=FOLDER" in told(f"data={name}")[0]
+    assert "say where" in problems(f"data={name}")[0].casefold()
+    assert "data.source.images=FOLDER" in problems(f"data={name}")[0]
 
 
 # CVAT
@@ -226,7 +226,7 @@ def test_unlabelled_frames_are_left_out(caplog):
 def test_a_cvat_export_without_images_uses_another_folder():
     write_cvat("export")
     Path("export/JPEGImages").rename("frames")
-    (problem,) = told("data=cvat", "data.source.root=export")
+    (problem,) = problems("data=cvat", "data.source.root=export")
     assert "export again with images, or say where the photos are with data.source.images=FOLDER" in problem
     assert len(samples(faces("data=cvat", "data.source.root=export", "data.source.images=frames"))) == 5
 
@@ -275,7 +275,7 @@ LABELMAP = Path("export/labelmap.txt")
 def test_an_invalid_cvat_export_is_reported(change, message):
     write_cvat("export", photos=1)
     change()
-    assert message in told("data=cvat", "data.source.root=export")[0]
+    assert message in problems("data=cvat", "data.source.root=export")[0]
 
 
 # Label Studio
@@ -316,7 +316,7 @@ def test_a_void_rest_is_not_a_class():
 
 def test_without_a_json_export_photos_may_be_named_after_their_tasks():
     write_label_studio(".", tasks=False)
-    assert told(*STUDIO) == [
+    assert problems(*STUDIO) == [
         "export: nothing says which photos its tasks have; put the project's JSON export next to the masks, or name it "
         "with data.source.tasks=FILE."
     ]
@@ -388,7 +388,7 @@ def test_an_export_to_numpy_is_read_as_well():
 def test_an_invalid_label_studio_export_is_reported(change, message):
     write_label_studio(".", photos=2)
     change()
-    assert message in told(*STUDIO)[0]
+    assert message in problems(*STUDIO)[0]
 
 
 NO_IDS = ("[1]", '{"a": 1}', '"11"', "NaN", "1" + "0" * 5000, "true")
@@ -400,7 +400,7 @@ NO_IDS = ("[1]", '{"a": 1}', '"11"', "NaN", "1" + "0" * 5000, "true")
 def test_json_of_another_form_is_reported_in_one_line(content):
     write_label_studio(".", photos=2)
     Path("export/x.json").write_bytes(content if isinstance(content, bytes) else content.encode())
-    for ask in (lambda: told(*STUDIO), lambda: faces(*STUDIO)):
+    for ask in (lambda: problems(*STUDIO), lambda: faces(*STUDIO)):
         try:
             (line,) = ask()
         except DataError as error:
@@ -415,7 +415,7 @@ HOSTILE = (
 
 
 def task_with(key, value):
-    """The task of the export whose `key` has another value, wherever that stands."""
+    """The task of the export whose `key` has another value, wherever it is."""
     (file,) = Path("export").glob("*.json")
     (task,) = json.loads(file.read_text(encoding="utf-8"))
     first = task["annotations"][0]["result"][0]
@@ -450,7 +450,7 @@ def test_two_tasks_of_one_photo_are_reported():
     write_label_studio(".", photos=2)
     (file,) = Path("export").glob("*.json")
     file.write_text(file.read_text().replace("Anna \\u00d6 1", "Anna \\u00d6 0").replace("8df1a4cc", "8df1a4cb"))
-    assert "task 12: has the photo photos/Anna Ö 0.jpg of another task" in told(*STUDIO)[0]
+    assert "task 12: has the photo photos/Anna Ö 0.jpg of another task" in problems(*STUDIO)[0]
 
 
 # every one of them, as the command takes it

@@ -50,9 +50,8 @@ def test_color_masks_with_blended_edges_and_jpeg_noise():
 def test_an_unknown_class_is_reported_by_its_color_and_never_guessed(kind):
     colours = COLOURS.copy()
     colours[4:10, 4:10] = (0, 200, 0)
-    with pytest.raises(
-        DataError, match=r"mask.png: 7.5% of its pixels are \(0, 200, 0\), which is the colour of no"
-    ) as caught:
+    message = r"mask.png: 7.5% of its pixels are \(0, 200, 0\), which is the colour of no"
+    with pytest.raises(DataError, match=message) as caught:
         read("mask.png", colours, kind)
     assert '`remap: {"0, 200, 0": CLASS or void, ...}`' in str(caught.value)
     void = Taxonomy.from_mapping({**FOUR.to_mapping(), "void": [0, 200, 0]})
@@ -157,7 +156,7 @@ def test_arrays_contain_one_hot_layers(first):
 
 
 @pytest.mark.parametrize(
-    ("array", "told"),
+    ("array", "message"),
     [
         (np.zeros((4, 4), np.float32), r"shape \(4, 4\) and type float32; expected integers"),
         (np.zeros(4, np.uint8), r"shape \(4,\)"),
@@ -165,8 +164,8 @@ def test_arrays_contain_one_hot_layers(first):
         (np.full((4, 4), 9), "holds 9 in 100.00%"),
     ],
 )
-def test_other_arrays_are_reported(array, told):
-    with pytest.raises(DataError, match=f"mask.npy: .*{told}"):
+def test_other_arrays_are_reported(array, message):
+    with pytest.raises(DataError, match=f"mask.npy: .*{message}"):
         read("mask.npy", array)
 
 
@@ -224,9 +223,9 @@ def test_parts_overlap_in_the_order_of_the_classes(tmp_path):
 
 
 def test_parts_overlap_in_the_order_of_the_remap_if_there_is_one(tmp_path):
-    told = Taxonomy.from_mapping({**FOUR.to_mapping(), "remap": {"lips": "teeth", "face": "skin", "cap": "void"}})
+    remapped = Taxonomy.from_mapping({**FOUR.to_mapping(), "remap": {"lips": "teeth", "face": "skin", "cap": "void"}})
     everything = np.full(MASK.shape, 255, np.uint8)
-    decoded = parts_of(tmp_path, taxonomy=told, cap=white(2), lips=everything, face=white(1))
+    decoded = parts_of(tmp_path, taxonomy=remapped, cap=white(2), lips=everything, face=white(1))
     assert (decoded.mask == np.uint8([3, 1, VOID, 3])[MASK]).all()
 
 
@@ -239,9 +238,7 @@ def test_parts_may_be_images_of_any_mode(tmp_path, mode):
 def test_the_rest_may_be_any_class_or_void(tmp_path):
     assert (parts_of(tmp_path, rest="hair", skin=white(1)).mask == np.where(MASK == 1, 1, 2)).all()
     assert (parts_of(tmp_path, rest="void", skin=white(1)).mask == np.where(MASK == 1, 1, VOID)).all()
-    with pytest.raises(
-        ConfigError, match=r"data.source.rest=wall: no class of that name; expected one of background, "
-    ):
+    with pytest.raises(ConfigError, match=r"data.source.rest=wall: no class of that name; expected one of background"):
         parts_of(tmp_path, rest="wall", skin=white(1))
 
 
@@ -338,12 +335,12 @@ def test_a_mask_with_several_frames_is_reported_with_their_number(tmp_path, endi
     pictures = [Image.fromarray(white(index)) for index in (1, 2, 3)]
     path = tmp_path / f"1_skin{ending}"
     pictures[0].save(path, save_all=True, append_images=pictures[1:])
-    told = rf"1_skin{ending}: has 3 frames or pages; expected one"
-    with pytest.raises(DataError, match=told):
+    message = rf"1_skin{ending}: has 3 frames or pages; expected one"
+    with pytest.raises(DataError, match=message):
         read_mask_file(path, "auto", FOUR)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_mask_parts([("skin", path)], "parts", "order", "background", FOUR)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_rgb(path)
 
 

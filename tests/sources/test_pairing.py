@@ -104,8 +104,8 @@ def test_part_names_may_contain_the_separator():
     photos = found("anna.jpg", "anna_left.jpg", "bob_2.jpg")
     masks = found("anna_left_eye.png", "anna_skin.png", "bob_2_left_eye.png", "bob_2_hair.png")
     pairs = pair(photos, masks, MaskName("{stem}_{part}"))
-    told = {photos[place].name: sorted(mask.part for mask in found) for place, found in pairs.masks.items()}
-    assert told == {"anna": ["skin"], "anna_left": ["eye"], "bob_2": ["hair", "left_eye"]}
+    parts = {photos[place].name: sorted(mask.part for mask in found) for place, found in pairs.masks.items()}
+    assert parts == {"anna": ["skin"], "anna_left": ["eye"], "bob_2": ["hair", "left_eye"]}
     assert not pairs.ambiguous
 
 

@@ -95,11 +95,9 @@ def folders(tmp_path, *names):
 
 def test_subfolders_named_after_splits_are_the_splits(tmp_path):
     found = split_folders(folders(tmp_path, "Training", "validation", "TEST", "other"), "key")
-    assert {split: path.name for split, path in found.items()} == {
-        "train": "Training",
-        "val": "validation",
-        "test": "TEST",
-    }
+    assert [(split, path.name) for split, path in found.items()] == [
+        *(("train", "Training"), ("val", "validation"), ("test", "TEST"))
+    ]
     assert split_folders(tmp_path / "other", "key") == {None: tmp_path / "other"}
 
 
@@ -111,21 +109,17 @@ def test_a_placeholder_in_the_path_matches_the_splits(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("made", "place", "told"),
+    ("made", "place", "message"),
     [
         (["test", "val"], "", "has test and val, but no folder train"),
         (["train", "training"], "", "both are named for the split train"),
         ([], "{split}/images", "no such folder for any split; .* data.source.images=FOLDER"),
-        (
-            [],
-            "nowhere",
-            "nowhere: no such folder, though .* exists; say where it is with data.source.images=FOLDER",
-        ),
+        ([], "nowhere", "nowhere: no such folder, though .* exists; .* with data.source.images=FOLDER"),
     ],
 )
-def test_folders_without_valid_splits_are_reported(tmp_path, made, place, told):
+def test_folders_without_valid_splits_are_reported(tmp_path, made, place, message):
     folders(tmp_path, *made)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         split_folders(f"{tmp_path}/{place}", "data.source.images")
 
 
@@ -159,7 +153,7 @@ def test_the_smallest_share_has_a_photo_and_the_largest_leaves_one():
 
 
 @pytest.mark.parametrize(
-    ("shares", "told"),
+    ("shares", "message"),
     [
         ({"train": 0.5}, "shares.train: no such share"),
         ({"val": 1}, "shares.val=1: expected 0"),
@@ -167,6 +161,6 @@ def test_the_smallest_share_has_a_photo_and_the_largest_leaves_one():
         ({"val": 0.5, "test": 0.5}, "1 of all photos; leave some for training"),
     ],
 )
-def test_invalid_shares_are_an_error(shares, told):
-    with pytest.raises(ConfigError, match=told):
+def test_invalid_shares_are_an_error(shares, message):
+    with pytest.raises(ConfigError, match=message):
         require_shares(shares)

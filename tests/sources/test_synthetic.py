@@ -55,9 +55,9 @@ def test_missing_rendered_files_are_reported_with_a_remedy(tmp_path, lost):
     (source.folder / lost).unlink()
     with pytest.raises(DataError) as caught:
         source.samples()
-    (told,) = caught.value.problems
-    assert told.startswith(f"{source.folder}: has ")
-    assert "expected 2 for training and 1 for the test. Delete the folder to render them again" in told
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{source.folder}: has ")
+    assert "expected 2 for training and 1 for the test. Delete the folder to render them again" in problem
     shutil.rmtree(source.folder)
     assert len(source.samples()) == 3
 

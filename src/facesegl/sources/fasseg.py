@@ -68,7 +68,7 @@ class FASSEG(Source):
         download = f"facesegl data download {shlex.quote(str(self.root))}"
         return (
             f"{folder}: no such folder ({there}); expected FASSEG's {self.version}. Get it with `{download}`, or "
-            f"set paths.data or FACESEGL_DATA to the folder above an existing one."
+            f"set paths.data=FOLDER or FACESEGL_DATA to the folder above it."
         )
 
 
