@@ -32,7 +32,7 @@ def apply(augment, photo, mask, seed=0):
 
 @pytest.fixture
 def batch():
-    """Four faces of blocks, (4, 3, 40, 48) and (4, 40, 48); the photo is the class in grey: 60 a class."""
+    """Four faces of blocks, (4, 3, 40, 48) and (4, 40, 48); the grey of the image is 60 times the class."""
     mask = torch.zeros(4, 40, 48, dtype=torch.uint8)
     mask[:, 8:34, 10:40] = 1
     mask[:, 14:20, 14:20] = 2

@@ -246,10 +246,8 @@ def test_names_with_nothing_in_common_are_one_problem_with_a_remedy():
     write_folders(".", ["anna", "bob"])
     for path in Path("masks").iterdir():
         path.rename(path.with_name(f"x-{path.stem}-y.png"))
-    (problem,) = problems(folder())
-    assert (
-        "no mask matches a photo by name; photos are anna.jpg, bob.jpg; masks are x-anna-y.png, x-bob-y.png" in problem
-    )
+    (line,) = problems(folder())
+    assert "no mask matches a photo by name; photos are anna.jpg, bob.jpg; masks are x-anna-y.png, x-bob-y.png" in line
     assert ids(folder(mask_name="x-{stem}-y")) == ["train/anna", "train/bob"]
 
 

@@ -1,4 +1,4 @@
-"""Every photo that Pillow opens becomes upright R-G-B, whatever its file says of itself."""
+"""Every photo that Pillow opens becomes upright R-G-B, whatever the format of its file."""
 
 import os
 
@@ -12,7 +12,7 @@ from facesegl.sources import open_photo, resize_photo
 
 @pytest.fixture
 def pixels():
-    """(6, 9, 3): every pixel another colour, so that a turn or a swap of channels shows."""
+    """(6, 9, 3): every pixel has another color, so that a rotation or a swap of channels shows."""
     return np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
 

@@ -52,7 +52,7 @@ def problems(*overrides):
 
 
 def fasseg_of(indices, *classes):
-    """Masks of other classes as FASSEG's: the index of each class there, or VOID."""
+    """Masks of other classes in FASSEG's classes, or VOID."""
     return np.uint8([VOID if name == "void" else FASSEG.index(name) for name in classes])[indices]
 
 
@@ -267,7 +267,7 @@ LABELMAP = Path("export/labelmap.txt")
     [
         (LABELMAP.unlink, "labelmap.txt: cannot be read; expected it in an export of CVAT"),
         (lambda: LABELMAP.write_text("skin\n"), "labelmap.txt: skin; expected label:red,green,blue::"),
-        (lambda: LABELMAP.write_text("a:1,2,3::\nb:1,2,3::\n"), "labelmap.txt: a and b have the same colour"),
+        (lambda: LABELMAP.write_text("a:1,2,3::\nb:1,2,3::\n"), "labelmap.txt: of its labels, a and b have the same"),
         (lambda: shutil.rmtree("export"), "export: no such folder"),
         (lambda: Path("export").rename("e") and Path("export").write_bytes(b"PK"), "export: a file; expected a folder"),
     ],
@@ -285,7 +285,7 @@ STUDIO = ("data=label_studio", "data.source.root=export", "data.source.images=ph
 
 
 def five_of(number):
-    """The classes of the export in alphabetical order, what is smaller lying on what is larger."""
+    """The classes of the export in alphabetical order, smaller parts on top of larger ones."""
     parts = draw_parts(number, 48, 40)
     found = np.zeros((48, 40), np.uint8)
     named = {"hair": parts["hair"], "left eye": parts["l_eye"], "right eye": parts["r_eye"], "skin": parts["skin"]}

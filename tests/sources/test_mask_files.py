@@ -287,7 +287,7 @@ def test_an_empty_array_is_rejected(tmp_path, shape):
 
 
 def with_alpha(colour, alpha, hidden=(0, 0, 0)):
-    """Paint of one colour where there is alpha, and another colour beneath where there is none."""
+    """One color where alpha is positive, another color where it is 0."""
     pixels = np.where(alpha[..., None] > 0, np.uint8(colour), np.uint8(hidden))
     return Image.fromarray(np.dstack([pixels, alpha]))
 

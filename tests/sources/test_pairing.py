@@ -9,12 +9,12 @@ from facesegl.sources.pairing import MaskName, are_masks, pair
 
 
 def found(*names):
-    """Files by their path, whose ending is taken off for the name."""
+    """Files, whose name is the path without the suffix."""
     return [Found(Path(name), name.rpartition(".")[0]) for name in names]
 
 
 def paired(photos, masks, template=None):
-    """The names of each photo's masks, and what is left."""
+    """The names of each photo's masks, and all pairs."""
     listed = found(*photos)
     pairs = pair(listed, found(*masks), MaskName(template))
     together = {

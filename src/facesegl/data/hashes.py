@@ -81,7 +81,6 @@ class FileHashes:
 
 
 def _read(memory: Path) -> dict[str, list[Any]]:
-    """The remembered entries; damaged ones are dropped."""
     try:
         known = json.loads(read_text(memory))
     except (OSError, ValueError, RecursionError, DataError):

@@ -7,19 +7,16 @@ JPEGImages/NAME.jpg                   if images were saved too
 ImageSets/Segmentation/SUBSET.txt     one name per line; default.txt where the project has no subsets
 """
 
-import logging
 import re
 from pathlib import Path
 from typing import Any
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels.sides import likely_pairs
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.folder import Finding, FolderFaces
 from facesegl.sources.listing import expanded, read_text, require_folder
+from facesegl.sources.source import labels_to_taxonomy
 from facesegl.sources.splits import split_named
-
-log = logging.getLogger(__name__)
 
 _LINE = re.compile(r"(?P<name>.+?):(?P<colour>\d{1,9},\d{1,9},\d{1,9})(:[^:]*){0,2}")
 _BACKGROUND, _BLACK = "background", (0, 0, 0)
@@ -67,13 +64,7 @@ class CVAT(FolderFaces):
         names = [name for name, _color in labels]
         if _BACKGROUND not in names and _BLACK not in colors:  # unlabelled pixels are black
             names, colors = [_BACKGROUND, *names], [_BLACK, *colors]
-        pairs = tuple(likely_pairs(names))
-        if pairs:
-            log.info("%s: left and right are %s", file, ", ".join(" and ".join(pair) for pair in pairs))
-        try:
-            return Taxonomy(names=tuple(names), colours=tuple(colors), pairs=pairs)
-        except ConfigError as error:
-            raise DataError(*(f"{file}: {problem.partition(': ')[2]}" for problem in error.problems)) from None
+        return labels_to_taxonomy(file, names, colors)
 
     def find(self) -> Finding:
         """Find photos and their masks.

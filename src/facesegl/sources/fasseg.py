@@ -106,7 +106,6 @@ def survey_fasseg_folder(folder: Path) -> Survey:
 
 
 def _with_groups(samples: list[Sample], same: Iterable[tuple[str, str]]) -> list[Sample]:
-    """The same samples, with those of one person in one group."""
     groups = join_groups({sample.id: sample.group for sample in samples}, same)
     return [replace(sample, group=groups[sample.id]) for sample in samples]
 

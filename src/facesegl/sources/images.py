@@ -143,6 +143,11 @@ def resize_photo(photo: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR))
 
 
+def to_rgba(image: Image.Image) -> Image.Image:
+    """An image as RGBA, from any mode that has a conversion."""
+    return (image.convert("LA") if image.mode == "La" else image).convert("RGBA")  # La has none to RGBA
+
+
 def pixel_hash(photo: np.ndarray) -> bytes:
     """16 bytes that identify the pixels and the shape of a photo, (H, W, 3) uint8."""
     return hashlib.blake2b(photo.tobytes() + str(photo.shape).encode(), digest_size=16).digest()
@@ -152,9 +157,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
-        image = image.convert("LA") if image.mode == "La" else image  # the one mode that has no conversion to RGBA
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), to_rgba(image)).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from facesegl.errors import ConfigError, DataError
+from facesegl.errors import DataError
 from facesegl.labels.colours import distinct_colours
-from facesegl.labels.sides import likely_pairs
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.folder import Finding, PairedFaces, PhotoFiles
 from facesegl.sources.listing import (
@@ -32,6 +31,7 @@ from facesegl.sources.listing import (
     truncate,
 )
 from facesegl.sources.pairing import Mask
+from facesegl.sources.source import labels_to_taxonomy
 from facesegl.words import a_few
 
 log = logging.getLogger(__name__)
@@ -72,16 +72,7 @@ class LabelStudio(PairedFaces):
         brushes = _brushes(tasks)
         found = sorted({_label(stroke, brushes) for stroke in strokes} - {self.rest}, key=str.casefold)
         rest = [] if self.rest == "void" else [self.rest]
-        names, pairs = (*rest, *found), tuple(likely_pairs(found))
-        sides = "; left and right are " + ", ".join(" and ".join(pair) for pair in pairs) if pairs else ""
-        log.info("%s: the classes are %s%s", self.root, ", ".join(names), sides)
-        try:
-            colors = (*[(0, 0, 0)] * len(rest), *distinct_colours(len(found)))
-            return Taxonomy(names=names, colours=colors, pairs=pairs)
-        except ConfigError as error:
-            raise DataError(
-                *(f"{self.root}: of its labels, {problem.partition(': ')[2]}" for problem in error.problems)
-            ) from None
+        return labels_to_taxonomy(self.root, [*rest, *found], [(0, 0, 0)] * len(rest) + distinct_colours(len(found)))
 
     def find(self) -> Finding:
         """Find photos and their masks.

@@ -22,7 +22,7 @@ from facesegl.labels.decode import TOLERANCE, Decoded, decode_mask, foreign_colo
 from facesegl.labels.numbers import are_known, decode_layers, decode_numbers
 from facesegl.labels.parts import likeliest_parts, overlay_parts
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.images import open_image, upright
+from facesegl.sources.images import open_image, to_rgba, upright
 from facesegl.sources.listing import require_regular
 
 Kind = Literal["auto", "colour", "index", "parts", "probabilities"]
@@ -238,8 +238,8 @@ def _grey(path: Path) -> np.ndarray:
 
 def _of_transparent(image: Image.Image) -> np.ndarray:
     """One part with an alpha channel, (H, W) uint8: its alpha if it has a single color, else its brightness."""
-    image = image.convert("LA") if image.mode == "La" else image  # the one mode that has no conversion to RGBA
-    pixels = np.asarray(image.convert("RGBA"))
+    image = to_rgba(image)
+    pixels = np.asarray(image)
     colors, alpha, grey = pixels[..., :3], pixels[..., 3], np.asarray(image.convert("RGB").convert("L"))
     if (alpha == 255).all() or (not alpha.any() and len(np.unique(grey)) > 1):
         return grey  # some programs pad with 0 instead of writing alpha
@@ -255,7 +255,6 @@ def _of_transparent(image: Image.Image) -> np.ndarray:
 
 
 def _is_one_color(colors: np.ndarray, alpha: np.ndarray) -> bool:
-    """Whether all visible pixels have one color, and all others that color or black."""
     seen, hidden = colors[alpha > 0], colors[alpha == 0]
     return bool((seen == seen[0]).all() and ((hidden == seen[0]).all(axis=-1) | (hidden == 0).all(axis=-1)).all())
 

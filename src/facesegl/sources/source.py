@@ -1,15 +1,19 @@
 """The interface of a source of labelled photos: its samples, and their masks."""
 
 import abc
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.decode import RULE, Decoded, decode_mask
-from facesegl.labels.taxonomy import Taxonomy
+from facesegl.labels.sides import likely_pairs
+from facesegl.labels.taxonomy import Colour, Taxonomy
 from facesegl.sources.images import read_rgb
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,23 @@ class Source(abc.ABC):
             if str(sample.mask) in str(error):
                 raise
             raise DataError(f"{sample.mask}: {error}") from None
+
+
+def labels_to_taxonomy(path: Path, names: Sequence[str], colors: Sequence[Colour]) -> Taxonomy:
+    """The taxonomy of an export's labels; those whose names differ only in left and right are pairs.
+
+    Raises:
+        DataError: the labels are no valid taxonomy; the message names `path`.
+    """
+    pairs = tuple(likely_pairs(names))
+    sides = "; left and right are " + ", ".join(" and ".join(pair) for pair in pairs) if pairs else ""
+    log.info("%s: the classes are %s%s", path, ", ".join(names), sides)
+    try:
+        return Taxonomy(names=tuple(names), colours=tuple(colors), pairs=pairs)
+    except ConfigError as error:
+        raise DataError(
+            *(f"{path}: of its labels, {problem.partition(': ')[2]}" for problem in error.problems)
+        ) from None
 
 
 def join_groups(groups: dict[str, str], same: Iterable[tuple[str, str]]) -> dict[str, str]:

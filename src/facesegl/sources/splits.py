@@ -54,7 +54,6 @@ def split_folders(path: str | Path, key: str) -> dict[str | None, Path]:
 
 
 def _matching(folder: Path, pattern: str) -> dict[str, Path]:
-    """The subfolders whose name means a split."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = re.fullmatch(pattern, path.name)
