@@ -258,10 +258,10 @@ class FaceCache:
         except DataError as error:
             return error
         if mask.shape != photo.shape[:2]:
-            sizes = (f"{shape[1]}x{shape[0]}" for shape in (mask.shape, photo.shape))
-            turned = mask.shape == photo.shape[1::-1]
-            hint = " (labelled on the photo without its EXIF rotation?)" if turned else ""
-            return _LeftOut(sample.id, f"{sample.mask}: the mask is {', its photo '.join(sizes)}{hint}")
+            (rows, columns), (height, width) = mask.shape, photo.shape[:2]
+            hint = " (labelled on the photo without its EXIF rotation?)" if (columns, rows) == (height, width) else ""
+            sizes = f"the mask is {columns}x{rows}, its photo {width}x{height}"
+            return _LeftOut(sample.id, f"{sample.mask}: {sizes}{hint}")
         num_classes, size = self._taxonomy.num_classes, self._size
         row = Row(
             id=sample.id,
