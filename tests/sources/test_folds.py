@@ -17,9 +17,9 @@ def test_the_folds_of_twenty_photos_are_the_same_on_every_machine():
 
 
 def test_each_seed_has_its_own_reproducible_folds():
-    deals = [tuple(assign_folds(TWENTY, 5, seed).values()) for seed in range(8)]
-    assert len(set(deals)) == 8
-    assert deals == [tuple(assign_folds(TWENTY, 5, seed).values()) for seed in range(8)]
+    assigned = [tuple(assign_folds(TWENTY, 5, seed).values()) for seed in range(8)]
+    assert len(set(assigned)) == 8
+    assert assigned == [tuple(assign_folds(TWENTY, 5, seed).values()) for seed in range(8)]
 
 
 def test_folds_do_not_depend_on_the_order_of_photos():
@@ -44,12 +44,12 @@ def test_no_person_is_in_two_folds_and_every_photo_is_in_one(persons, folds, see
         with pytest.raises(DataError):
             assign_folds(groups, folds, seed)
         return
-    dealt = assign_folds(groups, folds, seed)
-    assert dealt.keys() == groups.keys()
-    assert set(dealt.values()) == set(range(folds))
+    fold_of = assign_folds(groups, folds, seed)
+    assert fold_of.keys() == groups.keys()
+    assert set(fold_of.values()) == set(range(folds))
     for fold in range(folds):
-        held_out = {groups[sample] for sample, of in dealt.items() if of == fold}
-        trained_on = {groups[sample] for sample, of in dealt.items() if of != fold}
+        held_out = {groups[sample] for sample, of in fold_of.items() if of == fold}
+        trained_on = {groups[sample] for sample, of in fold_of.items() if of != fold}
         assert not held_out & trained_on
 
 

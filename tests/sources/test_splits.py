@@ -4,7 +4,7 @@ import pytest
 
 from facesegl.errors import ConfigError, DataError
 from facesegl.sources.listing import Found
-from facesegl.sources.splits import Lists, deal, require_shares, split_folders
+from facesegl.sources.splits import Lists, require_shares, split_by_shares, split_folders
 
 PHOTOS = [Found(Path(f"{name}.jpg"), name) for name in ("anna 1", "a/bob", "b/bob", "c/eve", "100032540_1", "ä,b")]
 
@@ -134,22 +134,22 @@ def test_an_archive_instead_of_a_folder_is_reported(tmp_path):
 
 def test_shares_are_split_by_person_reproducibly_and_about_as_large_as_requested():
     groups = {f"{person}/{number}": f"person {person}" for person in range(40) for number in range(person % 4 + 1)}
-    dealt = deal(groups, {"val": 0.1, "test": 0.2}, seed=0)
+    split_of = split_by_shares(groups, {"val": 0.1, "test": 0.2}, seed=0)
     of_person = {}
-    for sample, split in dealt.items():
+    for sample, split in split_of.items():
         assert of_person.setdefault(groups[sample], split) == split
-    sizes = {split: [*dealt.values()].count(split) / len(groups) for split in ("train", "val", "test")}
+    sizes = {split: [*split_of.values()].count(split) / len(groups) for split in ("train", "val", "test")}
     assert sizes["test"] == pytest.approx(0.2, abs=0.03)
     assert sizes["val"] == pytest.approx(0.1, abs=0.03)
-    assert deal(dict(reversed(groups.items())), {"val": 0.1, "test": 0.2}, seed=0) == dealt
-    assert deal(groups, {"val": 0.1, "test": 0.2}, seed=1) != dealt
+    assert split_by_shares(dict(reversed(groups.items())), {"val": 0.1, "test": 0.2}, seed=0) == split_of
+    assert split_by_shares(groups, {"val": 0.1, "test": 0.2}, seed=1) != split_of
 
 
 def test_the_smallest_share_has_a_photo_and_the_largest_leaves_one():
     three = {name: name for name in "abc"}
-    assert sorted(deal(three, {"val": 0.01, "test": 0.9}, seed=0).values()) == ["test", "train", "val"]
+    assert sorted(split_by_shares(three, {"val": 0.01, "test": 0.9}, seed=0).values()) == ["test", "train", "val"]
     with pytest.raises(DataError, match="the photos are of 2 persons or groups; expected at least one per split"):
-        deal({"a": "a", "b": "b"}, {"val": 0.1, "test": 0.1}, seed=0)
+        split_by_shares({"a": "a", "b": "b"}, {"val": 0.1, "test": 0.1}, seed=0)
 
 
 @pytest.mark.parametrize(

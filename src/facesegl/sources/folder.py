@@ -13,11 +13,11 @@ import numpy as np
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.decode import RULE, Decoded
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.listing import MASK_ENDINGS, PHOTO_ENDINGS, Found, expanded, list_files, truncate
+from facesegl.sources.listing import MASK_SUFFIXES, PHOTO_SUFFIXES, Found, expanded, list_files, truncate
 from facesegl.sources.mask_files import Kind, Overlap, read_mask_file, read_mask_parts
 from facesegl.sources.pairing import Mask, MaskName, Where, are_masks, pair, pairing_problems
 from facesegl.sources.source import Sample, Source, Survey
-from facesegl.sources.splits import SPLITS, Lists, deal, require_shares, split_folders
+from facesegl.sources.splits import SPLITS, Lists, require_shares, split_by_shares, split_folders
 from facesegl.words import a_few
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class PairedFaces(Source):
             split_of, wrong = self._splits(found.photos)
             chosen = {index: found.photos[index] for index in sorted(split_of) if found.photos[index].masks}
             persons, unnamed = self._persons(chosen)
-            split_of |= self._split_by_shares(chosen, split_of, persons)
+            split_of |= self._random_splits(chosen, split_of, persons)
         except DataError as error:
             return Survey([], error.problems)
         samples = [_sample(files, split_of[index], persons.get(index)) for index, files in chosen.items()]
@@ -182,7 +182,7 @@ class PairedFaces(Source):
                 wrong.append(f"{photo.path}: data.source.group={self._group.pattern} finds no person in {photo.name}.")
         return persons, truncate(wrong, "photos in whose names it finds none")
 
-    def _split_by_shares(
+    def _random_splits(
         self, chosen: Mapping[int, PhotoFiles], split_of: Mapping[int, str], persons: Mapping[int, str]
     ) -> dict[int, str]:
         """New splits for the training photos, by hashes of their names, so that adding photos moves few others.
@@ -192,14 +192,14 @@ class PairedFaces(Source):
         """
         shares = {split: share for split, share in self.shares.items() if share}
         existing = {split_of[index] for index in chosen}
-        if doubled := [split for split in shares if split in existing]:
+        if clashes := [split for split in shares if split in existing]:
             raise DataError(
-                *(f"data.source.shares.{one}: the data already have photos for {one}; set it to 0." for one in doubled)
+                *(f"data.source.shares.{one}: the data already have photos for {one}; set it to 0." for one in clashes)
             )
         groups = {
             index: persons.get(index, files.photo.name) for index, files in chosen.items() if split_of[index] == "train"
         }
-        return deal(groups, shares, self.split_seed) if shares else {}
+        return split_by_shares(groups, shares, self.split_seed) if shares else {}
 
     def _log(self, samples: Sequence[Sample], how: str, unlisted: int) -> None:
         numbers = [(sum(sample.split == split for sample in samples), split) for split in SPLITS]
@@ -275,8 +275,8 @@ class FolderFaces(PairedFaces):
 
     def _listed(self) -> tuple["_Listed", "_Listed"]:
         photo_folders, mask_folders = self._folders()
-        photos = _list(self.images, photo_folders, mask_folders, PHOTO_ENDINGS)
-        masks = _list(self.masks, mask_folders, photo_folders, MASK_ENDINGS)
+        photos = _list(self.images, photo_folders, mask_folders, PHOTO_SUFFIXES)
+        masks = _list(self.masks, mask_folders, photo_folders, MASK_SUFFIXES)
         for split, _folder in photo_folders.items() & mask_folders.items():
             files = masks.of_split[split]
             labels = are_masks(files, self.mask_name)
@@ -349,11 +349,11 @@ def _rounds(photos: _OfSplit, masks: _OfSplit) -> Iterator[tuple[_OfSplit, _OfSp
         yield {split: photos.get(split, [])}, {split: masks.get(split, [])}
 
 
-def _list(path: str | Path, folders: Folders, others: Folders, endings: Collection[str]) -> _Listed:
+def _list(path: str | Path, folders: Folders, others: Folders, suffixes: Collection[str]) -> _Listed:
     listed = _Listed({}, [], _misplaced(path, folders, others))
     for split, folder in folders.items():
         below = [other for other in others.values() if folder.resolve() in other.resolve().parents]
-        listing = list_files(folder, MASK_ENDINGS if others.get(split) == folder else endings, without=below)
+        listing = list_files(folder, MASK_SUFFIXES if others.get(split) == folder else suffixes, without=below)
         listed.of_split[split] = listing.files
         listed.others.extend(listing.others)
     return listed
@@ -363,7 +363,7 @@ def _misplaced(path: str | Path, folders: Folders, others: Folders) -> list[str]
     top = expanded(path)
     if None in folders or not top.is_dir():
         return []
-    loose = list_files(top, MASK_ENDINGS, without=[*folders.values(), *others.values()]).files
+    loose = list_files(top, MASK_SUFFIXES, without=[*folders.values(), *others.values()]).files
     names = a_few([found.path.relative_to(top).as_posix() for found in loose])
     split_names = " and ".join(folder.name for folder in folders.values())
     return [f"{path}: {names} are next to {split_names}; move them into one of these, or out of it."] if loose else []

@@ -19,8 +19,8 @@ from facesegl.labels.colours import distinct_colours
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.folder import Finding, PairedFaces, PhotoFiles
 from facesegl.sources.listing import (
-    MASK_ENDINGS,
-    PHOTO_ENDINGS,
+    MASK_SUFFIXES,
+    PHOTO_SUFFIXES,
     Found,
     PhotoIndex,
     expanded,
@@ -82,7 +82,7 @@ class LabelStudio(PairedFaces):
         """
         strokes, tasks = self._export()
         require_folder(self.images, "data.source.images")
-        listed = list_files(self.images, PHOTO_ENDINGS, without=[self.root]).files
+        listed = list_files(self.images, PHOTO_SUFFIXES, without=[self.root]).files
         photos = [photo for photo in listed if not _NAME.fullmatch(photo.path.stem)]
         if not photos:
             raise DataError(f"{self.images}: no photos in it; expected those of the tasks.")
@@ -102,7 +102,7 @@ class LabelStudio(PairedFaces):
 
     def _export(self) -> tuple[list[_Stroke], list[Mapping[str, Any]]]:
         require_folder(self.root, "data.source.root")
-        listing = list_files(self.root, MASK_ENDINGS, without=[self.images])
+        listing = list_files(self.root, MASK_SUFFIXES, without=[self.images])
         strokes = [
             _Stroke(file, int(match["task"]), int(match["annotation"]), match["tag"])
             for file in listing.files
@@ -161,7 +161,7 @@ def _names_in(task: Mapping[str, Any]) -> Iterator[str]:
             continue
         path = unquote(parse_qs(url.query).get("d", [unquote(url.path)])[0])
         folder, slash, name = path.rpartition("/")
-        if Path(name).suffix.casefold() in PHOTO_ENDINGS:
+        if Path(name).suffix.casefold() in PHOTO_SUFFIXES:
             yield from dict.fromkeys((path, folder + slash + _UPLOADED.sub("", name)))
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from facesegl.errors import DataError
 from facesegl.files import readable
 
-PHOTO_ENDINGS = frozenset(
+PHOTO_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"),
         *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif"),
@@ -20,7 +20,7 @@ PHOTO_ENDINGS = frozenset(
 )
 """Suffixes, in lower case, of the files that sources take for photos."""
 
-MASK_ENDINGS = PHOTO_ENDINGS | {".npy"}
+MASK_SUFFIXES = PHOTO_SUFFIXES | {".npy"}
 
 _ENDLESS = {
     stat.S_IFIFO: "a named pipe",
@@ -58,10 +58,10 @@ class Listing(NamedTuple):
     others: list[Found]
 
 
-def list_files(folder: Path, endings: Collection[str], without: Iterable[Path] = ()) -> Listing:
+def list_files(folder: Path, suffixes: Collection[str], without: Iterable[Path] = ()) -> Listing:
     """List the files below a folder, but not below the folders `without`. Follows links, skips what is hidden.
 
-    Suffixes (`endings`: lower case, with the dot) match case-insensitively. No file is opened.
+    Suffixes (`suffixes`: lower case, with the dot) match case-insensitively. No file is opened.
 
     Raises:
         DataError: the folder cannot be read.
@@ -69,9 +69,9 @@ def list_files(folder: Path, endings: Collection[str], without: Iterable[Path] =
     listing = Listing([], [])
     above = len(os.path.join(folder, ""))  # noqa: PTH118 - strings: Path objects dominate the time for many files
     for path in _walk(str(folder), {_identity(str(other)) for other in without if other.is_dir()}):
-        name, ending = os.path.splitext(path[above:])  # noqa: PTH122
+        name, suffix = os.path.splitext(path[above:])  # noqa: PTH122
         name = unicodedata.normalize("NFC", readable(name if os.sep == "/" else name.replace(os.sep, "/")))
-        files = listing.files if ending.casefold() in endings else listing.others
+        files = listing.files if suffix.casefold() in suffixes else listing.others
         files.append(Found(Path(path), name))
     listing.files.sort(key=lambda found: (natural_key(found.name), str(found.path)))
     return listing
@@ -158,7 +158,7 @@ def _readings(entry: str) -> list[str]:
     readings = [entry]
     if match := re.fullmatch(r"\d+\s*,\s*(.+)", entry):
         readings.append(match[1])
-    if Path(first).suffix.casefold() in PHOTO_ENDINGS:
+    if Path(first).suffix.casefold() in PHOTO_SUFFIXES:
         readings.append(first)
     return [name_key(reading.replace("\\", "/").strip("\"'")) for reading in readings]
 

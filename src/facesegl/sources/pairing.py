@@ -123,8 +123,8 @@ def are_masks(files: Sequence[Found], rule: MaskName) -> set[Path]:
 
 def _png_twins(files: Sequence[Found]) -> set[Path]:
     jpeg, png = (
-        {name_key(file.name): file.path for file in files if file.path.suffix.casefold() in endings}
-        for endings in ((".jpg", ".jpeg"), (".png",))
+        {name_key(file.name): file.path for file in files if file.path.suffix.casefold() in suffixes}
+        for suffixes in ((".jpg", ".jpeg"), (".png",))
     )
     twins = bool(png) and jpeg.keys() == png.keys() and len(files) == len(jpeg) + len(png)
     return set(png.values()) if twins else set()

@@ -138,7 +138,7 @@ def require_shares(shares: Mapping[str, float]) -> None:
         raise ConfigError(*problems)
 
 
-def deal(groups: Mapping[T, str], shares: Mapping[str, float], seed: int) -> dict[T, str]:
+def split_by_shares(groups: Mapping[T, str], shares: Mapping[str, float], seed: int) -> dict[T, str]:
     """Split photos at random by shares of `val` and `test`, all of a group into the same split.
 
     The order is by hash, not from a random generator: the same on every machine and with every version.
@@ -150,7 +150,7 @@ def deal(groups: Mapping[T, str], shares: Mapping[str, float], seed: int) -> dic
         DataError: fewer groups than splits.
 
     Example:
-        >>> deal({"a": "ann", "b": "bob", "c": "ann", "d": "dan"}, {"test": 0.25}, seed=0)
+        >>> split_by_shares({"a": "ann", "b": "bob", "c": "ann", "d": "dan"}, {"test": 0.25}, seed=0)
         {'a': 'train', 'b': 'test', 'c': 'train', 'd': 'train'}
     """
     sizes = Counter(groups.values())
@@ -171,7 +171,7 @@ def deal(groups: Mapping[T, str], shares: Mapping[str, float], seed: int) -> dic
 
 
 def assign_folds(groups: Mapping[str, str], folds: int, seed: int) -> dict[str, int]:
-    """Assign samples to folds of nearly equal size, all of a group to the same fold; by hash, as `deal`.
+    """Assign samples to folds of nearly equal size, all of a group to the same fold; by hash, as `split_by_shares`.
 
     Returns:
         The fold of each sample, by the keys of `groups`, in their order.

@@ -19,7 +19,7 @@ from facesegl.synthetic.render import draw_face
 
 log = logging.getLogger(__name__)
 
-_DRAWING = 1  # raised whenever the same seed renders another face
+_RENDERING = 1  # raised whenever the same seed renders another face
 
 
 class SyntheticFaces(Source):
@@ -38,8 +38,8 @@ class SyntheticFaces(Source):
     def __init__(self, root: str | Path, train: int, test: int, height: int, taxonomy: dict[str, object]) -> None:
         self.train, self.test, self.height = train, test, height
         self.taxonomy = Taxonomy.from_mapping(taxonomy)
-        look = zlib.crc32(repr((_DRAWING, self.taxonomy.colours)).encode())
-        self.folder = Path(root) / f"train{train}-test{test}-height{height}-{look:08x}"
+        version = zlib.crc32(repr((_RENDERING, self.taxonomy.colours)).encode())
+        self.folder = Path(root) / f"train{train}-test{test}-height{height}-{version:08x}"
 
     def samples(self) -> list[Sample]:
         """List the photos, rendering them first if they do not exist yet.
@@ -52,7 +52,7 @@ class SyntheticFaces(Source):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(f"{self.folder}.lock"):
                 if not self.folder.is_dir():
-                    self._draw()
+                    self._render()
         found = survey_fasseg_folder(self.folder)
         train, test = (sum(sample.split == split for sample in found.samples) for split in ("train", "test"))
         if (train, test) != (self.train, self.test):
@@ -64,7 +64,7 @@ class SyntheticFaces(Source):
             raise DataError(*found.problems)
         return found.samples
 
-    def _draw(self) -> None:
+    def _render(self) -> None:
         part = self.folder.with_name(f".{self.folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)  # left by a killed process: this one holds the lock
         try:
