@@ -204,7 +204,10 @@ def test_a_photo_and_its_mask_of_two_sizes_are_left_out_with_what_it_may_be(own)
     photo.save("photos/bob.jpg", exif=exif)  # the mask was drawn on the pixels as they are stored
     ended = call("train", *OWN, *QUICK)
     assert ended.code == 0
-    assert "masks/bob.png: the mask is 40x48, its photo 48x40 (drawn before the photo was turned upright" in ended.err
+    assert (
+        "masks/bob.png: the mask is 40x48, its photo 48x40 (labelled on the photo without its EXIF rotation?"
+        in ended.err
+    )
 
 
 def test_sides_without_pairs_are_warned_of_once(own):

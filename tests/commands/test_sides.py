@@ -39,7 +39,7 @@ def middle(target, name):
 def test_a_mirrored_left_eye_is_a_right_one_and_lies_where_right_ones_lie(celebamask):
     before, after = learnt()
     unmirrored = unpack_masks(before.packed).long()
-    assert torch.equal(after.photo, before.photo.flip(-1).float())
+    assert torch.equal(after.image, before.image.flip(-1).float())
     expected = unmirrored.flip(-1)
     for left, right in PAIRS:
         one, other = CELEBAMASK.index(left), CELEBAMASK.index(right)

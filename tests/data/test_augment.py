@@ -32,7 +32,7 @@ def apply(augment, photo, mask, seed=0):
 
 @pytest.fixture
 def batch():
-    """Four faces of blocks, (4, 3, 40, 48) and (4, 40, 48); the photo is the class in grey: 60 a class."""
+    """Four faces of blocks, (4, 3, 40, 48) and (4, 40, 48); the grey of the image is 60 times the class."""
     mask = torch.zeros(4, 40, 48, dtype=torch.uint8)
     mask[:, 8:34, 10:40] = 1
     mask[:, 14:20, 14:20] = 2
@@ -55,7 +55,7 @@ def test_all_off_returns_the_pixels_as_they_are(batch):
     assert torch.equal(mask, batch[1])
 
 
-def test_what_happens_follows_from_the_generator_alone(batch):
+def test_augmentation_depends_only_on_the_generator(batch):
     augment = with_parts(**GEOMETRY, **COLOURS)
     torch.manual_seed(1)
     one = apply(augment, *batch, seed=5)
@@ -64,14 +64,14 @@ def test_what_happens_follows_from_the_generator_alone(batch):
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_the_global_generator_is_left_alone(batch):
+def test_the_global_generator_is_not_used(batch):
     before = torch.get_rng_state()
     apply(with_parts(**GEOMETRY, **COLOURS), *batch)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("name", [name for name in {**GEOMETRY, **COLOURS} if name != "flip"])
-def test_each_part_changes_photos_and_differs_by_seed_and_photo(name, coloured):
+def test_each_part_changes_images_and_differs_by_seed_and_image(name, coloured):
     mask = torch.zeros(4, 24, 20, dtype=torch.uint8)
     same = coloured[:1].expand(4, -1, -1, -1)
     augment = with_parts(**{name: {**GEOMETRY, **COLOURS}[name]})
@@ -81,12 +81,12 @@ def test_each_part_changes_photos_and_differs_by_seed_and_photo(name, coloured):
     assert not torch.equal(photo, apply(augment, same, mask, seed=1)[0])
 
 
-def test_switching_one_part_off_leaves_the_others_as_they_were(batch):
+def test_switching_one_part_off_does_not_change_the_others(batch):
     moved = apply(with_parts(**GEOMETRY), *batch)[1]
     assert torch.equal(apply(with_parts(**GEOMETRY, **COLOURS), *batch)[1], moved)
 
 
-def test_the_input_is_not_written_to(batch, coloured):
+def test_the_input_is_not_modified(batch, coloured):
     photo, mask = coloured.clone(), torch.full((4, 24, 20), 2, dtype=torch.uint8)
     for augment in (with_parts(flip=1), with_parts(**GEOMETRY, **COLOURS), OFF):
         apply(augment, photo, mask)
@@ -109,7 +109,7 @@ def test_a_flip_is_its_own_inverse(coloured, batch):
     assert torch.equal(again[1], batch[1])
 
 
-def test_half_a_chance_flips_some_photos_and_leaves_the_others(coloured):
+def test_a_probability_of_half_flips_about_half_of_the_images(coloured):
     mask = torch.zeros(4, 24, 20, dtype=torch.uint8)
     flips = []
     for seed in range(30):
@@ -120,7 +120,7 @@ def test_half_a_chance_flips_some_photos_and_leaves_the_others(coloured):
     assert 40 <= sum(flips) <= 80
 
 
-def test_a_flip_within_the_one_resampling_swaps_left_and_right_too(batch):
+def test_a_flip_within_the_resampling_also_swaps_left_and_right(batch):
     barely = with_parts(flip=1, rotate=1e-4)
     photo, mask = apply(barely, *batch)
     exact = apply(with_parts(flip=1), *batch)
@@ -130,7 +130,7 @@ def test_a_flip_within_the_one_resampling_swaps_left_and_right_too(batch):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**31), classes=st.sets(st.integers(0, 254), min_size=1, max_size=5))
-def test_masks_hold_only_classes_that_were_there_or_void(seed, classes):
+def test_augmented_masks_contain_no_new_class_but_void(seed, classes):
     known = torch.tensor(sorted(classes), dtype=torch.uint8)
     mask = known[torch.randint(0, len(known), (2, 20, 16), generator=torch.Generator().manual_seed(seed))]
     _, moved = with_parts(**{**GEOMETRY, "flip": 0})(
@@ -142,7 +142,7 @@ def test_masks_hold_only_classes_that_were_there_or_void(seed, classes):
     assert set(moved.unique().tolist()) <= classes | {VOID}
 
 
-def test_photo_and_mask_stay_aligned(batch):
+def test_image_and_mask_stay_aligned(batch):
     wrong, inside = 0, 0
     for seed in range(10):
         photo, mask = apply(with_parts(**{**GEOMETRY, "flip": 0}), *batch, seed)
@@ -157,7 +157,7 @@ def test_void_stays_void(batch):
     assert (mask == VOID).all()
 
 
-def test_outside_is_void_and_the_photo_goes_on_without_black():
+def test_outside_the_mask_is_void_and_the_image_is_reflected():
     photo = torch.full((8, 3, 20, 30), 200, dtype=torch.uint8)
     moved, mask = apply(with_parts(shift=0.5), photo, torch.ones(8, 20, 30, dtype=torch.uint8))
     shares = (mask == VOID).float().mean(dim=(1, 2))
@@ -167,7 +167,7 @@ def test_outside_is_void_and_the_photo_goes_on_without_black():
 
 
 @pytest.mark.parametrize("size", [(60, 90), (90, 60)])
-def test_a_rotation_keeps_a_disk_a_disk_on_a_photo_that_is_not_square(size):
+def test_rotating_a_rectangular_image_does_not_shear_it(size):
     rows, columns = torch.meshgrid(*(torch.arange(n) - (n - 1) / 2 for n in size), indexing="ij")
     disk = (rows**2 + columns**2 <= 25**2).to(torch.uint8).repeat(6, 1, 1)
     _, mask = apply(with_parts(rotate=180), torch.zeros(6, 3, *size, dtype=torch.uint8), disk)
@@ -175,7 +175,7 @@ def test_a_rotation_keeps_a_disk_a_disk_on_a_photo_that_is_not_square(size):
 
 
 @pytest.mark.parametrize("size", [(41, 41), (31, 57)])
-def test_a_mark_turns_by_at_most_the_angle_at_an_equal_distance(size):
+def test_rotation_keeps_distances_and_stays_within_the_angle(size):
     mask = torch.zeros(40, *size, dtype=torch.uint8)
     centre = [(n - 1) // 2 for n in size]
     mask[:, centre[0], centre[1] + 12] = 1
@@ -193,7 +193,7 @@ def test_a_mark_turns_by_at_most_the_angle_at_an_equal_distance(size):
     assert max(angles) > 15
 
 
-def test_scale_draws_as_much_larger_as_smaller():
+def test_scale_enlarges_as_often_as_it_shrinks():
     mask = torch.zeros(200, 64, 64, dtype=torch.uint8)
     mask[:, 22:42, 22:42] = 1
     _, moved = apply(with_parts(scale=0.5), torch.zeros(200, 3, 64, 64, dtype=torch.uint8), mask)
@@ -203,7 +203,7 @@ def test_scale_draws_as_much_larger_as_smaller():
     assert factors.log().mean() == pytest.approx(0, abs=0.05)
 
 
-def test_elastic_moves_by_its_strength_and_smoothly():
+def test_elastic_displacement_is_smooth_and_of_the_given_strength():
     ramp = torch.arange(64.0).mul(3).to(torch.uint8).expand(50, 3, 64, 64)
     moved, _ = apply(with_parts(elastic=0.03), ramp, torch.zeros(50, 64, 64, dtype=torch.uint8))
     shift = (moved - ramp)[:, 0, 8:-8, 8:-8] / 3
@@ -211,7 +211,7 @@ def test_elastic_moves_by_its_strength_and_smoothly():
     assert shift.diff(dim=1).abs().max() < 1, "no folds"
 
 
-def test_colours_never_touch_masks_and_stay_in_range(coloured):
+def test_color_changes_leave_masks_alone_and_stay_in_range(coloured):
     mask = torch.randint(0, 4, (4, 24, 20), dtype=torch.uint8)
     for seed in range(20):
         photo, after = apply(with_parts(brightness=1, contrast=3, saturation=3, gamma=3), coloured, mask, seed)
@@ -221,7 +221,7 @@ def test_colours_never_touch_masks_and_stay_in_range(coloured):
         assert photo.max() <= 255
 
 
-def test_brightness_moves_the_mean_by_at_most_its_share():
+def test_brightness_changes_the_mean_by_at_most_its_share():
     photo = torch.full((100, 3, 8, 8), 128, dtype=torch.uint8)
     bright, _ = apply(with_parts(brightness=0.2), photo, torch.zeros(100, 8, 8, dtype=torch.uint8))
     means = bright.mean(dim=(1, 2, 3)) - 128
@@ -251,7 +251,7 @@ def test_gamma_keeps_black_and_white_and_the_order_between():
 
 @pytest.mark.parametrize("strengths", [{}, {"flip": 0.5}, GEOMETRY, COLOURS, {**GEOMETRY, **COLOURS}])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_the_memory_format_is_kept(strengths, layout, coloured):
+def test_the_memory_format_is_preserved(strengths, layout, coloured):
     photo, _ = apply(
         with_parts(**strengths), coloured.contiguous(memory_format=layout), torch.zeros(4, 24, 20, dtype=torch.uint8)
     )
@@ -266,7 +266,7 @@ def test_the_memory_format_makes_no_difference(batch):
     assert torch.equal(last[1], plain[1])
 
 
-def test_lower_matrix_precision_and_autocast_move_no_pixel(batch):
+def test_autocast_moves_no_pixel(batch):
     exact = apply(with_parts(**GEOMETRY), *batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         cast = apply(with_parts(**GEOMETRY), *batch)
@@ -274,18 +274,18 @@ def test_lower_matrix_precision_and_autocast_move_no_pixel(batch):
     assert torch.equal(cast[1], exact[1])
 
 
-def test_all_wrong_strengths_are_told_at_once_with_range_and_unit():
+def test_all_invalid_strengths_are_reported_with_range_and_unit():
     with pytest.raises(ConfigError) as caught:
         with_parts(flip=1.5, rotate=-3, elastic=math.nan)
     assert caught.value.problems == (
-        "augment.flip: 1.5 is out of range; expected 0 (off) to 1 (the share of photos that are flipped).",
+        "augment.flip: 1.5 is out of range; expected 0 (off) to 1 (the share of images that are flipped).",
         "augment.rotate: -3 is out of range; expected 0 (off) to 180 (degrees to either side).",
-        "augment.elastic: nan is out of range; expected 0 (off) to 0.1 (a share of the photo's shorter side).",
+        "augment.elastic: nan is out of range; expected 0 (off) to 0.1 (a share of the image's shorter side).",
     )
 
 
 @pytest.mark.parametrize("num_classes", [2, 6, 8, 9, 19, 254])
-def test_unpacked_masks_equal_the_labels_own(num_classes):
+def test_unpacked_masks_equal_those_of_labels(num_classes):
     rng = np.random.default_rng(num_classes)
     mask = rng.integers(0, num_classes + 1, size=(2, 7, 5)).astype(np.uint8)
     mask[mask == num_classes] = VOID

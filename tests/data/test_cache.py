@@ -28,7 +28,7 @@ def files(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-def test_photos_and_onehot_masks_lie_in_npy_files(fasseg, tmp_path):
+def test_images_and_one_hot_masks_are_in_npy_files(fasseg, tmp_path):
     built = cache(tmp_path)
     photos, masks = (np.load(built.folder / name) for name in ("photos.npy", "masks.npy"))
     assert photos.shape == (9, 16, 16, 3)
@@ -69,7 +69,7 @@ def test_a_changed_mask_makes_another_cache(fasseg, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "gone", "other shape"])
-def test_a_damaged_file_is_noticed_named_and_rebuilt(fasseg, tmp_path, caplog, damage):
+def test_a_damaged_file_is_detected_reported_and_rebuilt(fasseg, tmp_path, caplog, damage):
     first = cache(tmp_path)
     whole = first.read(np.arange(9))
     path = first.folder / "masks.npy"
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_noticed_named_and_rebuilt(fasseg, tmp_path, caplog, d
     with caplog.at_level(logging.WARNING):
         again = cache(tmp_path).read(np.arange(9))
     assert all((one == other).all() for one, other in zip(whole, again, strict=True))
-    assert "building it anew" in caplog.text
+    assert "building it again" in caplog.text
     if damage == "altered":
         assert "test/3 has changed since it was cached" in caplog.text
     assert np.load(path).shape == (9, 16, 16, 1)
@@ -115,7 +115,7 @@ def first_row(**changes):
         first_row(more=1),
     ],
 )
-def test_a_manifest_that_is_not_as_it_was_written_is_made_anew(fasseg, tmp_path, caplog, damage):
+def test_a_modified_manifest_is_rebuilt(fasseg, tmp_path, caplog, damage):
     first = cache(tmp_path)
     file = first.folder / "manifest.json"
     whole = json.loads(file.read_text())
@@ -123,13 +123,13 @@ def test_a_manifest_that_is_not_as_it_was_written_is_made_anew(fasseg, tmp_path,
     damage(damaged)
     file.write_text(json.dumps(damaged))
     assert cache(tmp_path).rows == first.rows
-    assert f"{first.folder}: not whole" in caplog.text
+    assert f"{first.folder}: damaged or incomplete" in caplog.text
     assert json.loads(file.read_text()) == whole
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"[]", b'"rows"'])
 @pytest.mark.parametrize("name", ["manifest.json", "photos.npy", "checksums.npy"])
-def test_what_is_no_cache_any_more_is_made_anew(fasseg, tmp_path, name, content):
+def test_a_corrupt_cache_is_rebuilt(fasseg, tmp_path, name, content):
     first = cache(tmp_path)
     whole = (first.folder / name).read_bytes()
     (first.folder / name).write_bytes(content)
@@ -138,7 +138,7 @@ def test_what_is_no_cache_any_more_is_made_anew(fasseg, tmp_path, name, content)
 
 
 @pytest.mark.timeout(60)
-def test_a_pipe_in_a_caches_place_is_not_waited_for(fasseg, tmp_path):
+def test_a_pipe_instead_of_a_cache_file_does_not_block(fasseg, tmp_path):
     first = cache(tmp_path)
     for file in (first.folder / "photos.npy", first.folder / "manifest.json", tmp_path / "cache" / "contents.json"):
         file.unlink(missing_ok=True)
@@ -153,7 +153,7 @@ def test_a_pipe_in_a_caches_place_is_not_waited_for(fasseg, tmp_path):
         *({"{}": entry} for entry in (3, None, "text", [], [1], [1, 2], [1, 2, 3], ["1", 2, "3"], [1, 2, "x"], {})),
     ],
 )
-def test_hashes_that_are_badly_remembered_are_made_anew(fasseg, tmp_path, content):
+def test_corrupt_remembered_hashes_are_recomputed(fasseg, tmp_path, content):
     first = cache(tmp_path)
     paths = [*fasseg.rglob("*.bmp")]
     if isinstance(content, dict):  # what would be believed: the file's own size and time, where the entry has two
@@ -169,7 +169,7 @@ def test_hashes_that_are_badly_remembered_are_made_anew(fasseg, tmp_path, conten
 
 
 @pytest.mark.parametrize("kind", ["Train_RGB", "Test_Labels"])
-def test_a_file_that_changes_while_it_is_cached_is_told_and_nothing_is_kept(fasseg, tmp_path, kind):
+def test_a_file_that_changes_during_the_build_is_an_error_and_nothing_is_kept(fasseg, tmp_path, kind):
     file = fasseg / kind / "1.bmp"
     other = shutil.copy(fasseg / kind / "2.bmp", tmp_path / "other.bmp")
 
@@ -189,7 +189,7 @@ def test_a_file_that_changes_while_it_is_cached_is_told_and_nothing_is_kept(fass
     assert len(disturbed().rows) == 9
 
 
-def test_a_damaged_cache_is_not_rebuilt_from_files_that_have_changed(fasseg, tmp_path):
+def test_a_damaged_cache_is_not_rebuilt_from_changed_files(fasseg, tmp_path):
     opened = cache(tmp_path)
     masks = opened.folder / "masks.npy"
     content = bytearray(masks.read_bytes())
@@ -201,7 +201,7 @@ def test_a_damaged_cache_is_not_rebuilt_from_files_that_have_changed(fasseg, tmp
         opened.read(np.arange(9))
 
 
-def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_whole(fasseg, tmp_path):
+def test_a_killed_build_leaves_no_incomplete_cache(fasseg, tmp_path):
     script = f"""
 import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
@@ -226,7 +226,7 @@ module.FaceCache(FASSEG("data/fasseg", "V2"), FASSEG6, 16, module.Path("cache"))
     assert not list((tmp_path / "cache").glob(".*.part"))
 
 
-def test_two_starts_at_once_build_one_cache(fasseg, tmp_path, monkeypatch, caplog):
+def test_concurrent_starts_build_one_cache(fasseg, tmp_path, monkeypatch, caplog):
     import facesegl.data.cache as module
 
     builds, real = [], module.FaceCache._write
@@ -257,17 +257,17 @@ def test_identical_photos_share_a_group(fasseg, tmp_path):
     assert group["test/2"] == group["train/4"] == "train/4"
 
 
-def test_a_mask_of_another_size_is_left_out_with_the_reason_never_stretched(fasseg, tmp_path):
+def test_a_mask_of_another_size_is_left_out_with_the_reason(fasseg, tmp_path):
     Image.new("RGB", (31, 40), FASSEG6.colours[1]).save(fasseg / "Train_Labels" / "3.bmp")
     built = cache(tmp_path)
     assert "train/3" not in {row.id for row in built.rows}
     assert np.load(built.folder / "photos.npy").shape[0] == 8
     assert list(built.left_out) == ["train/3"]
     assert built.left_out["train/3"].endswith("3.bmp: the mask is 31x40, its photo 32x40")
-    assert cache(tmp_path).left_out == built.left_out  # told again by a start that builds nothing
+    assert cache(tmp_path).left_out == built.left_out  # also reported by a start that builds nothing
 
 
-def test_all_broken_files_are_told_at_once_and_nothing_is_kept(fasseg, tmp_path):
+def test_all_broken_files_are_reported_at_once_and_nothing_is_kept(fasseg, tmp_path):
     (fasseg / "Train_RGB" / "1.bmp").write_text("no picture")
     (fasseg / "Train_Labels" / "2.bmp").write_bytes((fasseg / "Train_Labels" / "2.bmp").read_bytes()[:500])
     Image.new("RGB", (32, 40), (1, 90, 90)).save(fasseg / "Test_Labels" / "1.bmp")
@@ -277,7 +277,7 @@ def test_all_broken_files_are_told_at_once_and_nothing_is_kept(fasseg, tmp_path)
     assert not list((tmp_path / "cache").glob("*/manifest.json"))
 
 
-def test_the_manifest_says_what_lies_in_the_cache(fasseg, tmp_path):
+def test_the_manifest_lists_the_samples_and_the_key(fasseg, tmp_path):
     built = cache(tmp_path)
     manifest = json.loads((built.folder / "manifest.json").read_text())
     assert [row["id"] for row in manifest["rows"]] == [sample.id for sample in built.samples]
@@ -298,13 +298,13 @@ def test_void_has_no_bit_in_the_cache(fasseg, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_cache_folder_that_cannot_be_written_is_the_machines_fault(fasseg, tmp_path):
+def test_a_read_only_cache_folder_is_a_machine_error(fasseg, tmp_path):
     (tmp_path / "cache").mkdir(mode=0o500)
     with pytest.raises(MachineError, match="no permission"):
         cache(tmp_path)
 
 
-def test_a_cache_folder_that_is_a_file_is_the_machines_fault(fasseg, tmp_path):
+def test_a_file_instead_of_the_cache_folder_is_a_machine_error(fasseg, tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(MachineError, match=r"a file is in the way|not a folder"):
         cache(tmp_path)

@@ -7,28 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facesegl.data import FaceCache, unpack_masks
-from facesegl.data.dataset import NOTHING, BatchOrder, CachedFaces, FaceLoader, ResumableLoader, seed_of
+from facesegl.data.dataset import PADDING, BatchOrder, CachedFaces, FaceLoader, ResumableLoader, seed_of
 from facesegl.labels import VOID
 from facesegl.sources import FASSEG
 from helpers.faces import FASSEG6
 
-PLACES = np.arange(100, 110)
+INDICES = np.arange(100, 110)
 GOLDEN = [[106, 103, 101, 105], [108, 107, 100, 102], [109, 104]]
 GOLDEN_SEED = 3964924996
 
 
-def order(places=PLACES, batch_size=4, seed=0, rank=0, world_size=1, start=0):
-    made = BatchOrder(places, batch_size, seed, rank, world_size)
+def order(indices=INDICES, batch_size=4, seed=0, rank=0, world_size=1, start=0):
+    made = BatchOrder(indices, batch_size, seed, rank, world_size)
     made.start = start
     return made
 
 
 def drawn(batches):
-    return [(draw.places.tolist(), draw.seed) for draw in batches]
+    return [(draw.indices.tolist(), draw.seed) for draw in batches]
 
 
 def epoch_of(**options):
-    return np.concatenate([draw.places for draw in order(**options)]).tolist()
+    return np.concatenate([draw.indices for draw in order(**options)]).tolist()
 
 
 @pytest.fixture
@@ -48,19 +48,19 @@ def same(one, other):
 
 
 @given(st.integers(0, 2**32), st.integers(0, 50), st.integers(1, 7))
-def test_a_batch_follows_from_seed_and_number_alone(seed, number, batch_size):
+def test_a_batch_depends_only_on_seed_and_number(seed, number, batch_size):
     asked = {"seed": seed, "batch_size": batch_size}
     epochs = (order(start=start, **asked) for start in itertools.count(0, len(order(**asked))))
     straight = next(itertools.islice(itertools.chain.from_iterable(epochs), number, None))
     assert drawn([next(iter(order(start=number, **asked)))]) == drawn([straight])
 
 
-def test_the_same_batches_come_on_every_machine():
-    assert [draw.places.tolist() for draw in order(seed=0)] == GOLDEN
+def test_batches_are_the_same_on_every_machine():
+    assert [draw.indices.tolist() for draw in order(seed=0)] == GOLDEN
     assert seed_of(0, 1) == GOLDEN_SEED
 
 
-def test_nothing_depends_on_the_global_generators():
+def test_batches_do_not_depend_on_the_global_generators():
     torch.manual_seed(1)
     np.random.seed(1)
     before = drawn(order())
@@ -71,21 +71,21 @@ def test_nothing_depends_on_the_global_generators():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_start_goes_on_exactly_where_a_run_was_also_within_an_epoch():
+def test_start_continues_exactly_even_within_an_epoch():
     straight = [draw for epoch in range(4) for draw in order(start=3 * epoch)]
     for start in range(9):
         assert drawn(order(start=start)) == drawn(straight[start : start + 3])
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 10, 16])
-def test_every_epoch_holds_each_photo_once_in_an_order_of_its_own(batch_size):
+def test_every_epoch_has_each_photo_once_in_a_new_order(batch_size):
     batches = len(order(batch_size=batch_size))
     epochs = [epoch_of(batch_size=batch_size, start=epoch * batches) for epoch in range(6)]
-    assert all(sorted(epoch) == PLACES.tolist() for epoch in epochs)
+    assert all(sorted(epoch) == INDICES.tolist() for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 6
 
 
-def test_each_batch_has_a_seed_of_its_own_for_each_rank():
+def test_seeds_differ_between_batches_and_ranks():
     seeds = [draw.seed for seed in (0, 1) for rank in (0, 1) for draw in order(seed=seed, rank=rank, world_size=2)]
     assert len(set(seeds)) == len(seeds) == 8
     assert seed_of(0, 1) != seed_of(1, 0)
@@ -94,68 +94,68 @@ def test_each_batch_has_a_seed_of_its_own_for_each_rank():
 @pytest.mark.parametrize("world_size", [2, 3, 4])
 @pytest.mark.parametrize("number_of_photos", [1, 5, 10, 12, 13])
 def test_ranks_share_every_batch_without_overlap(world_size, number_of_photos):
-    places = np.arange(number_of_photos)
-    ranks = [list(order(places, 2, world_size=world_size, rank=rank)) for rank in range(world_size)]
+    indices = np.arange(number_of_photos)
+    ranks = [list(order(indices, 2, world_size=world_size, rank=rank)) for rank in range(world_size)]
     assert len({len(batches) for batches in ranks}) == 1
-    together = [np.concatenate([draw.places for draw in draws]) for draws in zip(*ranks, strict=True)]
+    together = [np.concatenate([draw.indices for draw in draws]) for draws in zip(*ranks, strict=True)]
     for draws in zip(*ranks, strict=True):
-        assert len({len(draw.places) for draw in draws}) == 1
-        assert len(draws[0].places) > 0
+        assert len({len(draw.indices) for draw in draws}) == 1
+        assert len(draws[0].indices) > 0
     for batch in together[:-1]:
         assert len(set(batch)) == len(batch) == 2 * world_size
-    assert set(np.concatenate(together)) == set(places)
-    assert NOTHING not in np.concatenate(together)
+    assert set(np.concatenate(together)) == set(indices)
+    assert PADDING not in np.concatenate(together)
 
 
-def test_several_ranks_learn_from_the_photos_that_one_rank_with_a_larger_batch_learns_from():
-    alone = [set(draw.places) for draw in order(batch_size=4)]
+def test_several_ranks_together_have_the_batches_of_one_rank_with_a_larger_batch():
+    alone = [set(draw.indices) for draw in order(batch_size=4)]
     two = [order(batch_size=2, rank=rank, world_size=2) for rank in (0, 1)]
-    assert [set(one.places) | set(other.places) for one, other in zip(*two, strict=True)] == alone
+    assert [set(one.indices) | set(other.indices) for one, other in zip(*two, strict=True)] == alone
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])
 @pytest.mark.parametrize("number_of_photos", [1, 5, 10, 12])
-def test_validation_scores_no_photo_twice_on_any_number_of_ranks(world_size, number_of_photos):
-    places = np.arange(number_of_photos)
-    ranks = [list(order(places, 2, seed=None, world_size=world_size, rank=rank)) for rank in range(world_size)]
+def test_validation_has_each_photo_once_on_any_number_of_ranks(world_size, number_of_photos):
+    indices = np.arange(number_of_photos)
+    ranks = [list(order(indices, 2, seed=None, world_size=world_size, rank=rank)) for rank in range(world_size)]
     assert len({len(batches) for batches in ranks}) == 1
-    shown = np.concatenate([draw.places for batches in ranks for draw in batches])
-    assert sorted(shown[shown != NOTHING]) == places.tolist()
+    shown = np.concatenate([draw.indices for batches in ranks for draw in batches])
+    assert sorted(shown[shown != PADDING]) == indices.tolist()
 
 
-def test_validation_comes_in_the_same_order_every_epoch():
-    assert epoch_of(seed=None) == epoch_of(seed=None, start=3) == PLACES.tolist()
+def test_validation_has_the_same_order_every_epoch():
+    assert epoch_of(seed=None) == epoch_of(seed=None, start=3) == INDICES.tolist()
 
 
-def test_what_fills_a_rank_up_is_a_black_photo_that_is_never_scored(faces):
+def test_padding_is_a_black_image_with_a_mask_of_void(faces):
     draw = list(order(np.arange(3), 2, seed=None, rank=1, world_size=2))[-1]
-    assert draw.places.tolist() == [2, NOTHING]
+    assert draw.indices.tolist() == [2, PADDING]
     batch = faces.__getitems__(draw)
-    assert batch.photo[0].any()
-    assert not batch.photo[1].any()
+    assert batch.image[0].any()
+    assert not batch.image[1].any()
     masks = unpack_masks(batch.packed)
     assert (masks[1] == VOID).all()
     assert (masks[0] != VOID).all()
 
 
-def test_filling_up_leaves_the_cached_photos_alone(faces):
+def test_padding_does_not_modify_the_cache(faces):
     before = faces.cache.read(np.arange(2))
     faces.__getitems__(list(order(np.arange(3), 2, seed=None, rank=1, world_size=2))[-1])
     after = faces.cache.read(np.arange(2))
     assert all((one == other).all() for one, other in zip(before, after, strict=True))
 
 
-def test_a_batch_is_one_of_uint8_photos_packed_masks_and_their_places(faces):
+def test_a_batch_has_uint8_images_packed_masks_and_indices(faces):
     batch = next(iter(loader(faces)))
-    assert (batch.photo.shape, batch.photo.dtype) == ((2, 3, 16, 16), torch.uint8)
-    assert batch.photo.is_contiguous(memory_format=torch.channels_last)
+    assert (batch.image.shape, batch.image.dtype) == ((2, 3, 16, 16), torch.uint8)
+    assert batch.image.is_contiguous(memory_format=torch.channels_last)
     assert (batch.packed.shape, batch.packed.dtype) == ((2, 16, 16, 1), torch.uint8)
-    photos, masks = faces.cache.read(batch.places.numpy())
-    assert (batch.photo.permute(0, 2, 3, 1).numpy() == photos).all()
+    photos, masks = faces.cache.read(batch.indices.numpy())
+    assert (batch.image.permute(0, 2, 3, 1).numpy() == photos).all()
     assert (batch.packed.numpy() == masks).all()
 
 
-def test_a_worker_gives_the_batches_that_the_process_itself_gives(faces):
+def test_a_worker_loads_the_same_batches_as_the_main_process(faces):
     alone, worker = loader(faces), loader(faces, workers=1)
     for _ in range(2):
         same(list(alone), list(worker))
@@ -164,7 +164,7 @@ def test_a_worker_gives_the_batches_that_the_process_itself_gives(faces):
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("had", [1, 2, 3, 4, 6])
-def test_a_loader_goes_on_after_the_batches_that_another_had(faces, workers, had):
+def test_a_loader_continues_after_the_batches_of_another(faces, workers, had):
     straight = loader(faces)
     batches = [*straight, *straight, *straight, *straight]
     first = loader(faces, workers)
@@ -176,7 +176,7 @@ def test_a_loader_goes_on_after_the_batches_that_another_had(faces, workers, had
     same(list(resumed), batches[had : had + 3])
 
 
-def test_iterating_draws_nothing_from_the_global_generator(faces):
+def test_iterating_does_not_advance_the_global_generator(faces):
     state = torch.get_rng_state()
     list(loader(faces))
     list(loader(faces, seed=None, kind=FaceLoader))

@@ -1,4 +1,4 @@
-"""Tiny photos and masks in FASSEG's layout, and what the tests change about them."""
+"""Tiny photos and masks in FASSEG's layout, and a data module over them."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ FASSEG6 = Taxonomy.from_mapping({"classes": CLASSES})
 
 
 def draw_mask(seed, height=40, width=32):
-    """A head of rings and dots: every class, a little elsewhere for each seed."""
+    """A head of rings and dots with every class, in a different position for each seed."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     y0, x0 = height / 2 + rng.uniform(-2, 2), width / 2 + rng.uniform(-2, 2)
@@ -59,7 +59,7 @@ def write_faces(folder, train=6, test=3, **size):
 
 
 def face_module(**changes):
-    """A data module over `data/fasseg/V2` of this test's folder, small, with a fold of three held out."""
+    """A small data module over `data/fasseg/V2` in the test's folder, with one of three folds held out."""
     given = {
         "source": FASSEG("data/fasseg", "V2"),
         "taxonomy": FASSEG6,

@@ -1,4 +1,4 @@
-"""Small trees of files, laid out exactly as data sets and labelling tools lay them out, with drawn faces in them."""
+"""Small trees of files in the exact layouts of data sets and labelling tools, with synthetic faces."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ WORN = {"eye_g": (60, 60, 60), "hat": (40, 90, 40), "ear_r": (240, 220, 90), "ne
 
 
 def draw_parts(seed, height=64, width=64):
-    """The parts of a drawn face, by CelebAMask-HQ's names: (H, W) bool each, which overlap as its parts do."""
+    """The parts of a synthetic face, by CelebAMask-HQ's names: (H, W) bool each, overlapping as in CelebAMask-HQ."""
     person = Person(np.random.Generator(np.random.PCG64(seed)))
     plane = _plane(person.studio, height, width)
     lines = outline(person, plane)
@@ -48,7 +48,7 @@ def draw_parts(seed, height=64, width=64):
 
 
 def draw_photo(seed, height=64, width=64):
-    """The photo of the same face, (H, W, 3) uint8, with what it wears."""
+    """The photo of the same face, (H, W, 3) uint8, with glasses, hat and jewellery."""
     photo = draw_face(seed, height, width).photo.copy()
     for name, colour in WORN.items():
         photo[draw_parts(seed, height, width)[name]] = colour
@@ -56,7 +56,7 @@ def draw_photo(seed, height=64, width=64):
 
 
 def overlay(parts, names):
-    """Parts laid over each other in the order of `names`, whose first is the rest: (H, W) uint8 indices."""
+    """Overlay parts in the order of `names`, the first of which is the rest: (H, W) uint8 indices."""
     mask = np.zeros(next(iter(parts.values())).shape, np.uint8)
     for index, name in enumerate(names):
         if name in parts:
@@ -114,9 +114,9 @@ def write_helen(root, train=4, val=2, test=2):
     root, seed = Path(root), 0
     for file, number in (("exemplars", train), ("tuning", val), ("testing", test)):
         lines = []
-        for place in range(number):
+        for index in range(number):
             name = f"{100_032_540 + seed}_1"
-            lines.append(f"{place + 1} , {name}")
+            lines.append(f"{index + 1} , {name}")
             save(draw_photo(seed, 48, 40), root / "images" / f"{name}.jpg")
             for label, grey in enumerate(soft(lapa_mask(seed, 48, 40), 11)):
                 save(grey, root / "labels" / name / f"{name}_lbl{label:02}.png")
@@ -127,7 +127,7 @@ def write_helen(root, train=4, val=2, test=2):
 
 
 def soft(mask, classes):
-    """Probabilities (C, H, W) uint8 whose largest is the class of a mask (H, W), uncertain at its rims."""
+    """Probabilities (C, H, W) uint8 whose argmax is the mask (H, W), uncertain at edges."""
     sure = (mask == np.arange(classes)[:, None, None]).astype(float)
     padded = np.pad(sure, ((0, 0), (1, 1), (1, 1)), mode="edge")
     around = sum(padded[:, y : y + mask.shape[0], x : x + mask.shape[1]] for y in range(3) for x in range(3)) / 9
@@ -149,7 +149,7 @@ def five_classes(seed, height=48, width=40):
 
 
 def write_cvat(root, photos=5, images=True, subsets=None):
-    """A "Segmentation mask 1.1" export; `subsets` gives the frames of each, else all are in default."""
+    """A "Segmentation mask 1.1" export; `subsets` has the frames of each; by default all are in `default`."""
     root = Path(root)
     colours = np.uint8([*CVAT_LABELS.values()])
     names = [f"frame_{number:06}" for number in range(photos)]
@@ -163,8 +163,8 @@ def write_cvat(root, photos=5, images=True, subsets=None):
     (root / "labelmap.txt").write_text("\n".join(["# label:color_rgb:parts:actions", *lines]) + "\n")
     lists = root / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
-    for subset, places in (subsets or {"default": range(photos)}).items():
-        (lists / f"{subset}.txt").write_text("".join(f"{names[place]}\n" for place in places))
+    for subset, frames in (subsets or {"default": range(photos)}).items():
+        (lists / f"{subset}.txt").write_text("".join(f"{names[frame]}\n" for frame in frames))
     return root
 
 
@@ -194,7 +194,7 @@ def write_label_studio(root, photos=5, tasks=True):
 def write_folders(
     root, names, images="photos", masks="masks", suffix="", ending=".jpg", mask_ending=".png", colours=None
 ):
-    """One photo and one mask a name, of five classes: numbers, or `colours`."""
+    """One photo and one mask of five classes per name, as numbers or `colours`."""
     for seed, name in enumerate(names):
         save(draw_photo(seed, 48, 40), Path(root) / images / f"{name}{ending}")
         mask = five_classes(seed)
@@ -208,7 +208,7 @@ def write_folders(
 
 
 def write_many_classes(root, classes, photos=8, names=None):
-    """Photos whose masks hold any number of classes, in `root/photos` and `root/masks`, and `root/many.yaml`."""
+    """Photos and masks with any number of classes in `root/photos` and `root/masks`, and `root/many.yaml`."""
     rng = np.random.default_rng(classes)
     colours = rng.permutation(216)[:classes]
     names = names or [f"class {index}" for index in range(classes)]

@@ -88,7 +88,7 @@ def test_the_averaged_weights_are_what_is_validated(fasseg, tmp_path):
     logged = float(trainer.callback_metrics["val/loss"])
     loaded = SegmentationModule.load_from_checkpoint(tmp_path / "ck" / "last.ckpt")
     _, batch, _ = faces.preview(len(faces.val))
-    assert logged == pytest.approx(float(module.loss(loaded(batch.photo).detach(), batch.target)), rel=1e-5)
+    assert logged == pytest.approx(float(module.loss(loaded(batch.image).detach(), batch.target)), rel=1e-5)
 
 
 def test_steps_are_averaged_and_not_batches_under_accumulation(trained):

@@ -120,9 +120,9 @@ def test_what_is_logged_as_miou_is_that_of_the_pooled_counts_of_the_fold(fasseg)
     trainer = fit(module, faces, 2)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     _, batch, _ = faces.preview(len(faces.val))
-    assert len(batch.photo) == 2
+    assert len(batch.image) == 2
     counts = PooledCounts(6)
-    counts.update(module.predict_masks(batch.photo), batch.target)
+    counts.update(module.predict_masks(batch.image), batch.target)
     assert logged["val/miou"] == pytest.approx(float(miou(counts.compute())), abs=1e-6)
     assert logged["val/miou at 16x16"] == pytest.approx(logged["val/miou"], abs=1e-6)
     for name, value in zip(module.taxonomy.names, iou(counts.compute()).tolist(), strict=True):
@@ -134,8 +134,8 @@ def test_what_is_logged_as_loss_is_the_mean_over_photos(fasseg):
     trainer = fit(module, faces)
     batches = [faces.on_after_batch_transfer(batch, 0) for batch in _again(faces)]
     with torch.no_grad():
-        losses = [float(module.loss(module.train()(batch.photo), batch.target)) for batch in batches]
-    sizes = [len(batch.places) for batch in batches]
+        losses = [float(module.loss(module.train()(batch.image), batch.target)) for batch in batches]
+    sizes = [len(batch.indices) for batch in batches]
     assert sizes == [4, 2]
     assert float(trainer.callback_metrics["train/loss"]) == pytest.approx(np.average(losses, weights=sizes), rel=1e-5)
 
@@ -145,11 +145,9 @@ def test_what_only_fills_a_ranks_batch_does_not_lower_the_loss(fasseg, monkeypat
     faces.setup("fit")
     monkeypatch.setattr(module, "log", lambda name, value, batch_size, **_: logged.update({name: batch_size}))
     *_, batch = faces.val_dataloader()
-    photo, filler = faces.on_after_batch_transfer(batch, 0), torch.tensor([-1])
-    places = torch.cat([photo.places[:1], filler, filler])
-    module.validation_step(
-        photo._replace(photo=photo.photo[[0, 0, 0]], target=photo.target[[0, 0, 0]], places=places), 0
-    )
+    one, padding = faces.on_after_batch_transfer(batch, 0), torch.tensor([-1])
+    indices = torch.cat([one.indices[:1], padding, padding])
+    module.validation_step(one._replace(image=one.image[[0, 0, 0]], target=one.target[[0, 0, 0]], indices=indices), 0)
     assert logged == {"val/loss": 1}
 
 
@@ -195,7 +193,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_photos(fasseg, batch, val
     with pytest.raises(TrainingError, match="the loss is not finite since the batch of ") as caught:
         fit(module, faces, 3)
     (problem,) = caught.value.problems
-    assert f"batch of {', '.join(faces.ids(_again(faces)[batch - 1].places))}." in problem
+    assert f"batch of {', '.join(faces.ids(_again(faces)[batch - 1].indices))}." in problem
     assert "optimizer.lr" in problem
     assert caught.value.exit_code == 6
 
@@ -270,5 +268,5 @@ def test_one_photo_is_learnt_by_heart(tmp_path):
     fit(module, faces, 300)
     _, batch, _ = faces.preview(1)
     counts = PooledCounts(6)
-    counts.update(module.predict_masks(batch.photo), batch.target)
+    counts.update(module.predict_masks(batch.image), batch.target)
     assert float(miou(counts.compute())) > 0.95

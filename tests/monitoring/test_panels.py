@@ -114,7 +114,7 @@ def test_what_is_right_leaves_void_out(truth, words):
 
 
 class Batch(NamedTuple):
-    photo: Tensor
+    image: Tensor
     target: Tensor
 
 
@@ -138,7 +138,7 @@ class Faces(pl.LightningDataModule):
 
     def preview_augmented(self, count):
         _, plain, ids = self.preview(count)
-        return plain, Batch(plain.photo + 50.4, plain.target + 2), ids
+        return plain, Batch(plain.image + 50.4, plain.target + 2), ids
 
 
 class Net(pl.LightningModule):

@@ -25,10 +25,10 @@ def faces(root, version, cache):
 
 def test_twenty_photos_to_learn_from_and_three_sets_to_test_on(v2):
     assert len(v2.train) == 20
-    assert [len(v2.places(name)) for name in ("test", "test_clean", "test_strict")] == [50, 44, 38]
-    left = set(v2.ids(v2.places("test"))) - set(v2.ids(v2.places("test_clean")))
+    assert [len(v2.indices(name)) for name in ("test", "test_clean", "test_strict")] == [50, 44, 38]
+    left = set(v2.ids(v2.indices("test"))) - set(v2.ids(v2.indices("test_clean")))
     assert left == {f"test/{number}" for number in (13, 17, 20, 23, 26, 44)}
-    left = set(v2.ids(v2.places("test_clean"))) - set(v2.ids(v2.places("test_strict")))
+    left = set(v2.ids(v2.indices("test_clean"))) - set(v2.ids(v2.indices("test_strict")))
     assert left == {f"test/{number}" for number in (1, 3, 5, 6, 7, 8)}
 
 
@@ -38,13 +38,13 @@ def test_a_fold_never_splits_a_person(real_fasseg, v2):
 
 
 def test_the_share_of_inexact_pixels_is_that_of_the_anti_aliased_rims(v2):
-    rows = [v2.cache.rows[place] for place in v2.places("test")]
+    rows = [v2.cache.rows[place] for place in v2.indices("test")]
     inexact = sum(sum(row.inexact) for row in rows) / sum(sum(row.class_pixels) for row in rows)
     assert inexact == pytest.approx(0.02374, abs=1e-5)
 
 
 def test_decoding_changes_no_pixel_that_was_exact(v2):
-    for place in v2.places("test")[:10]:
+    for place in v2.indices("test")[:10]:
         colours = read_rgb(v2.cache.samples[place].mask)
         mask, inexact = v2.source.read_mask(v2.cache.samples[place], v2.taxonomy)
         assert (mask_to_colours(mask, v2.taxonomy)[~inexact] == colours[~inexact]).all()
@@ -59,7 +59,7 @@ def test_two_people_agree_as_docs_say(v2):
 
 
 def test_a_model_that_never_looks_scores_the_floor(v2):
-    (counted,) = count_photos(v2, v2.places("test_clean").tolist(), floor(v2))
+    (counted,) = count_photos(v2, v2.indices("test_clean").tolist(), floor(v2))
     assert pooled(v2.taxonomy.names, counted.values()).miou == pytest.approx(0.527, abs=5e-4)
 
 
@@ -81,7 +81,7 @@ def test_there_and_back_at_the_nets_size_costs_what_docs_say(v2):
     from facesegl.scores import confusion_counts, miou
 
     counts = torch.zeros(6, 6, dtype=torch.int64)
-    for place in v2.places("test"):
+    for place in v2.indices("test"):
         truth = v2.native(int(place))[1]
         small = unpack_onehot(v2.cache.read(np.array([place]))[1][0])
         back = restore_mask(small, *truth.shape)

@@ -16,7 +16,7 @@ def test_photos_come_in_natural_order_with_readable_ids(tmp_path):
     assert all(sample.photo.stem == sample.mask.stem for sample in samples)
 
 
-def test_persons_that_look_the_same_share_a_group(tmp_path):
+def test_likely_shots_of_one_person_share_a_group(tmp_path):
     write_faces(tmp_path / "V2", train=10, test=8)
     group = {sample.id: sample.group for sample in FASSEG(str(tmp_path), "V2").samples()}
     assert group["test/3"] == group["train/1"] == "train/1"
@@ -24,7 +24,7 @@ def test_persons_that_look_the_same_share_a_group(tmp_path):
     assert len({group[f"train/{number}"] for number in range(1, 11)}) == 10
 
 
-def test_v3_is_read_as_it_lies_on_disk(tmp_path, caplog):
+def test_v3_is_read_in_its_own_layout(tmp_path, caplog):
     pair = tmp_path / "pair"
     write_pair(pair, "Train", "x", 0)
     for split, pose, person in (("Train", "-45", "01"), ("Train", "0", "01"), ("Test", "+30", "08")):
@@ -49,7 +49,7 @@ def test_v3_is_read_as_it_lies_on_disk(tmp_path, caplog):
     assert "personne09146" in caplog.text
 
 
-def test_names_that_look_like_numbers_and_are_none_are_names(tmp_path):
+def test_unicode_digits_in_names_are_accepted(tmp_path):
     for name in ("²", "1²", "٣"):
         write_pair(tmp_path / "V2", "Train", name, 0)
     assert len(FASSEG(str(tmp_path), "V2").samples()) == 3
@@ -60,7 +60,7 @@ def test_a_test_split_may_be_absent(tmp_path):
     assert {sample.split for sample in FASSEG(str(tmp_path), "V2").samples()} == {"train"}
 
 
-def test_everything_unpaired_is_told_at_once(tmp_path):
+def test_everything_unpaired_is_reported_at_once(tmp_path):
     write_faces(tmp_path / "V2", train=4)
     (tmp_path / "V2" / "Train_Labels" / "1.bmp").unlink()
     (tmp_path / "V2" / "Train_RGB" / "2.bmp").unlink()
@@ -73,8 +73,8 @@ def test_everything_unpaired_is_told_at_once(tmp_path):
     assert "Test_Labels/3.bmp: a mask without a photo" in str(caught.value)
 
 
-@pytest.mark.parametrize(("there", "message"), [(False, "is not there"), (True, "has other things")])
-def test_a_missing_root_says_how_to_get_the_photos(tmp_path, there, message):
+@pytest.mark.parametrize(("there", "message"), [(False, "does not exist"), (True, "has other files")])
+def test_a_missing_folder_suggests_the_download(tmp_path, there, message):
     if there:
         (tmp_path / "fasseg").mkdir()
     with pytest.raises(DataError, match=message) as caught:

@@ -1,4 +1,4 @@
-"""Data sets and exports are read as they come, each from a small tree of exactly its layout."""
+"""Data sets and exports are read in their own layouts, each from a small tree."""
 
 import json
 import logging
@@ -34,7 +34,6 @@ from helpers.trees import (
 
 
 def faces(*overrides):
-    """The data module of a choice, as the command builds it."""
     return build(compose(overrides).data, augment=None)
 
 
@@ -46,14 +45,14 @@ def mask(module, name):
     return module.source.read_mask(samples(module)[name], module.taxonomy).mask
 
 
-def told(*overrides):
+def problems(*overrides):
     with pytest.raises((DataError, ConfigError)) as caught:
         faces(*overrides).source.samples()
     return [*caught.value.problems]
 
 
 def fasseg_of(indices, *classes):
-    """Masks of other classes as FASSEG's: the index of each class there, or VOID."""
+    """Masks of other classes in FASSEG's classes, or VOID."""
     return np.uint8([VOID if name == "void" else FASSEG.index(name) for name in classes])[indices]
 
 
@@ -68,7 +67,7 @@ def celebamask():
     return write_celebamask("data/CelebAMask-HQ", photos=6, val=1, test=2)
 
 
-def test_celebamask_has_a_file_a_part_at_half_the_photos_size(celebamask):
+def test_celebamask_has_one_file_per_part_at_half_the_photos_size(celebamask):
     module = faces("data=celebamask_hq")
     assert module.taxonomy.names == CELEBAMASK
     assert [*samples(module)] == ["train/0", "train/1", "train/2", "val/3", "test/4", "test/5"]
@@ -77,7 +76,7 @@ def test_celebamask_has_a_file_a_part_at_half_the_photos_size(celebamask):
         assert (mask(module, name) == expected.repeat(2, 0).repeat(2, 1)).all()
 
 
-def test_celebamask_is_cached_as_its_photos_are_and_in_two_or_three_bytes_a_pixel(celebamask):
+def test_celebamask_is_cached_at_native_size_with_three_bytes_per_mask_pixel(celebamask):
     module = faces("data=celebamask_hq", "data.image_size=32")
     module.setup("fit")
     assert not module.cache.left_out
@@ -86,7 +85,7 @@ def test_celebamask_is_cached_as_its_photos_are_and_in_two_or_three_bytes_a_pixe
     assert module.cache.rows[0].height == 64
 
 
-def test_a_change_of_one_part_makes_another_cache(celebamask):
+def test_changing_one_part_changes_the_fingerprint(celebamask):
     before = faces("data=celebamask_hq", "data.image_size=32").cache
     part = celebamask / "CelebAMask-HQ-mask-anno" / "0" / "00002_nose.png"
     shutil.copy(part.with_name("00001_nose.png"), part)
@@ -105,30 +104,28 @@ def test_celebamask_as_fasseg(celebamask):
         assert (mask(module, f"train/{number}")[::2, ::2] == expected).all()
 
 
-def test_celebamasks_mapping_is_asked_for_and_can_be_done_without(celebamask):
+def test_celebamasks_mapping_is_required_unless_disabled(celebamask):
     file = celebamask / "CelebA-HQ-to-CelebA-mapping.txt"
     lines = file.read_text().splitlines()
     file.write_text("\n".join(lines[:-1]))
-    assert told("data=celebamask_hq") == [
+    assert problems("data=celebamask_hq") == [
         f"{celebamask}/CelebA-HQ-img/5.jpg: not in {file}; expected every photo there."
     ]
     file.write_text("something else\nlike this\n")
-    assert "expected lines of idx, orig_idx and orig_file" in told("data=celebamask_hq")[0]
+    assert "expected a header, then lines of idx, orig_idx and orig_file" in problems("data=celebamask_hq")[0]
     file.unlink()
-    assert "Without splits: data.source.mapping=null" in told("data=celebamask_hq")[0]
+    assert "Without splits: data.source.mapping=null" in problems("data=celebamask_hq")[0]
     assert len(samples(faces("data=celebamask_hq", "data.source.mapping=null"))) == 6
 
 
-def test_the_2000th_photo_has_its_parts_in_the_next_folder(celebamask):
+def test_parts_are_found_in_any_numbered_folder(celebamask):
     for old, new in (("CelebA-HQ-img/5.jpg", "CelebA-HQ-img/2003.jpg"), ("0/00005_skin.png", "1/02003_skin.png")):
         folder = celebamask / ("" if old.startswith("C") else "CelebAMask-HQ-mask-anno")
         (folder / new).parent.mkdir(exist_ok=True)
         (folder / old).rename(folder / new)
     for path in celebamask.rglob("00005_*.png"):
         path.unlink()
-    (sample,) = [
-        one for one in samples(faces("data=celebamask_hq", "data.source.mapping=null")).values() if "2003" in one.id
-    ]
+    sample = samples(faces("data=celebamask_hq", "data.source.mapping=null"))["train/2003"]
     assert [name for name, _path in sample.parts] == ["skin"]
 
 
@@ -154,7 +151,7 @@ def test_lapa_as_fasseg():
     assert (mask(module, name) == fasseg_of(lapa_mask(0, 48, 40), *AS_FASSEG)).all()
 
 
-def test_a_number_that_lapa_does_not_have_is_told_with_its_file():
+def test_an_unknown_number_in_lapa_is_reported_with_its_file():
     write_lapa("data/LaPa", train=3, val=0, test=0)
     path = sorted(Path("data/LaPa/train/labels").iterdir())[1]
     pixels = np.array(Image.open(path))
@@ -171,16 +168,14 @@ def test_helen_has_probabilities_of_eleven_parts_and_three_lists():
     write_helen("data/SmithCVPR2013_dataset_resized", train=2, val=1, test=1)
     module = faces("data=helen")
     assert module.taxonomy.names == LAPA
-    assert [*samples(module)] == [
-        *("train/100032540_1", "train/100032541_1", "val/100032542_1", "test/100032543_1"),
-    ]
+    assert [*samples(module)] == ["train/100032540_1", "train/100032541_1", "val/100032542_1", "test/100032543_1"]
     for seed, name in enumerate(samples(module)):
         probabilities = soft(lapa_mask(seed, 48, 40), 11)
         assert (mask(module, name) == probabilities.argmax(0)).all()
         assert (mask(module, name) == lapa_mask(seed, 48, 40)).mean() > 0.97
 
 
-def test_helen_as_fasseg_adds_up_what_becomes_one_class():
+def test_helen_as_fasseg_sums_the_probabilities_of_merged_classes():
     write_helen("data/SmithCVPR2013_dataset_resized", train=1, val=1, test=1)
     module = faces("data=helen", "data/taxonomy=helen_as_fasseg")
     probabilities = soft(lapa_mask(0, 48, 40), 11).astype(int)
@@ -188,22 +183,24 @@ def test_helen_as_fasseg_adds_up_what_becomes_one_class():
     assert (mask(module, "train/100032540_1") == np.argmax(sums, axis=0)).all()
 
 
-def test_a_list_of_helen_that_is_not_there_is_told():
+def test_a_missing_list_of_helen_is_reported():
     root = write_helen("data/SmithCVPR2013_dataset_resized", train=1, val=1, test=1)
     (root / "tuning.txt").unlink()
-    assert told("data=helen") == [f"{root}/tuning.txt: no such file; expected a text file with a photo's name a line."]
+    assert problems("data=helen") == [
+        f"{root}/tuning.txt: no such file; expected a text file with one photo name per line."
+    ]
 
 
 @pytest.mark.parametrize("name", ["celebamask_hq", "lapa", "helen"])
-def test_data_that_are_not_there_say_which_key_names_their_place(name):
-    assert "say where" in told(f"data={name}")[0].casefold()
-    assert "data.source.images=FOLDER" in told(f"data={name}")[0]
+def test_missing_data_name_the_config_key_of_their_folder(name):
+    assert "say where" in problems(f"data={name}")[0].casefold()
+    assert "data.source.images=FOLDER" in problems(f"data={name}")[0]
 
 
 # CVAT
 
 
-def test_a_cvat_export_brings_its_classes_and_its_sides():
+def test_a_cvat_export_defines_classes_and_pairs():
     write_cvat("export")
     module = faces("data=cvat", "data.source.root=export")
     assert module.taxonomy.to_mapping()["classes"] == {name: [*colour] for name, colour in CVAT_LABELS.items()}
@@ -220,7 +217,7 @@ def test_cvats_subsets_are_splits():
     ]
 
 
-def test_frames_that_nobody_has_labelled_are_left_out(caplog):
+def test_unlabelled_frames_are_left_out(caplog):
     write_cvat("export")
     Path("export/SegmentationClass/frame_000003.png").unlink()
     with caplog.at_level(logging.INFO):
@@ -228,13 +225,11 @@ def test_frames_that_nobody_has_labelled_are_left_out(caplog):
     assert "1 photos have no mask and are left out: frame_000003.jpg" in caplog.text
 
 
-def test_a_cvat_export_without_images_takes_them_from_elsewhere():
+def test_a_cvat_export_without_images_uses_another_folder():
     write_cvat("export")
     Path("export/JPEGImages").rename("frames")
-    assert (
-        "export again with images, or say where the photos lie with data.source.images=FOLDER"
-        in told("data=cvat", "data.source.root=export")[0]
-    )
+    (problem,) = problems("data=cvat", "data.source.root=export")
+    assert "export again with images, or say where the photos are with data.source.images=FOLDER" in problem
     assert len(samples(faces("data=cvat", "data.source.root=export", "data.source.images=frames"))) == 5
 
 
@@ -246,17 +241,11 @@ def test_masks_of_one_channel_hold_the_labels_numbers():
     assert (mask(module, "train/frame_000001") == five_classes(1)).all()
 
 
-def test_cvats_labels_may_be_merged_by_their_colours():
+def test_cvats_labels_may_be_merged_by_color():
     write_cvat("export", photos=1)
     colours = {"0, 0, 0": "rest", "255, 204, 51": "face", "51,221,255": "face", "42, 125, 209": "face"}
-    Path("merged.yaml").write_text(
-        json.dumps(
-            {
-                "classes": {"rest": [0, 0, 0], "face": [255, 200, 150]},
-                "remap": {**colours, "61, 61, 245": "void"},
-            }
-        )
-    )
+    classes = {"rest": [0, 0, 0], "face": [255, 200, 150]}
+    Path("merged.yaml").write_text(json.dumps({"classes": classes, "remap": {**colours, "61, 61, 245": "void"}}))
     config = read_taxonomy(compose(["data=cvat", "data.source.root=export", "data.taxonomy=merged.yaml"]))
     module = build(config.data, augment=None)
     assert (mask(module, "train/frame_000000") == np.uint8([0, 1, 1, 1, VOID])[five_classes(0)]).all()
@@ -272,29 +261,23 @@ def test_a_labelmap_without_a_background_gets_a_black_one_first():
     assert (mask(module, "train/frame_000000") == five_classes(0)).all()
 
 
+LABELMAP = Path("export/labelmap.txt")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda: Path("export/labelmap.txt").unlink(),
-            "labelmap.txt: cannot be read; expected it in an export of CVAT",
-        ),
-        (
-            lambda: Path("export/labelmap.txt").write_text("skin\n"),
-            "labelmap.txt: skin; expected label:red,green,blue::",
-        ),
-        (
-            lambda: Path("export/labelmap.txt").write_text("a:1,2,3::\nb:1,2,3::\n"),
-            "labelmap.txt: a and b have the same colour",
-        ),
+        (LABELMAP.unlink, "labelmap.txt: cannot be read; expected it in an export of CVAT"),
+        (lambda: LABELMAP.write_text("skin\n"), "labelmap.txt: skin; expected label:red,green,blue::"),
+        (lambda: LABELMAP.write_text("a:1,2,3::\nb:1,2,3::\n"), "labelmap.txt: of its labels, a and b have the same"),
         (lambda: shutil.rmtree("export"), "export: no such folder"),
         (lambda: Path("export").rename("e") and Path("export").write_bytes(b"PK"), "export: a file; expected a folder"),
     ],
 )
-def test_what_is_no_cvat_export_is_told(change, message):
+def test_an_invalid_cvat_export_is_reported(change, message):
     write_cvat("export", photos=1)
     change()
-    assert message in told("data=cvat", "data.source.root=export")[0]
+    assert message in problems("data=cvat", "data.source.root=export")[0]
 
 
 # Label Studio
@@ -304,7 +287,7 @@ STUDIO = ("data=label_studio", "data.source.root=export", "data.source.images=ph
 
 
 def five_of(number):
-    """The classes of the export in alphabetical order, what is smaller lying on what is larger."""
+    """The classes of the export in alphabetical order, smaller parts on top of larger ones."""
     parts = draw_parts(number, 48, 40)
     found = np.zeros((48, 40), np.uint8)
     named = {"hair": parts["hair"], "left eye": parts["l_eye"], "right eye": parts["r_eye"], "skin": parts["skin"]}
@@ -313,7 +296,7 @@ def five_of(number):
     return found
 
 
-def test_a_label_studio_export_brings_its_classes_and_its_tasks_their_photos():
+def test_a_label_studio_export_defines_classes_and_the_photos_of_tasks():
     write_label_studio(".")
     module = faces(*STUDIO)
     assert module.taxonomy.names == ("background", "hair", "left eye", "right eye", "skin")
@@ -324,7 +307,7 @@ def test_a_label_studio_export_brings_its_classes_and_its_tasks_their_photos():
         assert (mask(module, name) == 2).any(), "the eye is not painted over by the skin around it"
 
 
-def test_where_the_rest_is_void_it_is_no_class():
+def test_a_void_rest_is_not_a_class():
     write_label_studio(".")
     module = faces(*STUDIO, "data.source.rest=void")
     assert module.taxonomy.names == ("hair", "left eye", "right eye", "skin")
@@ -333,10 +316,10 @@ def test_where_the_rest_is_void_it_is_no_class():
         assert (mask(module, name) == np.where(expected < 0, VOID, expected)).all()
 
 
-def test_without_a_json_export_photos_may_be_called_by_their_tasks():
+def test_without_a_json_export_photos_may_be_named_after_their_tasks():
     write_label_studio(".", tasks=False)
-    assert told(*STUDIO) == [
-        "export: nothing says which photos its tasks have; put the project's JSON export beside the masks, or name it "
+    assert problems(*STUDIO) == [
+        "export: nothing says which photos its tasks have; put the project's JSON export next to the masks, or name it "
         "with data.source.tasks=FILE."
     ]
     for number in range(5):
@@ -346,26 +329,24 @@ def test_without_a_json_export_photos_may_be_called_by_their_tasks():
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     [
-        "/data/local-files/?d=faces/Anna%20%C3%96%20{}.jpg",
-        "https://example.org/a/Anna%20%C3%96%20{}.jpg?token=1",
-        "s3://bucket/x/Anna Ö {}.jpg",
-        "Anna Ö {}.jpg",
+        *("/data/local-files/?d=faces/Anna%20%C3%96%20{}.jpg", "https://example.org/a/Anna%20%C3%96%20{}.jpg?token=1"),
+        *("s3://bucket/x/Anna Ö {}.jpg", "Anna Ö {}.jpg"),
     ],
 )
 @pytest.mark.parametrize("small", [False, True])
-def test_tasks_name_their_photos_in_any_of_the_usual_ways(address, small):
+def test_tasks_name_their_photos_in_any_usual_way(url, small):
     write_label_studio(".", photos=2)
     (file,) = Path("export").glob("*.json")
-    names = [{"image": address.format(number)} for number in range(2)]
+    names = [{"image": url.format(number)} for number in range(2)]
     tasks = [{"id": 11 + number, **({**one} if small else {"data": one})} for number, one in enumerate(names)]
     file.unlink()
     Path("tasks.json").write_text(json.dumps(tasks))
     assert len(samples(faces(*STUDIO, "data.source.tasks=tasks.json"))) == 2
 
 
-def test_photos_that_nobody_has_labelled_are_left_out_and_the_latest_annotation_counts(caplog):
+def test_unlabelled_photos_are_left_out_and_the_latest_annotation_counts(caplog):
     write_label_studio(".", photos=3)
     for path in Path("export").glob("task-12-*"):
         path.unlink()
@@ -400,43 +381,28 @@ def test_an_export_to_numpy_is_read_as_well():
     ("change", "message"),
     [
         (lambda: shutil.rmtree("photos"), "photos: no such folder"),
-        (
-            lambda: Path("photos/Anna Ö 0.jpg").unlink(),
-            "task 11: its photo is /data/upload/3/8df1a4cb-Anna Ö 0.jpg, which",
-        ),
-        (lambda: Path("export/x.json").write_text("{}"), "x.json: holds no tasks; expected Label Studio's JSON"),
+        (Path("photos/Anna Ö 0.jpg").unlink, "task 11: its photo is /data/upload/3/8df1a4cb-Anna Ö 0.jpg, which"),
+        (lambda: Path("export/x.json").write_text("{}"), "x.json: has no tasks; expected Label Studio's JSON"),
         (lambda: Path("export/x.json").write_text("{"), "x.json: cannot be read"),
-        (
-            lambda: [path.unlink() for path in Path("export").glob("*.png")],
-            "export: no file such as task-1-annotation-1",
-        ),
+        (lambda: [path.unlink() for path in Path("export").glob("*.png")], "export: no file such as task-1-annotation"),
     ],
 )
-def test_what_is_no_label_studio_export_is_told(change, message):
+def test_an_invalid_label_studio_export_is_reported(change, message):
     write_label_studio(".", photos=2)
     change()
-    assert message in told(*STUDIO)[0]
+    assert message in problems(*STUDIO)[0]
+
+
+NO_IDS = ("[1]", '{"a": 1}', '"11"', "NaN", "1" + "0" * 5000, "true")
 
 
 @pytest.mark.parametrize(
-    "content",
-    [
-        "[" * 100_000,
-        "3",
-        "[[1]]",
-        '[{"id": [1]}]',
-        '[{"id": {"a": 1}}]',
-        '[{"id": "11"}]',
-        '[{"id": NaN}]',
-        '[{"id": 1' + "0" * 5000 + "}]",
-        '[{"id": true}]',
-        b"\xff\xfe[",
-    ],
+    "content", ["[" * 100_000, "3", "[[1]]", *(f'[{{"id": {number}}}]' for number in NO_IDS), b"\xff\xfe["]
 )
-def test_json_of_another_form_is_told_in_a_line(content):
+def test_json_of_another_form_is_reported_in_one_line(content):
     write_label_studio(".", photos=2)
     Path("export/x.json").write_bytes(content if isinstance(content, bytes) else content.encode())
-    for ask in (lambda: told(*STUDIO), lambda: faces(*STUDIO)):
+    for ask in (lambda: problems(*STUDIO), lambda: faces(*STUDIO)):
         try:
             (line,) = ask()
         except DataError as error:
@@ -445,24 +411,13 @@ def test_json_of_another_form_is_told_in_a_line(content):
 
 
 HOSTILE = (
-    None,
-    3,
-    -1.5,
-    True,
-    "http://[",
-    "\x00",
-    "\ud800.jpg",
-    [],
-    [[]],
-    {},
-    {"result": 5},
-    [{"result": [None, 3]}],
+    *(None, 3, -1.5, True, "http://[", "\x00", "\ud800.jpg", [], [[]], {}, {"result": 5}, [{"result": [None, 3]}]),
     {"rle": [255] * 9, "original_width": 10**12, "original_height": -1},
 )
 
 
 def task_with(key, value):
-    """The task of the export whose `key` has another value, wherever that stands."""
+    """The task of the export whose `key` has another value, wherever it is."""
     (file,) = Path("export").glob("*.json")
     (task,) = json.loads(file.read_text(encoding="utf-8"))
     first = task["annotations"][0]["result"][0]
@@ -472,7 +427,7 @@ def task_with(key, value):
 
 
 @pytest.mark.parametrize("key", ["data", "image", "annotations", "result", "from_name", "file_upload", "value"])
-def test_what_a_json_export_holds_beside_its_tasks_may_be_anything(key):
+def test_other_contents_of_a_json_export_may_be_anything(key):
     write_label_studio(".", photos=1)
     source = faces(*STUDIO).source
     (file,) = Path("export").glob("*.json")
@@ -481,14 +436,11 @@ def test_what_a_json_export_holds_beside_its_tasks_may_be_anything(key):
         file.write_text(content)
         source.own_taxonomy()
         survey = source.survey()
-        lines = [
-            problem for problem in survey.problems if not problem.startswith(("task 11: ", "label_studio: no photo"))
-        ]
-        assert not lines
+        assert all(problem.startswith(("task 11: ", "label_studio: no photo")) for problem in survey.problems)
         assert survey.samples or survey.problems
 
 
-def test_labels_that_are_no_names_are_told():
+def test_invalid_label_names_are_reported():
     write_label_studio(".", photos=1)
     for path in Path("export").glob("*-tag-hair-0.png"):
         path.rename(path.with_name(path.name.replace("hair", "a\x1bb")))
@@ -496,11 +448,11 @@ def test_labels_that_are_no_names_are_told():
         faces(*STUDIO)
 
 
-def test_two_tasks_of_one_photo_are_told():
+def test_two_tasks_of_one_photo_are_reported():
     write_label_studio(".", photos=2)
     (file,) = Path("export").glob("*.json")
     file.write_text(file.read_text().replace("Anna \\u00d6 1", "Anna \\u00d6 0").replace("8df1a4cc", "8df1a4cb"))
-    assert "task 12: has the photo photos/Anna Ö 0.jpg of another task" in told(*STUDIO)[0]
+    assert "task 12: has the photo photos/Anna Ö 0.jpg of another task" in problems(*STUDIO)[0]
 
 
 # every one of them, as the command takes it
@@ -517,7 +469,7 @@ def test_two_tasks_of_one_photo_are_told():
     ],
     ids=["celebamask_hq", "lapa", "helen", "cvat", "label_studio"],
 )
-def test_each_trains_and_is_scored_again_from_its_checkpoint(write, overrides, classes, monkeypatch, tmp_path):
+def test_each_layout_trains_and_evaluates_to_the_same_scores(write, overrides, classes, monkeypatch, tmp_path):
     write()
     result = facesegl.train(*overrides, *SMALL_UNET, "trainer.max_epochs=1", "logger=none")
     assert len(result.scores["val"]["scores"]["iou"]) == classes

@@ -1,4 +1,4 @@
-"""Masks of every kind are read, and what cannot be told for sure is an error."""
+"""Masks of every kind are read, and ambiguous ones are errors."""
 
 from pathlib import Path
 
@@ -34,25 +34,24 @@ def paletted(numbers, colours):
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "tif", "webp"])
-def test_colour_masks(ending):
+def test_color_masks(ending):
     decoded = read(f"mask.{ending}", COLOURS, **({"lossless": True} if ending == "webp" else {}))
     assert (decoded.mask == MASK).all()
     assert not decoded.inexact.any()
 
 
-def test_colour_masks_with_blended_rims_and_jpeg_noise():
+def test_color_masks_with_blended_edges_and_jpeg_noise():
     decoded = read("mask.jpg", COLOURS.repeat(4, 0).repeat(4, 1), quality=95)
     assert (decoded.mask == MASK.repeat(4, 0).repeat(4, 1)).mean() > 0.98
     assert decoded.inexact.any()
 
 
 @pytest.mark.parametrize("kind", ["auto", "colour"])
-def test_a_class_that_the_taxonomy_lacks_is_told_by_its_colour_and_never_guessed(kind):
+def test_an_unknown_class_is_reported_by_its_color_and_never_guessed(kind):
     colours = COLOURS.copy()
     colours[4:10, 4:10] = (0, 200, 0)
-    with pytest.raises(
-        DataError, match=r"mask.png: 7.5% of its pixels are \(0, 200, 0\), which is the colour of no"
-    ) as caught:
+    message = r"mask.png: 7.5% of its pixels are \(0, 200, 0\), which is the colour of no"
+    with pytest.raises(DataError, match=message) as caught:
         read("mask.png", colours, kind)
     assert '`remap: {"0, 200, 0": CLASS or void, ...}`' in str(caught.value)
     void = Taxonomy.from_mapping({**FOUR.to_mapping(), "void": [0, 200, 0]})
@@ -61,20 +60,20 @@ def test_a_class_that_the_taxonomy_lacks_is_told_by_its_colour_and_never_guessed
 
 @pytest.mark.parametrize("filter", ["BILINEAR", "BICUBIC", "LANCZOS", "BOX"])
 @pytest.mark.parametrize("size", [(50, 60), (13, 16), (200, 240)])
-def test_rims_that_any_filter_blended_are_no_class_of_their_own(filter, size):
+def test_edges_blended_by_any_filter_are_no_unknown_class(filter, size):
     blended = Image.fromarray(COLOURS.repeat(4, 0).repeat(4, 1)).resize(size, Image.Resampling[filter])
     assert set(np.unique(read("mask.png", blended, "colour").mask)) <= {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("kind", ["auto", "index"])
 @pytest.mark.parametrize("ending", ["png", "tif", "bmp"])
-def test_grey_masks_hold_numbers(ending, kind):
+def test_grey_masks_contain_numbers(ending, kind):
     assert (read(f"mask.{ending}", MASK, kind).mask == MASK).all()
 
 
 @pytest.mark.parametrize("kind", ["auto", "index"])
 @pytest.mark.parametrize("ending", ["png", "tif"])
-def test_grey_masks_of_16_bits_hold_numbers_beyond_a_byte(ending, kind):
+def test_16_bit_grey_masks_contain_numbers_above_255(ending, kind):
     far = Taxonomy.from_mapping(
         {**FOUR.to_mapping(), "remap": {0: "background", 300: "skin", 9999: "hair", 65535: "void"}}
     )
@@ -88,14 +87,14 @@ def test_numbers_in_three_equal_channels(kind):
 
 
 @pytest.mark.parametrize("kind", ["auto", "index"])
-def test_a_palette_that_has_nothing_to_do_with_the_classes_leaves_the_numbers(kind):
+def test_an_unrelated_palette_is_ignored_in_favor_of_the_numbers(kind):
     voc = [(0, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)]
     assert (read("mask.png", paletted(MASK, voc), kind).mask == MASK).all()
     ramp = [(value, value, value) for value in range(256)]  # 0 to 3 are all nearly black, which is background
     assert (read("ramp.png", paletted(MASK, ramp), kind).mask == MASK).all()
 
 
-def test_a_palette_of_the_classes_colours_counts_and_not_its_order():
+def test_a_palette_of_class_colors_wins_over_its_order():
     order = [2, 0, 3, 1]
     numbers = np.uint8(np.argsort(order))[MASK]
     image = paletted(numbers, [FOUR.colours[index] for index in order])
@@ -105,14 +104,14 @@ def test_a_palette_of_the_classes_colours_counts_and_not_its_order():
     assert (read("near.png", paletted(numbers, near)).mask == MASK).all()
 
 
-def test_a_palette_that_is_neither_is_told_with_both():
+def test_an_ambiguous_palette_is_reported_with_numbers_and_colors():
     image = paletted(MASK + 100, [(0, 0, 0)] * 100 + [(9, 99, 9), (99, 9, 9), (9, 9, 99), (99, 99, 9)])
-    with pytest.raises(DataError, match=r"mask.png: a palette picture .*100: 9, 99, 9; 101: 99, 9, 9") as caught:
+    with pytest.raises(DataError, match=r"mask.png: a palette image .*100: 9, 99, 9; 101: 99, 9, 9") as caught:
         read("mask.png", image)
     assert "data.source.kind=colour" in str(caught.value)
 
 
-def test_black_and_white_are_colours_where_they_are_no_numbers():
+def test_black_and_white_are_colors_unless_they_are_numbers():
     two = Taxonomy.from_mapping({"classes": {"rest": [0, 0, 0], "face": [255, 255, 255]}})
     face = MASK > 1
     assert (read("mask.png", np.uint8(255) * face, taxonomy=two).mask == face).all()
@@ -122,7 +121,7 @@ def test_black_and_white_are_colours_where_they_are_no_numbers():
     assert set(np.unique(read("soft.png", soft, taxonomy=two).mask)) == {0, 1}
 
 
-def test_black_drawn_in_colours_is_blacks_class_and_in_greys_number_0():
+def test_black_is_a_color_in_a_color_image_and_number_0_in_a_grey_one():
     other = Taxonomy.from_mapping({"classes": {"skin": [255, 204, 51], "background": [0, 0, 0]}})
     black = np.zeros((4, 4, 3), np.uint8)
     assert (read("colour.png", black, taxonomy=other).mask == 1).all()
@@ -130,7 +129,7 @@ def test_black_drawn_in_colours_is_blacks_class_and_in_greys_number_0():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_stray_among_numbers_is_an_error_and_does_not_turn_them_into_greys(channels):
+def test_an_unknown_number_is_an_error_and_does_not_turn_numbers_into_colors(channels):
     raw = MASK.copy()
     raw[0, 0] = 17
     raw = np.repeat(raw[..., None], 3, 2) if channels == 3 else raw
@@ -138,26 +137,26 @@ def test_a_stray_among_numbers_is_an_error_and_does_not_turn_them_into_greys(cha
         read("mask.png", raw)
 
 
-def test_a_picture_with_colours_holds_no_numbers():
-    with pytest.raises(DataError, match=r"mask.png: a picture with colours .mode RGB.; expected numbers"):
+def test_a_color_image_contains_no_numbers():
+    with pytest.raises(DataError, match=r"mask.png: a colour image .mode RGB.; expected numbers"):
         read("mask.png", COLOURS, "index")
 
 
 @pytest.mark.parametrize("kind", ["auto", "index"])
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int64"])
-def test_arrays_hold_numbers(dtype, kind):
+def test_arrays_contain_numbers(dtype, kind):
     mask = MASK % 2 if dtype == "bool" else MASK
     assert (read("mask.npy", mask.astype(dtype), kind).mask == mask).all()
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_arrays_hold_layers(first):
+def test_arrays_contain_one_hot_layers(first):
     layers = np.arange(4)[:, None, None] == MASK
     assert (read("mask.npy", layers if first else np.moveaxis(layers, 0, -1)).mask == MASK).all()
 
 
 @pytest.mark.parametrize(
-    ("array", "told"),
+    ("array", "message"),
     [
         (np.zeros((4, 4), np.float32), r"shape \(4, 4\) and type float32; expected integers"),
         (np.zeros(4, np.uint8), r"shape \(4,\)"),
@@ -165,8 +164,8 @@ def test_arrays_hold_layers(first):
         (np.full((4, 4), 9), "holds 9 in 100.00%"),
     ],
 )
-def test_other_arrays_are_told(array, told):
-    with pytest.raises(DataError, match=f"mask.npy: .*{told}"):
+def test_other_arrays_are_reported(array, message):
+    with pytest.raises(DataError, match=f"mask.npy: .*{message}"):
         read("mask.npy", array)
 
 
@@ -175,27 +174,27 @@ def test_an_array_of_objects_is_never_unpickled(tmp_path):
         def __reduce__(self):
             return (tmp_path.joinpath("sprung").touch, ())
 
-    with pytest.raises(DataError, match=r"mask.npy: no NumPy array that can be read"):
+    with pytest.raises(DataError, match=r"mask.npy: not a readable NumPy array"):
         read("mask.npy", np.array([Trap()], dtype=object))
     assert not (tmp_path / "sprung").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00\xff\xff{"])
-def test_what_is_no_array_is_told(content, tmp_path):
+def test_a_file_that_is_not_an_array_is_reported(content, tmp_path):
     (tmp_path / "mask.npy").write_bytes(content)
-    with pytest.raises(DataError, match=r"mask.npy: no NumPy array"):
+    with pytest.raises(DataError, match=r"mask.npy: not a readable NumPy array"):
         read_mask_file(tmp_path / "mask.npy", "auto", FOUR)
 
 
 @pytest.mark.parametrize("shape", [b"(99, 99)", b"(10**9, ", b"(-4, 20)"])
-def test_an_array_that_claims_what_its_file_does_not_hold_is_told(shape, tmp_path):
+def test_an_array_with_a_wrong_header_is_reported(shape, tmp_path):
     np.save(tmp_path / "mask.npy", MASK)
     (tmp_path / "mask.npy").write_bytes((tmp_path / "mask.npy").read_bytes().replace(b"(24, 20)", shape))
-    with pytest.raises(DataError, match=r"mask.npy: no NumPy array"):
+    with pytest.raises(DataError, match=r"mask.npy: not a readable NumPy array"):
         read_mask_file(tmp_path / "mask.npy", "auto", FOUR)
 
 
-def test_a_mask_is_turned_as_its_own_exif_says():
+def test_a_mask_is_rotated_by_its_own_exif_orientation():
     exif = Image.Exif()
     exif[0x0112] = 6
     assert (read("mask.png", MASK, exif=exif).mask == np.rot90(MASK, -1)).all()
@@ -217,21 +216,21 @@ def white(index):
     return np.uint8(255) * (index == MASK)
 
 
-def test_parts_come_in_the_order_of_the_classes_whatever_that_of_the_files(tmp_path):
+def test_parts_overlap_in_the_order_of_the_classes(tmp_path):
     everything = np.full(MASK.shape, 255, np.uint8)
     decoded = parts_of(tmp_path, teeth=white(3), hair=white(2), skin=everything)
     assert (decoded.mask == np.uint8([1, 1, 2, 3])[MASK]).all()
 
 
-def test_parts_come_in_the_order_of_the_remap_where_there_is_one(tmp_path):
-    told = Taxonomy.from_mapping({**FOUR.to_mapping(), "remap": {"lips": "teeth", "face": "skin", "cap": "void"}})
+def test_parts_overlap_in_the_order_of_the_remap_if_there_is_one(tmp_path):
+    remapped = Taxonomy.from_mapping({**FOUR.to_mapping(), "remap": {"lips": "teeth", "face": "skin", "cap": "void"}})
     everything = np.full(MASK.shape, 255, np.uint8)
-    decoded = parts_of(tmp_path, taxonomy=told, cap=white(2), lips=everything, face=white(1))
+    decoded = parts_of(tmp_path, taxonomy=remapped, cap=white(2), lips=everything, face=white(1))
     assert (decoded.mask == np.uint8([3, 1, VOID, 3])[MASK]).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "P", "RGBA", "LA"])
-def test_parts_may_be_pictures_of_any_mode(tmp_path, mode):
+def test_parts_may_be_images_of_any_mode(tmp_path, mode):
     decoded = parts_of(tmp_path, skin=Image.fromarray(white(1)).convert(mode))
     assert (decoded.mask == (MASK == 1)).all()
 
@@ -239,26 +238,22 @@ def test_parts_may_be_pictures_of_any_mode(tmp_path, mode):
 def test_the_rest_may_be_any_class_or_void(tmp_path):
     assert (parts_of(tmp_path, rest="hair", skin=white(1)).mask == np.where(MASK == 1, 1, 2)).all()
     assert (parts_of(tmp_path, rest="void", skin=white(1)).mask == np.where(MASK == 1, 1, VOID)).all()
-    with pytest.raises(
-        ConfigError, match=r"data.source.rest=wall: no class of that name; expected one of background, "
-    ):
+    with pytest.raises(ConfigError, match=r"data.source.rest=wall: no class of that name; expected one of background"):
         parts_of(tmp_path, rest="wall", skin=white(1))
 
 
-def test_a_part_that_the_taxonomy_does_not_know_is_told_with_the_remedy(tmp_path):
-    with pytest.raises(
-        DataError, match=r"1_beard.png: the taxonomy knows no part beard; it knows background, "
-    ) as caught:
+def test_an_unknown_part_is_reported_with_a_remedy(tmp_path):
+    with pytest.raises(DataError, match=r"1_beard.png: the taxonomy has no part beard; it has background, ") as caught:
         parts_of(tmp_path, skin=white(1), beard=white(2))
     assert "`remap: {beard: CLASS or void, ...}`" in str(caught.value)
 
 
-def test_probabilities_need_a_file_for_every_part(tmp_path):
-    with pytest.raises(DataError, match="has no file for background, teeth; expected one a part"):
+def test_probabilities_require_a_file_for_every_part(tmp_path):
+    with pytest.raises(DataError, match="has no file for background, teeth; expected one per part"):
         parts_of(tmp_path, "probabilities", skin=white(1), hair=white(2))
 
 
-def test_a_broken_part_names_its_own_file(tmp_path):
+def test_a_broken_part_is_reported_by_its_own_file(tmp_path):
     for name in ("skin", "hair"):
         Image.fromarray(white(1)).save(tmp_path / f"1_{name}.png")
     (tmp_path / "1_hair.png").write_bytes(b"no picture")
@@ -268,38 +263,38 @@ def test_a_broken_part_names_its_own_file(tmp_path):
     assert str(caught.value).startswith(f"{tmp_path / '1_hair.png'}: no image")
 
 
-def test_parts_of_several_sizes_are_told(tmp_path):
+def test_parts_of_different_sizes_are_reported(tmp_path):
     with pytest.raises(DataError, match=r"1_skin.png: its parts are 20x24 and 3x3; expected one size"):
         parts_of(tmp_path, skin=white(1), hair=np.zeros((3, 3), np.uint8))
 
 
 @pytest.mark.parametrize("kind", ["auto", "index"])
-def test_fractions_are_no_numbers(tmp_path, kind):
+def test_floating_point_images_are_rejected(tmp_path, kind):
     path = tmp_path / "1.tif"
     Image.fromarray(np.float32([[0.3, 0.9], [1.5, 70000]])).save(path)
     with pytest.raises(DataError, match=r"1.tif: .*mode F"):
         read_mask_file(path, kind, FOUR)
     Image.fromarray(np.float32([[0.3, 0.9]])).save(tmp_path / "1_skin.tif")
-    with pytest.raises(DataError, match=r"1_skin.tif: a picture of fractions"):
+    with pytest.raises(DataError, match=r"1_skin.tif: a floating-point image"):
         read_mask_parts([("skin", tmp_path / "1_skin.tif")], "parts", "order", "background", FOUR)
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 5), (3, 0, 0)])
-def test_an_array_without_pixels_is_refused(tmp_path, shape):
+def test_an_empty_array_is_rejected(tmp_path, shape):
     np.save(tmp_path / "1.npy", np.zeros(shape, np.uint8))
     with pytest.raises(DataError, match="expected pixels"):
         read_mask_file(tmp_path / "1.npy", "auto", FOUR)
 
 
 def with_alpha(colour, alpha, hidden=(0, 0, 0)):
-    """Paint of one colour where there is alpha, and another colour beneath where there is none."""
+    """One color where alpha is positive, another color where it is 0."""
     pixels = np.where(alpha[..., None] > 0, np.uint8(colour), np.uint8(hidden))
     return Image.fromarray(np.dstack([pixels, alpha]))
 
 
 @pytest.mark.parametrize("kind", ["parts", "probabilities"])
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 30, 40)])
-def test_a_part_painted_in_one_colour_is_where_its_alpha_says(tmp_path, colour, kind):
+def test_a_part_in_one_color_is_read_from_its_alpha(tmp_path, colour, kind):
     taxonomy = Taxonomy(("background", "skin"), ((0, 0, 0), (9, 9, 9)))
     alpha = white(1)
     alpha[MASK == 2] = 60  # a soft rim
@@ -309,14 +304,14 @@ def test_a_part_painted_in_one_colour_is_where_its_alpha_says(tmp_path, colour, 
     assert (parts_of(tmp_path, kind, taxonomy=taxonomy, **pictures).mask == (MASK == 1)).all()
 
 
-def test_a_part_whose_colours_and_alpha_say_the_same_is_read_by_either(tmp_path):
+def test_a_part_whose_colors_and_alpha_agree_is_read(tmp_path):
     striped = np.where(np.arange(MASK.shape[1]) % 2, 255, 240)[None, :, None]
     pixels = np.where((MASK == 1)[..., None], striped, 10).repeat(3, axis=2).astype(np.uint8)
     decoded = parts_of(tmp_path, skin=Image.fromarray(np.dstack([pixels, white(1)])))
     assert (decoded.mask == (MASK == 1)).all()
 
 
-def test_a_part_whose_alpha_is_0_everywhere_has_none(tmp_path):
+def test_an_alpha_of_0_everywhere_is_ignored(tmp_path):
     padded = np.dstack([white(1)] * 3 + [np.zeros(MASK.shape, np.uint8)])
     assert (parts_of(tmp_path, skin=Image.fromarray(padded)).mask == (MASK == 1)).all()
 
@@ -330,26 +325,26 @@ def test_a_part_whose_alpha_is_0_everywhere_has_none(tmp_path):
     ],
     ids=["black on nothing", "unseen white", "two parts"],
 )
-def test_a_part_whose_colours_and_alpha_differ_is_told_and_never_guessed(tmp_path, picture):
-    with pytest.raises(DataError, match=r"1_skin.png: its alpha channel and its colours say different things"):
+def test_a_part_whose_colors_and_alpha_disagree_is_an_error(tmp_path, picture):
+    with pytest.raises(DataError, match=r"1_skin.png: its alpha channel and its colours disagree"):
         parts_of(tmp_path, skin=picture)
 
 
 @pytest.mark.parametrize("ending", [".tif", ".gif", ".png", ".webp"])
-def test_a_mask_of_several_pictures_is_told_with_their_number(tmp_path, ending):
+def test_a_mask_with_several_frames_is_reported_with_their_number(tmp_path, ending):
     pictures = [Image.fromarray(white(index)) for index in (1, 2, 3)]
     path = tmp_path / f"1_skin{ending}"
     pictures[0].save(path, save_all=True, append_images=pictures[1:])
-    told = rf"1_skin{ending}: a file with 3 pictures \(frames or pages\); expected one"
-    with pytest.raises(DataError, match=told):
+    message = rf"1_skin{ending}: has 3 frames or pages; expected one"
+    with pytest.raises(DataError, match=message):
         read_mask_file(path, "auto", FOUR)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_mask_parts([("skin", path)], "parts", "order", "background", FOUR)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_rgb(path)
 
 
-def test_smaller_copies_behind_a_mask_are_no_further_pictures(tmp_path):
+def test_smaller_copies_of_a_page_are_not_counted(tmp_path):
     picture, small = Image.fromarray(MASK), Image.fromarray(MASK[::2, ::2].copy())
     small.encoderinfo = {"tiffinfo": {254: 1}}
     picture.save(tmp_path / "1.tif", save_all=True, append_images=[small])
@@ -358,8 +353,8 @@ def test_smaller_copies_behind_a_mask_are_no_further_pictures(tmp_path):
     assert (read_mask_file(tmp_path / "1.tif", "auto", FOUR).mask == MASK).all()
 
 
-def test_pages_without_end_are_not_all_counted(tmp_path):
+def test_counting_pages_stops_at_a_thousand(tmp_path):
     picture = Image.fromarray(MASK[:2, :2].copy())
     picture.save(tmp_path / "1.tif", save_all=True, append_images=[picture] * 1100)
-    with pytest.raises(DataError, match=r"1.tif: a file with 1000 or more pictures"):
+    with pytest.raises(DataError, match=r"1.tif: has 1000 or more frames or pages"):
         read_mask_file(tmp_path / "1.tif", "auto", FOUR)

@@ -26,7 +26,7 @@ def read_mask(folder):
         (None, "1.bmp: cannot be read as an image .*cut off"),
     ],
 )
-def test_a_file_that_is_no_image_is_named_with_what_it_holds(tmp_path, content, message):
+def test_a_mask_that_is_not_an_image_is_reported_with_its_first_bytes(tmp_path, content, message):
     write_pair(tmp_path / "V2", "Train", "1", 0)
     mask = tmp_path / "V2" / "Train_Labels" / "1.bmp"
     mask.write_bytes(mask.read_bytes()[:1000] if content is None else content)
@@ -34,7 +34,7 @@ def test_a_file_that_is_no_image_is_named_with_what_it_holds(tmp_path, content, 
         read_mask(tmp_path / "V2")
 
 
-def test_a_mask_in_other_colours_names_its_file(tmp_path):
+def test_a_mask_in_other_colors_is_reported_by_name(tmp_path):
     write_pair(tmp_path / "V2", "Train", "1", 0)
     mask = tmp_path / "V2" / "Train_Labels" / "1.bmp"
     Image.new("RGB", (32, 40), (12, 90, 40)).save(mask)
@@ -42,7 +42,7 @@ def test_a_mask_in_other_colours_names_its_file(tmp_path):
         read_mask(tmp_path / "V2")
 
 
-def test_a_fourth_byte_is_padding_and_never_alpha(tmp_path):
+def test_the_fourth_byte_of_a_bmp_is_padding_not_alpha(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
     pixels[..., 3] = 0
     header = b"BM" + (54 + 140).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")

@@ -14,7 +14,7 @@ def faces(root, **changes):
     )
 
 
-def test_faces_are_drawn_once_in_fassegs_layout(tmp_path):
+def test_faces_are_rendered_once_in_fassegs_layout(tmp_path):
     samples = faces(tmp_path).samples()
     assert [sample.id for sample in samples] == ["train/1", "train/2", "test/1"]
     written = samples[0].photo.stat().st_mtime_ns
@@ -23,7 +23,7 @@ def test_faces_are_drawn_once_in_fassegs_layout(tmp_path):
     assert len({read_rgb(sample.photo).tobytes() for sample in samples}) == 3
 
 
-def test_other_colours_are_drawn_beside_the_first(tmp_path):
+def test_other_colors_are_rendered_to_another_folder(tmp_path):
     names = [*CLASSES]
     other = {**CLASSES, names[0]: CLASSES[names[4]], names[4]: CLASSES[names[0]]}
     shares = []
@@ -33,7 +33,7 @@ def test_other_colours_are_drawn_beside_the_first(tmp_path):
     assert shares[0] == pytest.approx(shares[1], abs=0.01)  # but for blended rims
 
 
-def test_masks_are_blended_at_the_rims_and_hold_every_class(tmp_path):
+def test_masks_are_blended_at_edges_and_contain_every_class(tmp_path):
     source = faces(tmp_path, height=128)
     for sample in source.samples():
         mask, inexact = source.read_mask(sample, FASSEG6)
@@ -42,27 +42,27 @@ def test_masks_are_blended_at_the_rims_and_hold_every_class(tmp_path):
         assert 0.005 < inexact.mean() < 0.12
 
 
-def test_another_number_of_faces_lies_beside_the_first(tmp_path):
+def test_another_number_of_faces_is_rendered_to_another_folder(tmp_path):
     one, other = faces(tmp_path).samples(), faces(tmp_path, train=3).samples()
     assert (len(one), len(other)) == (3, 4)
     assert one[0].photo != other[0].photo
 
 
 @pytest.mark.parametrize("lost", ["Train_RGB/2.bmp", "Train_Labels/1.bmp", "Test_Labels/1.bmp"])
-def test_drawn_faces_that_are_not_all_there_any_more_say_how_to_get_them_again(tmp_path, lost):
+def test_missing_rendered_files_are_reported_with_a_remedy(tmp_path, lost):
     source = faces(tmp_path)
     source.samples()
     (source.folder / lost).unlink()
     with pytest.raises(DataError) as caught:
         source.samples()
-    (told,) = caught.value.problems
-    assert told.startswith(f"{source.folder}: has ")
-    assert "expected 2 for training and 1 for the test. Delete the folder; they are drawn anew then" in told
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{source.folder}: has ")
+    assert "expected 2 for training and 1 for the test. Delete the folder to render them again" in problem
     shutil.rmtree(source.folder)
     assert len(source.samples()) == 3
 
 
-def test_a_start_that_was_killed_leaves_nothing_that_looks_drawn(tmp_path, monkeypatch):
+def test_an_interrupted_start_leaves_no_incomplete_folder(tmp_path, monkeypatch):
     import facesegl.sources.synthetic as module
 
     def die(*_):

@@ -10,8 +10,7 @@ import numpy as np
 
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.source import Sample
-
-SPLITS = ("train", "val", "test")
+from facesegl.sources.splits import SPLITS
 
 
 class PhotoFacts(NamedTuple):

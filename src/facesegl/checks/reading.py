@@ -1,6 +1,5 @@
 """Open every photo and mask of a source once, in threads, and keep what is to be known of it, never its pixels."""
 
-import hashlib
 from functools import partial
 
 import numpy as np
@@ -10,10 +9,9 @@ from facesegl.checks.dhash import look_of
 from facesegl.checks.facts import Facts, PhotoFacts, Refused
 from facesegl.console import track
 from facesegl.errors import DataError
-from facesegl.labels.decode import TOLERANCE, Decoded
+from facesegl.labels.decode import TOLERANCE, Decoded, class_pixels
 from facesegl.labels.taxonomy import VOID, Taxonomy
-from facesegl.sources.images import open_image
-from facesegl.sources.photo import orientation, photo_of
+from facesegl.sources.images import open_image, orientation, photo_of, pixel_hash
 from facesegl.sources.source import Sample, Source
 from facesegl.threads import in_threads
 
@@ -71,14 +69,14 @@ def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, tax
         size=photo.shape[:2],
         mask_size=mask.shape,
         turn=turn,
-        pixels=hashlib.blake2b(photo.tobytes() + str(photo.shape).encode(), digest_size=16).digest(),
+        pixels=pixel_hash(photo),
         look=look_of(photo),
         shows_mask=_shows(photo, mask, taxonomy),
-        class_pixels=_count(mask, num_classes),
-        inexact=_count(mask[decoded.inexact], num_classes),
+        class_pixels=class_pixels(mask, num_classes),
+        inexact=class_pixels(mask[decoded.inexact], num_classes),
         void=int((mask == VOID).sum()),
         specks=int((~whole & (value != VOID)).sum()),
-        parts=_count(value[whole], num_classes),
+        parts=class_pixels(value[whole], num_classes),
     )
 
 
@@ -105,8 +103,3 @@ def _shows(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> bool:
         return False
     painted = (np.abs(photo - taxonomy.palette()[mask].astype(np.int16)) <= TOLERANCE).all(axis=-1)
     return bool(painted.mean() > _SAME or (photo == mask[..., None]).all(axis=-1).mean() > _SAME)
-
-
-def _count(values: np.ndarray, num_classes: int) -> np.ndarray:
-    """(C,) uint32: how often each class stands in values of any shape, such as a mask (H, W)."""
-    return np.bincount(values.ravel(), minlength=256)[:num_classes].astype(np.uint32)

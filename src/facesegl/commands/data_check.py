@@ -65,7 +65,7 @@ def check_data(
 def _folds(facts: Facts, faces: "FaceDataModule") -> Iterator[Finding]:
     """Whether there are persons enough to hold a fold out, where training would."""
     from facesegl.data.cache import identical_photos
-    from facesegl.data.folds import remedy_for
+    from facesegl.sources.splits import remedy_for
 
     if faces.fold is None or facts.fitting("val"):
         return

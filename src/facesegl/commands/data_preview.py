@@ -22,7 +22,7 @@ from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.files import replacing
 from facesegl.labels.decode import mask_to_colours
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.photo import open_photo
+from facesegl.sources.images import open_photo
 from facesegl.sources.source import Sample
 from facesegl.words import number
 
@@ -183,7 +183,7 @@ def _augmented(faces: FaceDataModule, count: int) -> tuple[str, int, Iterator[En
         log.info("--count %d: %d are shown, since they are augmented in one batch.", count, shown)
     plain, seen, ids = faces.preview_augmented(shown)
     box = max(faces.image_size, _BOX) if shown < 3 else _BOX
-    pairs = [(batch.photo.permute(0, 2, 3, 1).to(torch.uint8), batch.target.to(torch.uint8)) for batch in (plain, seen)]
+    pairs = [(batch.image.permute(0, 2, 3, 1).to(torch.uint8), batch.target.to(torch.uint8)) for batch in (plain, seen)]
     size = f"{faces.image_size} x {faces.image_size}"
     title = f"{faces.source.name}: {shown} of {number(len(faces.train), 'photo')} to learn from, augmented, at {size}"
 

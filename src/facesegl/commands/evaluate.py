@@ -54,7 +54,7 @@ def evaluate(
     if "val" in sets:
         _require_held_out(predictor, faces)
     for name in sets:
-        faces.places(name)  # an empty set is told before there is a folder
+        faces.indices(name)  # an empty set is told before there is a folder
     result = Result(
         folder=new_folder(plan),
         command=command or command_line(),

@@ -34,7 +34,7 @@ from facesegl.prediction.model import model_file
 from facesegl.prediction.onnx_model import OnnxModel
 from facesegl.prediction.photo_files import list_photos
 from facesegl.provenance import machine, versions
-from facesegl.sources.photo import open_photo, resize_photo
+from facesegl.sources.images import open_photo, resize_photo
 
 T = TypeVar("T")
 

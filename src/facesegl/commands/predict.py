@@ -43,7 +43,7 @@ from facesegl.prediction.photo_files import (
     output_names,
 )
 from facesegl.prediction.predictor import Prediction, Predictor
-from facesegl.sources.photo import open_photo
+from facesegl.sources.images import open_photo
 from facesegl.words import a_few
 
 log = logging.getLogger(__name__)

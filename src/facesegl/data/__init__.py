@@ -1,4 +1,7 @@
-"""From files to batches on the device: the cache, folds, augmentation, and the LightningDataModule."""
+"""From files to batches on the device: the cache, the LightningDataModule and its sets, and augmentation.
+
+Reading single files, splits and folds are in sources; nothing here knows nets, losses or runs.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Photos and masks of a training batch, moved, bent and recoloured by chance: whole batches on the batch's device."""
+"""Random geometric and color augmentation of training batches, on the batch's device."""
 
 import functools
 import math
@@ -6,50 +6,50 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own custom
+import torch.nn.functional as F  # noqa: N812 - the usual alias
 from torch import Tensor
 
 from facesegl.errors import ConfigError
 from facesegl.labels.onehot import class_of_byte
 
 _LIMITS = {
-    "flip": (1.0, "the share of photos that are flipped"),
+    "flip": (1.0, "the share of images that are flipped"),
     "rotate": (180.0, "degrees to either side"),
     "scale": (3.0, "0.2 draws factors from 1/1.2 to 1.2"),
-    "shift": (1.0, "a share of the photo's width and height"),
+    "shift": (1.0, "a share of the image's width and height"),
     "shear": (60.0, "degrees to either side"),
-    "elastic": (0.1, "a share of the photo's shorter side"),
+    "elastic": (0.1, "a share of the image's shorter side"),
     "brightness": (1.0, "a share of full white"),
     "contrast": (9.0, "0.2 draws factors from 1/1.2 to 1.2"),
     "saturation": (9.0, "0.2 draws factors from 1/1.2 to 1.2"),
     "gamma": (9.0, "0.2 draws exponents from 1/1.2 to 1.2"),
 }
-_DRAWS = 10  # numbers a photo: one for the flip, five for the affine part, four for the colours
-_KNOTS = 6  # a side of the elastic part's control grid: bends of a face's parts, not of single pixels
+_DRAWS = 10  # random numbers per image: one for the flip, five for the affine part, four for the colors
+_KNOTS = 6  # control points per side of the elastic grid: it bends parts of a face, not single pixels
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """What may happen to a training photo, and how strongly; 0 switches a part off.
+    """Random augmentation of training images; a strength of 0 switches a part off.
 
-    All geometric parts share one resampling, in pixels, so that a rotation of a photo that is not square does not shear
-    it. Without any but the flip nothing is resampled and pixels stay exact.
+    All geometric parts share one resampling, in pixels, so that rotating an image that is not square does not shear it.
+    A flip alone needs no resampling and keeps pixels exact.
 
     Args:
-        flip: probability of a mirror flip, 0 to 1.
-        rotate: greatest angle in degrees.
-        scale: greatest zoom, minus one: the factor is drawn log-uniformly from 1/(1 + scale) to 1 + scale.
-        shift: greatest move along each axis, as a share of that axis.
-        shear: greatest slant in degrees.
+        flip: probability of a horizontal flip, 0 to 1.
+        rotate: maximum angle in degrees.
+        scale: maximum zoom factor minus one: the factor is log-uniform between 1/(1 + scale) and 1 + scale.
+        shift: maximum translation along each axis, as a share of that axis.
+        shear: maximum shear angle in degrees.
         elastic: standard deviation of a smooth displacement at its control points, as a share of the shorter side.
-        brightness: greatest change, as a share of full white.
-        contrast: greatest spread around the photo's mean grey, minus one; drawn as `scale` is.
-        saturation: greatest spread around each pixel's own grey, minus one; drawn as `scale` is.
-        gamma: greatest exponent, minus one; drawn as `scale` is.
+        brightness: maximum change, as a share of full white.
+        contrast: maximum factor minus one around the image's mean grey; drawn like `scale`.
+        saturation: maximum factor minus one around each pixel's grey; drawn like `scale`.
+        gamma: maximum exponent minus one; drawn like `scale`.
 
     Raises:
-        ConfigError: a strength is out of its range; all of them are told at once.
+        ConfigError: every strength that is out of range.
     """
 
     flip: float
@@ -73,42 +73,42 @@ class Augment:
             raise ConfigError(*problems)
 
     def __call__(
-        self, photo: Tensor, mask: Tensor, *, mirror: Tensor, generator: torch.Generator
+        self, image: Tensor, mask: Tensor, *, mirror: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Augment a batch; what happens follows from the generator's state alone, on every device.
+        """Augment a batch. The result depends only on the generator's state, not on the device.
 
-        As much is drawn whatever the strengths are: switching one part off leaves the others as they were.
+        The number of random draws does not depend on the strengths: switching one part off does not change the others.
 
         Args:
-            photo: (B, 3, H, W) uint8, on any device.
-            mask: (B, H, W) uint8, class indices or VOID, on the photo's device.
-            mirror: (256,) uint8, the class that each class becomes in a flipped photo (`Taxonomy.mirrored`).
-            generator: on the CPU; every random number comes from it.
+            image: (B, 3, H, W) uint8, on any device.
+            mask: (B, H, W) uint8, class indices or VOID, on the same device.
+            mirror: (256,) uint8, the class that each class becomes in a flipped image (`Taxonomy.mirrored`).
+            generator: the only source of random numbers, on the CPU.
 
         Returns:
-            The photo, (B, 3, H, W) float32 in 0..255 in the memory format that it had, and the mask, (B, H, W) uint8,
-            VOID where the photo did not reach.
+            The image, (B, 3, H, W) float32 in 0..255, in the same memory format, and the mask, (B, H, W) uint8, VOID
+            outside the original image.
         """
-        chances = torch.rand(_DRAWS, len(photo), generator=generator)
-        knots = torch.randn(len(photo), 2, _KNOTS, _KNOTS, generator=generator)
-        turned = chances[0] < self.flip
+        chances = torch.rand(_DRAWS, len(image), generator=generator)
+        knots = torch.randn(len(image), 2, _KNOTS, _KNOTS, generator=generator)
+        flipped = chances[0] < self.flip
         spread = 2 * chances - 1
-        mask = _trade_classes(mask, mirror, turned)
+        mask = _swap_classes(mask, mirror, flipped)
         if self.rotate or self.scale or self.shift or self.shear or self.elastic:
-            photo, mask = _resample(photo, mask, *self._places(spread[1:6], knots, turned, photo.shape[-2:]))
+            image, mask = _resample(image, mask, *self._maps(spread[1:6], knots, flipped, image.shape[-2:]))
         else:
-            photo, mask = _flip(photo, mask, turned)
-        return self._recolour(photo.to(torch.float32), spread[6:]), mask
+            image, mask = _flip(image, mask, flipped)
+        return self._recolor(image.to(torch.float32), spread[6:]), mask
 
-    def _places(self, chances: Tensor, knots: Tensor, turned: Tensor, size: torch.Size) -> tuple[Tensor, Tensor | None]:
-        """Where each pixel comes from: an affine part, and control points of a smooth displacement where there is one.
+    def _maps(self, chances: Tensor, knots: Tensor, flipped: Tensor, size: torch.Size) -> tuple[Tensor, Tensor | None]:
+        """The maps from output to input pixels: affine, and the control points of a smooth displacement if any.
 
-        Both map pixels counted from the photo's centre to the coordinates of `grid_sample` (-1 to 1 from edge to edge).
+        Both map pixels counted from the image's center to the coordinates of `grid_sample` (-1 to 1 from edge to edge).
 
         Args:
             chances: (5, B) float32 in -1..1: rotate, shear, scale, shift along x and along y.
             knots: (B, 2, k, k) float32, standard normal.
-            turned: (B,) bool, which photos are flipped.
+            flipped: (B,) bool.
             size: H and W.
 
         Returns:
@@ -120,36 +120,36 @@ class Augment:
         move_x, move_y = self.shift * width * chances[3], self.shift * height * chances[4]
         zoom = _factor(self.scale, chances[2])
         rows = [cos * zoom, (cos * tan - sin) * zoom, move_x, sin * zoom, (sin * tan + cos) * zoom, move_y]
-        # A flip turns round the x that a pixel comes from, and with it everything that leads there.
-        to_grid = torch.stack([(1 - 2 * turned.float()) * 2 / width, torch.full_like(angle, 2 / height)], dim=1)
+        # A flip negates the x of the input pixel, and with it the whole map to x.
+        to_grid = torch.stack([(1 - 2 * flipped.float()) * 2 / width, torch.full_like(angle, 2 / height)], dim=1)
         affine = torch.stack(rows, dim=1).view(-1, 2, 3) * to_grid[:, :, None]
         bends = knots * self.elastic * min(size) * to_grid[:, :, None, None] if self.elastic else None
         return affine, bends
 
-    def _recolour(self, photo: Tensor, chances: Tensor) -> Tensor:
-        """Change the colours of (B, 3, H, W) float32 photos in 0..255, in place: fresh memory costs more than sums.
+    def _recolor(self, image: Tensor, chances: Tensor) -> Tensor:
+        """Change the colors of (B, 3, H, W) float32 in 0..255, in place: allocation costs more than arithmetic.
 
         `chances` is (4, B) float32 in -1..1: brightness, contrast, saturation, gamma.
         """
-        chances = _send(chances[:, :, None, None, None], photo.device)
+        chances = _send(chances[:, :, None, None, None], image.device)
         if self.gamma:
-            photo.div_(255).pow_(_factor(self.gamma, chances[3])).mul_(255)
+            image.div_(255).pow_(_factor(self.gamma, chances[3])).mul_(255)
         if not (self.brightness or self.contrast or self.saturation):
-            return photo
+            return image
         contrast, saturation = _factor(self.contrast, chances[1]), _factor(self.saturation, chances[2])
-        red, green, blue = photo.chunk(3, dim=1)
+        red, green, blue = image.chunk(3, dim=1)
         grey = (_LUMA[0] * red).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
         offset = grey.mean(dim=(1, 2, 3), keepdim=True) * (1 - contrast) + 255 * self.brightness * chances[0]
-        # contrast * (grey + saturation * (photo - grey) - mean) + mean + brightness, in as few passes as it takes.
+        # contrast * (grey + saturation * (image - grey) - mean) + mean + brightness, in as few passes as possible
         grey.mul_(contrast * (1 - saturation)).add_(offset)
-        return photo.mul_(contrast * saturation).add_(grey).clamp_(0, 255)
+        return image.mul_(contrast * saturation).add_(grey).clamp_(0, 255)
 
 
 def unpack_masks(packed: Tensor) -> Tensor:
-    """The class of each pixel of bit-packed one-hot masks, as `labels.unpack_onehot` gives it, on the masks' device.
+    """Unpack bit-packed one-hot masks to class indices on their device, as `labels.unpack_onehot` does in NumPy.
 
     Args:
-        packed: (B, H, W, K) uint8, eight classes a byte, at most one bit a pixel.
+        packed: (B, H, W, K) uint8, eight classes per byte, at most one bit per pixel.
 
     Returns:
         (B, H, W) uint8, class indices, VOID where no bit is set.
@@ -162,51 +162,46 @@ def unpack_masks(packed: Tensor) -> Tensor:
 
 
 def _factor(strength: float, chance: Tensor) -> Tensor:
-    """Factors from 1/(1 + strength) to 1 + strength for chances in -1..1, so that doubling is as likely as halving."""
+    """Factors from 1/(1 + strength) to 1 + strength for chances in -1..1: doubling is as likely as halving."""
     return torch.exp(math.log1p(strength) * chance)
 
 
 def _send(small: Tensor, device: torch.device) -> Tensor:
-    """A small tensor of any shape, on the batch's device.
-
-    A plain `to` would wait until a GPU has done all that it was given; CUDA copies pageable memory before it returns.
-    """
+    """A small tensor of any shape on the batch's device, without waiting for the GPU as a plain `to` does."""
+    # safe: CUDA has copied pageable memory before a non-blocking copy returns
     return small.to(device, non_blocking=device.type == "cuda")
 
 
 def _look_up(table: Tensor, mask: Tensor) -> Tensor:
-    """Replace every value of a uint8 mask of any shape by the table's, (256,) uint8; same shape."""
-    return table.index_select(0, mask.flatten().int()).view(mask.shape)  # thrice as quick as table[mask]
+    """table[mask] for a (256,) uint8 table and a uint8 mask of any shape."""
+    return table.index_select(0, mask.flatten().int()).view(mask.shape)  # three times as fast as table[mask]
 
 
-def _trade_classes(mask: Tensor, mirror: Tensor, turned: Tensor) -> Tensor:
-    """Give the flipped ones of (B, H, W) uint8 masks the classes of a mirror image; `turned` is a (B,) bool.
-
-    Which ones these are is counted on the CPU, where `turned` lies: the device is not waited for.
-    """
-    which = _send(turned.nonzero().flatten(), mask.device)
+def _swap_classes(mask: Tensor, mirror: Tensor, flipped: Tensor) -> Tensor:
+    """Swap left and right classes in the flipped ones of (B, H, W) uint8 masks; `flipped` is (B,) bool on the CPU."""
+    which = _send(flipped.nonzero().flatten(), mask.device)
     if not len(which):
         return mask
     return mask.index_copy(0, which, _look_up(_send(mirror, mask.device), mask[which]))
 
 
-def _flip(photo: Tensor, mask: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
-    """Flip some of (B, 3, H, W) photos and (B, H, W) masks, pixel for pixel; `turned` is a (B,) bool on the CPU."""
-    which = _send(turned.nonzero().flatten(), photo.device)
-    photo, mask = photo.clone(), mask.clone()
-    photo[which], mask[which] = photo[which].flip(-1), mask[which].flip(-1)
-    return photo, mask
+def _flip(image: Tensor, mask: Tensor, flipped: Tensor) -> tuple[Tensor, Tensor]:
+    """Flip some of (B, 3, H, W) images and (B, H, W) masks, pixel for pixel; `flipped` is (B,) bool on the CPU."""
+    which = _send(flipped.nonzero().flatten(), image.device)
+    image, mask = image.clone(), mask.clone()
+    image[which], mask[which] = image[which].flip(-1), mask[which].flip(-1)
+    return image, mask
 
 
-def _resample(photo: Tensor, mask: Tensor, affine: Tensor, bends: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Take every pixel from where `affine` and `bends` (see `Augment._places`) say it comes from.
+def _resample(image: Tensor, mask: Tensor, affine: Tensor, bends: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Sample image and mask by the maps `affine` and `bends` of `Augment._maps`.
 
-    The photo is read bilinearly and goes on as its own reflection: nothing is learnt there, but a black rim would be in
-    every normalisation layer's statistics, and in sight of the pixels beside it. The mask is read at the nearest pixel,
-    so that it holds no class which was not there.
+    The image is sampled bilinearly and continues outside as its reflection: the loss ignores these pixels, but a black
+    border would enter the statistics of normalization layers and the receptive field of neighbors. The mask is sampled
+    at the nearest pixel, so that no new class appears.
 
     Args:
-        photo: (B, 3, H, W) uint8.
+        image: (B, 3, H, W) uint8.
         mask: (B, H, W) uint8.
         affine: (B, 2, 3) float32, on the CPU.
         bends: (B, 2, k, k) float32, on the CPU, or None.
@@ -214,12 +209,12 @@ def _resample(photo: Tensor, mask: Tensor, affine: Tensor, bends: Tensor | None)
     Returns:
         (B, 3, H, W) float32 and (B, H, W) uint8, VOID outside.
     """
-    sent = None if bends is None else _send(bends, photo.device)
-    grid = _grid(_send(affine, photo.device), sent, photo.shape[-2:])
-    moved = F.grid_sample(photo.to(torch.float32), grid, "bilinear", "reflection", align_corners=False)
-    if photo.is_contiguous(memory_format=torch.channels_last):
+    sent = None if bends is None else _send(bends, image.device)
+    grid = _grid(_send(affine, image.device), sent, image.shape[-2:])
+    moved = F.grid_sample(image.to(torch.float32), grid, "bilinear", "reflection", align_corners=False)
+    if image.is_contiguous(memory_format=torch.channels_last):
         moved = moved.contiguous(memory_format=torch.channels_last)  # grid_sample does not keep it
-    # One more, modulo 256, makes VOID and the zeros that stand for "outside" the same.
+    # adding 1 modulo 256 maps VOID to 0, the value that grid_sample gives outside
     classes = F.grid_sample((mask + 1)[:, None].to(torch.float32), grid, "nearest", "zeros", align_corners=False)
     return moved, classes[:, 0].to(torch.uint8) - 1
 
@@ -227,7 +222,7 @@ def _resample(photo: Tensor, mask: Tensor, affine: Tensor, bends: Tensor | None)
 def _grid(affine: Tensor, bends: Tensor | None, size: torch.Size) -> Tensor:
     """The (B, H, W, 2) float32 grid of (B, 2, 3) affine maps and (B, 2, k, k) control points of pixel-sized bends.
 
-    Written out rather than as a matrix product, which TF32 and autocast would round to tenths of a pixel.
+    Not a matrix product, since TF32 and autocast would round it to tenths of a pixel.
     """
     height, width = size
     x = torch.arange(width, device=affine.device) - (width - 1) / 2
@@ -235,7 +230,7 @@ def _grid(affine: Tensor, bends: Tensor | None, size: torch.Size) -> Tensor:
     along_x, along_y, start = affine[..., None, None].unbind(2)
     grid = along_x * x + (along_y * y + start)
     if bends is not None:
-        # Cubic to a quarter of the size, linear from there: as smooth to the eye, in a quarter of the time.
+        # cubic to a quarter of the size, linear from there: visually as smooth, four times as fast
         coarse = F.interpolate(bends, (-(-height // 4), -(-width // 4)), mode="bicubic", align_corners=True)
         grid += F.interpolate(coarse, (height, width), mode="bilinear", align_corners=True)
     return grid.permute(0, 2, 3, 1)

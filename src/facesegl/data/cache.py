@@ -1,16 +1,15 @@
-"""The cache: photos at the net's size and bit-packed one-hot masks, made once from the files and memory-mapped.
+"""The cache: images at the net's size and bit-packed one-hot masks, built once from the files and memory-mapped.
 
     <cache>/<name>-<size>-<key12>/
       photos.npy      (N, S, S, 3) uint8
       masks.npy       (N, S, S, ceil(C/8)) uint8, bit c of a pixel set for class c, no bit for void
-      checksums.npy   (N,) uint32, CRC-32 of each sample's photo and mask
-      manifest.json   a row a sample, what was left out, the key, versions; written last
+      checksums.npy   (N,) uint32, CRC-32 of each sample's image and mask
+      manifest.json   a row per sample, what was left out, the key, versions; written last
 
-The key comes from what the files hold. A build happens in a folder beside the target, which is renamed when all of it
-lies on the disk: a killed build leaves nothing that looks whole.
+The key depends on the contents of the files. A cache is built in a temporary folder, which is renamed once everything
+is on the disk: a killed build leaves no incomplete cache.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -25,39 +24,40 @@ import filelock
 import numpy as np
 
 from facesegl.console import track
-from facesegl.data.hashes import Contents, digest
+from facesegl.data.hashes import FileHashes, digest
 from facesegl.errors import DataError
 from facesegl.files import machine_errors, sync, write_json
+from facesegl.labels.decode import class_pixels
 from facesegl.labels.onehot import pack_onehot, packed_depth
 from facesegl.labels.resize import shrink_mask
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.listing import require_regular, some
-from facesegl.sources.photo import open_photo, resize_photo
+from facesegl.sources.images import open_photo, pixel_hash, resize_photo
+from facesegl.sources.listing import require_regular, truncate
 from facesegl.sources.source import Sample, Source, join_groups
 from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-"""Raised whenever the files of a cache change their meaning."""
+"""Raised whenever the format of a cache changes."""
 
 _SHOWN_PROBLEMS = 50
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the manifest says of one cached sample.
+    """The manifest's entry for a cached sample.
 
     Attributes:
         id: the sample's id.
         split: train, val or test.
-        group: the person where it is known; samples with identical pixels share one.
-        tags: what else is known of the sample.
+        group: the person if known; samples with identical pixels share a group.
+        tags: further facts about the sample.
         height: native rows.
         width: native columns.
         pixels: a hash of the photo's native pixels.
         class_pixels: native pixels of each class.
-        inexact: of those, the ones whose colour was not exactly that of the class.
+        inexact: those of them whose color was not exactly the class's.
     """
 
     id: str
@@ -75,10 +75,10 @@ _HINTS = get_type_hints(Row)
 
 
 class FaceCache:
-    """Cached samples; opened if they are there and whole, built otherwise.
+    """Cached samples; opened if the cache exists and is intact, built otherwise.
 
     Args:
-        source: where photos and masks lie.
+        source: the photos and masks.
         taxonomy: the classes.
         image_size: height and width in the cache.
         root: the folder of all caches.
@@ -86,9 +86,9 @@ class FaceCache:
     Attributes:
         samples: the source's samples, in the order of `rows`.
         rows: the manifest's rows.
-        left_out: why, by id, for each sample whose mask has another size than its photo.
-        fingerprint: 12 hex digits that name what the files hold and how they are split.
-        folder: where the cache lies.
+        left_out: the ids of samples whose mask differs in size from its photo, with the reason.
+        fingerprint: 12 hex digits that identify the contents of the files and their splits.
+        folder: the folder of this cache.
     """
 
     def __init__(self, source: Source, taxonomy: Taxonomy, image_size: int, root: Path) -> None:
@@ -103,39 +103,38 @@ class FaceCache:
         by_id = {sample.id: sample for sample in self._listed}
         self.samples = [by_id[row.id] for row in self.rows]
 
-    def read(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gather samples; each one's checksum is compared the first time that this process reads it.
+    def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gather samples; verifies the checksum of each the first time that this process reads it.
 
         Args:
-            places: (B,) int64, places in `rows`.
+            indices: (B,) int64, indices into `rows`.
 
         Returns:
-            (B, S, S, 3) uint8 photos and (B, S, S, ceil(C/8)) uint8 masks.
+            (B, S, S, 3) uint8 images and (B, S, S, ceil(C/8)) uint8 masks.
 
         Raises:
-            DataError: the cache is damaged and the files that it was made from have changed meanwhile.
+            DataError: the cache is damaged, and the files that it was built from have changed.
         """
-        for place in places[~self._checked[places]]:
-            if _checksum(self._photos[place], self._masks[place]) != self._checksums[place]:
+        for index in indices[~self._checked[indices]]:
+            if _checksum(self._images[index], self._masks[index]) != self._checksums[index]:
                 log.warning(
-                    "%s: %s has changed since it was cached; building it anew", self.folder, self.rows[place].id
+                    "%s: %s has changed since it was cached; building it again", self.folder, self.rows[index].id
                 )
                 self._rebuild()
-                return self.read(places)
-            self._checked[place] = True
-        return self._photos[places], self._masks[places]
+                return self.read(indices)
+            self._checked[index] = True
+        return self._images[indices], self._masks[indices]
 
     def _rebuild(self) -> None:
         if _hashes(self._listed, self._root) != self._hashes:
             raise DataError(
-                f"{self.folder}: damaged, and photos or masks have changed since this started. Start again: other "
-                f"files make another cache."
+                f"{self.folder}: damaged, and photos or masks have changed since this process started. Start again to "
+                f"build a new cache."
             )
         (self.folder / "manifest.json").unlink(missing_ok=True)
         self._build()
 
     def _open(self) -> bool:
-        """Map the files, if the folder is whole."""
         if not (self.folder / "manifest.json").is_file():
             return False
         try:
@@ -146,51 +145,50 @@ class FaceCache:
             self.left_out = {str(name): str(why) for name, why in manifest["left_out"].items()}
             self._require_rows()
             files = (self.folder / f"{name}.npy" for name in ("photos", "masks", "checksums"))
-            self._photos, self._masks, self._checksums = (_mapped(file) for file in files)
+            self._images, self._masks, self._checksums = (_mapped(file) for file in files)
             self._require_shapes()
-        except Exception as error:  # what is damaged, or was never a cache, raises what it likes
+        except Exception as error:  # a damaged cache raises any kind of exception
             reason = " ".join(str(error).split())[:120] or type(error).__name__
-            log.warning("%s: not whole (%s); building it anew", self.folder, reason)
+            log.warning("%s: damaged or incomplete (%s); building it again", self.folder, reason)
             return False
         self._checked = np.zeros(len(self.rows), dtype=bool)
         return True
 
     def _require_rows(self) -> None:
-        """Every sample that is listed has a row or a reason to have none, and nothing else has one."""
         listed, found = [sample.id for sample in self._listed], [row.id for row in self.rows]
         if found != [name for name in listed if name not in self.left_out] or not self.left_out.keys() <= {*listed}:
             raise ValueError("its rows are not those of the photos")
         classes = self._taxonomy.num_classes
         if any(len(row.class_pixels) != classes or len(row.inexact) != classes for row in self.rows):
-            raise ValueError("its rows are of other classes")
+            raise ValueError("its rows have another number of classes")
 
     def _require_shapes(self) -> None:
         square, depth = (len(self.rows), self._size, self._size), packed_depth(self._taxonomy.num_classes)
-        found: list[Any] = [(array.shape, array.dtype) for array in (self._photos, self._masks, self._checksums)]
+        found: list[Any] = [(array.shape, array.dtype) for array in (self._images, self._masks, self._checksums)]
         if found != [((*square, 3), np.uint8), ((*square, depth), np.uint8), (square[:1], np.uint32)]:
-            raise ValueError(f"shapes and types are {found}")
+            raise ValueError(f"shapes and dtypes are {found}")
 
     def _build(self) -> None:
-        """Build under a lock, which dies with its process; others wait and then find the cache built."""
+        """Build under a lock, which is released if its process dies; other processes wait and then open the cache."""
         with machine_errors(self.folder):
             self._root.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(f"{self.folder}.lock")
             try:
-                lock.acquire(timeout=0)
+                held = lock.acquire(timeout=0)
             except filelock.Timeout:
                 log.info("another process is building %s; waiting for it", self.folder)
-                lock.acquire()
-            try:
+                held = lock.acquire()
+            with held:
                 if not self._open():
                     self._write()
                     if not self._open():
-                        raise DataError(f"{self.folder}: just built and not whole. Does another program change it?")
-            finally:
-                lock.release()
+                        raise DataError(
+                            f"{self.folder}: damaged right after the build. Does another program change it?"
+                        )
 
     def _write(self) -> None:
         part = self.folder.with_name(f".{self.folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)  # of a build that was killed: this one holds the lock
+        shutil.rmtree(part, ignore_errors=True)  # left by a killed process: this one holds the lock
         part.mkdir()
         try:
             self._fill(part)
@@ -203,11 +201,11 @@ class FaceCache:
         sync(self._root)
 
     def _require_unchanged(self) -> None:
-        """The key is of what the files held before they were read; what they hold now has to be the same."""
+        """Raise a DataError if files have changed since the key was computed."""
         now = _hashes(self._listed, self._root)
         if changed := [path for path, value in self._hashes.items() if now[path] != value]:
             raise DataError(
-                *some([f"{path}: changed while it was cached; run it again." for path in changed], "files that changed")
+                *truncate([f"{path}: changed while it was cached; run it again." for path in changed], "changed files")
             )
 
     def _fill(self, part: Path) -> None:
@@ -233,7 +231,7 @@ class FaceCache:
         left_out: dict[str, str] = {}
         problems: list[str] = []
         with (
-            _GrowingArray(folder / "photos.npy", (size, size, 3), np.uint8) as photos,
+            _GrowingArray(folder / "photos.npy", (size, size, 3), np.uint8) as images,
             _GrowingArray(folder / "masks.npy", (size, size, depth), np.uint8) as masks,
             _GrowingArray(folder / "checksums.npy", (), np.uint32) as checksums,
         ):
@@ -245,26 +243,25 @@ class FaceCache:
                     left_out[outcome.id] = outcome.why
                 else:
                     rows.append(outcome.row)
-                    photos.append(outcome.photo)
+                    images.append(outcome.image)
                     masks.append(outcome.mask)
-                    checksums.append(np.uint32(_checksum(outcome.photo, outcome.mask)))
+                    checksums.append(np.uint32(_checksum(outcome.image, outcome.mask)))
         if problems or not rows:
             more = [f"... and {len(problems) - _SHOWN_PROBLEMS} more."] if len(problems) > _SHOWN_PROBLEMS else []
             raise DataError(*problems[:_SHOWN_PROBLEMS], *more) if problems else DataError(*left_out.values())
         return rows, left_out
 
     def _prepare(self, sample: Sample) -> "_Prepared | _LeftOut | DataError":
-        """Photo and mask of one sample, or why it is left out, or what is wrong with its files."""
         try:
             photo = open_photo(sample.photo)
             mask, inexact = self._source.read_mask(sample, self._taxonomy)
         except DataError as error:
             return error
         if mask.shape != photo.shape[:2]:
-            sizes = (f"{shape[1]}x{shape[0]}" for shape in (mask.shape, photo.shape))
-            turned = mask.shape == photo.shape[1::-1]
-            hint = " (drawn before the photo was turned upright, as its EXIF data say?)" if turned else ""
-            return _LeftOut(sample.id, "{}: the mask is {}, its photo {}{}".format(sample.mask, *sizes, hint))
+            (rows, columns), (height, width) = mask.shape, photo.shape[:2]
+            hint = " (labelled on the photo without its EXIF rotation?)" if (columns, rows) == (height, width) else ""
+            sizes = f"the mask is {columns}x{rows}, its photo {width}x{height}"
+            return _LeftOut(sample.id, f"{sample.mask}: {sizes}{hint}")
         num_classes, size = self._taxonomy.num_classes, self._size
         row = Row(
             id=sample.id,
@@ -273,9 +270,9 @@ class FaceCache:
             tags=sample.tags,
             height=photo.shape[0],
             width=photo.shape[1],
-            pixels=hashlib.blake2b(photo.tobytes() + str(photo.shape).encode(), digest_size=16).hexdigest(),
-            class_pixels=_count(mask, num_classes),
-            inexact=_count(mask[inexact], num_classes),
+            pixels=pixel_hash(photo).hex(),
+            class_pixels=tuple(class_pixels(mask, num_classes).tolist()),
+            inexact=tuple(class_pixels(mask[inexact], num_classes).tolist()),
         )
         packed = pack_onehot(shrink_mask(mask, size, size, num_classes), num_classes)
         return _Prepared(row, resize_photo(photo, size, size), packed)
@@ -288,12 +285,12 @@ class _LeftOut(NamedTuple):
 
 class _Prepared(NamedTuple):
     row: Row
-    photo: np.ndarray
+    image: np.ndarray
     mask: np.ndarray
 
 
 class _GrowingArray:
-    """An .npy file that grows row by row through plain writes, so that a full disk is an error and not a crash."""
+    """An .npy file that grows row by row by plain writes: on a full disk these raise, where a memory map crashes."""
 
     def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: type) -> None:
         self._file: IO[bytes] = path.open("wb")
@@ -321,9 +318,8 @@ class _GrowingArray:
 
 
 def _hashes(samples: Sequence[Sample], root: Path) -> dict[Path, str]:
-    """What each file of the samples holds; those that cannot be read are told together."""
     paths = [*dict.fromkeys(path for sample in samples for path in (sample.photo, *sample.mask_files))]
-    return dict(zip(paths, Contents(root / "contents.json").hashes(paths), strict=True))
+    return dict(zip(paths, FileHashes(root / "contents.json").hashes(paths), strict=True))
 
 
 def _fingerprint(samples: Sequence[Sample], hashes: Mapping[Path, str]) -> str:
@@ -337,24 +333,23 @@ def _fingerprint(samples: Sequence[Sample], hashes: Mapping[Path, str]) -> str:
 
 
 def identical_photos(pixels: Iterable[Hashable]) -> Iterator[tuple[int, int]]:
-    """Places of photos whose pixels have the same hash: each later one with the first of its kind."""
+    """Indices of photos with the same pixel hash: each later one, after the first with that hash."""
     first: dict[Hashable, int] = {}
-    for place, found in enumerate(pixels):
+    for index, found in enumerate(pixels):
         if found in first:
-            yield first[found], place
-        first.setdefault(found, place)
+            yield first[found], index
+        first.setdefault(found, index)
 
 
 def _row(row: dict[str, Any]) -> Row:
-    """A row of the manifest, whose values have the types that they should have."""
+    """A row of the manifest; raises if a value has the wrong type."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
     if wrong := [name for name, hint in _HINTS.items() if not _is_a(values[name], hint)]:
-        raise TypeError(f"{', '.join(wrong)} of a row are of another type")
+        raise TypeError(f"a row has values of the wrong type: {', '.join(wrong)}")
     return Row(**values)
 
 
 def _is_a(value: Any, hint: Any) -> bool:
-    """Whether a value is of a row's type: one of text or numbers, or a tuple of them."""
     kinds = get_args(hint)
     if not kinds:
         return type(value) is hint
@@ -367,11 +362,5 @@ def _mapped(file: Path) -> np.ndarray:
     return array
 
 
-def _checksum(photo: np.ndarray, mask: np.ndarray) -> int:
-    """CRC-32 over the bytes of a photo (S, S, 3) and then of its packed mask (S, S, ceil(C/8))."""
-    return zlib.crc32(mask.tobytes(), zlib.crc32(photo.tobytes()))
-
-
-def _count(mask: np.ndarray, num_classes: int) -> tuple[int, ...]:
-    """Pixels of each class in a mask of any shape, such as (H, W)."""
-    return tuple(np.bincount(mask.ravel(), minlength=256)[:num_classes].tolist())
+def _checksum(image: np.ndarray, mask: np.ndarray) -> int:
+    return zlib.crc32(mask.tobytes(), zlib.crc32(image.tobytes()))

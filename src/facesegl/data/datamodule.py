@@ -1,7 +1,7 @@
-"""The LightningDataModule: cached faces, folds, loaders and the sets that are scored."""
+"""The LightningDataModule: cached faces, loaders, and the sets that are scored."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,47 +11,47 @@ import torch
 from torch import Tensor
 
 from facesegl.data.augment import Augment, unpack_masks
-from facesegl.data.cache import FaceCache, identical_photos
+from facesegl.data.cache import FaceCache, Row, identical_photos
 from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
-from facesegl.data.folds import assign_folds
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.onehot import unpack_onehot
 from facesegl.labels.taxonomy import Taxonomy, likely_pairs
-from facesegl.sources.photo import open_photo
+from facesegl.sources.images import open_photo
 from facesegl.sources.source import Source
+from facesegl.sources.splits import assign_folds
 
 log = logging.getLogger(__name__)
 
 SETS = {
-    "train": "the photos that are learnt from",
+    "train": "the photos that are trained on",
     "val": "the photos held out for validation",
     "test": "the test photos",
-    "test_clean": "the test photos whose pixels do not also stand in training",
-    "test_strict": "the test photos of persons who do not stand in training, as far as is known",
+    "test_clean": "the test photos whose pixels are not also in training",
+    "test_strict": "the test photos of persons who are not in training, as far as is known",
 }
-"""The sets that can be scored, and what they are."""
+"""The sets that can be scored, with a description."""
 
 
 class FaceDataModule(pl.LightningDataModule):
     """Labelled faces for training, validation and test.
 
     Args:
-        source: where photos and masks lie.
+        source: the photos and masks.
         taxonomy: the classes, as `Taxonomy.from_mapping` takes them, or a `Taxonomy`; None for those that the source's
-            own files say.
-        image_size: height and width of what the net sees, pixels.
-        batch_size: photos a batch and device.
-        fold: which part of the training photos is held out for validation; None learns from all of them.
-        folds: into how many parts the training photos are dealt.
-        strict: whether a mask of another size than its photo is an error; otherwise it is left out and named.
-        workers: processes that read ahead; 0 reads in the process itself.
-        fold_seed: deals the folds.
-        seed: shuffles and augments.
+            files define.
+        image_size: height and width of the net's input, pixels.
+        batch_size: images per batch and device.
+        fold: the fold of the training photos that is held out for validation; None trains on all of them.
+        folds: the number of folds.
+        strict: whether a mask that differs in size from its photo is an error; otherwise it is left out and reported.
+        workers: processes that load batches; 0 loads them in the main process.
+        fold_seed: seed of the assignment to folds.
+        seed: seed of shuffling and augmentation.
         cache: the folder of all caches.
-        augment: what is done to training batches; None for nothing.
+        augment: augmentation of training batches; None for none.
 
     Raises:
-        ConfigError: arguments that contradict each other.
+        ConfigError: invalid arguments.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class FaceDataModule(pl.LightningDataModule):
         self.image_size, self.batch_size, self.workers = image_size, batch_size, workers
         self.fold, self.folds, self.fold_seed = fold, folds, fold_seed
         self.strict, self.seed, self.cache_root = strict, seed, Path(cache)
-        _require_sensible(image_size, batch_size, fold, folds, workers)
+        _check(image_size, batch_size, fold, folds, workers)
         self._cache: FaceCache | None = None
         self._training_loader: ResumableLoader | None = None
         self._loader_state = {"batches": 0}
@@ -83,37 +83,34 @@ class FaceDataModule(pl.LightningDataModule):
         self._mirror = torch.from_numpy(self.taxonomy.mirrored())
 
     def prepare_data(self) -> None:
-        """Build the cache, or find it built.
+        """Open the cache, building it if necessary.
 
         Raises:
-            DataError: what is wrong with photos and masks, all told at once.
+            DataError: everything that is wrong with photos and masks.
         """
         if self._cache is None:
             cache = FaceCache(self.source, self.taxonomy, self.image_size, self.cache_root)
             if self.strict and cache.left_out:
-                raise DataError(*(f"{why}, which data.strict=true refuses." for why in cache.left_out.values()))
+                raise DataError(*(f"{why}, which data.strict=true does not allow." for why in cache.left_out.values()))
             for name, why in cache.left_out.items():
-                log.warning("%s; %s is left out: a stretched mask would be a wrong one.", why, name)
+                log.warning("%s; %s is left out, since a resized mask would be wrong.", why, name)
             self._cache = cache
 
     def setup(self, stage: str | None = None) -> None:
-        """Split into training, validation and test photos.
+        """Divide the samples into the sets.
 
         Raises:
-            DataError: nothing to learn from, or fewer persons than folds.
+            DataError: no photo to train on, or fewer persons than folds.
         """
-        self.prepare_data()
-        training = self._of_split("train")
-        own_val = self._of_split("val")
+        rows = self.cache.rows
         self.fold_of: dict[str, int] = {}
-        if self.fold is not None and not own_val.size:
-            groups = {self.cache.rows[place].id: self.cache.rows[place].group for place in training}
+        if self.fold is not None and not any(row.split == "val" for row in rows):
+            groups = {row.id: row.group for row in rows if row.split == "train"}
             self.fold_of = assign_folds(groups, self.folds, self.fold_seed)
-        held_out = np.array([self.fold_of.get(name, -1) == self.fold for name in self.ids(training)], dtype=bool)
-        self.train, self.val = training[~held_out], own_val if own_val.size else training[held_out]
-        self.test = self._of_split("test")
+        self._sets = _sets(rows, {name for name, fold in self.fold_of.items() if fold == self.fold})
+        self.train, self.val, self.test = (self._sets[name] for name in ("train", "val", "test"))
         if not self.train.size:
-            raise DataError(f"{self.source.name}: no photo to learn from; expected labelled training photos.")
+            raise DataError(f"{self.source.name}: no photo to train on; expected labelled training photos.")
 
     @property
     def cache(self) -> FaceCache:
@@ -124,48 +121,48 @@ class FaceDataModule(pl.LightningDataModule):
 
     @property
     def held_out(self) -> str:
-        """The set that training ends with scoring: `val`, or `test` where nothing is held out to choose by."""
+        """The set that is scored after training: `val`, or `test` if there is no validation set."""
         return "val" if self.val.size else "test"
 
-    def places(self, name: str) -> np.ndarray:
-        """The places in the cache, (N,) int64, of one of `SETS`.
+    def indices(self, name: str) -> np.ndarray:
+        """The indices in the cache, (N,) int64, of one of `SETS`.
 
         Raises:
             ConfigError: no such set.
-            DataError: the set has no photo.
+            DataError: the set is empty.
         """
-        places = self._places(name)
-        if not places.size and name == "val":
+        indices = self._set(name)
+        if not indices.size and name == "val":
             raise ConfigError(
                 "set=val: no photo is held out (data.fold=null). Score others with set=test or set=train."
             )
-        if not places.size:
+        if not indices.size:
             remedy = "" if name == "train" else " Score others with set=val or set=train."
             raise DataError(f"{self.source.name}: the set {name} has no photo ({SETS[name]}).{remedy}")
-        return places
+        return indices
 
     def has(self, name: str) -> bool:
         """Whether a set has a photo."""
-        return self._places(name).size > 0
+        return self._set(name).size > 0
 
-    def ids(self, places: "Iterable[int] | np.ndarray | Tensor") -> list[str]:
-        """The samples' ids at places in the cache."""
-        return [self.cache.rows[int(place)].id for place in places]
+    def ids(self, indices: "Iterable[int] | np.ndarray | Tensor") -> list[str]:
+        """The ids of the samples with these indices."""
+        return [self.cache.rows[int(index)].id for index in indices]
 
-    def native(self, place: int) -> tuple[np.ndarray, np.ndarray]:
-        """A photo, (H, W, 3) uint8, and its mask, (H, W) uint8, decoded from their files at native size."""
-        return open_photo(self.cache.samples[place].photo), self.mask(place)
+    def native(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """A photo, (H, W, 3) uint8, and its mask, (H, W) uint8, read from their files at native size."""
+        return open_photo(self.cache.samples[index].photo), self.mask(index)
 
-    def mask(self, place: int) -> np.ndarray:
-        """A mask, (H, W) uint8, decoded from its file at native size."""
-        return self.source.read_mask(self.cache.samples[place], self.taxonomy).mask
+    def mask(self, index: int) -> np.ndarray:
+        """A mask, (H, W) uint8, read from its file at native size."""
+        return self.source.read_mask(self.cache.samples[index], self.taxonomy).mask
 
-    def doubled(self) -> list[tuple[int, int]]:
-        """Places of photos with identical pixels, in pairs: each has a mask of its own."""
+    def duplicates(self) -> list[tuple[int, int]]:
+        """Pairs of indices of photos with identical pixels; each has its own mask."""
         return list(identical_photos(row.pixels for row in self.cache.rows))
 
     def summary(self) -> dict[str, Any]:
-        """What a record says of the data: name, fingerprint, classes, numbers of photos, what was left out."""
+        """The data as a run records them: name, fingerprint, classes, numbers of photos, what was left out."""
         return {
             "name": self.source.name,
             "fingerprint": self.cache.fingerprint,
@@ -175,15 +172,15 @@ class FaceDataModule(pl.LightningDataModule):
         }
 
     def training_masks(self) -> Iterator[np.ndarray]:
-        """The masks that are learnt from, (S, S) uint8 each, at the cache's size."""
-        for place in self.train:
-            yield unpack_onehot(self.cache.read(np.array([place]))[1][0])
+        """The training masks, (S, S) uint8 each, at the cache's size."""
+        for index in self.train:
+            yield unpack_onehot(self.cache.read(np.array([index]))[1][0])
 
     def normalisation(self) -> dict[str, list[float]]:
-        """Mean and standard deviation of red, green, blue (0 to 255) over the photos that are learnt from."""
+        """Mean and standard deviation of red, green, blue (0 to 255) over the training photos."""
         total, squares = np.zeros(3), np.zeros(3)
-        for place in self.train:
-            pixels = self.cache.read(np.array([place]))[0].reshape(-1, 3).astype(np.float64)
+        for index in self.train:
+            pixels = self.cache.read(np.array([index]))[0].reshape(-1, 3).astype(np.float64)
             total += pixels.mean(axis=0)
             squares += (pixels**2).mean(axis=0)
         mean = total / len(self.train)
@@ -191,87 +188,89 @@ class FaceDataModule(pl.LightningDataModule):
         return {"mean": mean.tolist(), "std": np.maximum(deviation, 1.0).tolist()}
 
     def class_shares(self) -> Tensor:
-        """Each class's share of the pixels that are learnt from, where all photos are of one size: (C,) float64."""
-        counts = np.array([self.cache.rows[place].class_pixels for place in self.train], dtype=np.float64)
+        """Each class's share of the training pixels, with equal weight for each photo: (C,) float64."""
+        counts = np.array([self.cache.rows[index].class_pixels for index in self.train], dtype=np.float64)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         return torch.from_numpy(shares.sum(axis=0) / max(shares.sum(), 1))
 
     def preview(self, count: int) -> tuple[str, Batch, list[str]]:
-        """Some photos to look at during training: the set's name, the batch without augmentation, and its ids."""
-        name, places = ("val", self.val) if self.val.size else ("train", self.train)
-        order = BatchOrder(places[:count], count, None, 0, 1)
-        batch = CachedFaces(self.cache).__getitems__(next(iter(order)))
-        return name, _unpacked(batch), self.ids(batch.places)
+        """Some photos to show during training: the set's name, the batch without augmentation, and its ids."""
+        name = "val" if self.val.size else "train"
+        batch = self._first(self._set(name), count)
+        return name, _unpacked(batch), self.ids(batch.indices)
 
     def preview_augmented(self, count: int) -> tuple[Batch, Batch, list[str]]:
-        """Some photos that are learnt from: as they are, as augmentation turns them, and their ids."""
-        order = BatchOrder(self.train[:count], count, None, 0, 1)
-        batch = CachedFaces(self.cache).__getitems__(next(iter(order)))
-        return _unpacked(batch), self._augmented(batch), self.ids(batch.places)
+        """Some training photos: without augmentation, with augmentation, and their ids."""
+        batch = self._first(self.train, count)
+        return _unpacked(batch), self._augmented(batch), self.ids(batch.indices)
 
     def train_dataloader(self) -> ResumableLoader:
-        """Shuffled batches of the photos that are learnt from; the first comes after those that a resumed run had."""
+        """Shuffled batches of the training photos; a resumed run continues after its last batch."""
         loader = ResumableLoader(CachedFaces(self.cache), self._order(self.train, self.seed), self.workers)
         loader.load_state_dict(self._loader_state)
         self._training_loader = loader
         return loader
 
     def val_dataloader(self) -> FaceLoader | list[Any]:
-        """Batches of the held-out photos at the cache's size, or nothing."""
+        """Batches of the validation photos at the cache's size, or nothing."""
         if not self.val.size:
             return []
         return FaceLoader(CachedFaces(self.cache), self._order(self.val, None), self.workers)
 
     def state_dict(self) -> dict[str, int]:
-        """The place in the data. Lightning restores it before it asks for a loader, unlike a loader's own state."""
+        """The training loader's state. Lightning restores it before it asks for loaders, unlike a loader's own."""
         return self._training_loader.state_dict() if self._training_loader else self._loader_state
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on where a run of the same seed was."""
+        """Continue where a run with the same seed stopped."""
         self._loader_state = state_dict
 
     def on_after_batch_transfer(self, batch: CachedBatch, dataloader_idx: int) -> Batch:
-        """Unpack a batch on its device, and augment it there if it is to be learnt from."""
-        learnt = self.trainer is not None and self.trainer.training
-        return self._augmented(batch) if learnt else _unpacked(batch)
+        """Unpack a batch on its device, and augment it there if it is for training."""
+        training = self.trainer is not None and self.trainer.training
+        return self._augmented(batch) if training else _unpacked(batch)
 
     def _augmented(self, batch: CachedBatch) -> Batch:
         if self.augment is None:
             return _unpacked(batch)
-        # a stream apart from the one that the module's dropout takes from the same seed
-        self._generator.manual_seed(batch.seed + 1)
-        photo, mask = self.augment(
-            batch.photo,
-            unpack_masks(batch.packed),
-            mirror=self._mirror,
-            generator=self._generator,
+        self._generator.manual_seed(batch.seed + 1)  # the LightningModule seeds dropout with the seed itself
+        image, mask = self.augment(
+            batch.image, unpack_masks(batch.packed), mirror=self._mirror, generator=self._generator
         )
-        return Batch(photo, mask.long(), batch.places, batch.seed)
+        return Batch(image, mask.long(), batch.indices, batch.seed)
 
-    def _places(self, name: str) -> np.ndarray:
+    def _set(self, name: str) -> np.ndarray:
         if name not in SETS:
             raise ConfigError(f"set={name}: no such set; expected one of {', '.join(SETS)}.")
-        rows, training = self.cache.rows, [self.cache.rows[place] for place in self._of_split("train")]
-        if name == "test_clean":
-            known = {row.pixels for row in training}
-            return np.array([place for place in self.test if rows[place].pixels not in known], dtype=np.int64)
-        if name == "test_strict":
-            known = {row.group for row in training}
-            return np.array([place for place in self.test if rows[place].group not in known], dtype=np.int64)
-        named: np.ndarray = {"train": self.train, "val": self.val, "test": self.test}[name]
-        return named
+        return self._sets[name]
 
-    def _of_split(self, split: str) -> np.ndarray:
-        places = [place for place, row in enumerate(self.cache.rows) if row.split == split]
-        return np.array(places, dtype=np.int64)
+    def _first(self, indices: np.ndarray, count: int) -> CachedBatch:
+        order = BatchOrder(indices[:count], count, None, 0, 1)
+        return CachedFaces(self.cache).__getitems__(next(iter(order)))
 
-    def _order(self, places: np.ndarray, seed: int | None) -> BatchOrder:
+    def _order(self, indices: np.ndarray, seed: int | None) -> BatchOrder:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return BatchOrder(places, self.batch_size, seed, rank, world_size)
+        return BatchOrder(indices, self.batch_size, seed, rank, world_size)
+
+
+def _sets(rows: Sequence[Row], held_out: Collection[str]) -> dict[str, np.ndarray]:
+    """The indices, (N,) int64, of each of `SETS`; `held_out` has the ids of the training samples that validate."""
+    training = [row for row in rows if row.split == "train"]
+    pixels, groups = {row.pixels for row in training}, {row.group for row in training}
+
+    def select(belongs: Callable[[Row], bool]) -> np.ndarray:
+        return np.array([index for index, row in enumerate(rows) if belongs(row)], dtype=np.int64)
+
+    return {
+        "train": select(lambda row: row.split == "train" and row.id not in held_out),
+        "val": select(lambda row: row.split == "val" or row.id in held_out),
+        "test": select(lambda row: row.split == "test"),
+        "test_clean": select(lambda row: row.split == "test" and row.pixels not in pixels),
+        "test_strict": select(lambda row: row.split == "test" and row.group not in groups),
+    }
 
 
 def _taxonomy(source: Source, given: Taxonomy | Mapping[str, Any] | None) -> Taxonomy:
-    """The classes; classes that look like two sides of one thing and are no pair are told once."""
     if given is None:
         return source.own_taxonomy()
     if isinstance(given, Taxonomy):
@@ -279,8 +278,8 @@ def _taxonomy(source: Source, given: Taxonomy | Mapping[str, Any] | None) -> Tax
     taxonomy = Taxonomy.from_mapping(given)
     if "pairs" not in given and (found := likely_pairs(taxonomy.names)):
         log.warning(
-            "data.taxonomy: %s look like left and right of one thing, and a flip will mix them up. Say it in the YAML: "
-            "`pairs: [%s]`, or `pairs: []` if they are not.",
+            "data.taxonomy: %s look like left and right of one thing, and a flip will mix them up. Declare them in the "
+            "YAML: `pairs: [%s]`, or `pairs: []` if they are not.",
             ", ".join(" and ".join(pair) for pair in found),
             ", ".join(f"[{', '.join(pair)}]" for pair in found),
         )
@@ -288,24 +287,23 @@ def _taxonomy(source: Source, given: Taxonomy | Mapping[str, Any] | None) -> Tax
 
 
 def _unpacked(batch: CachedBatch) -> Batch:
-    return Batch(batch.photo, unpack_masks(batch.packed).long(), batch.places, batch.seed)
+    return Batch(batch.image, unpack_masks(batch.packed).long(), batch.indices, batch.seed)
 
 
-def _require_sensible(image_size: int, batch_size: int, fold: int | None, folds: int, workers: int) -> None:
+def _check(image_size: int, batch_size: int, fold: int | None, folds: int, workers: int) -> None:
+    minima = {
+        "image_size": (image_size, 1),
+        "batch_size": (batch_size, 1),
+        "folds": (folds, 2),
+        "workers": (workers, 0),
+    }
     problems = [
-        f"data.{name}={value}: expected {least} or more."
-        for name, value, least in (
-            ("image_size", image_size, 1),
-            ("batch_size", batch_size, 1),
-            ("folds", folds, 2),
-            ("workers", workers, 0),
-        )
-        if value < least
+        f"data.{name}={value}: expected {least} or more." for name, (value, least) in minima.items() if value < least
     ]
     if fold is not None and not 0 <= fold < folds:
         problems.append(
-            f"data.fold={fold}: expected 0 to {folds - 1}, since data.folds={folds}, or null to learn from all "
-            f"training photos."
+            f"data.fold={fold}: expected 0 to {folds - 1}, since data.folds={folds}, or null to train on all training "
+            f"photos."
         )
     if problems:
         raise ConfigError(*problems)

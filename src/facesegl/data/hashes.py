@@ -1,4 +1,4 @@
-"""What files hold: a hash each, remembered with size and time so that a second start opens none of them."""
+"""Content hashes of files, remembered with their size and time, so that a second start opens none of them."""
 
 import hashlib
 import json
@@ -16,20 +16,20 @@ from facesegl.sources.listing import read_text, require_regular
 log = logging.getLogger(__name__)
 
 _HASH = re.compile("[0-9a-f]{32}")
-_SETTLED_S = 2.0  # a file younger than this may change again within one tick of its clock: its hash is not remembered
+_SETTLED_S = 2.0  # a younger file may change again within one tick of the clock: do not remember it
 
 
 def digest(value: Any) -> str:
-    """12 hex digits that name a builtin value: blake2b of its JSON, independent of the order of keys."""
+    """12 hex digits that identify a builtin value: blake2b of its JSON, independent of the order of keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-class Contents:
+class FileHashes:
     """The content hashes of files, remembered in one JSON file.
 
     Args:
-        memory: the file they are remembered in; one that cannot be read or written costs time, never correctness.
+        memory: the file to remember them in; if it cannot be read or written, that costs time, never correctness.
     """
 
     def __init__(self, memory: Path) -> None:
@@ -38,10 +38,10 @@ class Contents:
         self._new = False
 
     def hashes(self, paths: Iterable[Path]) -> list[str]:
-        """The hash of each file, in the order given, and remember them.
+        """The hash of each file, in the order given; remembers them.
 
         Raises:
-            DataError: files that cannot be read, all of them.
+            DataError: every file that cannot be read.
         """
         found: list[str] = []
         problems: list[str] = []
@@ -51,7 +51,7 @@ class Contents:
             except DataError as error:
                 problems += error.problems
             except OSError as error:
-                problems.append(f"{path}: cannot be read ({error.strerror}); check that it is there and its rights.")
+                problems.append(f"{path}: cannot be read ({error.strerror}); check that it exists and its permissions.")
         if problems:
             raise DataError(*problems)
         self._remember()
@@ -81,7 +81,6 @@ class Contents:
 
 
 def _read(memory: Path) -> dict[str, list[Any]]:
-    """What is remembered; of a damaged file nothing, and of damaged entries none."""
     try:
         known = json.loads(read_text(memory))
     except (OSError, ValueError, RecursionError, DataError):
@@ -90,7 +89,6 @@ def _read(memory: Path) -> dict[str, list[Any]]:
 
 
 def _is_entry(entry: Any) -> bool:
-    """Whether it is size, time and hash."""
     if not isinstance(entry, list) or [type(value) for value in entry] != [int, int, str]:
         return False
     return _HASH.fullmatch(entry[2]) is not None

@@ -23,7 +23,7 @@ from facesegl.drawing.canvas import (
 )
 from facesegl.labels.resize import restore_mask, shrink_mask
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.photo import resize_photo
+from facesegl.sources.images import resize_photo
 
 _WIDE = 1400  # pixels: a sheet has as many samples in a row as go into that
 _LEAST = 560  # and is no narrower than this, for its title and its note

@@ -91,7 +91,7 @@ def score(predictor: Predictor, faces: FaceDataModule, sets: Sequence[str]) -> d
     Raises:
         DataError: a set has no photo, or a photo or mask can no longer be read.
     """
-    places = {name: [int(place) for place in faces.places(name)] for name in sets}
+    places = {name: [int(place) for place in faces.indices(name)] for name in sets}
     every = sorted({place for some in places.values() for place in some})
     of_model, of_floor = count_photos(faces, every, lambda photo: predictor(photo).index, floor(faces))
     both = agreement_of(faces)
@@ -172,7 +172,7 @@ def floor(faces: FaceDataModule) -> Masker:
 def agreement_of(faces: FaceDataModule) -> Scores | None:
     """Score two people's masks of the same photos against each other; None where no photo was masked twice."""
     num_classes = faces.taxonomy.num_classes
-    pairs = ((faces.mask(one), faces.mask(other)) for one, other in faces.doubled())
+    pairs = ((faces.mask(one), faces.mask(other)) for one, other in faces.duplicates())
     counted = [
         PhotoCounts(agreement([pair], num_classes), boundary_counts(*pair, num_classes))
         for pair in pairs

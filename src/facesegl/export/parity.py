@@ -14,7 +14,7 @@ from facesegl.errors import CheckpointError, ConfigError
 from facesegl.learning.module import SegmentationModule
 from facesegl.prediction.upsample import upsample
 from facesegl.scores.counts import confusion_counts, iou
-from facesegl.sources.photo import resize_photo
+from facesegl.sources.images import resize_photo
 
 EQUAL = 0.9999
 """In float32, the least share of pixels, at the photos' own sizes, that have the same class in both."""

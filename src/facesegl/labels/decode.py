@@ -40,6 +40,11 @@ class Decoded(NamedTuple):
     inexact: np.ndarray
 
 
+def class_pixels(mask: np.ndarray, num_classes: int) -> np.ndarray:
+    """(C,) uint32: the number of pixels of each class in a uint8 mask of any shape; VOID is not counted."""
+    return np.bincount(mask.ravel(), minlength=256)[:num_classes].astype(np.uint32)
+
+
 def decode_mask(colours: np.ndarray, taxonomy: Taxonomy) -> Decoded:
     """Decode a colour mask.
 

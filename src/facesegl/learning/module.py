@@ -141,17 +141,17 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        loss = self._loss_of(self(batch.photo), batch.target)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.places), sync_dist=True)
-        self._since_check.append((loss.detach(), batch.places))
+        loss = self._loss_of(self(batch.image), batch.target)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.indices), sync_dist=True)
+        self._since_check.append((loss.detach(), batch.indices))
         if self.trainer.is_last_batch or len(self._since_check) >= _CHECK_EVERY:
             self._require_finite()
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Loss and counts of one batch at the cache's size."""
-        logits = self(batch.photo)
-        samples = int((batch.places >= 0).sum())  # without those that only give every rank as many batches
+        logits = self(batch.image)
+        samples = int((batch.indices >= 0).sum())  # without those that only give every rank as many batches
         self.log("val/loss", self._loss_of(logits, batch.target), batch_size=samples, sync_dist=True)
         self.counts.update(logits.argmax(1), batch.target)
 

@@ -177,10 +177,10 @@ class PanelCallback(pl.Callback):
 
 
 class _Batch(Protocol):
-    """What of a `data.Batch` is drawn: photo (B, 3, H, W) in 0..255, target (B, H, W) int64 with VOID."""
+    """What of a `data.Batch` is drawn: image (B, 3, H, W) in 0..255, target (B, H, W) int64 with VOID."""
 
     @property
-    def photo(self) -> Tensor: ...
+    def image(self) -> Tensor: ...
 
     @property
     def target(self) -> Tensor: ...
@@ -209,8 +209,8 @@ def _panel(trainer: pl.Trainer, count: int, epochs: int) -> tuple[str, Image.Ima
     """Which photos these are, "val" or "train", and the panel of them."""
     faces, net = cast(_Faces, trainer.datamodule), cast(_Net, trainer.lightning_module)  # type: ignore[attr-defined]
     which, batch, ids = faces.preview(count)
-    masks = net.predict_masks(batch.photo.to(net.device)).cpu().numpy()
-    photos = batch.photo.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()
+    masks = net.predict_masks(batch.image.to(net.device)).cpu().numpy()
+    photos = batch.image.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()
     truths = batch.target.to("cpu", torch.uint8).numpy()
     shown = "validation photos" if which == "val" else "TRAINING photos: the net has learnt from these very masks"
     title = f"After epoch {epochs}: {shown}"
@@ -221,7 +221,7 @@ def _samples(trainer: pl.Trainer, count: int) -> Image.Image:
     """Some of the photos that are learnt from, and what augmentation makes of them."""
     faces = cast(_Faces, trainer.datamodule)  # type: ignore[attr-defined]
     plain, augmented, ids = faces.preview_augmented(count)
-    photos, seen = ([*batch.photo.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()] for batch in (plain, augmented))
+    photos, seen = ([*batch.image.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()] for batch in (plain, augmented))
     return draw_samples(photos, seen, [*augmented.target.to("cpu", torch.uint8).numpy()], faces.taxonomy, ids)
 
 

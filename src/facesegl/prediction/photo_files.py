@@ -3,8 +3,6 @@
 import functools
 import logging
 import os
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -14,6 +12,7 @@ from PIL import Image
 
 from facesegl.errors import ConfigError, DataError
 from facesegl.prediction.model import SUFFIXES
+from facesegl.sources.listing import name_key, natural_key
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +109,7 @@ def output_names(photos: Sequence[Photo]) -> list[str]:
         >>> output_names(there)
         ['one/1', 'two/1', 'two/b/2']
     """
-    stems = [(photo.root, _key(photo.below.with_suffix(""))) for photo in photos]
+    stems = [(photo.root, name_key(str(photo.below.with_suffix("")))) for photo in photos]
     count = Counter(stems)
     below = [
         photo.below if count[stem] > 1 else photo.below.with_suffix("")
@@ -147,11 +146,8 @@ def _search(folder: Path, target: Path, problems: list[str]) -> Iterator[Photo]:
 
 def _visible(names: list[str]) -> list[str]:
     """Names that do not begin with a dot, 2 before 10."""
-    return sorted((name for name in names if not name.startswith(".")), key=_natural)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+    visible = (name for name in names if not name.startswith("."))
+    return sorted(visible, key=lambda name: (natural_key(name), name))
 
 
 @functools.cache
@@ -172,11 +168,6 @@ def _what_is_no_photo(path: Path) -> list[str]:
     return [f"{path}: no such file or folder; expected a photo or a folder of photos."]
 
 
-def _key(name: PurePosixPath | str) -> str:
-    """The same for two names that some disk takes for one: letter case and composed letters do not count."""
-    return unicodedata.normalize("NFC", str(name)).casefold()
-
-
 def _below_root(root: Path, depth: int, below: PurePosixPath) -> str:
     """A path below `root` with the last parts of `root` before it."""
     return str(PurePosixPath(*root.parts[len(root.parts) - depth :], below))
@@ -186,7 +177,7 @@ def _clashing(photos: Sequence[Photo], names: Sequence[str]) -> set[Path]:
     """The roots that share a name with another root, or have one that lies where other outputs do."""
     roots: dict[str, set[Path]] = {}
     for photo, name in zip(photos, names, strict=True):
-        roots.setdefault(_key(name), set()).add(photo.root)
+        roots.setdefault(name_key(name), set()).add(photo.root)
     ours = (COLOURS, OVERLAYS, PROBABILITIES, TABLE)
     return {
         root
@@ -198,15 +189,15 @@ def _clashing(photos: Sequence[Photo], names: Sequence[str]) -> set[Path]:
 
 def _numbered(names: Sequence[str]) -> list[str]:
     """The same names, with a number behind those of which a file has the name of another's file or folder."""
-    folders = {_key(above) for name in names for file in files_of(name) for above in PurePosixPath(file).parents}
-    taken = set(folders)
+    files = (PurePosixPath(file) for name in names for file in files_of(name))
+    taken = {name_key(str(above)) for file in files for above in file.parents}
     numbered = []
     for name in names:
         number, free = 1, name
-        while taken & {_key(file) for file in files_of(free)}:
+        while taken & {name_key(file) for file in files_of(free)}:
             number += 1
             free = f"{name}-{number}"
-        taken |= {_key(file) for file in files_of(free)}
+        taken |= {name_key(file) for file in files_of(free)}
         numbered.append(free)
     return numbered
 

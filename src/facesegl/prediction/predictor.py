@@ -11,7 +11,7 @@ from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.prediction.model import Model, open_model
 from facesegl.prediction.upsample import upsample
-from facesegl.sources.photo import open_photo, photo_of, resize_photo
+from facesegl.sources.images import open_photo, photo_of, resize_photo
 
 _BAND = 1 << 22  # numbers of one band of probabilities: 16 MiB, whatever the photo
 

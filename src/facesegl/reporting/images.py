@@ -11,7 +11,7 @@ from PIL import Image
 from facesegl.drawing.overlay import overlay
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.monitoring.panels import paint_errors
-from facesegl.sources.photo import open_photo
+from facesegl.sources.images import open_photo
 
 LONGEST = 480
 """The longest side of a photo in the page, pixels."""

@@ -1,4 +1,7 @@
-"""Where photos and masks lie, and how one of them is opened."""
+"""Where photos and masks are, which of them belong together, how files are read, and splits and folds.
+
+How colors and numbers become classes is in labels; batches and caches are in data.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -10,12 +13,12 @@ if TYPE_CHECKING:
     from facesegl.sources.fasseg import FASSEG as FASSEG
     from facesegl.sources.folder import FolderFaces as FolderFaces
     from facesegl.sources.images import open_image as open_image
+    from facesegl.sources.images import open_photo as open_photo
+    from facesegl.sources.images import orientation as orientation
+    from facesegl.sources.images import photo_of as photo_of
     from facesegl.sources.images import read_rgb as read_rgb
+    from facesegl.sources.images import resize_photo as resize_photo
     from facesegl.sources.label_studio import LabelStudio as LabelStudio
-    from facesegl.sources.photo import open_photo as open_photo
-    from facesegl.sources.photo import orientation as orientation
-    from facesegl.sources.photo import photo_of as photo_of
-    from facesegl.sources.photo import resize_photo as resize_photo
     from facesegl.sources.source import Sample as Sample
     from facesegl.sources.source import Source as Source
     from facesegl.sources.source import Survey as Survey
@@ -36,10 +39,10 @@ __getattr__, __dir__, __all__ = attach(
         "SyntheticFaces": "facesegl.sources.synthetic",
         "join_groups": "facesegl.sources.source",
         "open_image": "facesegl.sources.images",
-        "open_photo": "facesegl.sources.photo",
-        "orientation": "facesegl.sources.photo",
-        "photo_of": "facesegl.sources.photo",
+        "open_photo": "facesegl.sources.images",
+        "orientation": "facesegl.sources.images",
+        "photo_of": "facesegl.sources.images",
         "read_rgb": "facesegl.sources.images",
-        "resize_photo": "facesegl.sources.photo",
+        "resize_photo": "facesegl.sources.images",
     },
 )

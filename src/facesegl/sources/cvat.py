@@ -1,54 +1,51 @@
-"""A "Segmentation mask 1.1" export of CVAT, unpacked: Pascal VOC's layout with labels of its own.
+"""A "Segmentation mask 1.1" export of CVAT, unpacked: Pascal VOC's layout with custom labels.
 
-labelmap.txt                          label:red,green,blue:parts:actions, a line each
-SegmentationClass/NAME.png            each label in its colour (one channel: its number)
+labelmap.txt                          label:red,green,blue:parts:actions, one per line
+SegmentationClass/NAME.png            each label in its color (one channel: its number)
 SegmentationObject/NAME.png           not read
 JPEGImages/NAME.jpg                   if images were saved too
-ImageSets/Segmentation/SUBSET.txt     names, a line each; default.txt where the project has no subsets
+ImageSets/Segmentation/SUBSET.txt     one name per line; default.txt where the project has no subsets
 """
 
-import logging
 import re
 from pathlib import Path
 from typing import Any
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.labels.taxonomy import Taxonomy, likely_pairs
-from facesegl.sources.folder import FolderFaces
+from facesegl.labels.taxonomy import Taxonomy
+from facesegl.sources.folder import Finding, FolderFaces
 from facesegl.sources.listing import expanded, read_text, require_folder
-from facesegl.sources.paired import Finding
+from facesegl.sources.source import labels_to_taxonomy
 from facesegl.sources.splits import split_named
-
-log = logging.getLogger(__name__)
 
 _LINE = re.compile(r"(?P<name>.+?):(?P<colour>\d{1,9},\d{1,9},\d{1,9})(:[^:]*){0,2}")
 _BACKGROUND, _BLACK = "background", (0, 0, 0)
 
 
 class CVAT(FolderFaces):
-    """Faces that were labelled in CVAT. Subsets called val and test are the splits; all others are learnt from.
+    """Faces labelled in CVAT. Subsets named val and test are these splits; all others are for training.
 
     Args:
         root: the unpacked export.
-        images: where the photos lie; None for JPEGImages in the export.
-        how: as `FolderFaces` takes it; a list that is given stands for the export's own.
+        images: the folder of the photos; None for JPEGImages in the export.
+        how: arguments of `FolderFaces`; `lists` override the export's own.
     """
 
     def __init__(self, root: str | Path, images: str | Path | None, **how: Any) -> None:
         self.root, self._exported = expanded(root), images is None
-        given = {split: file for split, file in how["lists"].items() if file is not None}
+        lists = {split: file for split, file in how["lists"].items() if file is not None}
         super().__init__(
-            **{**how, "lists": given or self._subsets()},
+            **{**how, "lists": lists or self._subsets()},
             images=self.root / "JPEGImages" if images is None else images,
             masks=self.root / "SegmentationClass",
             mask_name="{stem}",
         )
 
     def own_taxonomy(self) -> Taxonomy:
-        """The labels of labelmap.txt, in its order; those whose names differ in left and right alone are pairs.
+        """The labels of labelmap.txt, in its order; those whose names differ only in left and right are pairs.
 
         Raises:
-            DataError: there is no such file, or something else in it.
+            DataError: the file is missing or invalid.
         """
         require_folder(self.root, "data.source.root")
         file = self.root / "labelmap.txt"
@@ -61,41 +58,34 @@ class CVAT(FolderFaces):
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
         matches = [_LINE.fullmatch(line) for line in lines]
         if wrong := [line for line, match in zip(lines, matches, strict=True) if not match]:
-            raise DataError(*(f"{file}: {line}; expected label:red,green,blue:: there." for line in wrong))
+            raise DataError(*(f"{file}: {line}; expected label:red,green,blue::." for line in wrong))
         labels = [(match["name"], match["colour"].split(",")) for match in matches if match]
-        colours = [(int(red), int(green), int(blue)) for _name, (red, green, blue) in labels]
-        names = [name for name, _colour in labels]
-        if _BACKGROUND not in names and _BLACK not in colours:  # what nobody has labelled is black
-            names, colours = [_BACKGROUND, *names], [_BLACK, *colours]
-        pairs = tuple(likely_pairs(names))
-        if pairs:
-            log.info("%s: left and right are %s", file, ", ".join(" and ".join(pair) for pair in pairs))
-        try:
-            return Taxonomy(names=tuple(names), colours=tuple(colours), pairs=pairs)
-        except ConfigError as error:
-            raise DataError(*(f"{file}: {problem.partition(': ')[2]}" for problem in error.problems)) from None
+        colors = [(int(red), int(green), int(blue)) for _name, (red, green, blue) in labels]
+        names = [name for name, _color in labels]
+        if _BACKGROUND not in names and _BLACK not in colors:  # unlabelled pixels are black
+            names, colors = [_BACKGROUND, *names], [_BLACK, *colors]
+        return labels_to_taxonomy(file, names, colors)
 
     def find(self) -> Finding:
         """Find photos and their masks.
 
         Raises:
-            DataError: the export is not there, or is another one.
+            DataError: the export is missing or has another format.
         """
         require_folder(self.root, "data.source.root")
         if self._exported and not Path(self.images).is_dir():
             raise DataError(
-                f"{self.images}: no such folder; export again with images, or say where the photos lie with "
+                f"{self.images}: no such folder; export again with images, or say where the photos are with "
                 f"data.source.images=FOLDER."
             )
         return super().find()
 
     def _subsets(self) -> dict[str, Path]:
-        """The lists of the subsets that are not learnt from."""
         lists: dict[str, Path] = {}
         for file in sorted((self.root / "ImageSets" / "Segmentation").glob("*.txt")):
             split = split_named(file.stem)
             if split in lists:
-                raise ConfigError(f"{file}: means {split}, as {lists[split].name} does; join the two.")
+                raise ConfigError(f"{file}: means {split}, as {lists[split].name} does; merge the two.")
             if split in ("val", "test"):
                 lists[split] = file
         return lists

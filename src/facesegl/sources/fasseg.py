@@ -1,4 +1,4 @@
-"""FASSEG as its public repository lays it out.
+"""FASSEG in the layout of its public repository.
 
 Mauro, M.; Khan, K.; Leonardi, R.: FASSEG repository, https://github.com/massimomauro/FASSEG-repository, commit 7817f33.
 V1 and V2 are the same 70 frontal photos with coarser and finer masks; V3 has other photos in several poses.
@@ -8,6 +8,7 @@ import logging
 import re
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from facesegl.sources.source import Sample, Source, Survey, join_groups
 
 log = logging.getLogger(__name__)
 
-# Photos of V1 and V2 that look like one person in two shots (aligned correlation 0.90 to 0.98, then by eye). Identical
+# Photos of V1 and V2 that look like two shots of one person (aligned correlation 0.90 to 0.98, then by eye). Identical
 # photos need no list: the cache finds them by their pixels.
 _LIKELY_SAME_PERSON = (
     *(("train/1", "test/3"), ("train/10", "test/8"), ("train/6", "test/5"), ("train/3", "test/1")),
@@ -31,7 +32,7 @@ class FASSEG(Source):
 
     Args:
         root: the folder that holds V1, V2 and V3.
-        version: which of them.
+        version: the one to use.
     """
 
     def __init__(self, root: str | Path, version: Literal["V1", "V2", "V3"]) -> None:
@@ -39,38 +40,42 @@ class FASSEG(Source):
         self.name = f"fasseg_{version.lower()}"
 
     def samples(self) -> list[Sample]:
-        """List the photos that have a mask; a test photo without one is counted and named in the log.
+        """List the labelled photos; test photos without a mask are counted and named in the log.
 
         Raises:
             DataError: no such folder, no photos, a training photo without a mask, a mask without a photo.
         """
-        return _sound(self.root / self.version, self.survey())
+        found = self.survey()
+        if found.problems:
+            raise DataError(*found.problems)
+        if names := [path.stem for path in found.unlabelled]:
+            folder = self.root / self.version
+            log.info("%s: %d test photos have no mask and are left out: %s", folder, len(names), ", ".join(names))
+        return found.samples
 
     def survey(self) -> Survey:
-        """As `samples`, beside what is wrong with the rest."""
+        """List the valid samples, the problems with all others, and the unlabelled test photos."""
         folder = self.root / self.version
         if not folder.is_dir():
-            return Survey([], (self._not_there(folder),))
+            return Survey([], (self._missing(folder),))
         found = survey_fasseg_folder(folder)
         if self.version == "V3":
             return found._replace(samples=[_with_person_and_pose(sample) for sample in found.samples])
-        return found._replace(samples=with_groups(found.samples, _LIKELY_SAME_PERSON))
+        return found._replace(samples=_with_groups(found.samples, _LIKELY_SAME_PERSON))
 
-    def _not_there(self, folder: Path) -> str:
-        there = "the folder has other things" if self.root.is_dir() else f"{self.root} is not there"
-        bring = f"facesegl data download {shlex.quote(str(self.root))}"
+    def _missing(self, folder: Path) -> str:
+        there = f"{self.root} has other files" if self.root.is_dir() else f"{self.root} does not exist"
+        download = f"facesegl data download {shlex.quote(str(self.root))}"
         return (
-            f"{folder}: no such folder ({there}); expected FASSEG's {self.version} there. Get it with `{bring}`, or "
-            f"give the folder above an existing one as paths.data=FOLDER or as FACESEGL_DATA."
+            f"{folder}: no such folder ({there}); expected FASSEG's {self.version}. Get it with `{download}`, or "
+            f"set paths.data=FOLDER or FACESEGL_DATA to the folder above it."
         )
 
 
 def survey_fasseg_folder(folder: Path) -> Survey:
-    """List `Train_RGB`, `Train_Labels`, `Test_RGB`, `Test_Labels` (in any letter case) below one folder.
+    """List `Train_RGB`, `Train_Labels`, `Test_RGB`, `Test_Labels` (case-insensitive) below one folder.
 
-    Returns:
-        Samples in natural order, training photos first; each photo is its own group. Problems are no training photos, a
-        training photo without a mask, a mask without a photo.
+    Samples are in natural order, training photos first; each photo is its own group.
     """
     samples: list[Sample] = []
     problems: list[str] = []
@@ -79,18 +84,18 @@ def survey_fasseg_folder(folder: Path) -> Survey:
         photos, masks = (_images(folder, f"{split}_{kind}") for kind in ("rgb", "labels"))
         samples += [
             Sample(id=f"{split}/{name}", photo=photos[name], mask=masks[name], split=split, group=f"{split}/{name}")
-            for name in sorted(photos.keys() & masks.keys(), key=_natural)
+            for name in sorted(photos.keys() & masks.keys(), key=_signed_key)
         ]
         problems += [
-            f"{masks[name]}: a mask without a photo; expected {name}.bmp in {split.title()}_RGB. Add the photo or take "
-            f"the mask away."
-            for name in sorted(masks.keys() - photos.keys(), key=_natural)
+            f"{masks[name]}: a mask without a photo; expected {name}.bmp in {split.title()}_RGB. Add the photo or "
+            f"remove the mask."
+            for name in sorted(masks.keys() - photos.keys(), key=_signed_key)
         ]
-        alone = sorted(photos.keys() - masks.keys(), key=_natural)
+        alone = sorted(photos.keys() - masks.keys(), key=_signed_key)
         if split == "train":
             problems += [
                 f"{photos[name]}: a training photo without a mask; expected {name}.bmp in Train_Labels. Add the mask "
-                f"or take the photo away."
+                f"or remove the photo."
                 for name in alone
             ]
         else:
@@ -100,23 +105,13 @@ def survey_fasseg_folder(folder: Path) -> Survey:
     return Survey(samples, tuple(problems), tuple(unlabelled))
 
 
-def _sound(folder: Path, found: Survey) -> list[Sample]:
-    """The samples of a survey that found nothing wrong; what is left out is named in the log."""
-    if found.problems:
-        raise DataError(*found.problems)
-    if names := [path.stem for path in found.unlabelled]:
-        log.info("%s: %d test photos have no mask and are left out: %s", folder, len(names), ", ".join(names))
-    return found.samples
-
-
-def with_groups(samples: list[Sample], same: Iterable[tuple[str, str]]) -> list[Sample]:
-    """The same samples, with those of one person in one group."""
+def _with_groups(samples: list[Sample], same: Iterable[tuple[str, str]]) -> list[Sample]:
     groups = join_groups({sample.id: sample.group for sample in samples}, same)
-    return [Sample(**{**vars(sample), "group": groups[sample.id]}) for sample in samples]
+    return [replace(sample, group=groups[sample.id]) for sample in samples]
 
 
 def _images(folder: Path, name: str) -> dict[str, Path]:
-    """The .bmp files of a subfolder and those below it, by their path without the ending."""
+    """The .bmp files below a subfolder, by their relative path without the suffix."""
     found = {}
     for top in folder.iterdir():
         if top.name.casefold() == name and top.is_dir():
@@ -127,22 +122,16 @@ def _images(folder: Path, name: str) -> dict[str, Path]:
 
 
 def _with_person_and_pose(sample: Sample) -> Sample:
-    """Read person and pose off a V3 name, such as `+30/personne15248+0+30`."""
+    """Read person and pose from a V3 name, such as `+30/personne15248+0+30`."""
     _split, pose, name = sample.id.split("/") if sample.id.count("/") == 2 else (None, None, "")
     match = _V3_NAME.fullmatch(name)
     if not match:
         return sample
-    return Sample(
-        id=f"{sample.split}/{pose}/{match['photo']}",
-        photo=sample.photo,
-        mask=sample.mask,
-        split=sample.split,
-        group=f"person {match['person']}",
-        tags=(f"pose={pose}",),
-    )
+    name = f"{sample.split}/{pose}/{match['photo']}"
+    return replace(sample, id=name, group=f"person {match['person']}", tags=(f"pose={pose}",))
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key: `2` before `10`, pose `-45` before `+30`."""
+def _signed_key(name: str) -> list[tuple[int, str]]:
+    """Key of the natural order with signs: `2` before `10`, pose `-45` before `+30`. Fingerprints depend on it."""
     parts = re.findall(r"[+-]?\d+|[^\d+-]+", name)
     return [(int(part), "") if part.lstrip("+-").isdecimal() else (0, part) for part in parts]

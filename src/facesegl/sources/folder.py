@@ -1,40 +1,258 @@
-"""Anybody's faces: a folder of photos and a folder of masks, paired by their names."""
+"""Your own faces: a folder of photos and a folder of masks, paired by name, with splits by folders, lists or shares."""
 
-from collections.abc import Iterator, Mapping
+import abc
+import logging
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.sources.listing import MASK_ENDINGS, PHOTO_ENDINGS, Found, expanded, list_files
-from facesegl.sources.paired import Finding, PairedFaces
-from facesegl.sources.pairing import MaskName, are_masks, pair
-from facesegl.sources.splits import split_folders
-from facesegl.sources.unpaired import Where, told_of
+from facesegl.labels.decode import RULE, Decoded
+from facesegl.labels.taxonomy import Taxonomy
+from facesegl.sources.listing import MASK_SUFFIXES, PHOTO_SUFFIXES, Found, expanded, list_files, truncate
+from facesegl.sources.mask_files import Kind, Overlap, read_mask_file, read_mask_parts
+from facesegl.sources.pairing import Mask, MaskName, Where, are_masks, pair, pairing_problems
+from facesegl.sources.source import Sample, Source, Survey
+from facesegl.sources.splits import SPLITS, Lists, require_shares, split_by_shares, split_folders
 from facesegl.words import a_few
 
-_SEVERAL = ("parts", "probabilities")
+log = logging.getLogger(__name__)
+
+_RECOGNITION = 2  # raised whenever `kind: auto` reads a file as another kind than before
+_ONE_FILE_PER_PART = ("parts", "probabilities")
+
+Folders = dict[str | None, Path]
+"""The folder of each split; under None a folder without splits."""
+
+
+class PhotoFiles(NamedTuple):
+    """A photo and its masks.
+
+    Attributes:
+        photo: the photo's file.
+        masks: none where it is unlabelled; several only where each part has its own file.
+        split: the split that its folder, or its mask's, belongs to.
+    """
+
+    photo: Found
+    masks: Sequence[Mask] = ()
+    split: str | None = None
+
+
+@dataclass
+class Finding:
+    """What was found in the folders.
+
+    Attributes:
+        photos: every photo, labelled or not.
+        problems: what is wrong, one line each.
+        how: how photos and masks were paired, in words.
+    """
+
+    photos: list[PhotoFiles] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    how: str = ""
+
+
+class PairedFaces(Source):
+    """Base class of the sources with separate files for photos and masks.
+
+    Args:
+        name: what the data are called.
+        kind: what masks contain; `auto` detects it for each. `parts` and `probabilities` are one file per part.
+        overlap: which of several overlapping parts counts: the later one in the taxonomy's `remap`, or else among its
+            classes (`order`), or the one that covers less of this photo (`smallest`).
+        rest: the class of pixels that belong to no part, or `void`.
+        mask_scale: how many times larger photos are than their masks, along each side. Masks are never resized
+            otherwise.
+        lists: text files that name the photos of each split; None for a split without a list.
+        shares: the shares of the photos that become `val` and `test`, unless folders or lists define these.
+        split_seed: seed of the random split by shares.
+        group: a regular expression whose first group, or else whole match, in a photo's name identifies the person.
+        unlabelled: whether a photo without a mask is an error, or skipped and counted.
+
+    Raises:
+        ConfigError: invalid arguments.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        kind: Kind,
+        overlap: Overlap,
+        rest: str,
+        mask_scale: int,
+        lists: Mapping[str, str | Path | None],
+        shares: Mapping[str, float],
+        split_seed: int,
+        group: str | None,
+        unlabelled: Literal["error", "skip"],
+    ) -> None:
+        self.name, self.kind, self.overlap, self.rest, self.mask_scale = name, kind, overlap, rest, mask_scale
+        self.shares, self.split_seed, self.unlabelled = dict(shares), split_seed, unlabelled
+        self.lists = Lists(lists)
+        require_shares(shares)
+        self._group = _compiled(group)
+        if mask_scale < 1:
+            raise ConfigError(f"data.source.mask_scale={mask_scale}: expected 1, or how many times larger photos are.")
+        if not re.fullmatch(r"[^/\\.][^/\\]*", name):
+            raise ConfigError(f"data.source.name={name!r}: expected a plain name, such as data.source.name=my-faces.")
+        self.reading = f"{RULE}; {kind}, {_RECOGNITION}; overlap {overlap}; rest {rest}; scale {mask_scale}"
+
+    @abc.abstractmethod
+    def find(self) -> Finding:
+        """Find photos and their masks.
+
+        Raises:
+            DataError: a folder is missing.
+        """
+
+    def samples(self) -> list[Sample]:
+        """List the labelled photos; logs how many there are and how they were paired.
+
+        Raises:
+            DataError: everything that is wrong with the files.
+        """
+        survey = self.survey()
+        if survey.problems:
+            raise DataError(*survey.problems)
+        if survey.unlabelled:
+            names = a_few([path.name for path in survey.unlabelled])
+            log.info("%s: %d photos have no mask and are left out: %s", self.name, len(survey.unlabelled), names)
+        return survey.samples
+
+    def survey(self) -> Survey:
+        """List the valid samples, the problems with all others, and the unlabelled photos."""
+        try:
+            found = self.find()
+            split_of, wrong = self._splits(found.photos)
+            chosen = {index: found.photos[index] for index in sorted(split_of) if found.photos[index].masks}
+            persons, unnamed = self._persons(chosen)
+            split_of |= self._random_splits(chosen, split_of, persons)
+        except DataError as error:
+            return Survey([], error.problems)
+        samples = [_sample(files, split_of[index], persons.get(index)) for index, files in chosen.items()]
+        problems = [*found.problems, *wrong, *unnamed]
+        if not problems and not any(sample.split == "train" for sample in samples):
+            problems = [f"{self.name}: no photo to train on; all of them are for validation or test."]
+        unlabelled = tuple(files.photo.path for files in found.photos if not files.masks)
+        if not problems:
+            self._log(samples, found.how, unlisted=len(found.photos) - len(unlabelled) - len(chosen))
+        return Survey(samples, tuple(problems), unlabelled)
+
+    def read_mask(self, sample: Sample, taxonomy: Taxonomy) -> Decoded:
+        """Read the mask of a sample at the size of its photo.
+
+        Raises:
+            DataError: it cannot be read, or contains values that the taxonomy does not define.
+        """
+        if sample.parts:
+            decoded = read_mask_parts(sample.parts, self.kind, self.overlap, self.rest, taxonomy)
+        else:
+            decoded = read_mask_file(sample.mask, self.kind, taxonomy)
+        if self.mask_scale == 1:
+            return decoded
+        return Decoded(*(np.repeat(np.repeat(part, self.mask_scale, 0), self.mask_scale, 1) for part in decoded))
+
+    def _splits(self, photos: Sequence[PhotoFiles]) -> tuple[dict[int, str], list[str]]:
+        """The split of each photo by its index (photos on no list have none), and problems, one line each."""
+        by_folder = any(files.split for files in photos)
+        if not self.lists.files:
+            return {index: files.split or "train" for index, files in enumerate(photos)}, []
+        if by_folder:
+            raise DataError("data.source.lists: the folders train, val and test define the splits; use either.")
+        return self.lists.assign([files.photo for files in photos])
+
+    def _persons(self, chosen: Mapping[int, PhotoFiles]) -> tuple[dict[int, str], list[str]]:
+        """The person in each photo by its index, as `group` finds it, and problems, one line each."""
+        persons: dict[int, str] = {}
+        if self._group is None:
+            return persons, []
+        wrong = []
+        for index, (photo, *_) in chosen.items():
+            match = self._group.search(photo.name)
+            if match and match[min(1, self._group.groups)]:
+                persons[index] = match[min(1, self._group.groups)]
+            else:
+                wrong.append(f"{photo.path}: data.source.group={self._group.pattern} finds no person in {photo.name}.")
+        return persons, truncate(wrong, "photos in whose names it finds none")
+
+    def _random_splits(
+        self, chosen: Mapping[int, PhotoFiles], split_of: Mapping[int, str], persons: Mapping[int, str]
+    ) -> dict[int, str]:
+        """New splits for the training photos, by hashes of their names, so that adding photos moves few others.
+
+        Raises:
+            DataError: a share of a split that the data already have, or fewer persons than splits.
+        """
+        shares = {split: share for split, share in self.shares.items() if share}
+        existing = {split_of[index] for index in chosen}
+        if clashes := [split for split in shares if split in existing]:
+            raise DataError(
+                *(f"data.source.shares.{one}: the data already have photos for {one}; set it to 0." for one in clashes)
+            )
+        groups = {
+            index: persons.get(index, files.photo.name) for index, files in chosen.items() if split_of[index] == "train"
+        }
+        return split_by_shares(groups, shares, self.split_seed) if shares else {}
+
+    def _log(self, samples: Sequence[Sample], how: str, unlisted: int) -> None:
+        numbers = [(sum(sample.split == split for sample in samples), split) for split in SPLITS]
+        log.info(
+            "%s: %d photos with a mask (%s), %s%s",
+            self.name,
+            len(samples),
+            ", ".join(f"{number} {split}" for number, split in numbers if number),
+            how,
+            f"; {unlisted} more are on no list and left out" if unlisted else "",
+        )
+
+
+def _sample(files: PhotoFiles, split: str, person: str | None) -> Sample:
+    photo, masks, _ = files
+    return Sample(
+        id=f"{split}/{photo.name}",
+        photo=photo.path,
+        mask=masks[0].file.path,
+        split=split,
+        group=person or f"{split}/{photo.name}",
+        parts=tuple((mask.part, mask.file.path) for mask in masks if mask.part is not None),
+    )
+
+
+def _compiled(group: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if group is None else re.compile(group)
+    except re.error as error:
+        raise ConfigError(f"data.source.group={group}: not a regular expression ({error}).") from None
 
 
 class FolderFaces(PairedFaces):
-    """Photos and masks below two folders, which may be one.
+    """Photos and masks below two folders, or below one.
 
     Args:
-        images: the folder of the photos. Subfolders called train, val and test are the splits; so are the folders that
-            a `{split}` in the path stands for.
+        images: the folder of the photos. Subfolders named train, val and test are the splits; so are the folders that
+            match a `{split}` in the path.
         masks: the folder of the masks, as `images`.
-        mask_name: how a mask is named after its photo, such as `{stem}_seg`; None for the same name, or with a word
-            like `_mask` behind it.
-        how: as `PairedFaces` takes it.
+        mask_name: how a mask is named after its photo, for example `{stem}_seg`; None for the same name, optionally
+            with a word like `_mask` after it.
+        how: arguments of `PairedFaces`.
 
     Raises:
-        ConfigError: arguments that are wrong or contradict each other.
+        ConfigError: invalid or contradictory arguments.
     """
 
     def __init__(self, images: str | Path, masks: str | Path, mask_name: str | None, **how: Any) -> None:
         super().__init__(**how)
         self.images, self.masks = images, masks
-        self.mask_name = MaskName("{stem}_{part}" if mask_name is None and self.kind in _SEVERAL else mask_name)
-        if self.mask_name.has_parts != (self.kind in _SEVERAL):
+        has_parts = self.kind in _ONE_FILE_PER_PART
+        self.mask_name = MaskName("{stem}_{part}" if mask_name is None and has_parts else mask_name)
+        if self.mask_name.has_parts != has_parts:
             raise ConfigError(
                 f"data.source.kind={self.kind}, mask_name={self.mask_name.template}: a name with {{part}} goes with "
                 f"kind=parts or kind=probabilities, and one without it with any other kind."
@@ -44,142 +262,118 @@ class FolderFaces(PairedFaces):
         """Find photos and their masks.
 
         Raises:
-            DataError: a folder is not there, or has none of them.
+            DataError: a folder is missing or has no such files.
         """
         photos, masks = self._listed()
-        found = Finding(problems=[*photos.beside, *masks.beside])
-        self._require_some(photos, masks, found.problems)
-        by_path = [
-            self._add(found, *side_by_side, photos.others) for side_by_side in _rounds(photos.of_split, masks.of_split)
-        ]
-        if not found.masks:
-            found.problems = [self._strangers(photos, masks)]
+        found = Finding(problems=[*photos.misplaced, *masks.misplaced])
+        self._require_files(photos, masks, found.problems)
+        by_path = [self._add(found, *both, photos.others) for both in _rounds(photos.of_split, masks.of_split)]
+        if not any(files.masks for files in found.photos):
+            found.problems = [self._no_pairs(photos, masks)]
         found.how = _in_words(found, any(by_path))
         return found
 
     def _listed(self) -> tuple["_Listed", "_Listed"]:
-        """The photos and the masks of each split."""
         photo_folders, mask_folders = self._folders()
-        photos, masks = _Listed({}, [], []), _Listed({}, [], [])
-        for split, folder in photo_folders.items():
-            one = mask_folders.get(split) == folder
-            listing = list_files(folder, MASK_ENDINGS if one else PHOTO_ENDINGS, without=_below(folder, mask_folders))
-            drawn = are_masks(listing.files, self.mask_name) if one else set()
-            photos.of_split[split] = [found for found in listing.files if found.path not in drawn]
-            photos.others.extend(listing.others)
-            if one:
-                masks.of_split[split] = [found for found in listing.files if found.path in drawn]
-        for split, folder in mask_folders.items():
-            if split not in masks.of_split:
-                listing = list_files(folder, MASK_ENDINGS, without=_below(folder, photo_folders))
-                masks.of_split[split] = listing.files
-                masks.others.extend(listing.others)
-        photos.beside.extend(_loose(self.images, photo_folders, mask_folders))
-        masks.beside.extend(_loose(self.masks, mask_folders, photo_folders))
+        photos = _list(self.images, photo_folders, mask_folders, PHOTO_SUFFIXES)
+        masks = _list(self.masks, mask_folders, photo_folders, MASK_SUFFIXES)
+        for split, _folder in photo_folders.items() & mask_folders.items():
+            files = masks.of_split[split]
+            labels = are_masks(files, self.mask_name)
+            photos.of_split[split] = [found for found in files if found.path not in labels]
+            masks.of_split[split] = [found for found in files if found.path in labels]
         return photos, masks
 
-    def _folders(self) -> tuple[dict[str | None, Path], dict[str | None, Path]]:
-        """The folders of the photos and of the masks of each split."""
-        found: list[dict[str | None, Path]] = []
+    def _folders(self) -> tuple[Folders, Folders]:
+        found: list[Folders] = []
         problems: list[str] = []
-        for name, place in (("images", self.images), ("masks", self.masks)):
+        for name, path in (("images", self.images), ("masks", self.masks)):
             try:
-                found.append(split_folders(place, f"data.source.{name}"))
+                found.append(split_folders(path, f"data.source.{name}"))
             except DataError as error:
                 problems += error.problems
         if problems:
             raise DataError(*problems)
         return found[0], found[1]
 
-    def _require_some(self, photos: "_Listed", masks: "_Listed", beside: list[str]) -> None:
+    def _require_files(self, photos: "_Listed", masks: "_Listed", more: list[str]) -> None:
         problems = []
-        for place, what, listed in ((self.images, "photos", photos), (self.masks, "masks", masks)):
+        for path, what, listed in ((self.images, "photos", photos), (self.masks, "masks", masks)):
             if not any(listed.of_split.values()):
                 there = f" (there are {a_few([other.path.name for other in listed.others])})" if listed.others else ""
-                problems.append(f"{place}: no {what} in it{there}; expected files such as .jpg or .png.")
+                problems.append(f"{path}: no {what} in it{there}; expected files such as .jpg or .png.")
         if problems:
-            raise DataError(*beside, *problems)
+            raise DataError(*more, *problems)
 
-    def _add(self, found: Finding, photos: "_Files", masks: "_Files", others: list[Found]) -> bool:
-        """Pair photos and masks that may go together, and say whether their folders counted."""
-        pairs = pair(photos.files, masks.files, self.mask_name)
-        split_of_mask = {}
-        if any(masks.splits):
-            split_of_mask = dict(zip((file.path for file in masks.files), masks.splits, strict=True))
-        for place, photo in enumerate(photos.files):
-            drawn = pairs.masks.get(place, [])
-            if drawn:
-                found.masks[len(found.photos)] = drawn
-            found.photos.append(photo)
-            found.splits.append(photos.splits[place] or (split_of_mask.get(drawn[0].file.path) if drawn else None))
-        where = Where(self.images, self.masks, self.mask_name, bare_is_wrong=self.unlabelled == "error")
-        found.problems += told_of(pairs, photos.files, others, where)
+    def _add(self, found: Finding, photos: "_OfSplit", masks: "_OfSplit", others: list[Found]) -> bool:
+        """Pair photos and masks that may belong together; returns whether their folders were compared too."""
+        files = [photo for of_split in photos.values() for photo in of_split]
+        photo_splits = [split for split, of_split in photos.items() for _ in of_split]
+        mask_splits = {mask.path: split for split, of_split in masks.items() for mask in of_split}
+        pairs = pair(files, [mask for of_split in masks.values() for mask in of_split], self.mask_name)
+        for index, (photo, split) in enumerate(zip(files, photo_splits, strict=True)):
+            own = pairs.masks.get(index, [])
+            found.photos.append(PhotoFiles(photo, own, split or (mask_splits[own[0].file.path] if own else None)))
+        where = Where(self.images, self.masks, self.mask_name, require_masks=self.unlabelled == "error")
+        found.problems += pairing_problems(pairs, files, others, where)
         return pairs.by_path
 
-    def _strangers(self, photos: "_Listed", masks: "_Listed") -> str:
+    def _no_pairs(self, photos: "_Listed", masks: "_Listed") -> str:
         names = [
             a_few([found.path.name for files in listed.of_split.values() for found in files])
             for listed in (photos, masks)
         ]
         return (
-            f"{self.masks}: no mask goes with a photo by its name; photos are {names[0]}; masks are {names[1]}. Say "
-            f"how masks are named after their photos, such as data.source.mask_name='\"{{stem}}_seg\"'."
+            f"{self.masks}: no mask matches a photo by name; photos are {names[0]}; masks are {names[1]}. Set how "
+            f"masks are named after their photos, for example data.source.mask_name='\"{{stem}}_seg\"'."
         )
 
 
+_OfSplit = Mapping[str | None, list[Found]]
+
+
 class _Listed(NamedTuple):
-    """The files of each split, those that are passed over, and what lies beside the folders of the splits."""
+    """The photos or masks of each split, other files, and problems with images outside the folders of the splits."""
 
     of_split: dict[str | None, list[Found]]
     others: list[Found]
-    beside: list[str]
+    misplaced: list[str]
 
 
-class _Files(NamedTuple):
-    """Files that may go together with others, and the split of each where its folder tells it."""
-
-    files: list[Found]
-    splits: list[str | None]
-
-
-def _rounds(
-    photos: Mapping[str | None, list[Found]], masks: Mapping[str | None, list[Found]]
-) -> Iterator[tuple[_Files, _Files]]:
+def _rounds(photos: _OfSplit, masks: _OfSplit) -> Iterator[tuple[_OfSplit, _OfSplit]]:
     """Split by split where both sides have splits; all at once where one has none."""
     if None in photos or None in masks:
-        yield _pooled(photos), _pooled(masks)
+        yield photos, masks
         return
     for split in dict.fromkeys((*photos, *masks)):
-        yield _pooled({split: photos.get(split, [])}), _pooled({split: masks.get(split, [])})
+        yield {split: photos.get(split, [])}, {split: masks.get(split, [])}
 
 
-def _pooled(side: Mapping[str | None, list[Found]]) -> _Files:
-    files = [found for files in side.values() for found in files]
-    return _Files(files, [split for split, files in side.items() for _ in files])
+def _list(path: str | Path, folders: Folders, others: Folders, suffixes: Collection[str]) -> _Listed:
+    listed = _Listed({}, [], _misplaced(path, folders, others))
+    for split, folder in folders.items():
+        below = [other for other in others.values() if folder.resolve() in other.resolve().parents]
+        listing = list_files(folder, MASK_SUFFIXES if others.get(split) == folder else suffixes, without=below)
+        listed.of_split[split] = listing.files
+        listed.others.extend(listing.others)
+    return listed
 
 
-def _below(folder: Path, others: Mapping[str | None, Path]) -> list[Path]:
-    """Other folders that lie below one."""
-    return [other for other in others.values() if other != folder and folder.resolve() in other.resolve().parents]
-
-
-def _loose(place: str | Path, folders: Mapping[str | None, Path], others: Mapping[str | None, Path]) -> list[str]:
-    """What is wrong if photos or masks lie beside the folders of the splits."""
-    top = expanded(place)
+def _misplaced(path: str | Path, folders: Folders, others: Folders) -> list[str]:
+    top = expanded(path)
     if None in folders or not top.is_dir():
         return []
-    loose = list_files(top, MASK_ENDINGS, without=[*folders.values(), *others.values()]).files
+    loose = list_files(top, MASK_SUFFIXES, without=[*folders.values(), *others.values()]).files
     names = a_few([found.path.relative_to(top).as_posix() for found in loose])
     split_names = " and ".join(folder.name for folder in folders.values())
-    return [f"{place}: {names} lie beside {split_names}; move them into one of these, or out of it."] if loose else []
+    return [f"{path}: {names} are next to {split_names}; move them into one of these, or out of it."] if loose else []
 
 
 def _in_words(found: Finding, by_path: bool) -> str:
-    """How photos and masks were paired, with an example."""
-    place = next(iter(found.masks), None)
-    if place is None:
-        return "paired by nothing"
-    one = found.masks[place]
-    masks = one[0].file.path.name if len(one) == 1 else f"{one[0].file.path.name} and {len(one) - 1} more"
-    way = "path" if by_path and any("/" in photo.name for photo in found.photos) else "name"
-    return f"paired by {way} (such as {found.photos[place].path.name} with {masks})"
+    example = next((files for files in found.photos if files.masks), None)
+    if example is None:
+        return "nothing paired"
+    first, *rest = example.masks
+    masks = first.file.path.name + (f" and {len(rest)} more" if rest else "")
+    way = "path" if by_path and any("/" in files.photo.name for files in found.photos) else "name"
+    return f"paired by {way} (such as {example.photo.path.name} with {masks})"

@@ -1,4 +1,4 @@
-"""The photos and masks below a folder, and the words for many of them."""
+"""List the photos and masks below a folder, and compare their names."""
 
 import math
 import os
@@ -12,22 +12,22 @@ from typing import NamedTuple
 from facesegl.errors import DataError
 from facesegl.files import readable
 
-PHOTO_ENDINGS = frozenset(
+PHOTO_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"),
         *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif"),
     )
 )
-"""The endings of files that are taken for photos, in small letters."""
+"""Suffixes, in lower case, of the files that sources take for photos."""
 
-MASK_ENDINGS = PHOTO_ENDINGS | {".npy"}
+MASK_SUFFIXES = PHOTO_SUFFIXES | {".npy"}
 
-_ENDLESS = (
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
+_ENDLESS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
 
 _SHOWN = 5
 _NUMBER = re.compile(r"([0-9]+)")
@@ -38,8 +38,8 @@ class Found(NamedTuple):
 
     Attributes:
         path: the file.
-        name: its path below that folder without the ending, with `/` between the parts; bytes of it that are no text
-            stand there as codes.
+        name: its path relative to that folder, without the suffix and with `/` as separator; undecodable bytes are
+            escaped.
     """
 
     path: Path
@@ -47,118 +47,102 @@ class Found(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What lies below a folder.
+    """The files below a folder.
 
     Attributes:
-        files: those with one of the endings that were asked for, in natural order.
-        others: all else that is not hidden.
+        files: those with one of the requested suffixes, in natural order.
+        others: all others that are not hidden.
     """
 
     files: list[Found]
     others: list[Found]
 
 
-def list_files(folder: Path, endings: Collection[str], without: Iterable[Path] = ()) -> Listing:
-    """List the files below a folder, through links too; what is hidden is passed over. No file is opened.
+def list_files(folder: Path, suffixes: Collection[str], without: Iterable[Path] = ()) -> Listing:
+    """List the files below a folder, but not below the folders `without`. Follows links, skips what is hidden.
 
-    Args:
-        folder: the folder.
-        endings: in small letters, with the dot; capital ones count as well.
-        without: folders below it that are passed over.
+    Suffixes (`suffixes`: lower case, with the dot) match case-insensitively. No file is opened.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the folder cannot be read.
     """
     listing = Listing([], [])
-    above = len(os.path.join(folder, ""))  # noqa: PTH118 - strings: paths cost more than all else where files are many
+    above = len(os.path.join(folder, ""))  # noqa: PTH118 - strings: Path objects dominate the time for many files
     for path in _walk(str(folder), {_identity(str(other)) for other in without if other.is_dir()}):
-        name, ending = os.path.splitext(path[above:])  # noqa: PTH122
+        name, suffix = os.path.splitext(path[above:])  # noqa: PTH122
         name = unicodedata.normalize("NFC", readable(name if os.sep == "/" else name.replace(os.sep, "/")))
-        files = listing.files if ending.casefold() in endings else listing.others
+        files = listing.files if suffix.casefold() in suffixes else listing.others
         files.append(Found(Path(path), name))
-    listing.files.sort(key=lambda found: (natural(found.name), str(found.path)))
+    listing.files.sort(key=lambda found: (natural_key(found.name), str(found.path)))
     return listing
 
 
-def expanded(place: str | Path) -> Path:
-    """A path with `~` as the person's own folder; `~photos` stays a name where nobody is called photos."""
+def expanded(path: str | Path) -> Path:
+    """The path with `~` expanded; `~photos` stays as it is where there is no user `photos`."""
     try:
-        return Path(place).expanduser()
+        return Path(path).expanduser()
     except RuntimeError:
-        return Path(place)
+        return Path(path)
 
 
 def require_folder(folder: Path, key: str) -> None:
-    """Make sure that a folder is there.
-
-    Args:
-        folder: the folder.
-        key: what says where it lies.
-
-    Raises:
-        DataError: it is not; the message says what is there instead.
-    """
+    """Raise a DataError unless the folder exists; `key` is the config key that sets it."""
     if folder.is_dir():
         return
     if folder.is_file():
         packed = folder.suffix.casefold() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
         raise DataError(f"{folder}: a file; expected a folder. {'Unpack it first.' if packed else 'Name its folder.'}")
     there = next(parent for parent in folder.absolute().parents if parent.is_dir())
-    raise DataError(f"{folder}: no such folder, though {there} is there; say where it lies with {key}=FOLDER.")
+    raise DataError(f"{folder}: no such folder, though {there} exists; say where it is with {key}=FOLDER.")
 
 
 def require_regular(path: str | Path) -> None:
-    """Make sure, before a file is opened, that it ends: a pipe would be waited for, and a device read, for ever.
+    """Reject what never ends before it is opened: opening a pipe blocks, and a device can be read for ever.
 
-    What is not there, or may not be looked at, is left to whoever opens it.
+    A path that is missing or not accessible passes: opening it raises the better error.
 
     Raises:
-        DataError: it is a pipe, a device or a socket, or a link to one.
+        DataError: a pipe, a device or a socket, or a link to one.
     """
     try:
         mode = Path(path).stat().st_mode
     except (OSError, ValueError):
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        kind = next((name for is_one, name in _ENDLESS if is_one(mode)), "something else")
-        raise DataError(f"{path}: {kind}, not a regular file; put the file itself there, or take this away.")
+        kind = _ENDLESS.get(stat.S_IFMT(mode), "something else")
+        raise DataError(f"{path}: {kind}, not a regular file; replace it with the file itself, or remove it.")
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """All of a text file.
+    """Read a text file.
 
     Raises:
-        DataError: it is no regular file.
-        OSError: it cannot be read.
-        UnicodeDecodeError: it is no text.
+        DataError: not a regular file.
+        OSError: cannot be read.
+        UnicodeDecodeError: not text in this encoding.
     """
     require_regular(path)
     return path.read_text(encoding=encoding)
 
 
-class ByName:
-    """Photos by what a list, or a labelling tool, may call them.
-
-    Args:
-        photos: below one folder, or below the folders of several splits.
-    """
+class PhotoIndex:
+    """Finds photos by the names that a list or a labelling tool gives them."""
 
     def __init__(self, photos: Sequence[Found]) -> None:
-        self._by_name = {key_of(photo.name): place for place, photo in enumerate(photos)}
+        self._by_name = {name_key(photo.name): index for index, photo in enumerate(photos)}
         self._by_end: dict[str, int | None] = {}
-        for place, photo in enumerate(photos):
-            for end in _ends(key_of(photo.name)):  # an end that several photos have names none of them
-                self._by_end[end] = None if end in self._by_end else place
+        for index, photo in enumerate(photos):
+            for end in _ends(name_key(photo.name)):  # an end that several photos share finds none of them
+                self._by_end[end] = None if end in self._by_end else index
 
     def find(self, entry: str) -> int | None:
-        """The place of the photo that a line names, with or without folders before it and an ending behind it."""
+        """The index of the photo that an entry names, with or without leading folders and a suffix."""
         for name in _readings(entry):
             for whole in (name, name.rpartition(".")[0]):
-                place = self._by_name.get(whole)
-                place = self._by_end.get(whole) if place is None else place
+                index = self._by_name.get(whole, self._by_end.get(whole))
                 found = [self._by_name[end] for end in _ends(whole) if end in self._by_name]
-                if place is not None or found:
-                    return found[0] if place is None else place
+                if index is not None or found:
+                    return found[0] if index is None else index
         return None
 
 
@@ -169,39 +153,39 @@ def _ends(name: str) -> list[str]:
 
 
 def _readings(entry: str) -> list[str]:
-    """What a line may mean: all of it; the name behind a number and a comma; the photo before its mask."""
+    """What an entry may mean: all of it; the name after a number and a comma; the photo before its mask."""
     first = (entry.split() or [""])[0]
     readings = [entry]
     if match := re.fullmatch(r"\d+\s*,\s*(.+)", entry):
         readings.append(match[1])
-    if Path(first).suffix.casefold() in PHOTO_ENDINGS:
+    if Path(first).suffix.casefold() in PHOTO_SUFFIXES:
         readings.append(first)
-    return [key_of(reading.replace("\\", "/").strip("\"'")) for reading in readings]
+    return [name_key(reading.replace("\\", "/").strip("\"'")) for reading in readings]
 
 
-def key_of(name: str) -> str:
-    """What names are compared by: composed letters, since systems write ä in two ways, and no difference of case."""
+def name_key(name: str) -> str:
+    """The same for names that some file system takes for one: composed letters (ä has two encodings), no case."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def natural(name: str) -> list[tuple[float, str]]:
-    """Sort key: `2` before `10`, numbers before words."""
+def natural_key(name: str) -> list[tuple[float, str]]:
+    """Key of the natural order: `2` before `10`, numbers before words, case-insensitive."""
     words = _NUMBER.split(name.casefold())  # a word, a number, a word, ...
-    return [(int(word), "") if place % 2 else (math.inf, word) for place, word in enumerate(words) if word]
+    return [(int(word), "") if index % 2 else (math.inf, word) for index, word in enumerate(words) if word]
 
 
-def some(lines: Sequence[str], what: str) -> list[str]:
-    """The first few of many problems of one kind, and how many there are more."""
-    more = len(lines) - _SHOWN
-    return [*lines[:_SHOWN], *([f"... and {more} more {what}."] if more > 0 else [])]
+def truncate(problems: Sequence[str], noun: str) -> list[str]:
+    """The first few problems, and how many more there are."""
+    more = len(problems) - _SHOWN
+    return [*problems[:_SHOWN], *([f"... and {more} more {noun}."] if more > 0 else [])]
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Every file below a folder that is not hidden; no folder twice, however links lead to it."""
+    """Every file that is not hidden, visiting each folder once however many links lead to it."""
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror}); check its rights.") from None
+        raise DataError(f"{folder}: cannot be read ({error.strerror}); check its permissions.") from None
     seen.add(_identity(folder))
     for entry in entries:
         if entry.name.startswith("."):
@@ -215,7 +199,7 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
 def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads round in a circle: whoever opens it says so
+    except OSError:  # a circular link: opening it reports the error
         return False
 
 

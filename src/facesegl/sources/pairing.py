@@ -1,13 +1,14 @@
-"""Which mask belongs to which photo, by their names alone."""
+"""Pair photos and masks by their names, and report what cannot be paired."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from facesegl.errors import ConfigError
-from facesegl.sources.listing import Found, key_of
+from facesegl.sources.listing import Found, name_key, truncate
+from facesegl.words import a_few
 
 _WORD = r"(masks?|labels?|seg|segm|segmentations?|gt|annotations?|anno|parsing|matte)"
 _MASK_ENDS = re.compile(rf"(?P<stem>.+)[ _.-]{_WORD}", re.IGNORECASE)
@@ -16,7 +17,7 @@ _PHOTO_ENDS = re.compile(r"(?P<stem>.+)[ _.-](images?|img|photos?|rgb|orig|origi
 
 
 class Mask(NamedTuple):
-    """A mask's file, and the part that it shows where there is one file a part."""
+    """A mask's file, and the part that it shows where each part has its own file."""
 
     file: Found
     part: str | None
@@ -24,35 +25,34 @@ class Mask(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairs:
-    """What was paired with what, and what was not.
+    """Photos with their masks, and what could not be paired.
 
     Attributes:
-        masks: the masks of each photo, by its place among the photos; several only where there is one file a part.
-        by_path: whether folders count as well as names.
-        bare: places of photos without a mask.
-        lost: masks without a photo.
-        doubled: places of photos that share a name, so that no mask can tell them apart.
-        rivals: places of photos with several masks of which one would do.
+        masks: the masks of each photo, by the photo's index; several only where each part has its own file.
+        by_path: whether folders were compared too, not only names.
+        without_mask: indices of photos without a mask.
+        without_photo: masks without a photo.
+        same_name: indices of photos that share a name, so that a mask could belong to each of them.
+        ambiguous: indices of photos with several masks where only one is expected.
     """
 
     masks: dict[int, list[Mask]] = field(default_factory=dict)
     by_path: bool = False
-    bare: list[int] = field(default_factory=list)
-    lost: list[Found] = field(default_factory=list)
-    doubled: list[list[int]] = field(default_factory=list)
-    rivals: list[int] = field(default_factory=list)
+    without_mask: list[int] = field(default_factory=list)
+    without_photo: list[Found] = field(default_factory=list)
+    same_name: list[list[int]] = field(default_factory=list)
+    ambiguous: list[int] = field(default_factory=list)
 
 
 class MaskName:
-    """How the name of a mask is made of that of its photo.
+    """How a mask's name is made from its photo's.
 
     Args:
-        template: such as `{stem}_seg`, `{stem:05}` for a number that is written with zeros before it, or
-            `{stem}_{part}` for one file a part. None for the photo's own name, or with a word like `_mask` behind it
-            or `label-` before it.
+        template: for example `{stem}_seg`, `{stem:05}` for a number padded with zeros, or `{stem}_{part}` for one file
+            per part. None for the photo's own name, optionally with a word like `_mask` after it or `label-` before it.
 
     Raises:
-        ConfigError: there is no `{stem}` in it, or something else in braces.
+        ConfigError: `{stem}` is missing, or there is an unknown placeholder.
     """
 
     def __init__(self, template: str | None) -> None:
@@ -61,11 +61,11 @@ class MaskName:
         if template is None:
             return
         pieces = re.split(r"(\{stem(?::0?\d+)?\}|\{part\})", template)
-        places = sorted(piece.partition(":")[0].strip("{}") for piece in pieces[1::2])
-        if any("{" in text or "}" in text for text in pieces[::2]) or places not in (["stem"], ["part", "stem"]):
+        names = sorted(piece.partition(":")[0].strip("{}") for piece in pieces[1::2])
+        if any("{" in text or "}" in text for text in pieces[::2]) or names not in (["stem"], ["part", "stem"]):
             raise ConfigError(
-                f"data.source.mask_name={template}: expected one {{stem}} (or {{stem:05}} for a number with zeros "
-                f"before it) and at most one {{part}}, such as {{stem}}_seg, without an ending."
+                f"data.source.mask_name={template}: expected one {{stem}} (or {{stem:05}} for a number padded with "
+                f"zeros) and at most one {{part}}, for example {{stem}}_seg, without a suffix."
             )
         self._pieces = pieces
         number = re.search(r"\{stem:0?(\d+)\}", template)
@@ -73,7 +73,7 @@ class MaskName:
         self._longest = self._pattern(rf"\d{{{self._zeros},}}" if self._zeros else ".+")
 
     def candidates(self, name: str) -> Iterator[tuple[str, str | None]]:
-        """The photos' names that a mask's name (no folder, no ending) may stand for, likeliest first, and the part."""
+        """The photo names that a mask's name (no folder, no suffix) may refer to, likeliest first, and the part."""
         if self.template is None:
             yield name, None
             for pattern in (_MASK_ENDS, _MASK_BEGINS):
@@ -82,7 +82,7 @@ class MaskName:
         elif match := self._longest.fullmatch(name):
             yield self._read(match)
             lengths = range(len(match["stem"]) - 1, 0, -1) if self.has_parts and not self._zeros else ()
-            for length in lengths:  # of `anna_left_eye` the photo may be `anna_left` or `anna`
+            for length in lengths:  # the photo of `anna_left_eye` may be `anna_left` or `anna`
                 if match := self._pattern(f".{{{length}}}").fullmatch(name):
                     yield self._read(match)
 
@@ -101,82 +101,123 @@ class MaskName:
 
 
 def pair(photos: Sequence[Found], masks: Sequence[Found], rule: MaskName) -> Pairs:
-    """Pair photos and masks by their paths below their folders; where no pair comes of that, by their names alone.
-
-    Args:
-        photos: files below the photos' folder.
-        masks: files below the masks' folder.
-        rule: how masks are named.
-    """
+    """Pair photos and masks by their paths below their folders; if that yields no pair, by their names alone."""
     by_path = _pair(photos, masks, rule, by_path=True)
     return by_path if by_path.masks else _pair(photos, masks, rule, by_path=False)
 
 
 def are_masks(files: Sequence[Found], rule: MaskName) -> set[Path]:
-    """The files of one folder for photos and masks that are masks: those whose name is made of another's.
+    """The masks in a folder that holds both photos and masks: the files whose name is made from another file's.
 
-    Where every name stands there twice, once as JPEG and once as PNG, the PNGs are.
+    If every name occurs twice, as JPEG and as PNG, the PNGs are the masks.
     """
-    keys = {key_of(found.name) for found in files}
-    found = _twins(files)
+    keys = {name_key(found.name) for found in files}
+    found = _png_twins(files)
     for file in files:
         folder, name = _split(file.name)
-        stems = (key_of(folder + stem) for stem, _part in rule.candidates(name))
-        if file.path.suffix.casefold() == ".npy" or any(stem in keys and stem != key_of(file.name) for stem in stems):
+        stems = (name_key(folder + stem) for stem, _part in rule.candidates(name))
+        if file.path.suffix.casefold() == ".npy" or any(stem in keys and stem != name_key(file.name) for stem in stems):
             found.add(file.path)
     return found
 
 
-def _twins(files: Sequence[Found]) -> set[Path]:
+def _png_twins(files: Sequence[Found]) -> set[Path]:
     jpeg, png = (
-        {key_of(file.name): file.path for file in files if file.path.suffix.casefold() in endings}
-        for endings in ((".jpg", ".jpeg"), (".png",))
+        {name_key(file.name): file.path for file in files if file.path.suffix.casefold() in suffixes}
+        for suffixes in ((".jpg", ".jpeg"), (".png",))
     )
     twins = bool(png) and jpeg.keys() == png.keys() and len(files) == len(jpeg) + len(png)
     return set(png.values()) if twins else set()
 
 
 def _pair(photos: Sequence[Found], masks: Sequence[Found], rule: MaskName, by_path: bool) -> Pairs:
-    pairs = Pairs(by_path=by_path)
-    places, pairs.doubled[:] = _places(photos, by_path)
+    index_of, same_name = _index_by_name(photos, by_path)
+    pairs = Pairs(by_path=by_path, same_name=same_name)
     for mask in masks:
         folder, name = _split(mask.name)
         prefix = folder if by_path else ""
         for stem, part in rule.candidates(name):
-            place = places.get(key_of(prefix + stem))
-            if place is not None:
-                pairs.masks.setdefault(place, []).append(Mask(mask, part))
+            index = index_of.get(name_key(prefix + stem))
+            if index is not None:
+                pairs.masks.setdefault(index, []).append(Mask(mask, part))
                 break
         else:
-            pairs.lost.append(mask)
-    same = {place for alike in pairs.doubled for place in alike[1:]}
-    pairs.bare.extend(place for place in range(len(photos)) if place not in pairs.masks and place not in same)
+            pairs.without_photo.append(mask)
+    known = {index for alike in same_name for index in alike[1:]} | pairs.masks.keys()
+    pairs.without_mask.extend(index for index in range(len(photos)) if index not in known)
     if not rule.has_parts:
-        pairs.rivals.extend(place for place, found in pairs.masks.items() if len(found) > 1)
+        pairs.ambiguous.extend(index for index, found in pairs.masks.items() if len(found) > 1)
     return pairs
 
 
-def _places(photos: Sequence[Found], by_path: bool) -> tuple[dict[str, int], list[list[int]]]:
-    """The place of each photo by what a mask may call it, and the places of those that have the same name."""
+def _index_by_name(photos: Sequence[Found], by_path: bool) -> tuple[dict[str, int], list[list[int]]]:
+    """The index of each photo by the names that a mask may use, and the indices of photos that share a name."""
     alike: dict[str, list[int]] = {}
-    for place, photo in enumerate(photos):
-        alike.setdefault(key_of(photo.name if by_path else _split(photo.name)[1]), []).append(place)
-    places = {key: found[0] for key, found in alike.items()}
-    for key, place in _without_word(places):
-        places.setdefault(key, place)
-    return places, [found for found in alike.values() if len(found) > 1]
+    for index, photo in enumerate(photos):
+        alike.setdefault(name_key(photo.name if by_path else _split(photo.name)[1]), []).append(index)
+    index_of = {key: found[0] for key, found in alike.items()}
+    return _without_word(index_of) | index_of, [found for found in alike.values() if len(found) > 1]
 
 
-def _without_word(places: Mapping[str, int]) -> Iterable[tuple[str, int]]:
-    """Photos by their names without a word like `_image` behind them, where no two would be the same then."""
+def _without_word(index_of: Mapping[str, int]) -> dict[str, int]:
+    """Photos by their names without a word like `_image` at the end, as long as these remain unique."""
     stripped: dict[str, list[int]] = {}
-    for key, place in places.items():
+    for key, index in index_of.items():
         if match := _PHOTO_ENDS.fullmatch(key):
-            stripped.setdefault(match["stem"], []).append(place)
-    return [(key, found[0]) for key, found in stripped.items() if len(found) == 1]
+            stripped.setdefault(match["stem"], []).append(index)
+    return {key: found[0] for key, found in stripped.items() if len(found) == 1}
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A name's folder, with the slash, and what stands behind it."""
+    """A name's folder, with the slash, and the rest."""
     folder, slash, rest = name.rpartition("/")
     return folder + slash, rest
+
+
+class Where(NamedTuple):
+    """The folders of photos and masks as given, how masks are named, and whether every photo must have one."""
+
+    images: str | Path
+    masks: str | Path
+    rule: MaskName
+    require_masks: bool
+
+
+def pairing_problems(pairs: Pairs, photos: Sequence[Found], others: Sequence[Found], where: Where) -> Iterator[str]:
+    """What is wrong with the pairs of these photos, one line each; of many similar problems the first few.
+
+    `others` are the files among the photos that are not images.
+    """
+    yield from truncate([_same_name(photos, alike) for alike in pairs.same_name], "names that several photos have")
+    yield from truncate([_ambiguous(photos, pairs, index) for index in pairs.ambiguous], "photos with several masks")
+    yield from truncate([_without_photo(mask, others, where) for mask in pairs.without_photo], "masks without a photo")
+    if where.require_masks:
+        alone = [
+            f"{photos[index].path}: a photo without a mask in {where.masks}. Add it, or leave such photos out with "
+            f"data.source.unlabelled=skip."
+            for index in pairs.without_mask
+        ]
+        yield from truncate(alone, "photos without a mask")
+
+
+def _same_name(photos: Sequence[Found], alike: Sequence[int]) -> str:
+    first, *rest = (photos[index].path for index in alike)
+    return (
+        f"{first} and {', '.join(map(str, rest))}: photos of one name, so that it is unclear whose a mask is; rename "
+        f"all but one, and their masks."
+    )
+
+
+def _ambiguous(photos: Sequence[Found], pairs: Pairs, index: int) -> str:
+    names = a_few([str(mask.file.path) for mask in pairs.masks[index]])
+    return f"{photos[index].path}: has the masks {names}; keep one, or set data.source.mask_name to how they are named."
+
+
+def _without_photo(mask: Found, others: Sequence[Found], where: Where) -> str:
+    name = mask.name.rpartition("/")[2]
+    stems = [stem for stem, _part in where.rule.candidates(name)] or [name]
+    stem = stems[0] if where.rule.has_parts else stems[-1]
+    unread = next((other.path for other in others if name_key(other.path.stem) == name_key(stem)), None)
+    if unread:
+        return f"{mask.path}: its photo {unread.name} has an unsupported format; save it as JPEG or PNG."
+    return f"{mask.path}: a mask without a photo; expected {stem} in {where.images}. Add it, or remove the mask."

@@ -1,15 +1,18 @@
-"""What a source of labelled photos offers: samples, and the mask of one."""
+"""The interface of a source of labelled photos: its samples, and their masks."""
 
 import abc
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.decode import RULE, Decoded, decode_mask
-from facesegl.labels.taxonomy import Taxonomy
+from facesegl.labels.taxonomy import Colour, Taxonomy, likely_pairs
 from facesegl.sources.images import read_rgb
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,11 @@ class Sample:
     Attributes:
         id: stable and readable, such as `train/7`.
         photo: the photo's file.
-        mask: the mask's file; of a mask of several files, one a part, the first.
-        split: `train`, `val` or `test`, as the source has it.
-        group: the person where it is known, otherwise the photo; never on both sides of a fold.
-        tags: what else is known, such as `pose=+30`.
-        parts: name and file of each part, where the mask is one file a part.
+        mask: the mask's file; the first one where each part has its own file.
+        split: `train`, `val` or `test`, as the source defines it.
+        group: the person if known, otherwise the photo; never on both sides of a fold.
+        tags: further facts, such as `pose=+30`.
+        parts: name and file of each part, where each has its own file.
     """
 
     id: str
@@ -41,11 +44,11 @@ class Sample:
 
 
 class Survey(NamedTuple):
-    """What a source finds, sound or not.
+    """What a source finds, valid or not.
 
     Attributes:
-        samples: the labelled photos that can be told.
-        problems: what is wrong with the files, a line each; any of them ends a training before it begins.
+        samples: the labelled photos.
+        problems: what is wrong with the files, one line each; any of them stops a training before it starts.
         unlabelled: photos without a mask, which are left out.
     """
 
@@ -55,45 +58,45 @@ class Survey(NamedTuple):
 
 
 class Source(abc.ABC):
-    """Where photos and masks lie. An own source is a subclass with these two, named in a config by `_target_`."""
+    """Base class of sources: subclass it with a `name` and `samples`, and name that class as `_target_` in a config."""
 
     name: str
-    """What the data are called: in the cache's folder name and in results."""
+    """The name of the data in the cache's folder name and in results."""
 
     reading: str = RULE
-    """How masks are read: caches of data that are read in another way are not reused."""
+    """How masks are read; part of the cache's key."""
 
     @abc.abstractmethod
     def samples(self) -> list[Sample]:
         """List every labelled photo, in a stable order, without opening pixels.
 
         Raises:
-            DataError: what is wrong with the files, all told at once.
+            DataError: everything that is wrong with the files.
         """
 
     def survey(self) -> Survey:
-        """List what can be listed beside what is wrong with the rest; here all samples, or only why there are none."""
+        """List the valid samples and the problems with the rest; by default all samples, or only the problems."""
         try:
             return Survey(self.samples())
         except DataError as error:
             return Survey([], error.problems)
 
     def own_taxonomy(self) -> Taxonomy:
-        """The classes, where the files themselves say them; asked for where no config does.
+        """The classes that the files themselves define; used if the config defines none.
 
         Raises:
-            ConfigError: they do not say them.
+            ConfigError: the files define none.
         """
         raise ConfigError(
-            f"data.taxonomy: {self.name} does not bring its classes along; say them in a YAML file: "
+            f"data.taxonomy: the files of {self.name} do not define classes; define them in a YAML file: "
             f"data.taxonomy=FILE.yaml."
         )
 
     def read_mask(self, sample: Sample, taxonomy: Taxonomy) -> Decoded:
-        """Decode the mask of a sample at native size; here from a colour mask.
+        """Decode the mask of a sample at native size; by default from a color mask.
 
         Raises:
-            DataError: the file is no image, or its colours are not those of the taxonomy.
+            DataError: the file is not an image, or its colors are not the taxonomy's.
         """
         try:
             return decode_mask(read_rgb(sample.mask), taxonomy)
@@ -103,21 +106,38 @@ class Source(abc.ABC):
             raise DataError(f"{sample.mask}: {error}") from None
 
 
+def labels_to_taxonomy(path: Path, names: Sequence[str], colors: Sequence[Colour]) -> Taxonomy:
+    """The taxonomy of an export's labels; those whose names differ only in left and right are pairs.
+
+    Raises:
+        DataError: the labels are no valid taxonomy; the message names `path`.
+    """
+    pairs = tuple(likely_pairs(names))
+    sides = "; left and right are " + ", ".join(" and ".join(pair) for pair in pairs) if pairs else ""
+    log.info("%s: the classes are %s%s", path, ", ".join(names), sides)
+    try:
+        return Taxonomy(names=tuple(names), colours=tuple(colors), pairs=pairs)
+    except ConfigError as error:
+        raise DataError(
+            *(f"{path}: of its labels, {problem.partition(': ')[2]}" for problem in error.problems)
+        ) from None
+
+
 def join_groups(groups: dict[str, str], same: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Merge the groups of samples that belong to one person.
 
     Args:
         groups: sample id to group.
-        same: pairs of sample ids; a pair with an id that is not there counts for nothing.
+        same: pairs of sample ids; a pair with an unknown id is ignored.
 
     Returns:
-        Sample id to group; merged groups take the name that stands first in `groups`.
+        Sample id to group; merged groups take the name that comes first in `groups`.
 
     Example:
         >>> join_groups({"a": "a", "b": "b", "c": "c"}, [("b", "c"), ("c", "x")])
         {'a': 'a', 'b': 'b', 'c': 'b'}
     """
-    order = {group: place for place, group in enumerate(dict.fromkeys(groups.values()))}
+    order = {group: index for index, group in enumerate(dict.fromkeys(groups.values()))}
     joined = dict(groups)
     for one, other in same:
         if one in joined and other in joined:

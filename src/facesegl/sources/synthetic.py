@@ -1,4 +1,4 @@
-"""Drawn faces: written to disk in FASSEG's own layout where nothing lies yet, then read like FASSEG."""
+"""Synthetic faces: rendered once to disk in FASSEG's layout, then read like FASSEG."""
 
 import logging
 import shutil
@@ -14,23 +14,23 @@ from facesegl.errors import DataError
 from facesegl.files import machine_errors
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.fasseg import survey_fasseg_folder
-from facesegl.sources.source import Sample, Source, Survey
+from facesegl.sources.source import Sample, Source
 from facesegl.synthetic.render import draw_face
 
 log = logging.getLogger(__name__)
 
-_DRAWING = 1  # raised whenever the same number draws another face
+_RENDERING = 1  # raised whenever the same seed renders another face
 
 
 class SyntheticFaces(Source):
-    """Faces that nobody has, for trying things out without a photo of anybody.
+    """Rendered faces, to try things out without photos of real people.
 
     Args:
-        root: the folder below which they are written, one folder a choice of the other arguments.
-        train: how many training photos.
-        test: how many test photos.
+        root: the folder to write to, one subfolder per choice of the other arguments.
+        train: the number of training photos.
+        test: the number of test photos.
         height: rows of a photo; its width varies around four fifths of that.
-        taxonomy: the six classes whose colours the masks are painted in.
+        taxonomy: the six classes, whose colors the masks have.
     """
 
     name = "synthetic"
@@ -38,38 +38,35 @@ class SyntheticFaces(Source):
     def __init__(self, root: str | Path, train: int, test: int, height: int, taxonomy: dict[str, object]) -> None:
         self.train, self.test, self.height = train, test, height
         self.taxonomy = Taxonomy.from_mapping(taxonomy)
-        look = zlib.crc32(repr((_DRAWING, self.taxonomy.colours)).encode())
-        self.folder = Path(root) / f"train{train}-test{test}-height{height}-{look:08x}"
+        version = zlib.crc32(repr((_RENDERING, self.taxonomy.colours)).encode())
+        self.folder = Path(root) / f"train{train}-test{test}-height{height}-{version:08x}"
 
     def samples(self) -> list[Sample]:
-        """List the drawn photos; draws them first where they are not there yet.
+        """List the photos, rendering them first if they do not exist yet.
 
         Raises:
-            DataError: not all of what was drawn is there any more.
-            MachineError: they cannot be written there.
+            DataError: some of the rendered files are missing.
+            MachineError: the folder cannot be written.
         """
         with machine_errors(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(f"{self.folder}.lock"):
                 if not self.folder.is_dir():
-                    self._draw()
-        return self._all(survey_fasseg_folder(self.folder))
-
-    def _all(self, found: Survey) -> list[Sample]:
-        """The samples, if they are those that were drawn."""
+                    self._render()
+        found = survey_fasseg_folder(self.folder)
         train, test = (sum(sample.split == split for sample in found.samples) for split in ("train", "test"))
         if (train, test) != (self.train, self.test):
             raise DataError(
-                f"{self.folder}: has {train} and {test} drawn faces with masks; expected {self.train} for training and "
-                f"{self.test} for the test. Delete the folder; they are drawn anew then."
+                f"{self.folder}: has {train} and {test} synthetic faces with masks; expected {self.train} for training "
+                f"and {self.test} for the test. Delete the folder to render them again."
             )
         if found.problems:
             raise DataError(*found.problems)
         return found.samples
 
-    def _draw(self) -> None:
+    def _render(self) -> None:
         part = self.folder.with_name(f".{self.folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)  # of a start that was killed: this one holds the lock
+        shutil.rmtree(part, ignore_errors=True)  # left by a killed process: this one holds the lock
         try:
             self._fill(part)
         except BaseException:
@@ -79,12 +76,12 @@ class SyntheticFaces(Source):
 
     def _fill(self, part: Path) -> None:
         jobs = [("Train", number) for number in range(self.train)] + [("Test", number) for number in range(self.test)]
-        for seed, (split, number) in enumerate(track(jobs, total=len(jobs), what="drawing faces")):
+        for seed, (split, number) in enumerate(track(jobs, total=len(jobs), what="rendering faces")):
             face = draw_face(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15)
-            colours = np.array(self.taxonomy.colours, dtype=np.float32)
-            mask = np.rint(face.coverage @ colours).astype(np.uint8)  # blended at the rims, as FASSEG's masks are
+            colors = np.array(self.taxonomy.colours, dtype=np.float32)
+            mask = np.rint(face.coverage @ colors).astype(np.uint8)  # blended at the edges, as FASSEG's masks are
             for kind, pixels in (("RGB", face.photo), ("Labels", mask)):
                 path = part / f"{split}_{kind}" / f"{number + 1}.bmp"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels).save(path)
-        log.info("drew %d faces into %s", len(jobs), self.folder)
+        log.info("rendered %d faces into %s", len(jobs), self.folder)

@@ -1,4 +1,4 @@
-"""Every photo that Pillow opens becomes upright R-G-B, whatever its file says of itself."""
+"""Every photo that Pillow opens becomes upright R-G-B, whatever the format of its file."""
 
 import os
 
@@ -12,7 +12,7 @@ from facesegl.sources import open_photo, resize_photo
 
 @pytest.fixture
 def pixels():
-    """(6, 9, 3): every pixel another colour, so that a turn or a swap of channels shows."""
+    """(6, 9, 3): every pixel has another color, so that a rotation or a swap of channels shows."""
     return np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
 
@@ -45,7 +45,7 @@ def test_plain_photos_keep_every_pixel_in_red_green_blue(pixels, ending):
         (8, lambda stored: np.rot90(stored, 1)),
     ],
 )
-def test_a_turned_photo_comes_upright(pixels, orientation, upright):
+def test_a_rotated_photo_is_turned_upright(pixels, orientation, upright):
     exif = Image.Exif()
     exif[0x0112] = orientation
     assert_is(saved(Image.fromarray(pixels), "phone.png", exif=exif), upright(pixels))
@@ -56,12 +56,12 @@ def test_grey_photos_have_three_equal_channels(pixels):
     assert_is(saved(Image.fromarray(grey), "grey.png"), np.repeat(grey[..., None], 3, 2))
 
 
-def test_a_photo_of_black_and_white_dots_is_black_and_white(pixels):
+def test_a_1_bit_photo_is_black_and_white(pixels):
     dots = pixels[..., 0] > 127
     assert_is(saved(Image.fromarray(dots), "fax.png"), np.repeat(dots[..., None], 3, 2) * np.uint8(255))
 
 
-def test_palette_photos_have_their_colours_and_not_their_indices(pixels):
+def test_palette_photos_have_their_colors_not_their_indices(pixels):
     few = np.uint8([[10, 20, 30], [200, 100, 0], [0, 0, 255]])[pixels[..., 0] % 3]
     paletted = Image.fromarray(few).convert("P", palette=Image.Palette.ADAPTIVE, colors=3)
     assert_is(saved(paletted, "few.png"), few)
@@ -87,7 +87,7 @@ def test_transparent_parts_are_white_and_half_transparent_ones_blend():
     assert np.abs(photo[0, 2].astype(int) - 127).max() <= 1
 
 
-def test_a_transparent_grey_or_palette_photo_is_white_where_it_is_not(pixels):
+def test_transparent_parts_of_grey_and_palette_photos_are_white(pixels):
     grey = np.dstack([np.full((2, 2), 40, np.uint8), np.uint8([[255, 0], [0, 255]])])
     expected = np.repeat(np.uint8([[40, 255], [255, 40]])[..., None], 3, 2)
     assert_is(saved(Image.fromarray(grey), "grey.png"), expected)
@@ -106,11 +106,11 @@ def test_photos_of_any_shape_open_and_resize(height, width):
     assert small.dtype == np.uint8
 
 
-def test_a_plain_colour_stays_what_it_is_at_any_size():
+def test_a_plain_color_is_unchanged_by_resizing():
     assert (resize_photo(np.full((1, 1, 3), (1, 128, 255), np.uint8), 33, 7) == (1, 128, 255)).all()
 
 
-def test_resizing_averages_what_it_drops_and_does_not_ring():
+def test_resizing_neither_aliases_nor_rings():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
     assert np.abs(resize_photo(stripes, 16, 16)[:, 2:-2].astype(int) - 128).max() <= 2
@@ -121,7 +121,7 @@ def test_resizing_averages_what_it_drops_and_does_not_ring():
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "tiff"])
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
-def test_a_photo_that_is_cut_off_is_told_and_not_filled_up(ending, share, tmp_path):
+def test_a_truncated_photo_is_an_error(ending, share, tmp_path):
     path = tmp_path / f"cut.{ending}"
     Image.fromarray(np.random.default_rng(2).integers(0, 256, (50, 60, 3), dtype=np.uint8)).save(path)
     content = path.read_bytes()
@@ -132,26 +132,23 @@ def test_a_photo_that_is_cut_off_is_told_and_not_filled_up(ending, share, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"", "empty"), (b"GIF, said the text", "no image"), (b"\x00" * 99, "no image")]
+    ("content", "message"),
+    [(b"", "empty"), (b"GIF, says the text", "no image"), (b"\x00" * 99, "no image"), (None, "no such file")],
 )
-def test_what_is_no_image_is_told_so(content, told, tmp_path):
-    (tmp_path / "odd.jpg").write_bytes(content)
-    with pytest.raises(DataError, match=f"odd.jpg: {told}"):
+def test_a_file_that_is_not_an_image_is_reported(content, message, tmp_path):
+    if content is not None:
+        (tmp_path / "odd.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=f"odd.jpg: {message}"):
         open_photo(tmp_path / "odd.jpg")
 
 
-def test_a_photo_that_is_not_there_is_told_so(tmp_path):
-    with pytest.raises(DataError, match=r"nobody\.jpg: no such file"):
-        open_photo(tmp_path / "nobody.jpg")
-
-
-def test_a_folder_in_a_photos_place_is_told_so(tmp_path):
+def test_a_folder_named_like_a_photo_is_reported(tmp_path):
     (tmp_path / "album.jpg").mkdir()
     with pytest.raises(DataError, match=r"album\.jpg"):
         open_photo(tmp_path / "album.jpg")
 
 
-def test_postscript_is_no_photo_and_starts_no_program(tmp_path, monkeypatch):
+def test_postscript_is_rejected_and_runs_no_program(tmp_path, monkeypatch):
     program = tmp_path / "gs"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\n")
     program.chmod(0o755)

@@ -4,25 +4,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facesegl.data.folds import assign_folds
 from facesegl.errors import DataError
+from facesegl.sources.splits import assign_folds
 
 TWENTY = {f"train/{number}": f"train/{number}" for number in range(1, 21)}
 GOLDEN = [2, 0, 1, 4, 0, 2, 1, 3, 1, 4, 2, 4, 3, 2, 3, 3, 4, 0, 1, 0]
 
 
-def test_the_deal_of_twenty_photos_is_the_same_on_every_machine():
-    # Copied from a run: whoever changes the deal changes the meaning of every recorded val score.
+def test_the_folds_of_twenty_photos_are_the_same_on_every_machine():
+    # copied from a run: another assignment would change the meaning of every recorded val score
     assert list(assign_folds(TWENTY, folds=5, seed=0).values()) == GOLDEN
 
 
-def test_every_seed_deals_anew_and_the_same_each_time():
-    deals = [tuple(assign_folds(TWENTY, 5, seed).values()) for seed in range(8)]
-    assert len(set(deals)) == 8
-    assert deals == [tuple(assign_folds(TWENTY, 5, seed).values()) for seed in range(8)]
+def test_each_seed_has_its_own_reproducible_folds():
+    assigned = [tuple(assign_folds(TWENTY, 5, seed).values()) for seed in range(8)]
+    assert len(set(assigned)) == 8
+    assert assigned == [tuple(assign_folds(TWENTY, 5, seed).values()) for seed in range(8)]
 
 
-def test_the_order_of_the_list_changes_nothing():
+def test_folds_do_not_depend_on_the_order_of_photos():
     backwards = dict(reversed(TWENTY.items()))
     assert assign_folds(backwards, 5, 0) == assign_folds(TWENTY, 5, 0)
     assert list(assign_folds(backwards, 5, 0)) == list(backwards)
@@ -38,22 +38,22 @@ def test_folds_of_single_photos_differ_by_one_at_most(folds, more, seed):
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=40), st.integers(2, 6), st.integers(0, 9))
-def test_no_person_is_on_both_sides_and_every_photo_in_one_fold(persons, folds, seed):
+def test_no_person_is_in_two_folds_and_every_photo_is_in_one(persons, folds, seed):
     groups = {f"train/{number}": person for number, person in enumerate(persons)}
     if len(set(persons)) < folds:
         with pytest.raises(DataError):
             assign_folds(groups, folds, seed)
         return
-    dealt = assign_folds(groups, folds, seed)
-    assert dealt.keys() == groups.keys()
-    assert set(dealt.values()) == set(range(folds))
+    fold_of = assign_folds(groups, folds, seed)
+    assert fold_of.keys() == groups.keys()
+    assert set(fold_of.values()) == set(range(folds))
     for fold in range(folds):
-        held_out = {groups[sample] for sample, of in dealt.items() if of == fold}
-        learnt = {groups[sample] for sample, of in dealt.items() if of != fold}
-        assert not held_out & learnt
+        held_out = {groups[sample] for sample, of in fold_of.items() if of == fold}
+        trained_on = {groups[sample] for sample, of in fold_of.items() if of != fold}
+        assert not held_out & trained_on
 
 
-def test_large_groups_do_not_pile_up_in_one_fold():
+def test_large_groups_are_spread_over_the_folds():
     groups = {
         f"{person}/{shot}": person for person, shots in zip("abcd", (5, 5, 4, 4), strict=True) for shot in range(shots)
     }
@@ -62,13 +62,13 @@ def test_large_groups_do_not_pile_up_in_one_fold():
     assert sorted(sizes.values()) == [6, 6, 6, 6]
 
 
-def test_fewer_persons_than_folds_are_told_with_a_number_that_works():
+def test_fewer_persons_than_folds_suggest_a_number_that_works():
     groups = {"train/1": "ann", "train/2": "bob", "train/3": "ann"}
     with pytest.raises(DataError, match=r"data.folds=3: .* 2 persons or groups.*data.folds=2 or fewer"):
         assign_folds(groups, 3, 0)
     assert assign_folds(groups, 2, 0)["train/1"] == assign_folds(groups, 2, 0)["train/3"]
 
 
-def test_one_person_alone_is_not_told_to_use_one_fold():
-    with pytest.raises(DataError, match=r"1 persons or groups.*least. Use data.fold=null.$"):
+def test_one_person_alone_gets_no_suggestion_of_one_fold():
+    with pytest.raises(DataError, match=r"1 persons or groups.*per fold. Use data.fold=null.$"):
         assign_folds({"train/1": "ann", "train/2": "ann"}, 5, 0)
