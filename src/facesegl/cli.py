@@ -204,7 +204,8 @@ def export(arguments: Sequence[str]) -> None:
     given = parse_options("export", arguments)
     from rich.console import Console
 
-    from facesegl.commands.export import certificate_table, export
+    from facesegl.commands.export import export
+    from facesegl.reporting.certificate_table import certificate_table
 
     certificate = export(
         given.model,
@@ -225,8 +226,10 @@ def info(arguments: Sequence[str]) -> None:
     given = parse_options("info", arguments)
     from rich.console import Console
 
-    from facesegl.commands.info import info_table, read_info
-    from facesegl.reporting.score_tables import definition, score_table
+    from facesegl.commands.info import read_info
+    from facesegl.reporting.info_table import info_table
+    from facesegl.reporting.score_tables import score_table
+    from facesegl.reporting.scored_sets import definition
 
     about = read_info(given.model)
     if given.json:
@@ -248,7 +251,8 @@ def data_check(arguments: Sequence[str]) -> None:
     given = parse_options("data check", arguments)
     from rich.console import Console
 
-    from facesegl.commands.data_check import check_data, check_table, report_of, verdicts
+    from facesegl.commands.data_check import check_data, report_of, verdicts
+    from facesegl.reporting.checkup_table import check_table
 
     roots, keys = paths_and_keys(given.words)
     checkups = check_data(_only("data check", roots), keys, given.config_dir, version=given.version)
@@ -344,7 +348,8 @@ def _show(result: "Result") -> None:
         return
     from rich.console import Console
 
-    from facesegl.reporting.score_tables import below_the_floor, definition, how_scored, score_table, tag_table
+    from facesegl.reporting.score_tables import how_scored, score_table, tag_table
+    from facesegl.reporting.scored_sets import below_the_floor, definition
 
     if result.scores:
         other_data = result.data.get("other_data", False)
