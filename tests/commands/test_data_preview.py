@@ -80,10 +80,10 @@ def test_augmented_photos_have_the_equally_augmented_mask(fasseg):
     tile = 13 * 16  # sixteen pixels, enlarged as far as goes into 220
     tops = np.flatnonzero(np.diff((sheet[:, 20 + tile // 2] != 255).any(axis=-1).astype(int)) == 1) + 1
     top = next(top for top in tops if (sheet[top : top + tile, 20 + tile // 2] != 255).any(axis=-1).all())
-    photo, mask, seen, learnt = (sheet[top : top + tile, 20 + n * (tile + 8) :][:, :tile] for n in range(4))
-    assert (seen == photo[:, ::-1]).all()
-    assert (learnt == mask[:, ::-1]).all()
-    assert not (mask == learnt).all()
+    photo, mask, augmented, target = (sheet[top : top + tile, 20 + n * (tile + 8) :][:, :tile] for n in range(4))
+    assert (augmented == photo[:, ::-1]).all()
+    assert (target == mask[:, ::-1]).all()
+    assert not (mask == target).all()
 
 
 def test_a_left_part_stays_left_in_a_flipped_photo(fasseg):

@@ -50,17 +50,13 @@ def test_of_thousands_of_cases_the_first_few_are_named():
     assert len(shown.splitlines()) < 60
 
 
-def test_names_are_never_markup():
-    assert "[bold]x[/bold].png: [red]" in printed(facts(problems=["[bold]x[/bold].png: [red]"]))
+def test_names_are_never_markup_and_control_characters_do_not_reach_the_terminal():
+    shown = printed(facts(problems=["[bold]x[/bold].png: [red]", "a\x1b[2J\x1b]0;title\x07\nb.png: empty"]))
+    assert "[bold]x[/bold].png: [red]" in shown
+    assert not {"\x1b", "\x07"} & {*shown}
 
 
 def test_without_a_readable_photo_there_is_no_table_of_photos():
     shown = printed(Facts("faces", FASSEG6, problems=["data: no such folder"]))
     assert "data: no such folder" in shown
     assert "photos" not in shown
-
-
-def test_control_characters_in_a_name_do_not_reach_the_terminal():
-    shown = printed(facts(problems=["a\x1b[2J\x1b]0;title\x07\nb.png: empty"]))
-    assert "\x1b" not in shown
-    assert "\x07" not in shown

@@ -72,9 +72,5 @@ def test_the_confusion_is_a_share_of_each_row():
     assert [cell["right"] for cell in rows[0]["cells"]] == [True, False]
 
 
-def test_a_record_without_confusion_has_no_table_of_it():
-    assert confusion_table({"val": scored(0.5)}) is None
-
-
-def test_without_scores_there_is_no_headline_and_no_confusion():
-    assert (headline({}), confusion_table({})) == (None, None)
+def test_without_scores_there_is_no_headline_and_without_counts_no_confusion():
+    assert (headline({}), confusion_table({}), confusion_table({"val": scored(0.5)})) == (None, None, None)

@@ -42,13 +42,15 @@ def test_seeds_are_combined_and_the_best_configuration_comes_first(tmp_path):
     assert [row[-1] for row in table] == ["2, 3", "0, 1", "4, 5"]
 
 
-def test_the_command_of_the_best_run_and_each_failed_job_are_shown(tmp_path):
+def test_the_command_of_the_best_run_each_failed_job_and_links_to_pages_are_shown(tmp_path):
     folder = write_sweep(tmp_path / "sweep", JOBS)
+    (folder / "3" / "report.html").write_text("x")
     (folder / "6").mkdir()  # a job that was killed leaves no note
     shown = page(folder)
     assert "<pre>facesegl train optimizer.lr=0.01 seed=0</pre>" in shown
     assert "job 5 (optimizer.lr=0.1 seed=1) failed: no luck" in shown
     assert re.search(r"job 6 .*died", shown)
+    assert '<a href="3/report.html">3</a>' in shown
 
 
 def test_constant_keys_and_seeds_have_no_column(tmp_path):
@@ -69,20 +71,15 @@ def test_two_parameters_give_a_map_next_to_their_curves(tmp_path):
 
 
 def test_a_sweep_over_seeds_alone_is_one_configuration(tmp_path):
-    shown = page(write_sweep(tmp_path / "sweep", [([f"seed={seed}"], score) for seed, score in enumerate((0.4, 0.6))]))
-    assert [row[:2] for row in rows(shown)] == [["all", f"0.500 ± {statistics.stdev([0.4, 0.6]):.3f} (2)"]]
+    jobs = [([f"seed={seed}"], score) for seed, score in enumerate((0.4, 0.6))]
+    (row,) = rows(page(write_sweep(tmp_path / "sweep", jobs)))
+    assert row[:2] == ["all", f"0.500 ± {statistics.stdev([0.4, 0.6]):.3f} (2)"]
 
 
 def test_a_sweep_without_scores_says_so(tmp_path):
     shown = page(write_sweep(tmp_path / "sweep", [(["seed=0"], None), (["seed=1"], None)]))
     assert "0 scored runs" in shown
     assert "Best configuration" not in shown
-
-
-def test_a_job_with_its_own_page_links_to_it(tmp_path):
-    folder = write_sweep(tmp_path / "sweep", JOBS)
-    (folder / "3" / "report.html").write_text("x")
-    assert '<a href="3/report.html">3</a>' in page(folder)
 
 
 @pytest.mark.parametrize("note", ["{}", "[]", '{"job": 0, "overrides": 3}'])

@@ -3,11 +3,8 @@
 The dHash is taken from the photo in grey at 17x16 pixels: a bit for each pixel that is darker than its right neighbour.
 Photos whose hashes differ in at most `ALIKE` bits look alike.
 
-Measured on FASSEG V2, whose photos are all frontal portraits in front of a wall and so harder to distinguish than
-most: saved again as JPEG (quality 30), at half or a quarter of the size, squeezed to a square, in grey, a third
-brighter, with less contrast, or cropped by 1 % at each edge, every photo stays within 22 bits of itself. Of the seven
-pairs that are likely one person in two shots, four are within 36 bits; of the 2402 other pairs none is, the nearest at
-42. (With 64 bits, at 9x8 pixels, no threshold works.) Only a list of persons identifies persons for certain.
+docs/fasseg.md has the measurements on which the threshold rests. Another shot of a person is another picture: only a
+list of persons identifies persons.
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,22 +34,10 @@ _BOX, _LARGE_BOX = 220, 400  # pixels of a tile's longer side: of many samples, 
 _GUESSED = (255, 0, 170)  # far from every class colour of FASSEG, CelebAMask-HQ and LaPa
 
 
-class _View(NamedTuple):
-    """The columns of a sheet, and the note below it."""
-
-    columns: tuple[str, ...]
-    note: str
-
-
-_PLAIN = _View(("photo", "mask", "overlay"), "void is neither trained on nor scored")
-_INEXACT = _View(
-    ("photo", "mask", "guessed"), "magenta: the mask's colour is not exactly that of a class, so the class was guessed"
-)
-_AUGMENTED = _View(
-    ("photo", "its mask", "as the net sees it", "its target"),
-    "one random draw; what is outside the photo is void: neither trained on nor scored",
-)
+_AUGMENTED = "one random draw; what is outside the photo is void: neither trained on nor scored"
 _SIDES = "; in a flipped photo left and right classes are swapped"
+_PLAIN = "void is neither trained on nor scored"
+_INEXACT = "magenta: the mask's colour is not exactly that of a class, so the class was guessed"
 
 
 def preview_data(
@@ -86,12 +73,24 @@ def preview_data(
     faces = choose_data(overrides, config_dirs, verb="data preview")
     if augmented:
         title, total, entries = _augmented(faces, count)
-        view = _AUGMENTED._replace(note=_AUGMENTED.note + _SIDES) if faces.taxonomy.pairs else _AUGMENTED
+        columns: Sequence[str] = ("photo", "its mask", "as the net sees it", "its target")
+        note = _AUGMENTED + (_SIDES if faces.taxonomy.pairs else "")
     else:
         chosen, title = _chosen(faces, split, count)
         total, entries = len(chosen), _entries(faces, chosen, inexact)
-        view = _INEXACT if inexact else _PLAIN
-    return _write(output, title, total, entries, view, faces.taxonomy)
+        columns = ("photo", "mask", "guessed" if inexact else "overlay")
+        note = _INEXACT if inexact else _PLAIN
+    pages = -(-total // _PAGE)
+    written: list[Path] = []
+    while page := list(islice(entries, _PAGE)):  # drawn page by page: only one page of samples is in memory
+        index = len(written) + 1
+        path = output if index == 1 else output.with_stem(f"{output.stem}_{index}")
+        full_title = f"{title} (page {index} of {pages})" if pages > 1 else title
+        sheet = draw_sheet(page, columns, faces.taxonomy, title=full_title, note=note)
+        with replacing(path) as part:
+            sheet.save(part, format=_FORMATS[output.suffix.casefold()], quality=92)  # PNG has no quality
+        written.append(path)
+    return written
 
 
 def _require_sensible(output: Path, count: int, split: str, augmented: bool, inexact: bool) -> None:
@@ -193,20 +192,3 @@ def _augmented(faces: FaceDataModule, count: int) -> tuple[str, int, Iterator[En
 def _painted(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """(H, W, 3) uint8: a mask (H, W) in its classes' colours, void hatched."""
     return hatch_void(mask_to_colours(mask, taxonomy), mask)
-
-
-def _write(
-    output: Path, title: str, total: int, entries: Iterator[Entry], view: _View, taxonomy: Taxonomy
-) -> list[Path]:
-    """Draw page by page, so that only one page of samples is in memory."""
-    pages = -(-total // _PAGE)
-    written: list[Path] = []
-    while page := list(islice(entries, _PAGE)):
-        index = len(written) + 1
-        path = output if index == 1 else output.with_stem(f"{output.stem}_{index}")
-        full_title = f"{title} (page {index} of {pages})" if pages > 1 else title
-        sheet = draw_sheet(page, view.columns, taxonomy, title=full_title, note=view.note)
-        with replacing(path) as part:
-            sheet.save(part, format=_FORMATS[output.suffix.casefold()], quality=92)  # PNG has no quality
-        written.append(path)
-    return written

@@ -51,6 +51,7 @@ _STYLE: Any = {
 }
 _WIDTH, _HEIGHT = 4.6, 2.9  # inches: read at this size on a desk, and at three quarters of it on a phone
 _LARGEST = 1.15  # how much larger than drawn a chart may get in the page
+_ABOVE: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2, "borderaxespad": 0}  # a legend
 _MANY = 12  # with more classes than these the names are smaller
 _LONGEST = 26  # characters of a name in a chart; the page has it in full
 
@@ -77,10 +78,10 @@ def loss_chart(history: Mapping[str, Curve]) -> "Figure | None":
         return None
     figure, axes = _figure(_WIDTH, _HEIGHT)
     for name, curve, colour in curves:
-        axes.plot(curve.epochs, curve.values, color=colour, label=name, marker=_marker(curve))
+        _plot(axes, curve, color=colour, label=name)
     _count_epochs(axes)
     axes.set(ylabel="loss")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    axes.legend(**_ABOVE)
     return figure
 
 
@@ -97,32 +98,15 @@ def iou_chart(history: Mapping[str, Curve], colours: Mapping[str, str]) -> "Figu
         return None
     many = len(colours) > _MANY
     figure, axes = _figure(_WIDTH, _HEIGHT)
-    curve = history[mean]
     # dashed, since a class may be as dark as ink
-    axes.plot(
-        curve.epochs,
-        curve.values,
-        color=_INK,
-        linewidth=2.2,
-        linestyle="--",
-        label="mIoU",
-        marker=_marker(curve),
-        path_effects=_rim(),
-    )
+    _plot(axes, history[mean], color=_INK, linewidth=2.2, linestyle="--", label="mIoU", path_effects=_rim(), zorder=3)
     for name, colour in colours.items():
-        if of_class := history.get(f"val/iou/{name}"):
-            axes.plot(
-                of_class.epochs,
-                of_class.values,
-                color=colour,
-                label=_short(name, 16 if many else _LONGEST),
-                marker=_marker(of_class),
-                path_effects=_rim(),
-            )
-    axes.lines[0].set_zorder(3)
+        if curve := history.get(f"val/iou/{name}"):
+            label = _short(name, 16 if many else _LONGEST)
+            _plot(axes, curve, color=colour, label=label, path_effects=_rim())
     _count_epochs(axes)
     axes.set(ylabel=f"IoU {mean.removeprefix('val/miou').strip()}".strip(), ylim=(0, 1))
-    longest = max(len(str(curve.get_label())) for curve in axes.lines)
+    longest = max(len(str(line.get_label())) for line in axes.lines)
     columns = max(1, min(4, (64 if many else 52) // (5 + longest)))
     axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.2), ncols=columns, fontsize=8 if many else 9)
     return figure
@@ -151,7 +135,7 @@ def bar_chart(
     )
     axes.tick_params(axis="y", length=0, labelcolor=_INK)
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    axes.legend(**_ABOVE)
     return figure
 
 
@@ -161,14 +145,14 @@ def confusion_chart(confusion: Sequence[Sequence[int]], names: Sequence[str]) ->
     found = shares(confusion)
     side = 2.2 + (0.5 if len(names) <= _MANY else 0.32) * len(names)
     figure, axes = _figure(max(side, 4.2), max(side - 0.8, 3.4))
-    drawn = axes.imshow(found, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(found, cmap="Blues", vmin=0, vmax=1)
     short = list(map(_short, names))
     axes.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=short, xlabel="predicted", ylabel="truth")
     axes.set_xticks(range(len(names)), short, rotation=45, ha="right", rotation_mode="anchor")
     axes.grid(visible=False)
     if len(names) <= 20:
         for (row, column), share in np.ndenumerate(found):
-            _write_on(axes, drawn.to_rgba(share), row, column, whole_percent(share), size=8)
+            _write_on(axes, image.to_rgba(share), row, column, whole_percent(share), size=8)
     return figure
 
 
@@ -199,7 +183,7 @@ def sweep_chart(key: str, values: Sequence[Any], scores: Sequence[float], what: 
     axes.minorticks_off()
     axes.margins(x=0.08, y=0.1)
     axes.set(xlabel=key, ylabel=what)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    axes.legend(**_ABOVE)
     return figure
 
 
@@ -215,7 +199,7 @@ def map_chart(keys: tuple[str, str], cells: Mapping[tuple[Any, Any], float], wha
     rows, columns = (_in_order({pair[side] for pair in cells}) for side in (0, 1))
     table = np.array([[cells.get((row, column), math.nan) for column in columns] for row in rows])
     figure, axes = _figure(max(_WIDTH, 1.2 + 0.75 * len(columns)), max(1.8, 0.9 + 0.5 * len(rows)))
-    drawn = axes.imshow(table, cmap="Blues", aspect="auto")
+    image = axes.imshow(table, cmap="Blues", aspect="auto")
     axes.set(xlabel=keys[1], ylabel=keys[0])
     axes.set_xticks(range(len(columns)), list(map(_short, columns)))
     axes.set_yticks(range(len(rows)), list(map(_short, rows)))
@@ -224,8 +208,8 @@ def map_chart(keys: tuple[str, str], cells: Mapping[tuple[Any, Any], float], wha
     axes.grid(visible=False)
     for (row, column), value in np.ndenumerate(table):
         if not math.isnan(value):
-            _write_on(axes, drawn.to_rgba(value), row, column, f"{value:.3f}", size=10)
-    figure.colorbar(drawn, ax=axes, label=what).outline.set_visible(False)
+            _write_on(axes, image.to_rgba(value), row, column, f"{value:.3f}", size=10)
+    figure.colorbar(image, ax=axes, label=what).outline.set_visible(False)
     return figure
 
 
@@ -248,8 +232,8 @@ def as_svg(figure: "Figure", words: str, prefix: str = "") -> str:
     nothing: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with _styled():
         figure.savefig(text, format="svg", metadata=nothing, bbox_inches="tight", transparent=True)
-    drawn = re.sub(r"<style.*?</style>", "", text.getvalue(), flags=re.DOTALL)  # it would style the whole page
-    head, _, body = drawn[drawn.index("<svg") :].partition(">")
+    svg = re.sub(r"<style.*?</style>", "", text.getvalue(), flags=re.DOTALL)  # it would style the whole page
+    head, _, body = svg[svg.index("<svg") :].partition(">")
     for colour, name in _THEME.items():
         body = body.replace(colour, f"var(--{name})")
     body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", body)
@@ -327,8 +311,8 @@ def _short(name: Any, longest: int = _LONGEST) -> str:
     return f" {text}" if text.startswith("_") else text
 
 
-def _marker(curve: Curve) -> str:
-    return "o" if len(curve.values) == 1 else ""
+def _plot(axes: "Axes", curve: Curve, **style: Any) -> None:
+    axes.plot(curve.epochs, curve.values, marker="o" if len(curve.values) == 1 else "", **style)
 
 
 def _numbers(scores: Mapping[str, float | None]) -> list[float]:

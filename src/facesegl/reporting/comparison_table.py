@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PAIRS_SHOWN = 15
 _PADDING = (0, 1, 0, 0)
 _CLASSES_WIDTH = 58  # characters: what 80 columns leave next to letter, mIoU and boundary F
-_VERDICTS = {1: "better", -1: "worse", 0: "cannot tell"}
+_VERDICTS = {1: "better", -1: "worse", 0: "inconclusive"}
 
 
 def comparison_table(comparison: Comparison) -> "Group":

@@ -53,7 +53,7 @@ def photos_scored(scores: Scores, other_data: bool) -> tuple[str, str]:
         return "test photos", "Use these scores to report, not to select a model."
     held_out = next(iter(scores)) == "val"
     if other_data:
-        return "held-out photos" if held_out else "training photos", "The model was trained on other data."
+        return "held-out photos" if held_out else "the training photos", "The model was trained on other data."
     if held_out:
         return "held-out training photos", "This run was not trained on them. No test photo was scored."
     return "the photos it was trained on", "This says nothing about other photos."
