@@ -173,7 +173,8 @@ def _report(given: Namespace) -> None:
 def _export(given: Namespace) -> None:
     from rich.console import Console
 
-    from facesegl.commands.export import certificate_table, export
+    from facesegl.commands.export import export
+    from facesegl.reporting.certificate_table import certificate_table
 
     certificate = export(
         given.model,
@@ -192,8 +193,10 @@ def _export(given: Namespace) -> None:
 def _info(given: Namespace) -> None:
     from rich.console import Console
 
-    from facesegl.commands.info import info_table, read_info
-    from facesegl.reporting.score_tables import definition, score_table
+    from facesegl.commands.info import read_info
+    from facesegl.reporting.info_table import info_table
+    from facesegl.reporting.score_tables import score_table
+    from facesegl.reporting.scored_sets import definition
 
     about = read_info(given.model)
     if given.json:
@@ -208,7 +211,8 @@ def _info(given: Namespace) -> None:
 def _data_check(given: Namespace) -> None:
     from rich.console import Console
 
-    from facesegl.commands.data_check import check_data, check_table, report_of, verdicts
+    from facesegl.commands.data_check import check_data, report_of, verdicts
+    from facesegl.reporting.checkup_table import check_table
 
     roots, keys = paths_and_keys(given.words)
     checkups = check_data(_only("data check", roots), keys, given.config_dir, version=given.version)

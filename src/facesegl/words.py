@@ -1,5 +1,6 @@
 """Counts and lists in words."""
 
+import math
 from collections.abc import Iterable
 
 
@@ -33,3 +34,27 @@ def a_few(names: Iterable[str], most: int = 5) -> str:
     every = list(names)
     rest = f" and {len(every) - most} more" if len(every) > most else ""
     return ", ".join(every[:most]) + rest
+
+
+def percent(share: float) -> str:
+    """A share in per cent, to three figures.
+
+    Example:
+        >>> percent(0.02258), percent(0.346), percent(0.00031), percent(0.0), percent(0.99999)
+        ('2.26 %', '34.6 %', '0.031 %', '0 %', '100 %')
+    """
+    return f"{100 * share:.3g} %"
+
+
+def finite(value: object) -> float | None:
+    """The finite number that a value is or spells; None for anything else.
+
+    Example:
+        >>> finite("1e-3"), finite("nan"), finite("unet"), finite(None)
+        (0.001, None, None, None)
+    """
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -5,7 +5,7 @@ from facesegl.checks.components import connected_parts
 
 
 def flooded(mask):
-    """The parts of a mask, value and size, by walking from pixel to pixel."""
+    """The parts of a mask, value and size, by flood fill."""
     seen, parts = np.zeros(mask.shape, bool), []
     for start in np.ndindex(mask.shape):
         if seen[start]:
@@ -16,18 +16,18 @@ def flooded(mask):
             y, x = waiting.pop()
             size += 1
             around = [(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-            for place in around:
-                inside = 0 <= place[0] < mask.shape[0] and 0 <= place[1] < mask.shape[1]
-                if inside and not seen[place] and mask[place] == mask[start]:
-                    seen[place] = True
-                    waiting.append(place)
+            for pixel in around:
+                inside = 0 <= pixel[0] < mask.shape[0] and 0 <= pixel[1] < mask.shape[1]
+                if inside and not seen[pixel] and mask[pixel] == mask[start]:
+                    seen[pixel] = True
+                    waiting.append(pixel)
         parts.append((int(mask[start]), size))
     return parts
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (7, 8), (13, 11), (30, 30)])
 @pytest.mark.parametrize("values", [2, 3, 6])
-def test_parts_are_those_that_a_walk_from_pixel_to_pixel_finds(shape, values):
+def test_parts_are_those_of_a_flood_fill(shape, values):
     mask = np.random.default_rng([*shape, values]).integers(0, values, shape).astype(np.uint8)
     mask[mask == 1] = 255
     found = connected_parts(mask)
@@ -47,7 +47,7 @@ def test_a_spiral_is_one_part():
     assert sorted(zip(found.value.tolist(), found.size.tolist(), strict=True)) == sorted(flooded(mask))
 
 
-def test_nothing_is_joined_across_the_edges_of_the_picture():
+def test_parts_do_not_wrap_around_the_edges():
     mask = np.zeros((3, 5), np.uint8)
     mask[0, 4] = mask[1, 0] = 1
     assert sorted(connected_parts(mask).size[connected_parts(mask).value == 1]) == [1, 1]

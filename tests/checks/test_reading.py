@@ -14,11 +14,6 @@ from helpers.faces import CLASSES, FASSEG6, draw_mask, draw_photo, write_faces, 
 SAMPLE = Sample("train/1", "1.png", "1.png", "train", "train/1")
 
 
-@pytest.fixture
-def v2(fasseg):
-    return fasseg
-
-
 def read(folder, **how):
     return read_facts(FASSEG(str(folder.parent), folder.name), FASSEG6, **{"strict": False, **how})
 
@@ -31,8 +26,8 @@ def decoded(mask):
     return Decoded(mask, np.zeros(mask.shape, bool))
 
 
-def test_every_photo_is_read_in_the_order_of_the_source(v2):
-    facts = read(v2)
+def test_every_photo_is_read_in_the_order_of_the_source(fasseg):
+    facts = read(fasseg)
     assert [photo.sample.id for photo in facts.photos] == [f"train/{n}" for n in range(1, 7)] + [
         f"test/{n}" for n in range(1, 4)
     ]
@@ -40,34 +35,34 @@ def test_every_photo_is_read_in_the_order_of_the_source(v2):
     assert all(photo.fits and photo.turn == 1 for photo in facts.photos)
 
 
-def test_pixels_of_each_class_are_counted(v2):
+def test_pixels_of_each_class_are_counted(fasseg):
     mask = draw_mask(0)
-    assert of(read(v2), "train/1").class_pixels.tolist() == np.bincount(mask.ravel(), minlength=6).tolist()
+    assert of(read(fasseg), "train/1").class_pixels.tolist() == np.bincount(mask.ravel(), minlength=6).tolist()
 
 
-def test_inexact_pixels_are_counted_by_the_class_that_they_were_given(v2):
-    path = v2 / "Train_Labels" / "1.bmp"
+def test_inexact_pixels_are_counted_by_their_guessed_class(fasseg):
+    path = fasseg / "Train_Labels" / "1.bmp"
     colours = np.array(Image.open(path))
     y, x = np.argwhere(draw_mask(0) == 2)[0]
     colours[y, x] = (120, 4, 4)
     Image.fromarray(colours).save(path)
-    photo = of(read(v2), "train/1")
+    photo = of(read(fasseg), "train/1")
     assert photo.inexact.tolist() == [0, 0, 1, 0, 0, 0]
     assert photo.guessed == pytest.approx(1 / colours[..., 0].size)
 
 
-def test_photos_of_equal_pixels_have_one_hash_whatever_their_files(v2, tmp_path):
-    photo = Image.open(v2 / "Train_RGB" / "1.bmp")
-    photo.convert("RGBA").save(v2 / "Train_RGB" / "2.bmp")
-    facts = read(v2)
+def test_photos_of_equal_pixels_have_one_hash_whatever_their_files(fasseg, tmp_path):
+    photo = Image.open(fasseg / "Train_RGB" / "1.bmp")
+    photo.convert("RGBA").save(fasseg / "Train_RGB" / "2.bmp")
+    facts = read(fasseg)
     assert of(facts, "train/1").pixels == of(facts, "train/2").pixels != of(facts, "train/3").pixels
 
 
-def test_what_cannot_be_read_is_kept_beside_what_can(v2):
-    (v2 / "Train_RGB" / "1.bmp").write_bytes(b"")
-    (v2 / "Train_Labels" / "2.bmp").write_text("hello")
-    shutil.copy(v2 / "Train_RGB" / "3.bmp", v2 / "Train_Labels" / "3.bmp")
-    facts = read(v2)
+def test_unreadable_files_are_kept_apart_from_the_readable_ones(fasseg):
+    (fasseg / "Train_RGB" / "1.bmp").write_bytes(b"")
+    (fasseg / "Train_Labels" / "2.bmp").write_text("hello")
+    shutil.copy(fasseg / "Train_RGB" / "3.bmp", fasseg / "Train_Labels" / "3.bmp")
+    facts = read(fasseg)
     assert [(refused.sample.id, refused.readable) for refused in facts.refused] == [
         ("train/1", False),
         ("train/2", False),
@@ -77,17 +72,17 @@ def test_what_cannot_be_read_is_kept_beside_what_can(v2):
     assert "far from every class colour" in facts.refused[2].why[0]
 
 
-def test_what_does_not_pair_up_keeps_nothing_else_from_being_read(v2):
-    (v2 / "Train_Labels" / "2.bmp").unlink()
-    (v2 / "Test_Labels" / "1.bmp").unlink()
-    facts = read(v2)
+def test_unpaired_files_do_not_prevent_reading_the_others(fasseg):
+    (fasseg / "Train_Labels" / "2.bmp").unlink()
+    (fasseg / "Test_Labels" / "1.bmp").unlink()
+    facts = read(fasseg)
     assert len(facts.photos) == 7
     assert len(facts.problems) == 1
     assert "2.bmp: a training photo without a mask" in facts.problems[0]
     assert [path.name for path in facts.unlabelled] == ["1.bmp"]
 
 
-def test_a_source_that_only_raises_is_reported_by_what_it_says():
+def test_a_source_that_only_raises_is_reported_with_its_message():
     class Broken(Source):
         name = "broken"
 
@@ -98,7 +93,7 @@ def test_a_source_that_only_raises_is_reported_by_what_it_says():
     assert (facts.photos, facts.problems, facts.strict) == ([], ("list.txt: no such file", "a.png: two of them"), True)
 
 
-def test_a_photo_that_exif_turns_is_measured_upright(tmp_path):
+def test_a_photo_rotated_by_exif_is_measured_upright(tmp_path):
     mask = draw_mask(0)
     write_faces(tmp_path / "V2", train=1, test=0)
     (path,) = (tmp_path / "V2" / "Train_RGB").iterdir()
@@ -111,20 +106,20 @@ def test_a_photo_that_exif_turns_is_measured_upright(tmp_path):
 
 
 @pytest.mark.parametrize("grey", [False, True])
-def test_a_photo_that_is_its_mask_is_seen(grey):
+def test_a_photo_that_shows_its_mask_is_detected(grey):
     mask = draw_mask(1)
     picture = np.stack([mask] * 3, axis=-1) if grey else mask_to_colours(mask, FASSEG6)
     assert facts_of(SAMPLE, picture, 1, decoded(mask), FASSEG6).shows_mask
     assert not facts_of(SAMPLE, draw_photo(mask, 1), 1, decoded(mask), FASSEG6).shows_mask
 
 
-def test_a_black_photo_under_a_mask_of_background_is_no_picture_of_it():
+def test_a_black_photo_with_a_background_mask_does_not_show_its_mask():
     mask = np.zeros((20, 20), np.uint8)
     black = Taxonomy(names=("wall", "face"), colours=((0, 0, 0), (255, 255, 255)))
     assert not facts_of(SAMPLE, np.zeros((20, 20, 3), np.uint8), 1, decoded(mask), black).shows_mask
 
 
-def test_specks_are_counted_apart_from_parts_and_void_is_neither():
+def test_specks_are_no_parts_and_void_is_neither():
     mask = np.zeros((256, 256), np.uint8)
     mask[10:20, 10:20] = mask[50:60, 10:20] = 4
     mask[100, 100], mask[120, 100:119] = 2, 1
@@ -135,20 +130,20 @@ def test_specks_are_counted_apart_from_parts_and_void_is_neither():
     assert facts.void == 9
 
 
-def test_a_speck_in_a_small_photo_is_smaller():
+def test_the_size_of_a_speck_scales_with_the_photo():
     mask = np.zeros((32, 32), np.uint8)
     mask[5, 5:7] = mask[9, 9] = 4
     facts = facts_of(SAMPLE, np.zeros((32, 32, 3), np.uint8), 1, decoded(mask), FASSEG6)
     assert (facts.specks, facts.parts.tolist()) == (1, [1, 0, 0, 0, 1, 0])
 
 
-def test_no_pixels_are_kept(v2):
-    facts = read(v2)
+def test_facts_keep_no_pixels(fasseg):
+    facts = read(fasseg)
     held = [value for photo in facts.photos for value in photo if isinstance(value, np.ndarray)]
     assert all(value.shape == (len(CLASSES),) for value in held)
 
 
-def test_no_more_photos_are_open_at_once_than_a_few(tmp_path, monkeypatch):
+def test_only_a_few_photos_are_open_at_once(tmp_path, monkeypatch):
     import facesegl.checks.reading as reading
 
     for number in range(40):

@@ -14,12 +14,14 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 
 import facesegl
-from facesegl.commands.info import info_table, read_info
+from facesegl.commands.info import read_info
 from facesegl.commands.report import report
 from facesegl.drawing import canvas as drawing
 from facesegl.prediction.onnx_model import OnnxModel
 from facesegl.reporting.history import read_history
-from facesegl.reporting.score_tables import below_the_floor, score_table, tag_table
+from facesegl.reporting.info_table import info_table
+from facesegl.reporting.score_tables import score_table, tag_table
+from facesegl.reporting.scored_sets import below_the_floor
 from helpers.calling import assert_told, call
 from helpers.trainings import SMALL_UNET
 from helpers.trees import (

@@ -76,7 +76,7 @@ def problems_of(error, *arguments, **keywords):
     return caught.value.problems
 
 
-def test_a_better_model_is_told_from_luck(runs):
+def test_a_better_model_is_distinguished_from_an_equal_one(runs):
     comparison = compare(runs)
     better, alike, alike_against_better = comparison.differences
     assert (better.model, better.against, better.verdict) == ("B", "A", "better")
@@ -87,7 +87,7 @@ def test_a_better_model_is_told_from_luck(runs):
     assert better.iou["hair"].sign == better.boundary_f.sign == 1
 
 
-def test_each_score_has_the_interval_of_its_own_draws(runs):
+def test_each_score_has_the_interval_of_its_resamples(runs):
     (difference,) = compare(runs[:2], set="test").differences
     counted = [(saved.counts, saved.boundary) for saved in map(read_counts, runs[:2])]
     first, second = resampled_scores(counted, ids("test", 24))
@@ -100,7 +100,7 @@ def test_each_score_has_the_interval_of_its_own_draws(runs):
         assert estimate.low < estimate.difference < estimate.high
 
 
-def test_the_other_way_round_all_signs_turn(runs):
+def test_reversing_the_order_changes_all_signs(runs):
     (here,), (there,) = compare(runs[:2]).differences, compare(runs[1::-1]).differences
     assert there.miou.difference == pytest.approx(-here.miou.difference)
     assert (there.miou.low, there.miou.high) == pytest.approx((-here.miou.high, -here.miou.low))
@@ -119,7 +119,7 @@ def test_scores_are_those_of_the_set_that_was_asked_for(runs):
         assert comparison.models[0].scores.miou == pytest.approx(expected)
 
 
-def test_a_file_of_counts_stands_for_its_run(runs, tmp_path):
+def test_a_counts_file_can_replace_its_run(runs, tmp_path):
     shutil.copy(runs[1] / "counts.npz", tmp_path / "sent by mail.npz")
     (by_folder,), (by_file,) = (
         compare([runs[0], thing]).differences for thing in (runs[1], tmp_path / "sent by mail.npz")
@@ -153,7 +153,7 @@ def test_a_class_of_few_persons_gets_no_interval(tmp_path):
         assert difference.iou["skin"].sign == 1
 
 
-def test_a_handful_of_persons_gives_scores_and_no_verdict(tmp_path):
+def test_a_handful_of_persons_has_scores_but_no_verdict(tmp_path):
     pair = [write_run(tmp_path / str(seed), 0.1 * seed, photos=7, seed=seed) for seed in (1, 2)]
     comparison = compare(pair)
     (difference,) = comparison.differences
@@ -164,7 +164,7 @@ def test_a_handful_of_persons_gives_scores_and_no_verdict(tmp_path):
     assert json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["differences"][0]["miou"]["low"] is None
 
 
-def test_one_model_twice_is_compared_and_said(runs):
+def test_one_model_twice_is_compared_and_reported(runs):
     comparison = compare([runs[0], runs[0] / "counts.npz", runs[1]])
     assert comparison.differences[0].verdict == "the same on every photo"
     assert comparison.differences[0].miou.to_dict() == {"difference": 0, "low": 0, "high": 0}
@@ -181,7 +181,7 @@ def test_photos_that_one_lacks_are_left_out_and_counted(runs, tmp_path):
     )
 
 
-def test_other_data_with_the_same_masks_are_said(runs, tmp_path):
+def test_other_data_with_the_same_masks_are_reported(runs, tmp_path):
     other = write_run(tmp_path / "other", 0.1, fingerprint="ffffffffffff")
     assert "The data differ (fingerprints 40baa3dbb3ec, ffffffffffff)" in compare([runs[0], other]).notes[0]
 
@@ -196,7 +196,7 @@ def test_a_class_that_no_photo_shows_is_left_out(tmp_path):
     assert re.search(r"^hat +- +-", shown(comparison), re.MULTILINE)
 
 
-def test_the_table_has_a_row_a_model_and_a_row_a_difference(runs):
+def test_the_table_has_a_row_for_each_model_and_difference(runs):
     text = shown(compare(runs[:2]))
     assert "IoU on test_clean of fasseg_v2: 22 photos of 22 persons" in text
     assert re.search(r"^B( +0\.\d{3}){5}", text, re.MULTILINE)
@@ -207,14 +207,14 @@ def test_the_table_has_a_row_a_model_and_a_row_a_difference(runs):
     assert "paired bootstrap" in text
 
 
-def test_of_several_models_each_pair_has_its_row(runs):
+def test_each_pair_of_several_models_has_a_row(runs):
     text = shown(compare(runs))
     assert [line[:5] for line in text.splitlines() if re.match(r"\w - \w", line)] == ["B - A", "C - A", "C - B"]
     assert re.search(r"^B( +0\.\d{3}\+){5}", text, re.MULTILINE)  # above A by more than luck
     assert "3 pairs are compared" in text
 
 
-def test_of_very_many_pairs_those_with_the_first_are_shown(tmp_path):
+def test_of_very_many_pairs_those_with_the_first_model_are_shown(tmp_path):
     many = [write_run(tmp_path / str(seed), 0.1, seed=seed) for seed in range(28)]
     comparison = compare(many)
     text = shown(comparison)
@@ -249,7 +249,7 @@ def test_no_line_is_cut_at_80_columns(tmp_path, models):
     assert all(name in text for name in names)
 
 
-def test_names_from_a_file_are_text_and_no_markup(tmp_path):
+def test_names_from_a_file_are_never_markup(tmp_path):
     pair = [write_run(tmp_path / f"[red]{seed}", 0.1, classes=("[bold]a", "[/]"), seed=seed) for seed in (1, 2)]
     text = shown(compare(pair))
     assert "[bold]a" in text
@@ -257,7 +257,7 @@ def test_names_from_a_file_are_text_and_no_markup(tmp_path):
     assert "[red]1" in re.sub(r"\s", "", text)
 
 
-def test_json_says_what_the_tables_say(runs):
+def test_json_has_what_the_tables_show(runs):
     comparison = compare(runs)
     content = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
     assert content["set"] == "test_clean"
@@ -267,7 +267,7 @@ def test_json_says_what_the_tables_say(runs):
     assert {"schema", "photos", "persons", "level", "resamples", "definition", "notes"} <= content.keys()
 
 
-def test_what_cannot_be_compared_is_told_at_once(tmp_path):
+def test_everything_that_cannot_be_compared_is_reported_at_once(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
@@ -290,7 +290,7 @@ def test_what_cannot_be_compared_is_told_at_once(tmp_path):
         assert words in problem
 
 
-def test_the_question_itself_may_be_wrong(runs):
+def test_wrong_arguments_are_reported(runs):
     problems = problems_of(ConfigError, runs[:1], set="test_claen", overrides=["set=val"])
     assert problems[0].startswith("compare: 1 to compare; expected two")
     assert "did you mean test_clean?" in problems[1]

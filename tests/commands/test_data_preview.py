@@ -26,7 +26,7 @@ def pixels(path=SHEET):
 
 
 def where(tile, sheet):
-    """Where a tile stands on a sheet: x, y."""
+    """The position of a tile on a sheet: x, y."""
     height, width = tile.shape[:2]
     first = (sheet == tile[0, 0]).all(axis=-1)
     for y, x in np.argwhere(first[: len(sheet) - height + 1, : sheet.shape[1] - width + 1]):
@@ -35,7 +35,7 @@ def where(tile, sheet):
     return None
 
 
-def test_photo_mask_and_overlay_stand_beside_each_other(fasseg):
+def test_photo_mask_and_overlay_are_side_by_side(fasseg):
     assert preview(count=2, split="test") == [SHEET]
     sheet, box = pixels(), 400
     for name in ("1", "3"):
@@ -45,7 +45,7 @@ def test_photo_mask_and_overlay_stand_beside_each_other(fasseg):
         assert level == top
 
 
-def test_a_few_of_many_are_taken_evenly(fasseg):
+def test_a_few_of_many_are_evenly_spaced(fasseg):
     samples = FASSEG("data/fasseg", "V2").samples()
     preview(count=3)
     sheet = pixels()
@@ -53,7 +53,7 @@ def test_a_few_of_many_are_taken_evenly(fasseg):
     assert drawn == ["train/1", "train/3", "train/6"]
 
 
-def test_more_than_a_page_holds_goes_on_other_pages(tmp_path, monkeypatch):
+def test_many_samples_fill_several_pages(tmp_path, monkeypatch):
     write_faces(tmp_path / "data" / "fasseg" / "V2", train=7, test=0)
     monkeypatch.setattr("facesegl.commands.data_preview._PAGE", 3)
     pages = preview(output=Path("pages/my.sheet.png"), count=100)
@@ -62,7 +62,7 @@ def test_more_than_a_page_holds_goes_on_other_pages(tmp_path, monkeypatch):
     assert pixels(pages[2]).shape[0] < pixels(pages[0]).shape[0]
 
 
-def test_what_was_guessed_is_marked_and_nothing_else(fasseg):
+def test_only_guessed_pixels_are_marked(fasseg):
     path = fasseg / "Test_Labels" / "1.bmp"
     colours = np.array(Image.open(path))
     colours[10:20, 10:20] = (255, 255, 3)
@@ -74,20 +74,20 @@ def test_what_was_guessed_is_marked_and_nothing_else(fasseg):
     assert not (pixels() == (255, 0, 170)).all(axis=-1).any()
 
 
-def test_augmented_photos_come_with_the_mask_that_moved_with_them(fasseg):
+def test_augmented_photos_have_the_equally_augmented_mask(fasseg):
     preview("augment=flip", "augment.flip=1", "data.fold=null", count=2, augmented=True)
     sheet = pixels()
     tile = 13 * 16  # sixteen pixels, enlarged as far as goes into 220
     tops = np.flatnonzero(np.diff((sheet[:, 20 + tile // 2] != 255).any(axis=-1).astype(int)) == 1) + 1
     top = next(top for top in tops if (sheet[top : top + tile, 20 + tile // 2] != 255).any(axis=-1).all())
-    photo, mask, seen, learnt = (sheet[top : top + tile, 20 + n * (tile + 8) :][:, :tile] for n in range(4))
-    assert (seen == photo[:, ::-1]).all()
-    assert (learnt == mask[:, ::-1]).all()
-    assert not (mask == learnt).all()
+    photo, mask, augmented, target = (sheet[top : top + tile, 20 + n * (tile + 8) :][:, :tile] for n in range(4))
+    assert (augmented == photo[:, ::-1]).all()
+    assert (target == mask[:, ::-1]).all()
+    assert not (mask == target).all()
 
 
 def test_a_left_part_stays_left_in_a_flipped_photo(fasseg):
-    """Eyes by side: blue at the picture's right, and so it stays when the photo is flipped."""
+    """Eyes by side: blue on the right of the picture, also after a flip."""
     for path in (fasseg / "Train_Labels").iterdir():
         colours = np.array(Image.open(path))
         eyes = (colours == CLASSES["eyes"]).all(axis=-1)
@@ -113,7 +113,7 @@ def test_a_left_part_stays_left_in_a_flipped_photo(fasseg):
         assert sides[0] > tile / 2 > sides[1]
 
 
-def test_a_photo_that_cannot_be_shown_is_named_and_the_others_are(fasseg, caplog):
+def test_a_photo_that_cannot_be_shown_is_named_and_the_others_are_shown(fasseg, caplog):
     (fasseg / "Test_RGB" / "1.bmp").write_bytes(b"")
     mask = Image.open(fasseg / "Test_Labels" / "2.bmp")
     mask.resize((20, 20), Image.Resampling.NEAREST).save(fasseg / "Test_Labels" / "2.bmp")
@@ -124,17 +124,17 @@ def test_a_photo_that_cannot_be_shown_is_named_and_the_others_are(fasseg, caplog
     assert where(fit_photo(read_rgb(fasseg / "Test_RGB" / "3.bmp"), 220), pixels()) is not None
 
 
-def test_what_does_not_pair_up_is_named_beside_a_sheet_of_the_rest(fasseg, caplog):
+def test_unpaired_files_are_named_and_the_rest_is_shown(fasseg, caplog):
     for name in range(1, 7):
         shutil.copy(fasseg / "Train_Labels" / "1.bmp", fasseg / "Train_Labels" / f"{name}0.bmp")
         shutil.copy(fasseg / "Train_Labels" / "1.bmp", fasseg / "Train_Labels" / f"{name}1.bmp")
     with caplog.at_level(logging.WARNING):
         assert preview() == [SHEET]
     assert "Train_Labels/10.bmp: a mask without a photo" in caplog.text
-    assert "... and 4 more; facesegl data check tells all" in caplog.text
+    assert "... and 4 more; facesegl data check lists all" in caplog.text
 
 
-def test_data_of_which_nothing_can_be_shown_are_told_and_leave_no_picture(fasseg):
+def test_data_without_a_readable_photo_are_an_error_without_a_picture(fasseg):
     for path in (fasseg / "Test_RGB").iterdir():
         path.write_bytes(b"")
     with pytest.raises(DataError, match="empty") as caught:
@@ -148,7 +148,7 @@ def test_plain_sheets_need_no_cache(fasseg):
     assert not Path("cache").exists()
 
 
-def test_jpeg_will_do(fasseg):
+def test_a_sheet_can_be_jpeg(fasseg):
     assert preview(output=Path("sheet.JPG")) == [Path("sheet.JPG")]
     with Image.open("sheet.JPG") as picture:
         assert picture.format == "JPEG"
@@ -157,39 +157,39 @@ def test_jpeg_will_do(fasseg):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"output": Path("sheet")}, r"-o sheet: no picture's ending; expected one of \.png"),
-        ({"output": Path("sheet.txt")}, r"-o sheet\.txt: no picture's ending"),
+        ({"output": Path("sheet")}, r"-o sheet: no image format; expected one of \.png"),
+        ({"output": Path("sheet.txt")}, r"-o sheet\.txt: no image format"),
         ({"count": 0}, "--count 0: expected 1 or more"),
         ({"split": "val"}, r"--split val: no such photos in fasseg_v2; there are train \(6\), test \(3\)"),
-        ({"augmented": True, "inexact": True}, "each is a sheet of its own"),
+        ({"augmented": True, "inexact": True}, "two different sheets"),
         ({"augmented": True, "split": "test"}, "only training photos are augmented"),
     ],
 )
-def test_options_that_make_no_sense_are_told(fasseg, how, message):
+def test_options_that_make_no_sense_are_reported(fasseg, how, message):
     with pytest.raises(ConfigError, match=message):
         preview(**how)
     assert not list(Path().glob("sheet*"))
 
 
-def test_wrong_options_are_told_together():
+def test_wrong_options_are_reported_together():
     with pytest.raises(ConfigError) as caught:
         preview(output=Path("sheet"), count=-1)
     assert len(caught.value.problems) == 2
 
 
-def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(monkeypatch):
+def test_an_output_that_is_not_writable_is_reported_before_anything_is_read(monkeypatch):
     Path("file").write_text("x")
-    with pytest.raises(MachineError, match=r"-o file/sheet\.png: .*file cannot be written"):
+    with pytest.raises(MachineError, match=r"-o file/sheet\.png: .*file is not writable"):
         preview(output=Path("file/sheet.png"))
     Path("taken.png").mkdir()
-    with pytest.raises(MachineError, match="a folder of that name is in the way"):
+    with pytest.raises(MachineError, match="a folder has this name"):
         preview(output=Path("taken.png"))
     monkeypatch.setattr(os, "access", lambda path, how: False)  # root may write everywhere
-    with pytest.raises(MachineError, match="cannot be written; choose another place"):
+    with pytest.raises(MachineError, match="is not writable; choose another folder"):
         preview()
 
 
-def test_data_that_are_not_there_are_told_as_training_tells_them():
+def test_missing_data_are_reported_as_training_reports_them():
     with pytest.raises(DataError, match="no such folder"):
         preview()
     shutil.rmtree("cache", ignore_errors=True)

@@ -11,9 +11,9 @@ from facesegl.commands import export as runs_export
 from facesegl.commands.export import export
 from facesegl.data import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
-from facesegl.export.certificate import certificate_table
 from facesegl.learning.weights import read_weights
 from facesegl.prediction import Predictor
+from facesegl.reporting.certificate_table import certificate_table
 from facesegl.sources import open_photo
 from helpers.calling import call
 from helpers.exported import SIZE, card_of, learnt_graph, learnt_state
@@ -88,7 +88,7 @@ def test_the_certificate_tells_what_was_tried_on_what(fasseg, checkpoint, tmp_pa
     assert {"torch", "onnxruntime", "facesegl"} <= written["versions"].keys()
     assert str(tmp_path) not in json.dumps(written)
     text = shown(certificate)
-    for words in ("Parity on 2 held-out photos of fasseg_v2", "0 of 2 560 differ", "IoU hair", "mIoU", "ms a photo"):
+    for words in ("Parity on 2 held-out photos of fasseg_v2", "0 of 2 560 differ", "IoU hair", "mIoU", "ms per photo"):
         assert words in text
 
 

@@ -16,10 +16,11 @@ from rich.console import Console
 from facesegl import Predictor
 from facesegl.card import check_card
 from facesegl.commands import info
-from facesegl.commands.info import info_table, read_info
+from facesegl.commands.info import read_info
 from facesegl.errors import CheckpointError, DataError, MachineError
 from facesegl.nets import FCN
 from facesegl.prediction.checkpoint_model import CheckpointModel
+from facesegl.reporting.info_table import info_table
 from facesegl.reporting.score_tables import score_table
 from helpers.calling import assert_told, call
 from helpers.faces import draw_mask, draw_photo

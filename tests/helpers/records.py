@@ -26,13 +26,13 @@ def write_record(run, record):
 def write_sweep(folder, jobs):
     """A sweep's folder as its jobs leave it: (overrides, miou) each; None for one that failed."""
     for number, (overrides, miou) in enumerate(jobs):
-        place = folder / str(number)
-        place.mkdir(parents=True)
+        run = folder / str(number)
+        run.mkdir(parents=True)
         done = {"state": "done"} if miou is not None else {"state": "failed", "messages": ["no luck"], "exit_code": 6}
-        note = {"job": number, "overrides": overrides, "run": str(place), "set": miou and "val", "miou": miou, **done}
-        (place / "job.json").write_text(json.dumps(note))
+        note = {"job": number, "overrides": overrides, "run": str(run), "set": miou and "val", "miou": miou, **done}
+        (run / "job.json").write_text(json.dumps(note))
         if miou is not None:
             found = {"scores": {"iou": {"skin": miou, "hair": None}}}
             record = {"scores": {"val": found}, "command": f"facesegl train {' '.join(overrides)}"}
-            (place / "result.json").write_text(json.dumps(record))
+            (run / "result.json").write_text(json.dumps(record))
     return folder

@@ -24,7 +24,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shown(home):
-    """The page of the run as it is, for the tests that only read."""
+    """The page of the unchanged run, for tests that only read."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("FACESEGL_CACHE", str(home / "cache"))
         return page(home / "run")
@@ -32,14 +32,14 @@ def shown(home):
 
 @pytest.fixture
 def run(home, tmp_path):
-    """A copy of the run's folder, which a test may change; its photos stay where they were."""
+    """A copy of the run's folder, which a test may change; its photos stay where they are."""
     shutil.copytree(home / "run", tmp_path / "run")
     return tmp_path / "run"
 
 
 @pytest.fixture
 def bare(run):
-    """The same without what its photos are predicted from, which takes most of a page's time."""
+    """The same without its model: predicting photos takes most of a page's time."""
     shutil.rmtree(run / "checkpoints")
     change(run, scored=["gone.ckpt"])
     return run

@@ -1,4 +1,4 @@
-"""The page in a real Chromium without a window: what a person sees and does there."""
+"""The page in a real Chromium without a window: what the user sees and does there."""
 
 import itertools
 import shutil
@@ -11,7 +11,7 @@ from reporting.test_sweep import JOBS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="NO CHROMIUM: the page was not tried in a browser (apt-get install chromium)"
+    CHROMIUM is None, reason="NO CHROMIUM: the page is not tested in a browser (apt-get install chromium)"
 )
 
 
@@ -28,22 +28,22 @@ def browser():
 
 @pytest.fixture
 def visit(browser):
-    """Open a page in a window of some width; what it says on the console, or asks the network for, fails the test."""
-    said, contexts = [], []
+    """Open a page in a window of some width; console output or a network request fails the test."""
+    messages, contexts = [], []
 
     def opened(file, width=1280, **settings):
         contexts.append(browser.new_context(viewport={"width": width, "height": 800}, offline=True, **settings))
         page = contexts[-1].new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.extend([request.url] * request.url.startswith("http")))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: messages.extend([request.url] * request.url.startswith("http")))
         page.goto(file.as_uri())
         return page
 
     yield opened
     for context in contexts:
         context.close()
-    assert said == []
+    assert messages == []
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +53,20 @@ def pages(home):
 
 @pytest.mark.parametrize("which", ["run", "sweep"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_hangs_over_the_side(visit, pages, which, width):
+def test_the_page_fits_the_width_of_the_window(visit, pages, which, width):
     page = visit(pages[which], width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("h1").inner_text()
 
 
-def test_every_picture_is_shown_and_described(visit, pages):
+def test_every_picture_is_shown_and_has_alt_text(visit, pages):
     page = visit(pages["run"])
     assert page.locator("img").count() >= 9
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth && image.alt)")
     assert page.evaluate("[...document.querySelectorAll('svg')].every(chart => chart.getAttribute('aria-label'))")
+
+
+LAYERS = ("photo", "truth", "prediction", "errors")
 
 
 def opacities(page):
@@ -72,51 +75,48 @@ def opacities(page):
     return [float(images.nth(layer).evaluate("image => image.style.opacity")) for layer in range(4)]
 
 
-def test_the_slider_leads_from_photo_to_errors_by_keyboard(visit, pages):
+def test_the_keyboard_moves_the_slider_from_photo_to_errors(visit, pages):
     page = visit(pages["run"])
     slider = page.locator(".slide input").first
     assert opacities(page) == [1, 1, 1, 0]
     assert slider.get_attribute("aria-valuetext") == "prediction"
     slider.focus()
-    page.keyboard.press("Home")
-    assert opacities(page) == [1, 0, 0, 0]
-    assert slider.get_attribute("aria-valuetext") == "photo"
-    page.keyboard.press("End")
-    assert opacities(page) == [1, 1, 1, 1]
-    page.keyboard.press("ArrowLeft")
-    assert opacities(page) == [1, 1, 1, 0]
-    page.keyboard.press("ArrowLeft")
-    assert opacities(page) == [1, 1, 0, 0]
+    for key, expected in (
+        ("Home", [1, 0, 0, 0]),
+        ("End", [1] * 4),
+        ("ArrowLeft", [1, 1, 1, 0]),
+        ("ArrowLeft", [1, 1, 0, 0]),
+    ):
+        page.keyboard.press(key)
+        assert opacities(page) == expected
+        assert slider.get_attribute("aria-valuetext") == LAYERS[sum(expected) - 1]
 
 
-def test_the_slider_follows_a_click_on_a_name(visit, pages):
+def test_a_click_on_a_layer_moves_its_slider_and_a_button_moves_all(visit, pages):
     page = visit(pages["run"])
+    values = "[...document.querySelectorAll('.slide input')].map(slider => slider.value)"
     page.locator(".ticks span", has_text="truth").first.click()
     assert opacities(page) == [1, 1, 0, 0]
-    assert page.locator(".slide input").first.input_value() == "1"
+    assert page.evaluate(values) == ["1", "2"]
     assert page.locator("figure").first.locator('img[aria-hidden="false"]').get_attribute("alt").endswith("its mask")
-
-
-def test_one_button_sets_all_sliders(visit, pages):
-    page = visit(pages["run"])
     page.get_by_role("button", name="truth").click()
-    assert set(page.evaluate("[...document.querySelectorAll('.slide input')].map(slider => slider.value)")) == {"1"}
+    assert page.evaluate(values) == ["1", "1"]
 
 
-def test_without_scripts_all_four_pictures_stand_side_by_side(browser, pages):
+def test_without_scripts_all_four_pictures_are_side_by_side(browser, pages):
     context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800})
     page = context.new_page()
     page.goto(pages["run"].as_uri())
     shown = page.locator("figure").first.locator("img")
-    places = {(box["x"], box["y"]) for box in (shown.nth(place).bounding_box() for place in range(4))}
-    assert len(places) == 4
+    corners = {(box["x"], box["y"]) for box in (shown.nth(index).bounding_box() for index in range(4))}
+    assert len(corners) == 4
     assert not page.locator(".slide input").first.is_visible()
     context.close()
 
 
-def column(page, place):
+def column(page, index):
     return page.evaluate(
-        f"[...document.querySelectorAll('tbody tr')].map(row => row.cells[{place}].textContent.trim())"
+        f"[...document.querySelectorAll('tbody tr')].map(row => row.cells[{index}].textContent.trim())"
     )
 
 
@@ -134,7 +134,7 @@ def test_a_column_sorts_by_click_and_by_keyboard(visit, pages):
     assert column(page, 0) == ["0.01", "0.001", "0.1"]
 
 
-def test_cells_without_a_value_come_last_whichever_way_round(visit, tmp_path):
+def test_empty_cells_come_last_in_both_directions(visit, tmp_path):
     jobs = [(["a=2"], 0.2), (["a=10"], 0.4), (["a=x"], None), (["b=1"], 0.3)]
     page = visit(report(write_sweep(tmp_path / "sweep", jobs)))
     assert column(page, 0) == ["10", "", "2", "x"]
@@ -148,16 +148,16 @@ def test_cells_without_a_value_come_last_whichever_way_round(visit, tmp_path):
     assert column(page, 0) == ["2", "", "10", "x"]
 
 
-def test_without_a_clipboard_the_command_is_marked_to_be_copied_by_hand(visit, pages):
+def test_without_a_clipboard_the_command_is_selected(visit, pages):
     page = visit(pages["run"])
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     page.get_by_role("button", name="Copy").click()
-    page.get_by_role("button", name="Marked").wait_for()
+    page.get_by_role("button", name="Selected").wait_for()
     assert page.evaluate("getSelection().toString()") == page.locator(".command pre").inner_text()
 
 
 @pytest.mark.parametrize("which", ["run", "sweep"])
-def test_the_page_is_in_order(visit, pages, which):
+def test_the_page_has_a_heading_hierarchy_and_unique_ids(visit, pages, which):
     page = visit(pages[which])
     levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(head => Number(head.tagName[1]))")
     assert levels[0] == 1
@@ -168,7 +168,7 @@ def test_the_page_is_in_order(visit, pages, which):
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
-def test_what_is_wider_than_the_window_scrolls_in_a_box_that_the_keyboard_reaches(visit, pages):
+def test_a_wide_table_scrolls_in_a_box_that_the_keyboard_reaches(visit, pages):
     page = visit(pages["run"], 390)
     wide = "[...document.querySelectorAll('table')].map(table => table.parentElement)"
     assert page.evaluate(f"{wide}.some(box => box.scrollWidth > box.clientWidth)")
@@ -193,7 +193,7 @@ def test_a_script_in_a_record_or_behind_a_link_does_not_run(browser, run):
 
 @pytest.mark.parametrize("which", ["run", "sweep"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast_enough(visit, pages, which, scheme):
+def test_text_has_enough_contrast(visit, pages, which, scheme):
     page = visit(pages[which], color_scheme=scheme)
     low = page.evaluate(
         """() => {
@@ -215,7 +215,7 @@ def test_text_has_contrast_enough(visit, pages, which, scheme):
             const words = "p, td, th, dt, dd, h1, h2, h3, button, summary, pre, figcaption span, li, small, i, a, " +
                 ".ruler span, .ticks span";
             const charts = [...document.querySelectorAll(".chart svg text")]
-                .filter((text) => !text.closest("svg").querySelector("image"));  // words on a map lie on its cells
+                .filter((text) => !text.closest("svg").querySelector("image"));  // words on a map are on its cells
             return [...document.querySelectorAll(words), ...charts]
                 .filter((element) => element.textContent.trim())
                 .map((element) => {

@@ -1,4 +1,4 @@
-"""Charts as they stand in a page: themed, told in words, and apart from each other."""
+"""Charts in a page: themed, with alt text, and without common ids."""
 
 import re
 
@@ -22,12 +22,12 @@ def lines(figure):
     return [(line.get_label(), *map(list, line.get_data())) for line in figure.axes[0].lines]
 
 
-def test_both_losses_stand_in_one_chart():
+def test_one_chart_shows_both_losses():
     assert lines(loss_chart(HISTORY)) == [("training", [1, 2, 3], [3, 2, 1]), ("validation", [1, 3], [3.5, 2.5])]
     assert loss_chart({}) is None
 
 
-def test_the_mean_and_each_class_stand_in_one_chart_that_names_the_size():
+def test_one_chart_shows_the_mean_and_each_class_and_names_the_size():
     figure = iou_chart(HISTORY, {"skin": "#ffff00", "hair": "#000000"})
     assert lines(figure) == [("mIoU", [1, 3], [0.1, 0.4]), ("skin", [1, 3], [0.2, 0.5])]
     assert figure.axes[0].get_ylabel() == "IoU at 16x16"
@@ -55,24 +55,24 @@ COLOURS = {"skin": "#ffff00", "hair": "#7f0000"}
         (["0", "1", "100"], "linear", ["0", "1", "100"]),
     ],
 )
-def test_a_swept_parameter_has_the_axis_that_fits_its_values(values, scale, ticks):
+def test_the_axis_of_a_swept_parameter_fits_its_values(values, scale, ticks):
     axes = sweep_chart("key", values, [0.1, 0.2, 0.3], "mIoU").axes[0]
     assert axes.get_xscale() == scale
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ticks
 
 
-def test_the_line_of_a_sweep_goes_through_the_means():
+def test_the_line_of_a_sweep_passes_through_the_means():
     axes = sweep_chart("lr", ["1", "2", "1", "2"], [0.1, 0.5, 0.3, 0.9], "mIoU").axes[0]
     assert np.allclose(axes.lines[0].get_ydata(), [0.2, 0.7])
     assert sorted(axes.lines[2].get_ydata()) == [0.1, 0.3, 0.5, 0.9]
 
 
-def test_a_map_has_a_number_in_each_cell_that_was_tried():
+def test_a_map_has_a_number_in_each_cell_that_was_run():
     axes = map_chart(("lr", "model"), {("1", "a"): 0.25, ("1", "b"): 0.5, ("2", "a"): 0.75}, "mIoU").axes[0]
     assert [text.get_text() for text in axes.texts] == ["0.250", "0.500", "0.750"]
 
 
-def test_a_chart_in_a_page_is_told_in_words_and_takes_the_colours_of_the_page():
+def test_a_chart_in_a_page_has_alt_text_and_the_colours_of_the_page():
     svg = as_svg(loss_chart(HISTORY), 'Loss: <b> & "more"')
     assert svg.startswith('<svg role="img" aria-label="Loss: &lt;b&gt; &amp; &quot;more&quot;" viewBox="0 0 ')
     assert "var(--ink)" in svg
@@ -81,7 +81,7 @@ def test_a_chart_in_a_page_is_told_in_words_and_takes_the_colours_of_the_page():
     assert "<metadata" not in svg
 
 
-def test_two_charts_in_one_page_have_no_id_in_common():
+def test_two_charts_in_one_page_share_no_id():
     one, other = (as_svg(loss_chart(HISTORY), "Loss", prefix) for prefix in ("a_", "b_"))
     ids = [set(re.findall(r'id="(.*?)"', svg)) for svg in (one, other)]
     assert ids[0]
@@ -90,14 +90,14 @@ def test_two_charts_in_one_page_have_no_id_in_common():
         assert set(re.findall(r'(?:url\(|href=")#(.*?)[)"]', svg)) <= own
 
 
-def test_a_chart_beside_the_page_is_a_picture_on_white(tmp_path):
+def test_a_chart_next_to_the_page_is_a_picture_on_white(tmp_path):
     save_png(loss_chart(HISTORY), tmp_path / "figures" / "loss.png")
     with Image.open(tmp_path / "figures" / "loss.png") as picture:
         assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
         assert picture.width > 500
 
 
-def test_a_name_too_long_for_a_chart_keeps_its_ends():
+def test_a_long_name_keeps_its_ends_in_a_chart():
     names = ["left part of something " * 3 + "one", "left part of something " * 3 + "two"]
     figure = bar_chart(dict.fromkeys(names, 0.5), dict.fromkeys(names, 0.1), None, dict.fromkeys(names, "#ffffff"))
     shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -105,7 +105,7 @@ def test_a_name_too_long_for_a_chart_keeps_its_ends():
     assert [name[-3:] for name in shown] == ["one", "two"]
 
 
-def test_nothing_global_is_left_changed():
+def test_global_settings_of_matplotlib_do_not_change():
     before = dict(matplotlib.rcParams)
     as_svg(loss_chart(HISTORY), "Loss")
     assert dict(matplotlib.rcParams) == before

@@ -7,24 +7,25 @@ from checks.test_findings import facts, photo
 from facesegl.checks.diagnosis import diagnose
 from facesegl.checks.facts import Facts, Refused
 from facesegl.labels import Taxonomy
-from facesegl.reporting.checkup_table import checkup_table
+from facesegl.reporting.checkup_table import check_table
+from helpers.faces import FASSEG6
 
 
 def printed(facts, width=100):
     console = Console(file=io.StringIO(), width=width)
-    console.print(checkup_table(diagnose(facts)))
+    console.print(check_table([diagnose(facts)]))
     return console.file.getvalue()
 
 
-def test_splits_classes_findings_and_verdict_can_be_read():
+def test_splits_classes_findings_and_verdict_are_shown():
     shown = printed(facts(photo("test/1", pixels="train/2")))
     lines = shown.splitlines()
     rows = {line.split()[0]: " ".join(line.split()) for line in lines if line.strip()}
     assert rows["train"] == "train 4 4 4 512 370"
     assert rows["eyes"] == "eyes 2.00 2.00 4 1 0.00 0.00"
     assert "warning  1 test photo also in train, pixel for pixel." in shown
-    assert "-> Quote test_clean" in shown
-    assert lines[-1].strip() == "faces: training would not be wrong (1 warning)"
+    assert "-> Report test_clean" in shown
+    assert lines[-2].strip() == "faces: OK to train (1 warning)"
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -40,7 +41,7 @@ def test_forty_classes_of_long_names_fit_the_screen(width, splits):
     assert sum(line.startswith("a class") for line in lines) == 40
 
 
-def test_thousands_of_cases_are_counted_and_the_first_few_named():
+def test_of_thousands_of_cases_the_first_few_are_named():
     broken = [Refused(photo(f"train/{n}").sample, False, (f"{n}.png: {'empty ' * 9}",)) for n in range(10, 3010)]
     copies = [photo(f"test/{n}", pixels="train/1") for n in range(2000)]
     shown = printed(facts(*copies, refused=broken))
@@ -49,20 +50,13 @@ def test_thousands_of_cases_are_counted_and_the_first_few_named():
     assert len(shown.splitlines()) < 60
 
 
-def test_names_are_never_taken_for_markup():
-    assert "[bold]x[/bold].png: [red]" in printed(facts(problems=["[bold]x[/bold].png: [red]"]))
+def test_names_are_never_markup_and_control_characters_do_not_reach_the_terminal():
+    shown = printed(facts(problems=["[bold]x[/bold].png: [red]", "a\x1b[2J\x1b]0;title\x07\nb.png: empty"]))
+    assert "[bold]x[/bold].png: [red]" in shown
+    assert not {"\x1b", "\x07"} & {*shown}
 
 
-def test_nothing_that_could_be_read_is_told_without_a_table_of_it():
-    shown = printed(Facts("faces", FASSEG, problems=["data: no such folder"]))
+def test_without_a_readable_photo_there_is_no_table_of_photos():
+    shown = printed(Facts("faces", FASSEG6, problems=["data: no such folder"]))
     assert "data: no such folder" in shown
     assert "photos" not in shown
-
-
-FASSEG = facts().taxonomy
-
-
-def test_a_name_cannot_steer_the_terminal():
-    shown = printed(facts(problems=["a\x1b[2J\x1b]0;title\x07\nb.png: empty"]))
-    assert "\x1b" not in shown
-    assert "\x07" not in shown

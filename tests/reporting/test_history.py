@@ -1,4 +1,4 @@
-"""Curves as loggers leave them, also those of runs that were killed and went on."""
+"""Curves as loggers write them, also those of runs that were killed and resumed."""
 
 import math
 
@@ -9,7 +9,7 @@ from facesegl.reporting.history import read_history
 
 
 def log(folder, *epochs, steps=5, suffix=""):
-    """Event files as Lightning leaves them: each value with the epoch at the same step."""
+    """Event files as Lightning writes them: each value with the epoch at the same step."""
     with SummaryWriter(str(folder / "tensorboard"), filename_suffix=suffix) as writer:
         for epoch, loss in epochs:
             writer.add_scalar("train/loss", loss, steps * (epoch + 1) - 1)
@@ -21,19 +21,19 @@ def test_epochs_are_counted_from_one(tmp_path):
     assert read_history(tmp_path)["train/loss"] == ([1, 2], [3.0, 2.0])
 
 
-def test_of_an_epoch_that_was_repeated_the_later_value_counts(tmp_path):
+def test_the_later_value_of_a_repeated_epoch_counts(tmp_path):
     log(tmp_path, (0, 3.0), (1, 2.0), (2, 9.0), suffix=".0")
     log(tmp_path, (2, 1.5), (3, 1.0), suffix=".1")
     assert read_history(tmp_path)["train/loss"] == ([1, 2, 3, 4], [3.0, 2.0, 1.5, 1.0])
 
 
-def test_what_is_not_finite_is_left_out(tmp_path):
+def test_values_that_are_not_finite_are_left_out(tmp_path):
     log(tmp_path, (0, 3.0), (1, math.nan), (2, math.inf))
     assert read_history(tmp_path)["train/loss"] == ([1], [3.0])
 
 
 @pytest.mark.parametrize("kept", [0.6, 0.0])
-def test_of_a_file_that_was_cut_off_what_is_whole_is_read(tmp_path, kept):
+def test_the_whole_part_of_a_truncated_file_is_read(tmp_path, kept):
     log(tmp_path, *((epoch, 3.0 - epoch / 10) for epoch in range(20)))
     (file,) = (tmp_path / "tensorboard").iterdir()
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * kept)])
@@ -44,19 +44,21 @@ def test_of_a_file_that_was_cut_off_what_is_whole_is_read(tmp_path, kept):
         assert 5 < len(found.epochs) < 20
 
 
-def write_csv(folder, text):
-    (folder / "csv").mkdir()
-    (folder / "csv" / "metrics.csv").write_text(text)
-
-
-def test_the_table_of_the_csv_logger_gives_the_same_curves(tmp_path):
-    write_csv(tmp_path, "epoch,step,train/loss,val/loss\n0,4,,2.5\n0,4,3.0,\n1,9,,2.0\n1,9,2.0,\n")
-    assert read_history(tmp_path) == {"train/loss": ([1, 2], [3.0, 2.0]), "val/loss": ([1, 2], [2.5, 2.0])}
-
-
-def test_a_table_that_was_cut_off_or_damaged_is_read_as_far_as_it_goes(tmp_path):
-    write_csv(tmp_path, "epoch,step,train/loss\n0,4,3.0\nx,9,2.0\n2,14,nan\n3,19,1.0,7,8\n4")
-    assert read_history(tmp_path) == {"train/loss": ([1, 4], [3.0, 1.0])}
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "epoch,step,train/loss,val/loss\n0,4,,2.5\n0,4,3.0,\n1,9,,2.0\n1,9,2.0,\n",
+            {"train/loss": ([1, 2], [3.0, 2.0]), "val/loss": ([1, 2], [2.5, 2.0])},
+        ),
+        ("epoch,step,train/loss\n0,4,3.0\nx,9,2.0\n2,14,nan\n3,19,1.0,7,8\n4", {"train/loss": ([1, 4], [3.0, 1.0])}),
+    ],
+    ids=["whole", "damaged"],
+)
+def test_the_valid_rows_of_the_csv_logger_are_read(tmp_path, text, expected):
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "metrics.csv").write_text(text)
+    assert read_history(tmp_path) == expected
 
 
 def test_without_a_logger_there_are_no_curves(tmp_path):

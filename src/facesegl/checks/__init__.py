@@ -1,1 +1,4 @@
-"""What is to be known of labelled photos before anything learns from them: facts, findings, and what to do."""
+"""The checks of labelled photos before anything is trained on them: facts about the files, and findings.
+
+What computes a fact or a finding belongs here; how findings are shown does not (`facesegl.reporting`).
+"""

@@ -1,4 +1,4 @@
-"""The connected parts of a mask, told by runs of equal pixels: NumPy alone, whatever the number of classes."""
+"""The connected parts of a mask, found from runs of equal pixels: NumPy alone, for any number of classes."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 class Parts(NamedTuple):
-    """The connected parts of a mask; pixels that touch at a corner only are apart.
+    """The connected parts of a mask; pixels that touch only at a corner are not connected.
 
     Attributes:
         value: (P,) uint8, the mask's value in each part.
-        size: (P,) int64, its pixels.
+        size: (P,) int64, the pixels of each part.
     """
 
     value: np.ndarray
@@ -18,7 +18,7 @@ class Parts(NamedTuple):
 
 
 def connected_parts(mask: np.ndarray) -> Parts:
-    """Find the parts of a mask: neighbours along a row or a column that have the same value belong together.
+    """Find the parts of a mask: neighbours in a row or a column that have the same value are connected.
 
     Args:
         mask: (H, W) uint8, class indices or VOID.
@@ -41,17 +41,17 @@ def connected_parts(mask: np.ndarray) -> Parts:
 def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Start, end and value of each run of equal pixels, (R,) each, in a mask (H, W) read row by row.
 
-    A column of -1 behind the mask ends each row; the places count it.
+    A column of -1 after the mask ends each row; starts and ends count it.
     """
-    fenced = np.full((mask.shape[0], mask.shape[1] + 1), -1, dtype=np.int16)
-    fenced[:, :-1] = mask
-    line = fenced.ravel()
+    padded = np.full((mask.shape[0], mask.shape[1] + 1), -1, dtype=np.int16)
+    padded[:, :-1] = mask
+    line = padded.ravel()
     starts = np.concatenate([[0], np.flatnonzero(line[1:] != line[:-1]) + 1])
     return starts, np.append(starts[1:], line.size), line[starts]
 
 
 def _touching(starts: np.ndarray, ends: np.ndarray, value: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (upper, lower), (T,) each, of runs of one value that lie above each other; runs are (R,) each."""
+    """Pairs (upper, lower), (T,) each, of runs of one value above each other; runs are (R,) each."""
     first = np.searchsorted(ends, starts + width - 1, side="right")
     last = np.searchsorted(starts, ends + width + 1, side="left")
     below = np.maximum(last - first, 0)
@@ -62,7 +62,7 @@ def _touching(starts: np.ndarray, ends: np.ndarray, value: np.ndarray, width: in
 
 
 def _joined(runs: int, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """The first run, (R,), of the part that each run belongs to, where runs (T,) `upper` and `lower` touch."""
+    """The first run, (R,), of the part that each run belongs to; the runs `upper` and `lower`, (T,) each, touch."""
     leader = np.arange(runs)
     while True:
         one, other = leader[upper], leader[lower]

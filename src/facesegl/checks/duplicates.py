@@ -1,127 +1,119 @@
-"""Photos that stand twice: pixel for pixel, or by their looks; and persons who stand on both sides of a split."""
+"""Duplicate photos: pixel for pixel by a hash of their pixels, and similar ones by their difference hash (dHash).
 
-from collections.abc import Iterable, Iterator, Sequence
+The dHash is taken from the photo in grey at 17x16 pixels: a bit for each pixel that is darker than its right neighbour.
+Photos whose hashes differ in at most `ALIKE` bits look alike.
+
+docs/fasseg.md has the measurements on which the threshold rests. Another shot of a person is another picture: only a
+list of persons identifies persons.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
-from facesegl.checks.dhash import ALIKE, BITS, nearest, nearest_before
-from facesegl.checks.facts import Facts, PhotoFacts
-from facesegl.checks.finding import Case, Finding, Severity
-from facesegl.words import number
+from facesegl.checks.facts import PhotoFacts
+from facesegl.console import track
 
-_IDENTICAL: dict[tuple[str, str], tuple[Severity, str]] = {
-    ("test", "train"): ("warning", "Quote test_clean, which leaves them out; the plain test score has them in it."),
-    ("val", "train"): (
-        "error",
-        "Take them out of one of the two: validation would measure memory, and choose the best checkpoint by it.",
-    ),
-    ("test", "val"): (
-        "warning",
-        "Take them out of val: what chooses the best checkpoint should not be what it is scored on.",
-    ),
-}
-_PERSONS = {
-    ("test", "train"): "Quote test_strict, which leaves these photos out, beside test_clean.",
-    ("val", "train"): "Move each person to one side: validation is kinder to faces that were learnt from.",
-    ("test", "val"): "Move each person to one side, if the test photos should be of strangers.",
-}
-_MANY, _MANY_OF = 20, 0.2  # photos, and their share: where more look alike, looks tell no copies
-_OTHERWISE = "Take them out of one of the two."
+Similar = tuple[list[tuple[PhotoFacts, PhotoFacts, int]], int]
+"""(photo, the one most like it, bits that differ), the most similar first; and how many photos were compared."""
+
+BITS = 256
+"""The length of a hash."""
+
+ALIKE = 36
+"""The most bits in which the hashes of two photos that look alike differ."""
+
+_FLAT = 8  # grey levels: a photo that varies less over 17x16 pixels cannot be recognized
+_STEP = 2048  # photos compared with as many others at a time: 16 MB of distances
 
 
-def check_doubles(facts: Facts) -> Iterator[Finding]:
-    """What stands twice, across splits before within them, and for sure before by its looks."""
-    for later, earlier in facts.pairs_of_splits():
-        yield from _identical_across(facts, later, earlier)
-    for later, earlier in facts.pairs_of_splits():
-        yield from _persons(facts, later, earlier)
-    for later, earlier in facts.pairs_of_splits():
-        yield from _alike_across(facts, later, earlier)
-    for split in facts.splits:
-        yield from _identical_within(facts, split)
-        yield from _alike_within(facts, split)
+def dhash(image: np.ndarray) -> bytes | None:
+    """The difference hash of an image.
+
+    Args:
+        image: (H, W, 3) uint8.
+
+    Returns:
+        256 bits, row by row from the top left; None where the image is almost one colour.
+    """
+    small = Image.fromarray(image).convert("L").resize((17, 16), Image.Resampling.LANCZOS)
+    grey = np.asarray(small).astype(np.int16)
+    if np.ptp(grey) < _FLAT:
+        return None
+    return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes()
 
 
-def _identical_across(facts: Facts, later: str, earlier: str) -> Iterator[Finding]:
-    first = _first_by_pixels(facts.fitting(earlier))
-    pairs = [(photo, first[photo.pixels]) for photo in facts.fitting(later) if photo.pixels in first]
-    if pairs:
-        severity, remedy = _IDENTICAL.get((later, earlier), ("warning", _OTHERWISE))
-        what = f"{number(len(pairs), f'{later} photo')} also in {earlier}, pixel for pixel"
-        yield Finding(severity, "identical_across", what, remedy, [_same(*pair) for pair in pairs])
+def identical(photos: Sequence[PhotoFacts], among: Sequence[PhotoFacts]) -> list[tuple[PhotoFacts, PhotoFacts]]:
+    """Each photo whose pixels another one has, with the first of those among which it is searched."""
+    first = _first_by_pixels(among)
+    return [(photo, first[photo.pixels]) for photo in photos if first.get(photo.pixels, photo) is not photo]
 
 
-def _persons(facts: Facts, later: str, earlier: str) -> Iterator[Finding]:
-    known = _by_group(facts.fitting(earlier))
-    both = {group: photos for group, photos in _by_group(facts.fitting(later)).items() if group in known}
-    if both:
-        photos = sum(map(len, both.values()))
-        yield Finding(
-            "warning",
-            "persons",
-            f"{number(len(both), 'person')} in {later} and in {earlier}: {number(photos, f'{later} photo')}",
-            _PERSONS.get((later, earlier), _OTHERWISE),
-            [_person(group, {later: photos, earlier: known[group]}) for group, photos in both.items()],
-        )
+def similar_across(photos: Sequence[PhotoFacts], among: Sequence[PhotoFacts]) -> Similar:
+    """Photos that look like one of another split, without the identical ones."""
+    others = [photo for photo in among if photo.dhash]
+    known = {photo.pixels for photo in others}
+    hashed = [photo for photo in photos if photo.dhash and photo.pixels not in known]
+    if not (hashed and others):
+        return [], 0
+    indices, bits = nearest(_hashes(hashed), _hashes(others))
+    return _alike(hashed, [others[index] for index in indices], bits, len(hashed))
 
 
-def _alike_across(facts: Facts, later: str, earlier: str) -> Iterator[Finding]:
-    among = _telling(facts.fitting(earlier))
-    known = {photo.pixels for photo in among}
-    photos = [photo for photo in _telling(facts.fitting(later)) if photo.pixels not in known]
-    if not (photos and among):
-        return
-    places, bits = nearest(_looks(photos), _looks(among))
-    cases = _alike(photos, [among[place] for place in places], bits)
-    if cases:
-        yield _told(
-            "warning",
-            "alike_across",
-            f"{number(len(cases), f'{later} photo')} that look{'s' * (len(cases) == 1)} like one in {earlier}",
-            "Look at each pair: a copy belongs on one side only. No set leaves these out unless one person is known.",
-            cases,
-            len(photos),
-        )
+def similar_within(photos: Sequence[PhotoFacts]) -> Similar:
+    """Photos that look like an earlier one of the same split, unless they share a group."""
+    hashed = [photo for photo in _first_by_pixels(photos).values() if photo.dhash]
+    if len(hashed) < 2:
+        return [], 0
+    indices, bits = nearest(_hashes(hashed))
+    others = [hashed[index] for index in indices]
+    grouped = np.array([one.sample.group == other.sample.group for one, other in zip(hashed[1:], others, strict=True)])
+    return _alike(hashed[1:], others, np.where(grouped, BITS, bits), len(hashed))
 
 
-def _identical_within(facts: Facts, split: str) -> Iterator[Finding]:
-    photos = facts.fitting(split)
-    first = _first_by_pixels(photos)
-    pairs = [(photo, first[photo.pixels]) for photo in photos if first[photo.pixels] is not photo]
-    if pairs:
-        yield Finding(
-            "note",
-            "identical_within",
-            f"{number(len(pairs), 'photo')} in {split} more than once, pixel for pixel",
-            "They count each time. They share a group, so no fold parts them; take one away if it was not meant.",
-            [_same(*pair) for pair in pairs],
-        )
+def nearest(hashes: Sequence[bytes], among: Sequence[bytes] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """For each hash the one of another set that differs in the fewest bits, the first of several.
+
+    Args:
+        hashes: N hashes of the same length.
+        among: M hashes of that length, at least one; None to compare each hash but the first with the earlier ones.
+
+    Returns:
+        Indices into `among`, or into `hashes`, (N,) int64, and how many bits differ, (N,) int64; (N - 1,) without
+        `among`, beginning with the second hash.
+
+    Example:
+        >>> nearest([bytes([0b1100])], [bytes([0b0011]), bytes([0b1000])])
+        (array([1]), array([1]))
+        >>> nearest([bytes([0b1100]), bytes([0b0011]), bytes([0b1000])])
+        (array([0, 0]), array([4, 1]))
+    """
+    earlier = among is None
+    hashes, among = (hashes[1:], hashes) if among is None else (hashes, among)
+    indices, agreeing = (np.empty(len(hashes), dtype=np.int64) for _ in range(2))
+    starts = range(0, len(hashes), _STEP)
+    # every pair is compared, in blocks, a matrix product each: an index is no faster with photos that are all alike
+    for start in track(starts, total=len(starts), what="comparing photos") if len(starts) > 1 else starts:
+        block = _signs(hashes[start : start + _STEP])
+        index, highest = np.zeros(len(block), dtype=np.int64), np.full(len(block), -np.inf, dtype=np.float32)
+        for first in range(0, start + len(block) if earlier else len(among), _STEP):
+            against = block @ _signs(among[first : first + _STEP]).T
+            if earlier:
+                rows, columns = np.indices(against.shape, sparse=True)
+                against[columns + first > rows + start] = -np.inf
+            best = against.argmax(axis=1)
+            value = against[np.arange(len(block)), best]
+            index[value > highest] = (best + first)[value > highest]
+            highest = np.maximum(highest, value)
+        indices[start : start + _STEP], agreeing[start : start + _STEP] = index, highest
+    return indices, (8 * len(among[0]) - agreeing) // 2
 
 
-def _alike_within(facts: Facts, split: str) -> Iterator[Finding]:
-    photos = _telling(_first_by_pixels(facts.fitting(split)).values())
-    if len(photos) < 2:
-        return
-    places, bits = nearest_before(_looks(photos))
-    others = [photos[place] for place in places]
-    strangers = np.array([a.sample.group != b.sample.group for a, b in zip(photos[1:], others, strict=True)])
-    cases = _alike(photos[1:], others, np.where(strangers, bits, BITS))
-    if cases:
-        yield _told(
-            "note",
-            "alike_within",
-            f"{number(len(cases), f'{split} photo')} that look{'s' * (len(cases) == 1)} like another in {split}",
-            "Look at each pair: where it is one photo or one person, folds may part them unless they share a group.",
-            cases,
-            len(photos),
-        )
-
-
-def _told(severity: Severity, check: str, what: str, remedy: str, cases: Sequence[Case], photos: int) -> Finding:
-    """What is said of photos that look alike; where a good part of them does, they are all of one kind."""
-    if len(cases) > max(_MANY, _MANY_OF * photos):
-        severity, remedy = "note", "Look at the nearest pairs; the others only say that the photos are all of one kind."
-    return Finding(severity, check, f"{what} (a guess: {ALIKE} of {BITS} bits or fewer differ)", remedy, cases)
+def _signs(hashes: Sequence[bytes]) -> np.ndarray:
+    """Hashes as (N, bits) float32 of 1 and -1: the product of two rows is the bits that agree minus the others."""
+    bits = np.unpackbits(np.frombuffer(b"".join(hashes), dtype=np.uint8)).reshape(len(hashes), -1)
+    return bits.astype(np.float32) * 2 - 1
 
 
 def _first_by_pixels(photos: Sequence[PhotoFacts]) -> dict[bytes, PhotoFacts]:
@@ -131,42 +123,10 @@ def _first_by_pixels(photos: Sequence[PhotoFacts]) -> dict[bytes, PhotoFacts]:
     return first
 
 
-def _by_group(photos: Sequence[PhotoFacts]) -> dict[str, list[PhotoFacts]]:
-    groups: dict[str, list[PhotoFacts]] = {}
-    for photo in photos:
-        groups.setdefault(photo.sample.group, []).append(photo)
-    return groups
+def _hashes(photos: Sequence[PhotoFacts]) -> list[bytes]:
+    return [photo.dhash or b"" for photo in photos]
 
 
-def _telling(photos: Iterable[PhotoFacts]) -> list[PhotoFacts]:
-    """The photos that show something by which they could be told."""
-    return [photo for photo in photos if photo.look is not None]
-
-
-def _looks(photos: Sequence[PhotoFacts]) -> list[bytes]:
-    return [photo.look or b"" for photo in photos]
-
-
-def _same(photo: PhotoFacts, other: PhotoFacts) -> Case:
-    """Two photos of the same pixels; class counts that differ are masks that differ."""
-    otherwise = "" if (photo.class_pixels == other.class_pixels).all() else ", masked otherwise"
-    return Case(f"{photo.sample.id} = {other.sample.id}{otherwise}", (photo.sample.id, other.sample.id))
-
-
-def _person(group: str, photos: dict[str, list[PhotoFacts]]) -> Case:
-    ids = [photo.sample.id for of_split in photos.values() for photo in of_split]
-    if len(ids) == 2:
-        return Case(" and ".join(ids), tuple(ids))
-    numbers = " and ".join(f"{len(of_split)} in {split}" for split, of_split in photos.items())
-    return Case(f"{group}: {numbers}", tuple(ids))
-
-
-def _alike(photos: Sequence[PhotoFacts], others: Sequence[PhotoFacts], bits: np.ndarray) -> list[Case]:
-    """Pairs of photos that look alike, those first that differ in the fewest of `bits` (N,)."""
-    cases = []
-    for place in np.argsort(bits, kind="stable")[: int((bits <= ALIKE).sum())]:
-        photo, other = photos[place].sample, others[place].sample
-        known = ", one person" if photo.group == other.group else ""
-        words = f"{photo.id} ~ {other.id} ({number(int(bits[place]), 'bit')}{known})"
-        cases.append(Case(words, (photo.id, other.id)))
-    return cases
+def _alike(photos: list[PhotoFacts], others: list[PhotoFacts], bits: np.ndarray, compared: int) -> Similar:
+    order = np.argsort(bits, kind="stable")[: int((bits <= ALIKE).sum())]
+    return [(photos[index], others[index], int(bits[index])) for index in order], compared

@@ -1,11 +1,11 @@
-"""Open every photo and mask of a source once, in threads, and keep what is to be known of it, never its pixels."""
+"""Open every photo and mask of a source once, in threads, and keep facts about it, never its pixels."""
 
 from functools import partial
 
 import numpy as np
 
 from facesegl.checks.components import connected_parts
-from facesegl.checks.dhash import look_of
+from facesegl.checks.duplicates import dhash
 from facesegl.checks.facts import Facts, PhotoFacts, Refused
 from facesegl.console import track
 from facesegl.errors import DataError
@@ -16,16 +16,16 @@ from facesegl.sources.source import Sample, Source
 from facesegl.threads import in_threads
 
 SPECK = 20
-"""A part of fewer pixels is a speck, where the shorter side has 256 pixels or more; of fewer still in smaller ones."""
+"""A part of fewer pixels is a speck if the shorter side has 256 pixels or more; the limit is lower in smaller masks."""
 
-_SAME = 0.9  # of the pixels: a photo that agrees with its painted mask there is a picture of it
+_SAME = 0.9  # of the pixels: a photo that equals its painted mask in so many is a picture of it
 
 
 def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
-    """Read all that a source has, with a progress bar; what cannot be read is kept as a fact like any other.
+    """Read everything that a source has, with a progress bar; what cannot be read becomes a fact like any other.
 
     Args:
-        source: where photos and masks lie.
+        source: the photos and masks.
         taxonomy: their classes.
         strict: whether training refuses a mask of another size than its photo.
     """
@@ -33,7 +33,7 @@ def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
     photos: list[PhotoFacts] = []
     refused: list[Refused] = []
     read = in_threads(partial(_read, source, taxonomy), found.samples)
-    for outcome in track(read, total=len(found.samples), what="looking at photos and masks"):
+    for outcome in track(read, total=len(found.samples), what="checking photos and masks"):
         (photos if isinstance(outcome, PhotoFacts) else refused).append(outcome)  # type: ignore[arg-type]
     return Facts(source.name, taxonomy, photos, refused, found.problems, found.unlabelled, strict)
 
@@ -52,13 +52,13 @@ def _read(source: Source, taxonomy: Taxonomy, sample: Sample) -> PhotoFacts | Re
 
 
 def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, taxonomy: Taxonomy) -> PhotoFacts:
-    """What is to be known of a photo and its mask.
+    """The facts about a photo and its mask.
 
     Args:
-        sample: whose they are.
+        sample: the sample.
         photo: (H, W, 3) uint8, upright.
         turn: its EXIF orientation.
-        decoded: the mask, (h, w), and where it was guessed.
+        decoded: the mask, (h, w), and where its class was guessed.
         taxonomy: the classes.
     """
     mask, num_classes = decoded.mask, taxonomy.num_classes
@@ -70,7 +70,7 @@ def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, tax
         mask_size=mask.shape,
         turn=turn,
         pixels=pixel_hash(photo),
-        look=look_of(photo),
+        dhash=dhash(photo),
         shows_mask=_shows(photo, mask, taxonomy),
         class_pixels=class_pixels(mask, num_classes),
         inexact=class_pixels(mask[decoded.inexact], num_classes),
@@ -81,7 +81,7 @@ def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, tax
 
 
 def _opens(sample: Sample) -> bool:
-    """Whether a mask that was refused is of files that can be read, so that it is what they hold that is wrong."""
+    """Whether the files of a refused mask can be read, so that it is their content that is wrong."""
     try:
         for path in sample.mask_files:
             if path.suffix.casefold() != ".npy":

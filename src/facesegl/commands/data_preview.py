@@ -1,17 +1,15 @@
-"""`facesegl data preview`: photos and masks on contact sheets, as they are or as the net will see them."""
+"""`facesegl data preview`: photos and masks on contact sheets, as they are or as the net sees them."""
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 
-from facesegl.checks.finding import percent
 from facesegl.commands.datasets_chosen import choose_data
 from facesegl.console import track
 from facesegl.data.datamodule import FaceDataModule
@@ -24,34 +22,22 @@ from facesegl.labels.decode import mask_to_colours
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import open_photo
 from facesegl.sources.source import Sample
-from facesegl.words import number
+from facesegl.words import number, percent
 
 log = logging.getLogger(__name__)
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-_TOLD = 8  # problems that are named beside a sheet
+_LISTED = 8  # problems that are logged with a sheet
 _PAGE = 24  # samples on a sheet
-_MOST_AUGMENTED = 48  # photos: they are augmented in one batch
+_MOST_AUGMENTED = 48  # photos, which are augmented in one batch
 _BOX, _LARGE_BOX = 220, 400  # pixels of a tile's longer side: of many samples, and of one or two
-_GUESSED = (255, 0, 170)  # no class of FASSEG, CelebAMask-HQ or LaPa comes near it
+_GUESSED = (255, 0, 170)  # far from every class colour of FASSEG, CelebAMask-HQ and LaPa
 
 
-class _View(NamedTuple):
-    """What a sheet shows of each sample."""
-
-    columns: tuple[str, ...]
-    note: str
-
-
-_PLAIN = _View(("photo", "mask", "overlay"), "void is neither learnt nor scored")
-_INEXACT = _View(
-    ("photo", "mask", "guessed"), "magenta: the mask's colour there is not exactly a class's, so the class was guessed"
-)
-_AUGMENTED = _View(
-    ("photo", "its mask", "as the net sees it", "what it learns"),
-    "one draw of many; what comes in from outside is void: neither learnt nor scored",
-)
-_SIDES = "; in a flipped photo left and right classes have traded places"
+_AUGMENTED = "one random draw; what is outside the photo is void: neither trained on nor scored"
+_SIDES = "; in a flipped photo left and right classes are swapped"
+_PLAIN = "void is neither trained on nor scored"
+_INEXACT = "magenta: the mask's colour is not exactly that of a class, so the class was guessed"
 
 
 def preview_data(
@@ -67,82 +53,88 @@ def preview_data(
     """Draw some samples of the data that a config chooses.
 
     Args:
-        output: the picture; further pages go beside it, as `sheet_2.png`.
-        overrides: keys and groups of conf/train.yaml that are about data, such as `data=synthetic`.
-        config_dirs: folders with a person's own groups.
-        count: how many samples; they are taken evenly from all of the split.
-        split: `train`, `val` or `test`, as the source has it.
+        output: the picture's file; further pages are saved next to it, as `sheet_2.png`.
+        overrides: keys and groups of conf/train.yaml that concern data, for example `data=synthetic`.
+        config_dirs: folders with the user's own groups.
+        count: how many samples, evenly spaced over the split.
+        split: `train`, `val` or `test`, as in the source.
         augmented: show training photos before and after augmentation, at the net's size.
         inexact: show where the mask's classes were guessed.
 
     Returns:
-        The pictures.
+        The pictures' files.
 
     Raises:
-        ConfigError: options or keys that are wrong.
-        DataError: the data are not there, or none of the samples can be shown.
-        MachineError: the picture cannot be written there.
+        ConfigError: wrong options or keys.
+        DataError: the data are missing, or none of the samples can be shown.
+        MachineError: the picture cannot be written.
     """
     _require_sensible(output, count, split, augmented, inexact)
     faces = choose_data(overrides, config_dirs, verb="data preview")
     if augmented:
         title, total, entries = _augmented(faces, count)
-        view = _AUGMENTED._replace(note=_AUGMENTED.note + _SIDES) if faces.taxonomy.pairs else _AUGMENTED
-        return _write(output, title, total, entries, view, faces.taxonomy)
-    chosen, title = _chosen(faces, split, count)
-    view = _INEXACT if inexact else _PLAIN
-    entries = _entries(faces, chosen, inexact, _LARGE_BOX if len(chosen) < 3 else _BOX)
-    return _write(output, title, len(chosen), entries, view, faces.taxonomy)
+        columns: Sequence[str] = ("photo", "its mask", "as the net sees it", "its target")
+        note = _AUGMENTED + (_SIDES if faces.taxonomy.pairs else "")
+    else:
+        chosen, title = _chosen(faces, split, count)
+        total, entries = len(chosen), _entries(faces, chosen, inexact)
+        columns = ("photo", "mask", "guessed" if inexact else "overlay")
+        note = _INEXACT if inexact else _PLAIN
+    pages = -(-total // _PAGE)
+    written: list[Path] = []
+    while page := list(islice(entries, _PAGE)):  # drawn page by page: only one page of samples is in memory
+        index = len(written) + 1
+        path = output if index == 1 else output.with_stem(f"{output.stem}_{index}")
+        full_title = f"{title} (page {index} of {pages})" if pages > 1 else title
+        sheet = draw_sheet(page, columns, faces.taxonomy, title=full_title, note=note)
+        with replacing(path) as part:
+            sheet.save(part, format=_FORMATS[output.suffix.casefold()], quality=92)  # PNG has no quality
+        written.append(path)
+    return written
 
 
 def _require_sensible(output: Path, count: int, split: str, augmented: bool, inexact: bool) -> None:
     problems = []
     if output.suffix.casefold() not in _FORMATS:
-        problems.append(f"-o {output}: no picture's ending; expected one of {', '.join(_FORMATS)}.")
+        problems.append(f"-o {output}: no image format; expected one of {', '.join(_FORMATS)}.")
     if count < 1:
         problems.append(f"--count {count}: expected 1 or more.")
     if augmented and inexact:
-        problems.append("--augmented --inexact: each is a sheet of its own; call it once for each.")
+        problems.append("--augmented --inexact: two different sheets; call it once for each.")
     if augmented and split != "train":
-        problems.append(f"--augmented --split {split}: only training photos are augmented; leave --split out.")
+        problems.append(f"--augmented --split {split}: only training photos are augmented; omit --split.")
     if problems:
         raise ConfigError(*problems)
     if output.is_dir():
-        raise MachineError(f"-o {output}: a folder of that name is in the way; choose another name.")
+        raise MachineError(f"-o {output}: a folder has this name; choose another one.")
     there = next(parent for parent in output.absolute().parents if parent.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        raise MachineError(f"-o {output}: {there} cannot be written; choose another place.")
+        raise MachineError(f"-o {output}: {there} is not writable; choose another folder.")
 
 
 def _chosen(faces: FaceDataModule, split: str, count: int) -> tuple[list[Sample], str]:
-    """Samples that lie evenly in a split, and what the sheet of them is called."""
-    listed: dict[str, list[Sample]] = {}
-    for sample in _listed(faces):
-        listed.setdefault(sample.split, []).append(sample)
-    if split not in listed:
-        there = ", ".join(f"{name} ({len(samples)})" for name, samples in listed.items())
-        raise ConfigError(f"--split {split}: no such photos in {faces.source.name}; there are {there}.")
-    samples = listed[split]
-    places = np.unique(np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int))
-    even = ", taken evenly" if len(places) < len(samples) else ""
-    title = f"{faces.source.name}: {len(places)} of {number(len(samples), f'{split} photo')}{even}"
-    return [samples[place] for place in places], title
-
-
-def _listed(faces: FaceDataModule) -> list[Sample]:
-    """What can be listed; what is wrong with the rest goes to the log, which is no reason not to look at it."""
+    """Evenly spaced samples of a split, and the title of their sheet; problems with other samples are logged."""
     found = faces.source.survey()
     if not found.samples:
         raise DataError(*found.problems)
-    for problem in found.problems[:_TOLD]:
+    for problem in found.problems[:_LISTED]:
         log.warning("%s", problem)
-    if len(found.problems) > _TOLD:
-        log.warning("... and %d more; facesegl data check tells all.", len(found.problems) - _TOLD)
-    return found.samples
+    if len(found.problems) > _LISTED:
+        log.warning("... and %d more; facesegl data check lists all.", len(found.problems) - _LISTED)
+    samples = [sample for sample in found.samples if sample.split == split]
+    if not samples:
+        counts = Counter(sample.split for sample in found.samples)
+        there = ", ".join(f"{name} ({photos})" for name, photos in counts.items())
+        raise ConfigError(f"--split {split}: no such photos in {faces.source.name}; there are {there}.")
+    indices = np.unique(np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int))
+    spaced = ", evenly spaced" if len(indices) < len(samples) else ""
+    title = f"{faces.source.name}: {len(indices)} of {number(len(samples), f'{split} photo')}{spaced}"
+    return [samples[index] for index in indices], title
 
 
-def _entries(faces: FaceDataModule, samples: Sequence[Sample], inexact: bool, box: int) -> Iterator[Entry]:
+def _entries(faces: FaceDataModule, samples: Sequence[Sample], inexact: bool) -> Iterator[Entry]:
     """Photo, mask and overlay of each sample that can be shown; the others are named in the log."""
+    box = _LARGE_BOX if len(samples) < 3 else _BOX
     problems: list[str] = []
     shown = 0
     for sample in track(samples, total=len(samples), what="drawing samples"):
@@ -162,37 +154,36 @@ def _entry(faces: FaceDataModule, sample: Sample, inexact: bool, box: int) -> En
     taxonomy = faces.taxonomy
     photo = open_photo(sample.photo)
     decoded = faces.source.read_mask(sample, taxonomy)
-    own, masks = (f"{width} x {height}" for height, width in (photo.shape[:2], decoded.mask.shape))
-    if own != masks:
-        raise DataError(f"{sample.mask}: the mask is {masks}, its photo {own}.")
+    size, mask_size = (f"{width} x {height}" for height, width in (photo.shape[:2], decoded.mask.shape))
+    if size != mask_size:
+        raise DataError(f"{sample.mask}: the mask is {mask_size}, its photo {size}.")
     small, mask = fit_photo(photo, box), fit_mask(decoded.mask, box, taxonomy.num_classes)
     if inexact:
         last = mark(small, fit_share(decoded.inexact, box), _GUESSED)
         remark = f"{percent(float(decoded.inexact.mean()))} guessed"
     else:
-        last, remark = np.asarray(overlay(small, mask, taxonomy)), own
+        last, remark = np.asarray(overlay(small, mask, taxonomy)), size
     return Entry(sample.id, remark, [small, _painted(mask, taxonomy), last])
 
 
 def _augmented(faces: FaceDataModule, count: int) -> tuple[str, int, Iterator[Entry]]:
     """The sheet's title, the number of its samples, and the samples before and after augmentation."""
     faces.setup("fit")
-    asked = min(count, len(faces.train))
-    shown = min(asked, _MOST_AUGMENTED)
-    if shown < asked:
+    shown = min(count, len(faces.train), _MOST_AUGMENTED)
+    if shown < min(count, len(faces.train)):
         log.info("--count %d: %d are shown, since they are augmented in one batch.", count, shown)
-    plain, seen, ids = faces.preview_augmented(shown)
+    plain, augmented, ids = faces.preview_augmented(shown)
     box = max(faces.image_size, _BOX) if shown < 3 else _BOX
-    pairs = [(batch.image.permute(0, 2, 3, 1).to(torch.uint8), batch.target.to(torch.uint8)) for batch in (plain, seen)]
     size = f"{faces.image_size} x {faces.image_size}"
-    title = f"{faces.source.name}: {shown} of {number(len(faces.train), 'photo')} to learn from, augmented, at {size}"
+    title = f"{faces.source.name}: {shown} of {number(len(faces.train), 'training photo')}, augmented, at {size}"
 
     def entries() -> Iterator[Entry]:
-        for place, name in enumerate(ids):
+        for index, name in enumerate(ids):
             tiles: list[np.ndarray] = []
-            for photos, masks in pairs:
-                mask = fit_mask(masks[place].numpy(), box, faces.taxonomy.num_classes)
-                tiles += [fit_photo(photos[place].numpy(), box), _painted(mask, faces.taxonomy)]
+            for batch in (plain, augmented):
+                photo = batch.image[index].permute(1, 2, 0).to(torch.uint8).numpy()
+                mask = fit_mask(batch.target[index].to(torch.uint8).numpy(), box, faces.taxonomy.num_classes)
+                tiles += [fit_photo(photo, box), _painted(mask, faces.taxonomy)]
             yield Entry(name, "", tiles)
 
     return title, shown, entries()
@@ -201,24 +192,3 @@ def _augmented(faces: FaceDataModule, count: int) -> tuple[str, int, Iterator[En
 def _painted(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """(H, W, 3) uint8: a mask (H, W) in its classes' colours, void hatched."""
     return hatch_void(mask_to_colours(mask, taxonomy), mask)
-
-
-def _write(
-    output: Path, title: str, total: int, entries: Iterator[Entry], view: _View, taxonomy: Taxonomy
-) -> list[Path]:
-    """Draw page by page, so that no more than one page of samples is held."""
-    pages = -(-total // _PAGE)
-    written: list[Path] = []
-    while page := list(islice(entries, _PAGE)):
-        place = len(written) + 1
-        path = output if place == 1 else output.with_stem(f"{output.stem}_{place}")
-        whole = f"{title} (page {place} of {pages})" if pages > 1 else title
-        sheet = draw_sheet(page, view.columns, taxonomy, title=whole, note=view.note)
-        with replacing(path) as part:
-            _save(sheet, part, _FORMATS[output.suffix.casefold()])
-        written.append(path)
-    return written
-
-
-def _save(sheet: Image.Image, path: Path, kind: str) -> None:
-    sheet.save(path, format=kind, **({"quality": 92} if kind == "JPEG" else {}))

@@ -20,7 +20,7 @@ from facesegl.card import Card
 from facesegl.commands.datasets import open_faces, tell_other_data
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
-from facesegl.export.certificate import Certificate, certificate_table
+from facesegl.export.certificate import Certificate
 from facesegl.export.graph import make_graph, require_packages
 from facesegl.export.metadata import describe
 from facesegl.export.parity import OnnxRuntime, Parity, PyTorch, Sample, Side, compare, problems_of, sizes_to_try
@@ -37,8 +37,6 @@ from facesegl.provenance import machine, versions
 from facesegl.sources.images import open_photo, resize_photo
 
 T = TypeVar("T")
-
-__all__ = ["certificate_path", "certificate_table", "export"]
 
 MOST_PHOTOS = 50
 """How many photos a certificate is made on at most, spread evenly over those that there are."""

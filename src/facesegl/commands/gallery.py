@@ -1,4 +1,4 @@
-"""The best and the worst photos of a scored run, predicted again from its model's file."""
+"""The best and the worst photos of a scored run, predicted again with its model."""
 
 import logging
 import math
@@ -13,7 +13,6 @@ from facesegl.config.check import check
 from facesegl.config.schema import EvaluateKeys
 from facesegl.errors import CheckpointError, ConfigError, FaceseglError
 from facesegl.evaluation.counts_file import read_counts
-from facesegl.evaluation.scoring import worst_first
 from facesegl.prediction.model import read_card
 from facesegl.prediction.predictor import Predictor
 from facesegl.reporting.images import Shown, show
@@ -29,13 +28,13 @@ WORST, BEST = 6, 3
 def gallery(
     folder: Path, record: Mapping[str, Any], overrides: Sequence[str], config_dirs: Sequence["str | Path"]
 ) -> Gallery:
-    """Show some photos of the headline set; where that cannot be done the note says why.
+    """Show some photos of the headline set; if that is not possible, the note says why.
 
     Args:
         folder: the run's folder.
         record: its result.json.
-        overrides: keys of conf/evaluate.yaml, such as `paths.data=FOLDER`.
-        config_dirs: folders with a person's own groups.
+        overrides: keys of conf/evaluate.yaml, for example `paths.data=FOLDER`.
+        config_dirs: folders with the user's own groups.
     """
     try:
         return _gallery(folder, record, overrides, config_dirs)
@@ -57,43 +56,40 @@ def _gallery(
     faces = build_faces(plan, card)
     faces.setup("test")
     scores = _scores(folder)
-    place_of = {row.id: place for place, row in enumerate(faces.cache.rows)}
-    if missing := [name for name in scores if name not in place_of]:
-        raise CheckpointError(f"{folder}: {missing[0]} was scored and is not in these data; name them with data=NAME.")
-    order = worst_first(scores)
+    index_of = {row.id: index for index, row in enumerate(faces.cache.rows)}
+    if missing := [name for name in scores if name not in index_of]:
+        raise CheckpointError(f"{folder}: {missing[0]} was scored but is not in these data; give theirs as data=NAME.")
+    order = sorted(scores, key=lambda photo: scores[photo])
     worst, best = order[:WORST], order[WORST:][::-1][:BEST]
 
     def shown(name: str) -> Shown:
-        photo, truth = faces.native(place_of[name])
+        photo, truth = faces.native(index_of[name])
         return show(name, scores[name], photo, truth, predictor(photo).index, faces.taxonomy)
 
     chosen = f"The {len(worst)} worst and {len(best)} best of {len(order)}" if best else f"All {len(order)}"
-    note = f"{chosen} photos, by their own mIoU."
-    return Gallery([shown(name) for name in worst], [shown(name) for name in best], note)
+    return Gallery(list(map(shown, worst)), list(map(shown, best)), f"{chosen} photos, by their own mIoU.")
 
 
 def model_files(folder: Path, record: Mapping[str, Any]) -> list[Path]:
     """The files that a run was scored with, wherever it was started; its own checkpoint if they have moved.
 
     Raises:
-        CheckpointError: they are nowhere to be found.
+        CheckpointError: they no longer exist.
     """
     own = folder / "checkpoints" / "last.ckpt"
-    if own.is_file():  # whatever lies now where the run was when it was scored
+    if own.is_file():  # whatever is now where the run was when it was scored
         return [own]
     scored = record.get("scored") or []
     named = [Path(name) for name in ([scored] if isinstance(scored, str) else scored)]
     there = [file for file in (Path(str(record.get("started_in") or ".")) / name for name in named) if file.is_file()]
     if named and len(there) == len(named):
         return there
-    raise CheckpointError(f"{folder}: the model that was scored is no longer there ({', '.join(map(str, named))}).")
+    raise CheckpointError(f"{folder}: the model that was scored no longer exists ({', '.join(map(str, named))}).")
 
 
 def _scores(folder: Path) -> dict[str, float]:
-    """The mIoU of each photo of the headline set that has one: a photo of nothing but void has none."""
+    """The mIoU of each photo of the headline set; an all-void photo has none."""
     counts = read_counts(folder)
-    headline = next(iter(counts.sets), None)
-    place_of = {photo: place for place, photo in enumerate(counts.photos)}
-    values = miou(torch.from_numpy(counts.counts)).tolist()
-    every = {photo: values[place_of[photo]] for photo in (counts.sets[headline] if headline else [])}
-    return {photo: score for photo, score in every.items() if not math.isnan(score)}
+    values = dict(zip(counts.photos, miou(torch.from_numpy(counts.counts)).tolist(), strict=True))
+    headline = next(iter(counts.sets.values()), [])
+    return {photo: values[photo] for photo in headline if not math.isnan(values[photo])}

@@ -12,51 +12,51 @@ from facesegl.reporting.run_page import run_page
 from facesegl.reporting.sweep_page import sweep_page
 from facesegl.runs.result import read_result
 
-_FOREIGN = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
-"""Errors of reading data of another form than facesegl writes."""
+_MALFORMED = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+"""Errors from reading data of another form than facesegl writes."""
 
 
 def report(folder: Path, overrides: Sequence[str] = (), config_dirs: Sequence["str | Path"] = ()) -> Path:
-    """Write `report.html` into the folder of a run or of a sweep, and the charts as PNG into its `figures/`.
+    """Write `report.html` into the folder of a run or a sweep, and the charts as PNG into its `figures/`.
 
-    Nothing of the folder is run: its files are read as plain data. What is missing is said in its place.
+    No code in the folder is run: its files are read as plain data. The page says what is missing.
 
     Args:
-        folder: of a training, an evaluation, or a sweep.
-        overrides: keys of conf/evaluate.yaml for the photos that are shown, such as `paths.data=FOLDER`.
-        config_dirs: folders with a person's own groups.
+        folder: the folder of a training, an evaluation or a sweep.
+        overrides: keys of conf/evaluate.yaml for the photos that are shown, for example `paths.data=FOLDER`.
+        config_dirs: folders with the user's own groups.
 
     Returns:
         The page's file.
 
     Raises:
         ConfigError: no such folder, one without results, or jinja2 or matplotlib are not installed.
-        MachineError: it cannot be written.
+        MachineError: the page cannot be written.
     """
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; expected that of a run or of a sweep, such as runs/NAME/DATE.")
+        raise ConfigError(f"{folder}: no such folder; expected that of a run or a sweep, as in runs/NAME/DATE.")
     require_extras()
     if (record := read_result(folder)) is not None:
-        with _as_written(f"{folder / 'result.json'}: not as facesegl writes it", ""):
+        with _well_formed(f"{folder / 'result.json'}: not as facesegl writes it"):
             pictures = gallery(folder, record, overrides, config_dirs) if record["scores"] else None
             page = run_page(folder, record, pictures)
     elif any((job / "job.json").is_file() for job in folder.iterdir() if job.name.isdecimal()):
         what = f"{folder}: a job.json or result.json of its jobs is not as facesegl writes it"
-        with _as_written(what, " Move that job's folder away."):
-            page = sweep_page(folder.resolve())  # which has a name, where `.` has none
+        with _well_formed(what, " Move that job's folder away."):
+            page = sweep_page(folder.resolve())  # which has a name, unlike `.`
     else:
         raise ConfigError(
-            f"{folder}: a folder without results: it has no readable result.json, and no jobs of a sweep. Expected "
-            f"runs/NAME/DATE, as train and evaluate print it."
+            f"{folder}: a folder without results: no readable result.json, no jobs of a sweep. Expected runs/NAME/DATE "
+            f"as train and evaluate print it."
         )
     write_text(folder / "report.html", page)
     return folder / "report.html"
 
 
 @contextmanager
-def _as_written(what: str, remedy: str) -> Iterator[None]:
+def _well_formed(what: str, remedy: str = "") -> Iterator[None]:
     try:
         yield
-    except _FOREIGN as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ConfigError(f"{what} ({said}); was it changed by hand, or written by another version?{remedy}") from error
+    except _MALFORMED as error:
+        cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"{what} ({cause}); was it edited, or written by another version?{remedy}") from error

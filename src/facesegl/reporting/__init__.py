@@ -1,1 +1,4 @@
-"""One page that shows a run or a sweep: its curves, charts and pictures, in a file that needs nothing beside it."""
+"""Everything that shows results: tables on the terminal, and the HTML page of a run or a sweep.
+
+What computes results does not belong here (`facesegl.evaluation`), nor do pictures of masks (`facesegl.drawing`).
+"""

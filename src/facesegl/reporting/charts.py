@@ -1,4 +1,4 @@
-"""The charts of a page, drawn by matplotlib: as SVG inside it, and as PNG beside it."""
+"""The charts of a page, drawn by matplotlib: as SVG in the page, and as PNG next to it."""
 
 import contextlib
 import html
@@ -14,22 +14,24 @@ import numpy as np
 
 from facesegl.files import replacing
 from facesegl.reporting.history import Curve
+from facesegl.reporting.scored_sets import cell
+from facesegl.words import finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Charts = list[tuple[str, str, "Figure"]]
-"""Each chart's name, its title and alt text with a colon between them, and its figure."""
+"""The name of each chart, its title and alt text separated by a colon, and its figure."""
 
 _INK, _FAINT, _GRID, _ACCENT, _SECOND, _PAPER = "#20242c", "#59616d", "#e3e6ea", "#2457a6", "#b4541a", "#fefefe"
 _THEME = {_INK: "ink", _FAINT: "faint", _GRID: "grid", _ACCENT: "accent", _SECOND: "second", _PAPER: "paper"}
-"""In the page these colours are the page's own, which has others in the dark."""
+"""Colours that the page reticks by its own, which differ in dark mode."""
 
 _STYLE: Any = {
     "svg.hashsalt": "facesegl",
-    "svg.fonttype": "none",  # text stays text: small, sharp, and read aloud
-    "text.parse_math": False,  # a name with dollars in it is a name
+    "svg.fonttype": "none",  # text stays text: small, sharp, and readable by screen readers
+    "text.parse_math": False,  # a dollar sign in a name is no formula
     "font.family": ["sans-serif"],
     "font.size": 10,
     "figure.facecolor": "white",
@@ -49,23 +51,24 @@ _STYLE: Any = {
 }
 _WIDTH, _HEIGHT = 4.6, 2.9  # inches: read at this size on a desk, and at three quarters of it on a phone
 _LARGEST = 1.15  # how much larger than drawn a chart may get in the page
-_MANY = 12  # of more classes than these names are smaller
-_LONGEST = 26  # letters of a name in a chart; the page has it in full
+_ABOVE: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2, "borderaxespad": 0}  # a legend
+_MANY = 12  # with more classes than these the names are smaller
+_LONGEST = 26  # characters of a name in a chart; the page has it in full
 
 
 @contextlib.contextmanager
 def _styled() -> Iterator[None]:
-    """Draw in the page's style, whatever style the person has set for other charts."""
+    """Draw in the page's style, whatever style the user has set for other charts."""
     from matplotlib import style
 
     with style.context(["default", _STYLE]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from font")  # the reader's own fonts may have it
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")  # the reader's fonts may have it
         yield
 
 
 @_styled()
 def loss_chart(history: Mapping[str, Curve]) -> "Figure | None":
-    """Training and validation loss over epochs; None where neither was logged."""
+    """Training and validation loss over epochs; None if neither was logged."""
     curves = [
         (name, history[key], colour)
         for key, name, colour in (("train/loss", "training", _ACCENT), ("val/loss", "validation", _SECOND))
@@ -75,10 +78,10 @@ def loss_chart(history: Mapping[str, Curve]) -> "Figure | None":
         return None
     figure, axes = _figure(_WIDTH, _HEIGHT)
     for name, curve, colour in curves:
-        axes.plot(curve.epochs, curve.values, color=colour, label=name, marker=_marker(curve))
+        _plot(axes, curve, color=colour, label=name)
     _count_epochs(axes)
     axes.set(ylabel="loss")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    axes.legend(**_ABOVE)
     return figure
 
 
@@ -95,32 +98,15 @@ def iou_chart(history: Mapping[str, Curve], colours: Mapping[str, str]) -> "Figu
         return None
     many = len(colours) > _MANY
     figure, axes = _figure(_WIDTH, _HEIGHT)
-    curve = history[mean]
     # dashed, since a class may be as dark as ink
-    axes.plot(
-        curve.epochs,
-        curve.values,
-        color=_INK,
-        linewidth=2.2,
-        linestyle="--",
-        label="mIoU",
-        marker=_marker(curve),
-        path_effects=_rim(),
-    )
+    _plot(axes, history[mean], color=_INK, linewidth=2.2, linestyle="--", label="mIoU", path_effects=_rim(), zorder=3)
     for name, colour in colours.items():
-        if of_class := history.get(f"val/iou/{name}"):
-            axes.plot(
-                of_class.epochs,
-                of_class.values,
-                color=colour,
-                label=_short(name, 16 if many else _LONGEST),
-                marker=_marker(of_class),
-                path_effects=_rim(),
-            )
-    axes.lines[0].set_zorder(3)
+        if curve := history.get(f"val/iou/{name}"):
+            label = _short(name, 16 if many else _LONGEST)
+            _plot(axes, curve, color=colour, label=label, path_effects=_rim())
     _count_epochs(axes)
     axes.set(ylabel=f"IoU {mean.removeprefix('val/miou').strip()}".strip(), ylim=(0, 1))
-    longest = max(len(str(curve.get_label())) for curve in axes.lines)
+    longest = max(len(str(line.get_label())) for line in axes.lines)
     columns = max(1, min(4, (64 if many else 52) // (5 + longest)))
     axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.2), ncols=columns, fontsize=8 if many else 9)
     return figure
@@ -133,71 +119,71 @@ def bar_chart(
     agreement: Mapping[str, float | None] | None,
     colours: Mapping[str, str],
 ) -> "Figure":
-    """The IoU of each class, with the floor and the agreement marked on its bar."""
+    """The IoU of each class, with floor and agreement marked on its bar."""
     names = list(scores)
     figure, axes = _figure(3.4, 0.8 + 0.36 * len(names))
-    places = np.arange(len(names))[::-1]
-    axes.barh(places, _numbers(scores), 0.62, color=[colours[name] for name in names], edgecolor=_FAINT, linewidth=0.9)
-    axes.plot(_numbers(floor), places, "|", color=_PAPER, markersize=15, markeredgewidth=5)
-    axes.plot(_numbers(floor), places, "|", color=_INK, markersize=14, markeredgewidth=2, label="floor")
+    ticks = np.arange(len(names))[::-1]
+    axes.barh(ticks, _numbers(scores), 0.62, color=[colours[name] for name in names], edgecolor=_FAINT, linewidth=0.9)
+    axes.plot(_numbers(floor), ticks, "|", color=_PAPER, markersize=15, markeredgewidth=5)
+    axes.plot(_numbers(floor), ticks, "|", color=_INK, markersize=14, markeredgewidth=2, label="floor")
     if agreement:
-        axes.plot(_numbers(agreement), places, "D", color=_PAPER, markeredgecolor=_INK, label="agreement", markersize=6)
-    for place, value in zip(places, _numbers(scores), strict=True):
-        axes.text(1.03, place, "-" if math.isnan(value) else f"{value:.3f}", va="center")
+        axes.plot(_numbers(agreement), ticks, "D", color=_PAPER, markeredgecolor=_INK, label="agreement", markersize=6)
+    for tick, value in zip(ticks, _numbers(scores), strict=True):
+        axes.text(1.03, tick, cell(value), va="center")
     axes.set(
-        yticks=places, yticklabels=list(map(_short, names)), xlim=(0, 1), ylim=(-0.6, len(names) - 0.4), xlabel="IoU"
+        yticks=ticks, yticklabels=list(map(_short, names)), xlim=(0, 1), ylim=(-0.6, len(names) - 0.4), xlabel="IoU"
     )
     axes.tick_params(axis="y", length=0, labelcolor=_INK)
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    axes.legend(**_ABOVE)
     return figure
 
 
 @_styled()
 def confusion_chart(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> "Figure":
-    """For each class of the truth, which share of its pixels was taken for which class."""
+    """The share of each true class's pixels that was predicted as each class."""
     found = shares(confusion)
     side = 2.2 + (0.5 if len(names) <= _MANY else 0.32) * len(names)
     figure, axes = _figure(max(side, 4.2), max(side - 0.8, 3.4))
-    drawn = axes.imshow(found, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(found, cmap="Blues", vmin=0, vmax=1)
     short = list(map(_short, names))
     axes.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=short, xlabel="predicted", ylabel="truth")
     axes.set_xticks(range(len(names)), short, rotation=45, ha="right", rotation_mode="anchor")
     axes.grid(visible=False)
     if len(names) <= 20:
         for (row, column), share in np.ndenumerate(found):
-            _write_on(axes, drawn.to_rgba(share), row, column, percent(share), size=8)
+            _write_on(axes, image.to_rgba(share), row, column, whole_percent(share), size=8)
     return figure
 
 
 @_styled()
 def sweep_chart(key: str, values: Sequence[Any], scores: Sequence[float], what: str) -> "Figure":
-    """The score of every run over one swept parameter: a point a run, a line through the means.
+    """The score of every run over one swept parameter: a point for each run, a line through the means.
 
     Args:
         key: the parameter.
         values: its value in each run.
         scores: the score of each run.
-        what: what the score is called.
+        what: the name of the score.
     """
     figure, axes = _figure(_WIDTH, _HEIGHT)
-    places = _in_order(set(values))
-    numbers = [number for value in places if (number := _number(value)) is not None]
-    numeric = len(numbers) == len(places)
-    at = dict(zip(places, numbers if numeric else map(float, range(len(places))), strict=True))
-    means = [np.mean([score for value, score in zip(values, scores, strict=True) if value == own]) for own in places]
-    axes.plot([at[value] for value in places], means, color=_ACCENT, label="mean", linestyle="-" if numeric else ":")
-    axes.plot([at[value] for value in places], means, "_", color=_ACCENT, markersize=16, markeredgewidth=2.4)
-    axes.plot([at[value] for value in values], scores, "o", color=_SECOND, alpha=0.75, label="a run each")
+    ticks = _in_order(set(values))
+    numbers = [number for value in ticks if (number := finite(value)) is not None]
+    numeric = len(numbers) == len(ticks)
+    at = dict(zip(ticks, numbers if numeric else map(float, range(len(ticks))), strict=True))
+    means = [np.mean([score for value, score in zip(values, scores, strict=True) if value == own]) for own in ticks]
+    axes.plot([at[value] for value in ticks], means, color=_ACCENT, label="mean", linestyle="-" if numeric else ":")
+    axes.plot([at[value] for value in ticks], means, "_", color=_ACCENT, markersize=16, markeredgewidth=2.4)
+    axes.plot([at[value] for value in values], scores, "o", color=_SECOND, alpha=0.75, label="single runs")
     if numeric and min(at.values()) > 0 and max(at.values()) >= 20 * min(at.values()):
         axes.set_xscale("log")
-    crowded = len(places) > 6 or sum(len(_short(value)) for value in places) > 44
+    crowded = len(ticks) > 6 or sum(len(_short(value)) for value in ticks) > 44
     turned: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
-    axes.set_xticks([at[value] for value in places], list(map(_short, places)), **turned)
+    axes.set_xticks([at[value] for value in ticks], list(map(_short, ticks)), **turned)
     axes.minorticks_off()
     axes.margins(x=0.08, y=0.1)
     axes.set(xlabel=key, ylabel=what)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    axes.legend(**_ABOVE)
     return figure
 
 
@@ -208,12 +194,12 @@ def map_chart(keys: tuple[str, str], cells: Mapping[tuple[Any, Any], float], wha
     Args:
         keys: the two parameters.
         cells: their two values to the mean score.
-        what: what the score is called.
+        what: the name of the score.
     """
     rows, columns = (_in_order({pair[side] for pair in cells}) for side in (0, 1))
     table = np.array([[cells.get((row, column), math.nan) for column in columns] for row in rows])
     figure, axes = _figure(max(_WIDTH, 1.2 + 0.75 * len(columns)), max(1.8, 0.9 + 0.5 * len(rows)))
-    drawn = axes.imshow(table, cmap="Blues", aspect="auto")
+    image = axes.imshow(table, cmap="Blues", aspect="auto")
     axes.set(xlabel=keys[1], ylabel=keys[0])
     axes.set_xticks(range(len(columns)), list(map(_short, columns)))
     axes.set_yticks(range(len(rows)), list(map(_short, rows)))
@@ -222,25 +208,32 @@ def map_chart(keys: tuple[str, str], cells: Mapping[tuple[Any, Any], float], wha
     axes.grid(visible=False)
     for (row, column), value in np.ndenumerate(table):
         if not math.isnan(value):
-            _write_on(axes, drawn.to_rgba(value), row, column, f"{value:.3f}", size=10)
-    figure.colorbar(drawn, ax=axes, label=what).outline.set_visible(False)
+            _write_on(axes, image.to_rgba(value), row, column, f"{value:.3f}", size=10)
+    figure.colorbar(image, ax=axes, label=what).outline.set_visible(False)
     return figure
 
 
+def draw(folder: Path, charts: Charts) -> list[tuple[str, str]]:
+    """Write charts as PNG into `figures/`; return their titles, and the charts as SVG."""
+    for name, _, figure in charts:
+        save_png(figure, folder / "figures" / f"{name}.png")
+    return [(words.partition(":")[0], as_svg(figure, words, f"{name}_")) for name, words, figure in charts]
+
+
 def as_svg(figure: "Figure", words: str, prefix: str = "") -> str:
-    """A chart as an SVG element with `words` for who cannot see it; the same chart gives the same bytes.
+    """A chart as an SVG element; the same chart gives the same bytes.
 
     Args:
         figure: the chart.
-        words: what it shows.
-        prefix: what its ids begin with, so that several charts stand in one page.
+        words: alt text for screen readers.
+        prefix: the prefix of its ids, which are unique in a page with several charts.
     """
     text = io.StringIO()
     nothing: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with _styled():
         figure.savefig(text, format="svg", metadata=nothing, bbox_inches="tight", transparent=True)
-    drawn = re.sub(r"<style.*?</style>", "", text.getvalue(), flags=re.DOTALL)  # it would style the whole page
-    head, _, body = drawn[drawn.index("<svg") :].partition(">")
+    svg = re.sub(r"<style.*?</style>", "", text.getvalue(), flags=re.DOTALL)  # it would style the whole page
+    head, _, body = svg[svg.index("<svg") :].partition(">")
     for colour, name in _THEME.items():
         body = body.replace(colour, f"var(--{name})")
     body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", body)
@@ -254,13 +247,13 @@ def as_svg(figure: "Figure", words: str, prefix: str = "") -> str:
 
 
 def save_png(figure: "Figure", file: Path) -> None:
-    """Write a chart as a picture, whole or not at all."""
+    """Write a chart as a picture, atomically."""
     with replacing(file) as part, _styled():
         figure.savefig(part, format="png", dpi=160, bbox_inches="tight")
 
 
 def shares(confusion: Sequence[Sequence[int]]) -> np.ndarray:
-    """Counts (C, C), truth by prediction, as shares of each class of the truth: (C, C) float64, 0 where it is absent.
+    """Counts (C, C), truth by prediction, as shares of each true class: (C, C) float64, 0 where it is absent.
 
     Example:
         >>> shares([[3, 1], [0, 0]])
@@ -272,18 +265,18 @@ def shares(confusion: Sequence[Sequence[int]]) -> np.ndarray:
     return found
 
 
-def percent(share: float) -> str:
-    """A share in whole per cent; nothing where there is next to nothing.
+def whole_percent(share: float) -> str:
+    """A share in whole per cent; empty if it is almost zero.
 
     Example:
-        >>> percent(0.254), percent(0.004)
+        >>> whole_percent(0.254), whole_percent(0.004)
         ('25', '')
     """
     return f"{100 * share:.0f}" if share >= 0.005 else ""
 
 
 def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
-    """An empty chart of a size in inches; no window, no global state."""
+    """An empty chart of a size in inches, without window or global state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
@@ -291,7 +284,6 @@ def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
 
 
 def _count_epochs(axes: "Axes") -> None:
-    """Epochs across, in whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("epoch")
@@ -299,49 +291,34 @@ def _count_epochs(axes: "Axes") -> None:
 
 
 def _write_on(axes: "Axes", colour: Any, row: int, column: int, words: str, size: int) -> None:
-    """Words on a cell of a colour, black or white, whichever is told from it more easily."""
+    """Text on a cell of a colour, black or white, whichever has more contrast."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
     light = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))  # relative luminance, WCAG 2
     axes.text(column, row, words, ha="center", va="center", fontsize=size, color="black" if light > 0.179 else "white")
 
 
 def _rim() -> list[Any]:
-    """A dark rim, without which yellow is not seen on white."""
+    """A dark rim, without which yellow is invisible on white."""
     from matplotlib import patheffects
 
     return [patheffects.Stroke(linewidth=2.6, foreground=_FAINT), patheffects.Normal()]
 
 
 def _short(name: Any, longest: int = _LONGEST) -> str:
-    """A name as a chart has room for it. One that begins with an underscore would be left out of a legend."""
+    """A name cut in the middle to fit; matplotlib omits one that begins with an underscore from a legend."""
     text = str(name)
     text = text if len(text) <= longest else f"{text[: longest // 2]}…{text[1 - longest // 2 :]}"
     return f" {text}" if text.startswith("_") else text
 
 
-def _marker(curve: Curve) -> str:
-    return "o" if len(curve.values) == 1 else ""
+def _plot(axes: "Axes", curve: Curve, **style: Any) -> None:
+    axes.plot(curve.epochs, curve.values, marker="o" if len(curve.values) == 1 else "", **style)
 
 
 def _numbers(scores: Mapping[str, float | None]) -> list[float]:
     return [math.nan if value is None else value for value in scores.values()]
 
 
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _in_order(values: set[Any]) -> list[Any]:
-    """Numbers by size, then words by letter."""
-    return sorted(values, key=lambda value: (_number(value) is None, _number(value) or 0.0, str(value)))
-
-
-def draw(folder: Path, charts: Charts) -> list[tuple[str, str]]:
-    """Write charts as PNG into `figures/`; their titles, and themselves as SVG."""
-    for name, _, figure in charts:
-        save_png(figure, folder / "figures" / f"{name}.png")
-    return [(words.partition(":")[0], as_svg(figure, words, f"{name}_")) for name, words, figure in charts]
+    """Numbers by size, then words alphabetically."""
+    return sorted(values, key=lambda value: (finite(value) is None, finite(value) or 0.0, str(value)))

@@ -1,55 +1,55 @@
-"""A checkup on a terminal: the photos, the classes, and what was found, worst first."""
+"""The checks of data on the terminal: the photos, the classes, and the findings, worst first."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from facesegl.checks.diagnosis import Checkup
 from facesegl.checks.facts import ClassCounts, Facts
-from facesegl.checks.finding import Finding
+from facesegl.checks.findings import Finding
 from facesegl.console import printable
+from facesegl.reporting.score_tables import plain_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-_SHOWN = 8  # cases of a finding; the others are counted, and stand in the JSON
-_LONG = 40  # characters: a case that is longer stands on a line of its own
+_SHOWN = 8  # cases of a finding; the others are counted, and are in the JSON
+_LONG = 40  # characters: a longer case gets its own line
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def checkup_table(checkup: Checkup) -> "RenderableType":
-    """What a person reads: no more than a screen or two, however many photos and classes there are."""
+def check_table(checkups: Sequence[Checkup]) -> "RenderableType":
+    """No more than a screen or two for each data set, however many photos and classes it has."""
     from rich.console import Group
     from rich.text import Text
 
-    facts = checkup.facts
     shown: list[RenderableType] = []
-    if facts.splits:
-        shown += [_photos(facts), _classes(facts)]
-    if checkup.findings:
-        shown += [_findings(checkup.findings), Text()]
-    return Group(*shown, Text(checkup.verdict, style="bold"))
+    for checkup in checkups:
+        if checkup.facts.splits:
+            shown += [_photos(checkup.facts), _classes(checkup.facts)]
+        if checkup.findings:
+            shown += [_findings(checkup.findings), ""]
+        shown += [Text(checkup.verdict, style="bold"), ""]
+    return Group(*shown)
 
 
 def _photos(facts: Facts) -> "Table":
-    table = _plain_table(facts.name)
+    table = plain_table(facts.name, padding=(0, 2, 0, 0))
     for title in ("", "photos", "used", "groups", "height", "width"):
         table.add_column(title, justify="right" if title else "left", no_wrap=True)
     for split in facts.splits:
         photos = facts.of(split)
         groups = {photo.sample.group for photo in photos}
-        heights, widths = (_range([photo.size[side] for photo in photos]) for side in (0, 1))
-        counts = (str(len(each)) for each in (photos, facts.fitting(split), groups))
-        table.add_row(split, *counts, heights, widths)
+        sides = (_range([photo.size[axis] for photo in photos]) for axis in (0, 1))
+        table.add_row(split, *(str(len(each)) for each in (photos, facts.fitting(split), groups)), *sides)
     return table
 
 
 def _classes(facts: Facts) -> "Table":
-    """A row a class; three columns a split: its share, the masks that have it, how much of it was guessed."""
+    """A row for each class; three columns for each split: its share, the masks that have it, how much was guessed."""
     from rich.text import Text
 
-    table = _plain_table("")
-    table.padding = (0, 2, 0, 0) if len(facts.splits) < 3 else (0, 0, 0, 0)
+    table = plain_table(padding=(0, 2, 0, 0) if len(facts.splits) < 3 else 0)
     table.add_column("class", overflow="ellipsis", max_width=24)
     columns: list[tuple[str, Callable[[ClassCounts], Sequence[float]], str]] = [
         ("share\n{} %", lambda counts: list(100 * counts.shares), "{:.2f}"),
@@ -79,9 +79,8 @@ def _findings(findings: Sequence[Finding]) -> "Table":
     table.add_column(overflow="fold")
     for finding in findings:
         style = _STYLES[finding.severity]
-        table.add_row(
-            Text(finding.severity, style=style), Text(f"{printable(finding.what)}.", style=style.replace("dim", ""))
-        )
+        what = Text(f"{printable(finding.what)}.", style=style.replace("dim", ""))
+        table.add_row(Text(finding.severity, style=style), what)
         for line in _lines(finding):
             table.add_row("", Text(line, style="dim"))
         table.add_row("", Text(f"-> {printable(finding.remedy)}"))
@@ -89,7 +88,7 @@ def _findings(findings: Sequence[Finding]) -> "Table":
 
 
 def _lines(finding: Finding) -> Iterator[str]:
-    """The first cases, in one line where they are short, and how many more there are."""
+    """The first cases, in one line if they are short, and how many more there are."""
     words = [" ".join(printable(case.words).split("\n")) for case in finding.cases[:_SHOWN]]
     left = len(finding.cases) - len(words)
     more = [f"and {left} more"] if left else []
@@ -97,16 +96,6 @@ def _lines(finding: Finding) -> Iterator[str]:
         yield from [*words, *more]
     elif words:
         yield "; ".join([*words, *more])
-
-
-def _plain_table(title: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title, style="bold") if title else None, title_justify="left", box=box.SIMPLE_HEAD)
-    table.show_edge, table.pad_edge, table.padding = False, False, (0, 2, 0, 0)
-    return table
 
 
 def _range(values: Sequence[int]) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from facesegl.evaluation.comparison import DEFINITION, LEVEL_IN_WORDS, Comparison, Difference
-from facesegl.reporting.score_tables import plain_table
+from facesegl.reporting.score_tables import label_table, plain_table
+from facesegl.reporting.scored_sets import cell
 from facesegl.scores.bootstrap import FEWEST, Estimate
 from facesegl.words import number
 
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
 
 _PAIRS_SHOWN = 15
 _PADDING = (0, 1, 0, 0)
-_CLASSES_WIDTH = 58  # characters: what 80 columns leave beside letter, mIoU and boundary F
+_CLASSES_WIDTH = 58  # characters: what 80 columns leave next to letter, mIoU and boundary F
+_VERDICTS = {1: "better", -1: "worse", 0: "inconclusive"}
 
 
 def comparison_table(comparison: Comparison) -> "Group":
-    """A row a model, the differences with their intervals, what each letter stands for, and what to make of it.
+    """A row for each model, the differences with their intervals, the models' names, and what to make of it.
 
-    With two models the differences are those of every score that is shown, else those of the mIoU of each pair. Where
-    there are too many classes for 80 columns, those are shown that differ most.
+    With two models the differences are those of every score shown, otherwise those of the mIoU of each pair. If there
+    are too many classes for 80 columns, those that differ most are shown.
     """
     from rich.console import Group
     from rich.text import Text
@@ -34,11 +36,11 @@ def comparison_table(comparison: Comparison) -> "Group":
     return Group(
         _score_rows(comparison, names),
         "",
-        _difference_rows(comparison, names) if two else _pair_rows(comparison),
+        _difference_rows(comparison.differences[0], names) if two else _pair_rows(comparison),
         "",
-        _letters(comparison),
+        label_table((model.letter, _name(model.path, model.scored)) for model in comparison.models),
         "",
-        *(Text(note) for note in _words(comparison, names)),
+        *(Text(note) for note in _notes(comparison, names)),
     )
 
 
@@ -52,61 +54,52 @@ def _score_rows(comparison: Comparison, names: Sequence[str]) -> "Table":
     marks = {one.model: one for one in _to_first(comparison)} if len(comparison.models) > 2 else {}
     for model in comparison.models:
         scores, mark = model.scores, marks.get(model.letter)
-        miou = _marked(scores.miou, mark.miou if mark else None)
-        classes = (_marked(scores.iou[name], mark.iou[name] if mark else None) for name in names)
-        boundary = _marked(scores.boundary_f, mark.boundary_f if mark else None)
-        table.add_row(model.letter, miou, *classes, boundary)
+        values = [scores.miou, *(scores.iou[name] for name in names), scores.boundary_f]
+        estimates = [mark.miou, *(mark.iou[name] for name in names), mark.boundary_f] if mark else [None] * len(values)
+        table.add_row(model.letter, *map(_marked, values, estimates))
     return table
 
 
-def _difference_rows(comparison: Comparison, names: Sequence[str]) -> "Table":
-    """The difference of two models, a row a score."""
+def _difference_rows(only: Difference, names: Sequence[str]) -> "Table":
+    """The difference of two models, a row for each score."""
     from rich.text import Text
 
-    only = comparison.differences[0]
-    table = plain_table(f"{only.model} against {only.against}", padding=_PADDING)
-    for title in ("", f"{only.model} - {only.against}", f"{LEVEL_IN_WORDS} interval", ""):
-        table.add_column(title, justify="right" if title else "left")
+    table = _table_of_differences(f"{only.model} compared with {only.against}", f"{only.model} - {only.against}")
     table.add_row("mIoU", *_shown(only.miou), _coloured(only.verdict, only.miou), style="bold")
-    others = [(name, only.iou[name]) for name in names] + [("boundary F", only.boundary_f)]
-    for name, estimate in others:
-        told = {1: "better", -1: "worse", 0: "cannot tell"}[estimate.sign]
+    for name, estimate in [*((name, only.iou[name]) for name in names), ("boundary F", only.boundary_f)]:
         known = not math.isnan(estimate.low)
-        table.add_row(Text(name), *_shown(estimate), _coloured(told, estimate) if known else "")
+        table.add_row(Text(name), *_shown(estimate), _coloured(_VERDICTS[estimate.sign], estimate) if known else "")
     return table
 
 
 def _pair_rows(comparison: Comparison) -> "Table":
-    """The difference of the mIoU of each pair; where there are very many, of those with the first model."""
-    table = plain_table("mIoU of one model against another", padding=_PADDING)
-    for title in ("", "difference", f"{LEVEL_IN_WORDS} interval", ""):
-        table.add_column(title, justify="right" if title else "left")
+    """The difference of the mIoU of each pair; if there are very many, of the pairs with the first model."""
+    table = _table_of_differences("mIoU of each model compared with another", "difference")
     for one in _pairs_shown(comparison):
         table.add_row(f"{one.model} - {one.against}", *_shown(one.miou), _coloured(one.verdict, one.miou))
     return table
 
 
-def _letters(comparison: Comparison) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for model in comparison.models:
-        what = model.path if model.scored == model.path else f"{model.path} (of {model.scored})"
-        table.add_row(model.letter, Text(what))  # a name from a file is text, never markup
+def _table_of_differences(title: str, difference: str) -> "Table":
+    table = plain_table(title, padding=_PADDING)
+    for column in ("", difference, f"{LEVEL_IN_WORDS} interval", ""):
+        table.add_column(column, justify="right" if column else "left")
     return table
 
 
-def _words(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
-    """What stands below the tables: what they leave out, what to make of them, and the definition."""
+def _name(path: str, scored: str) -> str:
+    return path if scored == path else f"{path} (of {scored})"
+
+
+def _notes(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
+    """The text below the tables: what they leave out, how to read them, and the definition."""
+    first = comparison.models[0].letter
     if len(names) < len(comparison.classes):
         yield f"Shown are the {len(names)} of {len(comparison.classes)} classes that differ most; --json has all."
     if len(comparison.models) > 2 and comparison.persons >= FEWEST:
-        yield f"+ and -: above or below {comparison.models[0].letter} by more than the luck of the photos."
+        yield f"+ and -: significantly above or below {first}."
     if left_out := len(comparison.differences) - len(_pairs_shown(comparison)):
-        yield f"{number(left_out, 'pair')} without {comparison.models[0].letter} not shown; --json has all."
+        yield f"{number(left_out, 'pair')} without {first} not shown; --json has all."
     yield from comparison.notes
     yield DEFINITION
 
@@ -122,7 +115,7 @@ def _pairs_shown(comparison: Comparison) -> Sequence[Difference]:
 
 
 def _classes_shown(comparison: Comparison) -> list[str]:
-    """All classes if there is room for them, else those that differ most from the first model; always in order."""
+    """All classes if there is room for them, otherwise those that differ most from the first model; always in order."""
     most = {
         name: max(_size(difference.iou[name]) for difference in _to_first(comparison)) for name in comparison.classes
     }
@@ -137,10 +130,9 @@ def _size(estimate: Estimate) -> float:
 
 
 def _marked(value: float, against: Estimate | None) -> str:
-    """A score; where it is told apart from the first model's, with the sign of the difference."""
-    if math.isnan(value):
-        return "-"
-    return f"{value:.3f}" + ({1: "+", -1: "-", 0: " "}[against.sign] if against else "")
+    """A score, with the sign of its difference from the first model's if that is significant."""
+    sign = {1: "+", -1: "-", 0: " "}[against.sign] if against and not math.isnan(value) else ""
+    return cell(value) + sign
 
 
 def _shown(estimate: Estimate) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The curves of a training, read from what its logger left: TensorBoard's event files, or the CSV logger's table."""
+"""The curves of a training, read from what its logger wrote: TensorBoard's event files, or the CSV logger's table."""
 
 import csv
 import math
@@ -6,23 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from facesegl.words import finite
+
 
 class Curve(NamedTuple):
     """What was logged under one name.
 
     Attributes:
-        epochs: how many epochs had passed, 1 after the first.
-        values: one a logged epoch.
+        epochs: the logged epochs, counted from 1.
+        values: one value per logged epoch.
     """
 
     epochs: list[int]
     values: list[float]
 
-    def told(self) -> str:
-        """The curve in words, for who cannot see it.
+    def describe(self) -> str:
+        """Alt text for screen readers.
 
         Example:
-            >>> Curve([1, 2, 3], [2.5, 0.9, 1.0]).told()
+            >>> Curve([1, 2, 3], [2.5, 0.9, 1.0]).describe()
             'from 2.5 to 1 in 3 epochs, between 0.9 and 2.5'
         """
         ends = f"from {self.values[0]:.3g} to {self.values[-1]:.3g} in {self.epochs[-1]} epochs"
@@ -30,10 +32,10 @@ class Curve(NamedTuple):
 
 
 def read_history(folder: Path) -> dict[str, Curve]:
-    """The curves of a run by their names, such as `train/loss`; empty where no logger left any.
+    """The curves of a run by name, for example `train/loss`; empty if no logger wrote any.
 
-    A resumed run may have logged an epoch twice: the later value counts. Each of its starts has a table of its own:
-    csv_1, csv_2, ..., and csv is the last. What a killed run left half-written is left out.
+    A resumed run may have logged an epoch twice: the later value counts. Each of its starts has its own table: csv_1,
+    csv_2, ..., and csv is the last. Rows and events that a killed run wrote only in part are skipped.
 
     Args:
         folder: the run's folder.
@@ -47,7 +49,7 @@ def read_history(folder: Path) -> dict[str, Curve]:
 
 
 def _from_events(folder: Path) -> Iterator[tuple[str, int, float]]:
-    """Name, epoch and value of every scalar in TensorBoard's files, oldest first; a step's epoch is logged with it."""
+    """Name, epoch and value of every scalar, oldest first; the epoch of a step is logged with it."""
     if not any(folder.glob("events.out.tfevents.*")):
         return
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -65,22 +67,13 @@ def _from_events(folder: Path) -> Iterator[tuple[str, int, float]]:
 
 
 def _from_csv(file: Path) -> Iterator[tuple[str, int, float]]:
-    """The same from Lightning's CSV logger, whose rows hold what was logged at one time."""
+    """The same from Lightning's CSV logger, which writes a row for what was logged at one time."""
     if not file.is_file():
         return
     with file.open(newline="", encoding="utf-8", errors="replace") as rows:
         for row in csv.DictReader(rows, restval="", restkey=""):
-            epoch = _number(row.pop("epoch", ""))
+            epoch = finite(row.pop("epoch", ""))
             for name, text in row.items():
-                value = _number(text)
+                value = finite(text)
                 if name not in ("step", "") and epoch is not None and value is not None:
                     yield name, int(epoch) + 1, value
-
-
-def _number(text: object) -> float | None:
-    """A number that can be drawn; None for what is none, and for what is not finite."""
-    try:
-        number = float(str(text))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

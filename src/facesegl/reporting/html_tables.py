@@ -1,28 +1,23 @@
-"""The scores of a run as its page shows them: one number with what it means, and tables; plain values in and out.
+"""What the page makes of a run's scores: the headline score with its yardsticks, and the confusion of the classes."""
 
-A run's scores are read as result.json has them: a set's name to its `scores`, `floor`, `agreement` and `tags`.
-"""
-
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from facesegl.reporting.charts import percent, shares
+from facesegl.reporting.charts import shares, whole_percent
+from facesegl.reporting.scored_sets import Scores, below_the_floor, cell, photos_scored
+from facesegl.runs.result import TOUCHES_TEST
 
-Scores = Mapping[str, Any]
-
-_NOISE = 0.01  # a score as near as this below the agreement of two people is at the labels' own noise
-_APART = 0.38  # labels of a scale from 0 to 1 that stand nearer would lie on each other on a phone
-_MUCH = 0.6  # above this share a cell is so dark that its words are light
-_MEANS = (("mIoU", "miou"), ("mIoU per photo", "miou_per_photo"), ("accuracy", "accuracy"))
+_NOISE = 0.01  # a score as near as this below the inter-annotator agreement is within the labels' noise
+_APART = 0.38  # labels closer than this on a scale from 0 to 1 would overlap on a phone
+_MUCH = 0.6  # above this share a cell is so dark that its text is light
 
 
-def headline(scores: Scores, touches_test: Collection[str], other_data: bool = False) -> dict[str, Any] | None:
-    """The first set's mIoU between its yardsticks, and what to make of it; None where nothing was scored.
+def headline(scores: Scores, other_data: bool = False) -> dict[str, Any] | None:
+    """The first set's mIoU between floor and agreement, and what to make of it; None if nothing was scored.
 
     Args:
         scores: as result.json has them.
-        touches_test: the sets that are made of test photos.
-        other_data: whether these are other data than the model learnt from.
+        other_data: whether the model was trained on other data.
     """
     if not scores:
         return None
@@ -34,67 +29,17 @@ def headline(scores: Scores, touches_test: Collection[str], other_data: bool = F
         "miou": own["miou"],
         "photos": own["photos"],
         "marks": marks,
-        "words": ", ".join(f"{mark['name']} {mark['value']:.3f}" for mark in marks),
+        "words": ", ".join(f"{mark['name']} {cell(mark['value'])}" for mark in marks),
         "sentences": [
-            _measured_on(scores, touches_test, other_data),
-            *_sentences(own, floor, agreement if name in touches_test else {}),
+            "Measured on {}. {}".format(*photos_scored(scores, other_data)),
+            *filter(None, [below_the_floor(scores)]),
+            *_at_the_noise(own, agreement if name in TOUCHES_TEST else {}),
         ],
     }
 
 
-def score_table(scores: Scores, colours: Mapping[str, str]) -> dict[str, Any] | None:
-    """Classes and means down, sets and yardsticks across; Dice and boundary F are those of the first set."""
-    if not scores:
-        return None
-    sets = list(scores.values())
-    first, floor, agreement = sets[0]["scores"], sets[0]["floor"], sets[0]["agreement"]
-    beside = [floor, *([agreement] if agreement else [])]
-    classes = [
-        {
-            "name": name,
-            "colour": colours[name],
-            "cells": [
-                *(found["scores"]["iou"][name] for found in sets),
-                *(yardstick["iou"][name] for yardstick in beside),
-                first["dice"][name],
-                first["boundary"][name],
-            ],
-        }
-        for name in first["iou"]
-    ]
-    means = [
-        {
-            "name": label,
-            "cells": [
-                *(found["scores"][key] for found in sets),
-                *(yardstick[key] for yardstick in beside),
-                None,
-                first["boundary_f"] if key == "miou" else None,
-            ],
-        }
-        for label, key in _MEANS
-    ]
-    yardsticks = ["floor", *(["agreement"] if agreement else [])]
-    return {"columns": [*scores, *yardsticks, "Dice", "boundary F"], "classes": classes, "means": means}
-
-
-def other_sets_table(scores: Scores) -> dict[str, Any] | None:
-    """Dice and boundary F of the sets after the first; None where there is one set."""
-    others = dict(list(scores.items())[1:])
-    if not others:
-        return None
-    first = next(iter(others.values()))["scores"]
-    rows = [
-        (name, [found["scores"][key][name] for key in ("dice", "boundary") for found in others.values()])
-        for name in first["iou"]
-    ]
-    mean = ("mean", [*(None for _ in others), *(found["scores"]["boundary_f"] for found in others.values())])
-    columns = [f"{kind}, {name}" for kind in ("Dice", "boundary F") for name in others]
-    return {"columns": columns, "rows": [*rows, mean]}
-
-
 def confusion_table(scores: Scores) -> dict[str, Any] | None:
-    """Of the first set: which share of each class's pixels was taken for which class; None where it was not counted."""
+    """The share of each class's pixels that was predicted as each class, on the first set; None if not counted."""
     name, found = next(iter(scores.items()), ("", None))
     if found is None or not (counts := found["scores"].get("confusion")):
         return None
@@ -106,20 +51,8 @@ def confusion_table(scores: Scores) -> dict[str, Any] | None:
     return {"set": name, "names": names, "rows": rows}
 
 
-def tag_table(scores: Scores) -> dict[str, Any] | None:
-    """The first set by tags, such as poses; None where its photos have none."""
-    found = next(iter(scores.values()), None)
-    if not found or not found.get("tags"):
-        return None
-    rows = [
-        {"tag": tag, "photos": one["photos"], "miou": one["miou"], "cells": list(one["iou"].values())}
-        for tag, one in found["tags"].items()
-    ]
-    return {"names": list(found["scores"]["iou"]), "rows": rows}
-
-
 def _marks(own: float | None, floor: float | None, agreement: float | None) -> Iterator[dict[str, Any]]:
-    """What stands on the scale from 0 to 1: the yardsticks below it, the model above."""
+    """The marks on the scale from 0 to 1: floor and agreement below it, the model above."""
     near = floor is not None and agreement is not None and abs(floor - agreement) < _APART
     for name, value, row in (
         ("floor", floor, "lower" if near else "low"),
@@ -127,36 +60,23 @@ def _marks(own: float | None, floor: float | None, agreement: float | None) -> I
         ("this model", own, "high"),
     ):
         if value is not None:
-            label_at = min(max(100 * value, 17), 83)  # its words hang over no end
+            label_at = min(max(100 * value, 17), 83)  # its text stays within the scale
             yield {"name": name, "value": value, "row": row, "at": 100 * value, "label_at": label_at}
 
 
-def _measured_on(scores: Scores, touches_test: Collection[str], other_data: bool) -> str:
-    if any(name in touches_test for name in scores):
-        return "Measured on test photos. Choose nothing by them, or they are test photos no longer."
-    if other_data:
-        return "Measured on photos of other data than it learnt from."
-    return {
-        "val": "Measured on training photos that were held out: this run did not learn from them. No test photo was "
-        "scored.",
-        "train": "Measured on the photos that it learnt from: this says nothing about others.",
-    }.get(next(iter(scores)), "")
-
-
-def _sentences(own: Scores, floor: Scores, agreement: Scores) -> Iterator[str]:
-    """What to make of scores between floor and agreement."""
-    miou, lowest, highest = own.get("miou"), floor.get("miou"), agreement.get("miou")
-    if miou is not None and lowest is not None and miou <= lowest:
-        yield "That is below the floor: a mask that is the same for every photo does better. It has learnt too little."
+def _at_the_noise(own: Scores, agreement: Scores) -> Iterator[str]:
+    miou, highest = own.get("miou"), agreement.get("miou")
     if miou is not None and highest is not None and miou >= highest - _NOISE:
         yield (
-            f"This is at the noise of the labels themselves: two people's masks of the same photos agree at "
-            f"{highest:.3f}. Beyond it a higher number tells nothing about the model."
+            f"This is within the noise of the labels: two annotators of the same photos agree at {highest:.3f}. A "
+            f"higher score says nothing about the model."
         )
-    both = [(name, value, (agreement.get("iou") or {}).get(name)) for name, value in (own.get("iou") or {}).items()]
+    limits: Mapping[str, float | None] = agreement.get("iou") or {}
+    classes: Mapping[str, float | None] = own.get("iou") or {}
+    both = [(name, value, limits.get(name)) for name, value in classes.items()]
     there = [name for name, value, limit in both if value is not None and limit is not None and value >= limit - _NOISE]
     if 0 < len(there) < len(both):
-        yield f"At the labels' noise, or beyond it: {', '.join(there)}."
+        yield f"Within the labels' noise: {', '.join(there)}."
 
 
 def _cells(
@@ -164,10 +84,10 @@ def _cells(
 ) -> Iterator[dict[str, Any]]:
     for name, count, share in zip(names, counts, of_row, strict=True):
         yield {
-            "words": percent(share),
+            "words": whole_percent(share),
             "share": round(100 * share),
             "much": share >= _MUCH,
             "right": name == truth,
             "count": int(count),
-            "taken_for": name,
+            "predicted": name,
         }

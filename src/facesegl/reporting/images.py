@@ -1,4 +1,4 @@
-"""Photos and masks as they lie inside the page: small, and encoded into it."""
+"""Photos and masks in the page: small, and encoded into it."""
 
 import base64
 import io
@@ -18,17 +18,17 @@ LONGEST = 480
 
 
 class Shown(NamedTuple):
-    """A photo in the page with what can be laid over it; pictures are data URIs of one size.
+    """A photo in the page with its overlays; all pictures are data URIs of one size.
 
     Attributes:
         name: the photo's id.
-        score: its own mIoU.
+        score: its mIoU.
         width: pixels of each picture.
         height: pixels of each picture.
         photo: the photo.
-        truth: its mask in colours over it.
-        prediction: the predicted mask over it.
-        errors: the photo in grey, wrong pixels in the colour that was predicted.
+        truth: its mask as an overlay.
+        prediction: the predicted mask as an overlay.
+        errors: the photo in grey, wrong pixels in the colour of the predicted class.
     """
 
     name: str
@@ -48,7 +48,7 @@ def show(
 
     Args:
         name: the photo's id.
-        score: its own mIoU.
+        score: its mIoU.
         photo: (H, W, 3) uint8.
         truth: (H, W) uint8, class indices or VOID.
         prediction: (H, W) uint8, class indices.
@@ -72,16 +72,15 @@ def as_data(picture: Image.Image) -> str:
 
 
 def file_as_data(file: Path, longest: int = 1400) -> tuple[str, int, int]:
-    """A picture's file as a data URI, with its width and height there.
+    """A picture's file as a data URI, with its width and height in the page.
 
     Raises:
-        DataError: it is cut off, or no picture.
+        DataError: it is truncated, or not a picture.
     """
     picture = _shrink(Image.fromarray(open_photo(file)), longest)
     return as_data(picture), picture.width, picture.height
 
 
 def _shrink(picture: Image.Image, longest: int = LONGEST) -> Image.Image:
-    """No side longer than `longest`."""
     picture.thumbnail((longest, longest), Image.Resampling.BILINEAR)
     return picture

@@ -1,4 +1,4 @@
-"""The page itself: templates filled with plain values, and everything that it needs put inside."""
+"""The page itself: templates filled with plain values, self-contained."""
 
 import base64
 import hashlib
@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from facesegl.errors import ConfigError
+from facesegl.reporting.scored_sets import cell
+from facesegl.words import spaced
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _NEEDS = ("jinja2", "matplotlib")
 
 
 def require_extras() -> None:
-    """Refuse to begin without what the page is made with.
+    """Check that the packages that make the page are installed.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: one is not.
     """
     if missing := [name for name in _NEEDS if find_spec(name) is None]:
-        raise ConfigError(f"report: it needs {' and '.join(missing)}; install it with pip install 'facesegl[report]'.")
+        raise ConfigError(f"report: needs {' and '.join(missing)}; install with pip install 'facesegl[report]'.")
 
 
 def render(template: str, **values: Any) -> str:
@@ -28,11 +30,11 @@ def render(template: str, **values: Any) -> str:
 
     Args:
         template: `run` or `sweep`.
-        values: what the template names; a missing one is an error.
+        values: the variables of the template; a missing one is an error.
 
     Returns:
-        HTML in one piece, which opens from the disk without a network. The one script that a browser runs in it is
-        ours, known by its hash: neither one that a value smuggles in, nor one behind a link.
+        A self-contained HTML page that opens from the disk without a network. A browser runs no script in it but ours,
+        known by its hash: neither one injected by a value, nor one behind a link.
     """
     import jinja2
 
@@ -43,7 +45,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": _score, "thousands": _thousands}
+    environment.filters |= {"score": cell, "thousands": spaced}
     environment.tests |= {"page_of_a_job": _is_page_of_a_job}
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -51,15 +53,6 @@ def render(template: str, **values: Any) -> str:
     return page.render(style=style, script=script, script_digest=digest, **values)
 
 
-def _score(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:.3f}"
-
-
-def _thousands(count: int) -> str:
-    """A count in groups of three digits, which do not break."""
-    return f"{count:,}".replace(",", "\u202f")
-
-
 def _is_page_of_a_job(link: str) -> bool:
-    """Whether a link leads into a numbered folder beside the page, and nowhere else."""
+    """Whether a link leads to the page of a numbered folder next to this page, and nowhere else."""
     return re.fullmatch(r"\d+/report\.html", link) is not None

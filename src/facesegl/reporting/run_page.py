@@ -7,25 +7,24 @@ from typing import Any, NamedTuple
 
 from facesegl.console import duration
 from facesegl.errors import DataError
-from facesegl.evaluation.scoring import TOUCHES_TEST
 from facesegl.provenance import versions
 from facesegl.reporting.charts import Charts, bar_chart, confusion_chart, draw, iou_chart, loss_chart, save_png
 from facesegl.reporting.history import Curve, read_history
-from facesegl.reporting.html_tables import confusion_table, headline, other_sets_table, score_table, tag_table
+from facesegl.reporting.html_tables import confusion_table, headline
 from facesegl.reporting.images import Shown, file_as_data
 from facesegl.reporting.page import render
-from facesegl.reporting.score_tables import definition
+from facesegl.reporting.scored_sets import MEANS, Scores, cell, columns, definition
 from facesegl.runs.folder import is_live
 from facesegl.words import spaced
 
 
 class Gallery(NamedTuple):
-    """Photos to look at.
+    """Some photos of a run.
 
     Attributes:
         worst: those of lowest mIoU, worst first.
         best: those of highest, best first.
-        note: what to know about them, or why there are none.
+        note: which these are, or why there are none.
     """
 
     worst: list[Shown]
@@ -39,27 +38,28 @@ def run_page(folder: Path, record: Mapping[str, Any], pictures: Gallery | None) 
     Args:
         folder: the run's folder. Its files are read as plain data; what is missing is reported in its place.
         record: its result.json.
-        pictures: some of its photos; None where there are no scores.
+        pictures: some of its photos; None if there are no scores.
     """
     colours = _class_colours(record)
-    scores: Mapping[str, Any] = record["scores"]
+    scores: Scores = record["scores"]
     curves = _curves(read_history(folder), colours)
     panels, unread = _panels(folder)
     return render(
         "run",
         **_about(folder, record),
         problems=list(_problems(folder, record)),
-        headline=headline(scores, TOUCHES_TEST, record["data"].get("other_data", False)),
-        table=score_table(scores, colours),
-        others=other_sets_table(scores),
+        headline=headline(scores, record["data"].get("other_data", False)),
+        columns=columns(scores) if scores else {},
+        means=MEANS,
+        colours=colours,
+        sets={name: found["scores"] for name, found in scores.items()},
+        tags=scores[next(iter(scores))]["tags"] if scores else None,
         confusion=confusion_table(scores),
-        tags=tag_table(scores),
         definition=definition(scores),
         score_charts=draw(folder, _score_charts(folder, scores, colours)),
         curves=draw(folder, curves),
         curve_notes=list(_missing_curves(record, curves)),
         photos=pictures or Gallery([], [], ""),
-        legend=list(colours.items()),
         panels=panels,
         panel_notes=unread,
         run_command=record["command"],
@@ -69,7 +69,7 @@ def run_page(folder: Path, record: Mapping[str, Any], pictures: Gallery | None) 
 
 
 def _class_colours(record: Mapping[str, Any]) -> dict[str, str]:
-    """Each class's colour as CSS has it: from a run's config, or where that leaves them to its data, from these."""
+    """Each class's colour for CSS: from the run's config, or from its data if the config leaves them to these."""
     classes = (record["config"]["data"]["taxonomy"] or record["data"])["classes"]
     return {name: "#{:02x}{:02x}{:02x}".format(*map(int, colour)) for name, colour in classes.items()}
 
@@ -78,12 +78,12 @@ def _about(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
     """The head of the page."""
     name, data = record["config"]["name"], record["data"]["name"]
     trained = _is_training(record)
-    began = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d", _text(folder / "log.txt"))
+    started = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d", _text(folder / "log.txt"))
     words = [data if trained else name, folder.resolve().name, _state(folder, record)]
-    words += [f"begun {began[0]}"] if began else []
+    words += [f"started {started[0]}"] if started else []
     return {
         "title": name if trained else f"Evaluation on {data}",
-        "eyebrow": f"facesegl · {'a training' if trained else 'an evaluation'}",
+        "eyebrow": f"facesegl · {'training run' if trained else 'evaluation'}",
         "subtitle": " · ".join(dict.fromkeys(map(str, words))),
         "version": versions()["facesegl"],
     }
@@ -92,41 +92,41 @@ def _about(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
 def _state(folder: Path, record: Mapping[str, Any]) -> str:
     if record["state"] != "running":
         return str(record["state"])
-    return "running" if is_live(folder) else "died while it ran"
+    return "running" if is_live(folder) else "died while running"
 
 
 def _problems(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     if record.get("failure"):
-        yield from (f"The run ended with this: {message}" for message in record["failure"]["messages"])
+        yield from (f"The run failed: {message}" for message in record["failure"]["messages"])
     if not record["scores"]:
-        yield f"There are no scores: the run is {_state(folder, record)}."
+        yield f"No scores (state of the run: {_state(folder, record)})."
     if record["data"].get("other_data"):
-        learnt = record["data"]["trained_on"]["name"]
-        yield f"These are other data than the model learnt from: {record['data']['name']}, and not {learnt}."
+        trained_on = record["data"]["trained_on"]["name"]
+        yield f"Scored on other data ({record['data']['name']}) than the model was trained on ({trained_on})."
 
 
-def _score_charts(folder: Path, scores: Mapping[str, Any], colours: Mapping[str, str]) -> Charts:
-    """The IoU of each class; the confusion is a table in the page, and a picture beside it."""
+def _score_charts(folder: Path, scores: Scores, colours: Mapping[str, str]) -> Charts:
+    """The IoU of each class; the confusion is a table in the page, and a picture next to it."""
     if not scores:
         return []
     name, found = next(iter(scores.items()))
     iou, floor, agreement = found["scores"]["iou"], found["floor"]["iou"], (found["agreement"] or {}).get("iou")
     if confusion := found["scores"].get("confusion"):
         save_png(confusion_chart(confusion, list(iou)), folder / "figures" / "confusion.png")
-    beside = [f"{what} {_listed(values)}" for what, values in (("floor:", floor), ("agreement:", agreement)) if values]
-    words = f"IoU of each class on {name}: {'; '.join([_listed(iou), *beside])}"
-    return [("classes", words, bar_chart(iou, floor, agreement, colours))]
+    rows = {"": iou, "floor: ": floor, "agreement: ": agreement}
+    words = "; ".join(label + _listed(values) for label, values in rows.items() if values)
+    return [("classes", f"IoU of each class on {name}: {words}", bar_chart(iou, floor, agreement, colours))]
 
 
 def _curves(history: Mapping[str, Curve], colours: Mapping[str, str]) -> Charts:
-    """Of the training, over epochs."""
+    """The charts of the training over epochs."""
     charts: Charts = []
     if (figure := loss_chart(history)) is not None:
-        told = [f"{name} {history[key].told()}" for key, name in _LOSSES.items() if key in history]
-        charts.append(("loss", f"Loss: {'; '.join(told)}", figure))
+        words = [f"{name} {history[key].describe()}" for key, name in _LOSSES.items() if key in history]
+        charts.append(("loss", f"Loss: {'; '.join(words)}", figure))
     if (figure := iou_chart(history, colours)) is not None:
-        told = [f"{name} {curve.told()}" for key, curve in history.items() if (name := _name_of_iou(key))]
-        charts.append(("val_iou", f"Validation IoU: {'; '.join(told)}", figure))
+        words = [f"{name} {curve.describe()}" for key, curve in history.items() if (name := _name_of_iou(key))]
+        charts.append(("val_iou", f"Validation IoU: {'; '.join(words)}", figure))
     return charts
 
 
@@ -134,7 +134,7 @@ _LOSSES = {"train/loss": "training loss", "val/loss": "validation loss"}
 
 
 def _name_of_iou(key: str) -> str:
-    """What a curve of validation IoU is of; nothing for other curves."""
+    """The class of a curve of validation IoU, or mIoU; empty for other curves."""
     return "mIoU" if key.startswith("val/miou") else key.removeprefix("val/iou/") if key.startswith("val/iou/") else ""
 
 
@@ -143,13 +143,13 @@ def _missing_curves(record: Mapping[str, Any], curves: Charts) -> Iterator[str]:
     if not _is_training(record):
         return
     if not there:
-        yield "No curves: nothing was logged in this folder (logger=none, or it ended before its first epoch did)."
+        yield "No curves: nothing was logged in this folder (logger=none, or the run ended within its first epoch)."
     elif "val_iou" not in there:
-        yield "No validation curves: nothing was held out to validate on (data.fold=null)."
+        yield "No validation curves: no photos were held out for validation (data.fold=null)."
 
 
 def _panels(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """What the training saw, and its last panel; and which of these cannot be read."""
+    """The augmented photos and the last panel of the training; and those of them that cannot be read."""
     shown, unread = [], []
     for title, words, file in _panel_files(folder / "panels"):
         try:
@@ -163,17 +163,21 @@ def _panels(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _panel_files(panels: Path) -> Iterator[tuple[str, str, Path]]:
     if (augmented := panels / "augmented.png").is_file():
-        words = "Some training photos as they are, as augmentation turned them, and the masks that went with them."
-        yield "What it learnt from", words, augmented
+        yield "Augmented training photos", "Some training photos and masks before and after augmentation.", augmented
     epochs = {int(file.stem[6:]): file for file in panels.glob("epoch_*.png") if file.stem[6:].isdecimal()}
     if epochs:
-        words = f"Photo, truth, prediction and error after epoch {max(epochs)}, at the size that the net sees."
-        yield "The last panel of the training", words, epochs[max(epochs)]
+        words = f"Photo, truth, prediction and errors after epoch {max(epochs)}, at the net's input size."
+        yield "Last panel of the training", words, epochs[max(epochs)]
 
 
 def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a run was, a line each."""
-    yield from _facts_of_data(record["data"])
+    """What was run, a line for each fact."""
+    data, hardware = record["data"], record["machine"]
+    yield "data", f"{data['name']}, fingerprint {data['fingerprint']}"
+    yield "photos", ", ".join(f"{count} {name}" for name, count in data["photos"].items())
+    left_out = data.get("left_out") or {}
+    for name in left_out:
+        yield "left out", f"{name}: {left_out[name]}" if isinstance(left_out, Mapping) else str(name)
     if _is_training(record):
         yield "recipe", ", ".join(_recipe(record["config"]))
     if record.get("parameters"):
@@ -182,44 +186,31 @@ def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]
         yield "scored", scored if isinstance(scored, str) else " + ".join(scored)
     for phase, spent in record["seconds"].items():
         yield f"{phase} took", f"{duration(spent['wall'])} ({duration(spent['cpu'])} of CPU time)"
-    yield "machine", _machine(record["machine"])
+    cores = f", {hardware['cores']} cores" if hardware.get("cores") else ""
+    system = f"{hardware.get('processor') or ''} {hardware['system']}".strip()
+    gpus = ", ".join(hardware.get("gpus") or ["no GPU"])
+    yield "machine", f"{system}{cores}, threads used: {hardware['threads']}, {gpus}"
     yield "versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     if git := record.get("git"):
         yield "commit", f"{git['commit']}{', with changes' if git['changes'] else ''}"
-    if files := [*_beside(folder, "figures"), *_beside(folder, "panels")]:
+    if files := [*_pictures(folder, "figures"), *_pictures(folder, "panels")]:
         yield "pictures", ", ".join(files)
 
 
-def _facts_of_data(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    photos = ", ".join(f"{count} {name}" for name, count in data["photos"].items())
-    yield "data", f"{data['name']}, fingerprint {data['fingerprint']}"
-    yield "photos", photos
-    left_out = data.get("left_out") or {}
-    for name in left_out:
-        yield "left out", f"{name}: {left_out[name]}" if isinstance(left_out, Mapping) else str(name)
-
-
 def _recipe(config: Mapping[str, Any]) -> Iterator[str]:
-    """What was chosen, and the numbers that are asked for first."""
+    """The choices, and the most important numbers."""
     choices = config.get("choices") or {}
     yield from (f"{choices[group]}" for group in ("model", "loss", "optimizer", "schedule") if choices.get(group))
     yield f"augmentation {choices.get('augment') or 'none'}"
     yield f"learning rate {config['optimizer'].get('lr')}"
-    yield f"batches of {config['data'].get('batch_size')}"
-    yield f"{config['data'].get('image_size')} pixels a side"
-    yield f"{config['trainer'].get('max_epochs')} epochs at most"
+    yield f"batch size {config['data'].get('batch_size')}"
+    yield f"image size {config['data'].get('image_size')}"
+    yield f"at most {config['trainer'].get('max_epochs')} epochs"
     yield f"seed {config.get('seed')}"
 
 
-def _machine(machine: Mapping[str, Any]) -> str:
-    cores = f", {machine['cores']} cores" if machine.get("cores") else ""
-    gpus = f", {', '.join(machine['gpus'])}" if machine.get("gpus") else ", no GPU"
-    system = f"{machine.get('processor') or ''} {machine['system']}".strip()
-    return f"{system}{cores}, threads used: {machine['threads']}{gpus}"
-
-
-def _beside(folder: Path, name: str) -> list[str]:
-    """The pictures beside the page; of many panels the first and the last."""
+def _pictures(folder: Path, name: str) -> list[str]:
+    """The pictures next to the page; of many panels the first and the last."""
     files = sorted(f"{name}/{file.name}" for file in (folder / name).glob("*.png"))
     epochs = [file for file in files if file.startswith("panels/epoch_")]
     others = [file for file in files if file not in epochs]
@@ -231,8 +222,8 @@ def _is_training(record: Mapping[str, Any]) -> bool:
 
 
 def _listed(values: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{name} {'-' if value is None else f'{value:.3f}'}" for name, value in values.items())
+    return ", ".join(f"{name} {cell(value)}" for name, value in values.items())
 
 
 def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "(not there)"
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "(missing)"

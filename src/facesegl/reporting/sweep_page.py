@@ -1,4 +1,4 @@
-"""The page of a sweep: one row a configuration, with its seeds folded into mean and spread."""
+"""The page of a sweep: a row for each configuration, its seeds combined into mean and standard deviation."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 from facesegl.provenance import versions
 from facesegl.reporting.charts import Charts, draw, map_chart, sweep_chart
 from facesegl.reporting.page import render
-from facesegl.reporting.score_tables import definition
+from facesegl.reporting.scored_sets import definition
 from facesegl.runs.result import read_result
 from facesegl.runs.sweep_jobs import MOST_CLASSES, Job, Row, failures, fold, read_jobs, spread, swept
 
 
 def sweep_page(folder: Path) -> str:
-    """The page of a sweep as HTML; its charts are written beside it.
+    """The page of a sweep as HTML; its charts are written next to it.
 
     Args:
-        folder: of the sweep, whose jobs lie in numbered folders.
+        folder: the folder of the sweep, with its jobs in numbered folders.
     """
     jobs = read_jobs(folder)
     what = next((job.set for job in jobs if job.set), "")
@@ -26,7 +26,7 @@ def sweep_page(folder: Path) -> str:
     return render(
         "sweep",
         title=f"Sweep {folder.name}",
-        eyebrow="facesegl · a sweep",
+        eyebrow="facesegl · sweep",
         subtitle=f"{folder.parent.name} · {len(jobs)} jobs",
         version=versions()["facesegl"],
         problems=failures(folder),
@@ -45,15 +45,16 @@ def sweep_page(folder: Path) -> str:
 def _summary(rows: Sequence[Row], what: str) -> str:
     scored = sum(row.n for row in rows)
     seeds = max((row.n for row in rows), default=0)
-    folded = " Seeds are folded into their mean and standard deviation." if seeds > 1 else ""
-    alone = " One run each: a difference may be the seed's." if seeds == 1 and len(rows) > 1 else ""
-    told = f"{len(rows)} configurations, {scored} scored runs, best first by mIoU on {what or 'nothing'}."
-    return f"{told}{folded}{alone}"
+    note = " Seeds are combined into their mean and standard deviation." if seeds > 1 else ""
+    if seeds == 1 and len(rows) > 1:
+        note = " One run each: a difference may be due to the seed."
+    ranked = f", best first by mIoU on {what}" if what else ""
+    return f"{len(rows)} configurations, {scored} scored runs{ranked}.{note}"
 
 
 def _best_words(best: Row, keys: Sequence[str]) -> str:
     chosen = ", ".join(f"{key}={value}" for key, value in zip(keys, best.values, strict=True)) or "all jobs"
-    return f"{chosen}: mIoU {spread(best)}. This repeats its best run:"
+    return f"{chosen}: mIoU {spread(best)}. Repeat its best run with:"
 
 
 def _charts(jobs: Sequence[Job], keys: Sequence[str], what: str) -> Charts:
@@ -63,7 +64,7 @@ def _charts(jobs: Sequence[Job], keys: Sequence[str], what: str) -> Charts:
         values, scores = [job.values.get(key, "") for job in scored], [job.miou or 0.0 for job in scored]
         if len(set(values)) > 1:
             figure = sweep_chart(key, values, scores, what)
-            charts.append((f"sweep_{number}", f"{what} over {key}: a point a run, and the means", figure))
+            charts.append((f"sweep_{number}", f"{what} over {key}: a point for each run, and the means", figure))
     if len(keys) == 2 and scored:
         means = {(row.values[0], row.values[1]): row.mean for row in fold(scored, keys) if row.mean is not None}
         figure = map_chart((keys[0], keys[1]), means, what)

@@ -1,9 +1,10 @@
-"""A sweep on the terminal: a row a job, and a row a configuration where there are several seeds of one."""
+"""A sweep on the terminal: a row for each job, and one for each configuration that has several seeds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facesegl.reporting.score_tables import plain_table
+from facesegl.reporting.scored_sets import cell
 from facesegl.runs.sweep_jobs import best_first, fold, read_jobs, spread, swept
 
 if TYPE_CHECKING:
@@ -11,24 +12,23 @@ if TYPE_CHECKING:
 
 
 def sweep_table(folder: Path) -> "Table":
-    """A row a job, best first: what it overrode, how it ended, and its headline score."""
+    """A row for each job, best first: what it overrode, how it ended, and its headline score."""
     notes = best_first(folder)
     scored = next((note["set"] for note in notes if note["set"]), "")
     table = plain_table(f"Sweep {folder.name}")
     for column in ("job", "overrides", "state", f"mIoU on {scored}" if scored else "mIoU"):
         table.add_column(column, justify="right" if column.startswith("mIoU") else "left", overflow="fold")
     for note in notes:
-        miou = "-" if note["miou"] is None else f"{note['miou']:.3f}"
         elsewhere = "" if Path(note["run"]).absolute().parent == folder else f", in {note['run']}"
-        table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"] + elsewhere, miou)
+        table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"] + elsewhere, cell(note["miou"]))
     return table
 
 
 def seeds_table(folder: Path) -> "Table | None":
-    """A row a configuration, best first: the mean of its seeds, their standard deviation, and how many they are.
+    """A row for each configuration, best first: mean and standard deviation of its seeds, and their number.
 
     Returns:
-        None where no configuration has two seeds with a score.
+        None if no configuration has two seeds with a score.
     """
     from rich.text import Text
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from facesegl.reporting.score_tables import below_the_floor, definition, how_scored, score_table, tag_table
+from facesegl.reporting.score_tables import how_scored, score_table, tag_table
+from facesegl.reporting.scored_sets import below_the_floor, definition
 from facesegl.reporting.sweep_table import seeds_table, sweep_table
 from facesegl.runs.result import Result
 from facesegl.runs.sweep_jobs import best_first

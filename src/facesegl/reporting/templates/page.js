@@ -2,7 +2,7 @@
 document.documentElement.classList.add("live");
 const LAYERS = ["photo", "truth", "prediction", "errors"];
 
-// A slider leads from layer to layer, each fading in over those below: the photo, its truth, the prediction, the errors.
+// A slider moves from layer to layer, each fading in over those below: photo, truth, prediction, errors.
 function show(slider) {
   const at = Number(slider.value), figure = slider.closest("figure");
   figure.querySelectorAll(".stack img").forEach((image, layer) => {
@@ -29,13 +29,13 @@ document.querySelectorAll(".all button").forEach((button) => {
   });
 });
 
-// Numbers by size, then words by letter; cells without either come last, whichever way round.
+// Numbers by size, then words alphabetically; empty cells come last in both directions.
 function compare(one, other) {
   const numbers = [one, other].map(Number), words = numbers.map(Number.isNaN);
   if (words[0] !== words[1]) return words[0] ? 1 : -1;
   return words[0] ? one.localeCompare(other) : numbers[0] - numbers[1];
 }
-// A click on a column's head sorts by it; a second click turns the order round.
+// A click on a column's header sorts by it; a second click reverses the order.
 function sortBy(head) {
   const table = head.closest("table"), body = table.tBodies[0], column = head.cellIndex;
   const before = head.getAttribute("aria-sort"), first = head.dataset.first ?? "descending";
@@ -60,8 +60,8 @@ document.querySelectorAll(".copy").forEach((button) => {
       await navigator.clipboard.writeText(text.textContent);
       button.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(text); // no clipboard here: it is marked, to be copied by hand
-      button.textContent = "Marked";
+      getSelection().selectAllChildren(text); // no clipboard: select the text, to be copied by hand
+      button.textContent = "Selected";
     }
   });
 });
