@@ -25,12 +25,16 @@ class Asked:
         config_dirs: folders with groups of the person's own.
         multirun: whether it is a sweep.
         of_hydra: whether Hydra answers it: help, the config, completion.
+        help: --help, which is answered from one composition.
+        resolve: --resolve: show the values of interpolations.
     """
 
     words: list[str]
     config_dirs: list[Path]
     multirun: bool
     of_hydra: bool
+    help: bool
+    resolve: bool
 
 
 def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -88,14 +92,19 @@ def parse(arguments: Sequence[str]) -> Asked:
         config_dirs=[Path(parsed.config_dir)] if parsed.config_dir else [],
         multirun=bool(parsed.multirun),
         of_hydra=_is_of_hydra(parsed),
+        help=bool(parsed.help),
+        resolve=bool(parsed.resolve),
     )
 
 
 def answer(config_name: str, arguments: Sequence[str]) -> None:
-    """Let Hydra answer: --help, --cfg job, --info."""
-    from facesegl.config.compose import compose, loosen
+    """Print --help; let Hydra answer --cfg job, --info."""
+    from facesegl.config.compose import compose, help_text, loosen
 
     asked = parse(arguments)
+    if asked.help:
+        print(help_text(config_name, asked.words, asked.config_dirs, resolve=asked.resolve))
+        return
     compose(asked.words, config_name=config_name, config_dirs=asked.config_dirs)  # our message for what is wrong
     loosened = loosen(asked.words, config_name=config_name, config_dirs=asked.config_dirs)
     _hand_to_hydra(config_name, [*(word for word in arguments if word not in asked.words), *loosened])

@@ -18,8 +18,7 @@ from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFail
 from facesegl.options import parse_options
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
+    from facesegl.config.compose import Composed
     from facesegl.runs.result import Result
 
 USAGE = """\
@@ -127,14 +126,14 @@ def train(arguments: Sequence[str]) -> None:
 
     configs = rehearse(asked.words, multirun=asked.multirun, config_dirs=asked.config_dirs, given=GIVEN)
     if asked.multirun:
-        if configs[0].paths.run:
+        if run := configs[0].config.paths.run:
             raise ConfigError(
-                f"paths.run={configs[0].paths.run}: a sweep has many runs, in a folder of their own; choose its place "
+                f"paths.run={run}: a sweep has many runs, in a folder of their own; choose its place "
                 f"with name=NAME and paths.runs=FOLDER."
             )
         return _sweep(configs, asked)
-    if configs[0].choices.sweep:
-        raise ConfigError(f"sweep={configs[0].choices.sweep}: a sweep needs -m; type facesegl train -m ...")
+    if choice := configs[0].config.choices.sweep:
+        raise ConfigError(f"sweep={choice}: a sweep needs -m; type facesegl train -m ...")
     return _show(train(configs[0]))
 
 
@@ -308,7 +307,7 @@ def _only(verb: str, folders: Sequence[str]) -> Path | None:
     return Path(folders[0]) if folders else None
 
 
-def _sweep(configs: "Sequence[DictConfig]", asked: Asked) -> None:
+def _sweep(configs: "Sequence[Composed]", asked: Asked) -> None:
     from rich.console import Console
 
     from facesegl.commands.build import try_all

@@ -1,4 +1,4 @@
-"""What a class or function takes: its parameters by name, each with its type."""
+"""The parameters of a class or function: their names and types."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from facesegl.nearest import nearest
 
 
 def locate(target: str) -> Callable[..., Any]:
-    """Import what a dotted name means.
+    """Import the class or function with a dotted name.
 
     Raises:
-        ImportError: there is no such thing, or no such callable; the message says why.
+        ImportError: there is none; the message says why.
     """
     parts = target.split(".")
     found = importlib.import_module(parts[0])
-    for place, name in enumerate(parts[1:], start=2):
+    for i, name in enumerate(parts[1:], start=2):
         if not hasattr(found, name):
-            _import_below(found, ".".join(parts[:place]))
+            _import_submodule(found, ".".join(parts[:i]))
         found = getattr(found, name)
     if not callable(found):
-        raise ImportError(f"it is no class or function, but a {type(found).__name__}")
+        raise ImportError(f"expected a class or function, found a {type(found).__name__}")
     return found
 
 
-def _import_below(parent: Any, dotted: str) -> None:
-    """Import a module that its package has not imported; a class that is not there gets its nearest namesake told."""
+def _import_submodule(parent: Any, dotted: str) -> None:
     try:
         importlib.import_module(dotted)
     except ModuleNotFoundError as error:
-        if error.name != dotted:  # the module is there, but misses one itself
+        if error.name != dotted:  # the module exists, and an import in it fails
             raise
         outer, _, name = dotted.rpartition(".")
         guess = nearest(name, dir(parent))
@@ -46,13 +45,13 @@ def _import_below(parent: Any, dotted: str) -> None:
 
 @dataclass(frozen=True)
 class Signature:
-    """What can be known of a callable's parameters without calling it.
+    """The parameters of a callable.
 
     Attributes:
-        hints: the type of each parameter that can be given by name; Any where none can be told.
+        hints: the type of each parameter that can be given by name; Any where it is unknown.
         required: those without a default, in order.
-        positional: those that can be given without their name, in order.
-        open: takes further names, by `**kwargs`.
+        positional: those that can be given by position, in order.
+        open: whether a `**kwargs` takes further names.
     """
 
     hints: dict[str, Any]
@@ -62,7 +61,7 @@ class Signature:
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> Signature | None:
-        """The signature of a class or function; None where it has none that Python can tell."""
+        """The signature of a class or function; None if Python cannot inspect it."""
         try:
             own = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):
@@ -79,10 +78,10 @@ class Signature:
 
 
 def places_in(node: Mapping[str, Any]) -> list[str]:
-    """The keys of a node whose parameters take a path, alone or in a mapping: where files lie on one machine."""
+    """The keys of a node whose parameters take a path, alone or in a mapping."""
     try:
         signature = Signature.of(locate(str(node["_target_"])))
-    except Exception:  # no node, or one whose class does not import: the check tells of that
+    except Exception:  # not a node, or its class does not import, which the check reports
         return []
     hints = signature.hints if signature else {}
     return [str(name) for name in node if _takes_path(hints.get(str(name)))]
@@ -93,7 +92,7 @@ def _takes_path(hint: Any) -> bool:
 
 
 def _inherited(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """The parameters that a class's `**kwargs` most likely hand on: those of the next `__init__` above it."""
+    """The parameters to which a class most likely passes its `**kwargs`: those of the next `__init__` above it."""
     above = iter(inspect.getmro(function)[1:-1]) if inspect.isclass(function) else iter(())
     for parent in above:
         signature = Signature.of(parent) if "__init__" in vars(parent) else None
@@ -103,7 +102,7 @@ def _inherited(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _hint(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:
-    """A parameter's type; Any where it has none, or names what only a type checker imports."""
+    """A parameter's type; Any if it has none, or one that only a type checker imports."""
     if parameter.annotation is parameter.empty:
         return Any
     holder = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
@@ -114,9 +113,9 @@ def _hint(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:
 
 
 def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a function's annotations can mean: its module's."""
-    maker: Any = function
+    """The names in the module that defines a function, or a class's `__init__`."""
+    owner: Any = function
     if inspect.isclass(function):
-        maker = next((cls for cls in function.__mro__ if "__init__" in vars(cls)), function)
-    module = sys.modules.get(getattr(maker, "__module__", ""))
+        owner = next((cls for cls in function.__mro__ if "__init__" in vars(cls)), function)
+    module = sys.modules.get(getattr(owner, "__module__", ""))
     return dict(vars(module)) if module else {}
