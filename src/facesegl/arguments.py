@@ -106,7 +106,7 @@ def answer(config_name: str, arguments: Sequence[str]) -> None:
         print(help_text(config_name, asked.words, asked.config_dirs, resolve=asked.resolve))
         return
     compose(asked.words, config_name=config_name, config_dirs=asked.config_dirs)  # our message for what is wrong
-    loosened = loosen(asked.words, config_name=config_name, config_dirs=asked.config_dirs)
+    loosened = loosen(asked.words, config_dirs=asked.config_dirs)
     _hand_to_hydra(config_name, [*(word for word in arguments if word not in asked.words), *loosened])
 
 

@@ -6,13 +6,12 @@ import copy
 import dataclasses
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.config.compose import Composed, sweep, try_compose
+from facesegl.config.compose import Composed, ConfigDirs, sweep, try_compose
 from facesegl.config.machine import settle
 from facesegl.config.schema import Node, Nodes, TrainKeys
 from facesegl.config.signatures import Signature, locate
@@ -42,10 +41,10 @@ def check(
     """Compare a config with what it configures; nothing is built.
 
     Args:
-        composed: the config with the keys that overrides brought in.
+        composed: the config, and the keys that overrides brought in.
         roots: a dataclass whose fields are the keys at the root.
         given: parameters that the code gives later, by the key of their node: `{"model": {"num_classes"}}`.
-        again: the same has been checked before: keys that pass unchecked are not logged again.
+        again: keys that pass unchecked are not logged again.
 
     Returns:
         The plan: a resolved copy with the values that were checked (`1` for a float is `1.0`), and with the device and
@@ -59,7 +58,10 @@ def check(
 
     walk = _Walk(composed, given or {})
     plan = walk.check(roots)
-    _raise(walk.problems, walk.machine_problems)
+    if walk.problems:
+        raise ConfigError(*dict.fromkeys(walk.problems))
+    if walk.machine_problems:
+        raise MachineError(*walk.machine_problems)
     for line in () if again else walk.notes:
         log.info(line)
     return OmegaConf.create(plan)
@@ -92,12 +94,10 @@ def rehearse(
     overrides: Sequence[str],
     *,
     multirun: bool = False,
-    config_name: str = "train",
-    config_dirs: Sequence[Path | str] = (),
-    roots: type = TrainKeys,
+    config_dirs: ConfigDirs = (),
     given: Mapping[str, Collection[str]] | None = None,
 ) -> list[Composed]:
-    """Compose and check what a command line asks for, a sweep with every value of every swept key.
+    """Compose and check what `facesegl train` would run, a sweep with every value of every swept key.
 
     Returns:
         The config of each job that was checked, as composed.
@@ -106,63 +106,44 @@ def rehearse(
         ConfigError: every problem of the overrides, the choices and the values of any job, once.
         MachineError: as in `check`.
     """
-    jobs = sweep(overrides, config_name=config_name, config_dirs=config_dirs) if multirun else [overrides]
+    jobs = sweep(overrides, config_dirs=config_dirs) if multirun else [list(overrides)]
     configs: list[Composed] = []
-    problems: list[str] = []
-    machine_problems: list[str] = []
+    errors: list[ConfigError | MachineError] = []
     for job in jobs:
-        composed, wrong = try_compose(job, config_name, config_dirs)
-        problems += wrong
+        composed, problems = try_compose(job, config_dirs=config_dirs)
+        errors.append(ConfigError(*problems))
         if composed:
-            walk = _Walk(composed, given or {})
-            walk.check(roots)
-            problems += walk.problems
-            machine_problems += walk.machine_problems
             configs.append(composed)
-    _raise(problems, machine_problems)
+            try:
+                check(composed, given=given, again=True)
+            except (ConfigError, MachineError) as error:
+                errors.append(error)
+    for kind in (ConfigError, MachineError):
+        if found := [problem for error in errors if isinstance(error, kind) for problem in error.problems]:
+            raise kind(*dict.fromkeys(found))
     return configs
 
 
-def _raise(problems: list[str], machine_problems: list[str]) -> None:
-    if problems:
-        raise ConfigError(*dict.fromkeys(problems))
-    if machine_problems:
-        raise MachineError(*dict.fromkeys(machine_problems))
-
-
 class _Walk:
-    """One walk through a config.
-
-    Attributes:
-        given: parameters that the code gives later, by the key of their node.
-        plain: the config in builtin containers.
-        borrowed: the keys whose value is that of another key, where it is reported if it is wrong.
-        problems: of the config, one line each.
-        machine_problems: what this machine does not have, one line each.
-        notes: keys that pass unchecked, one line each.
-    """
+    """One walk through a config, and what it finds, one line each."""
 
     def __init__(self, composed: Composed, given: Mapping[str, Collection[str]]) -> None:
         self.composed = composed
         self.given = given
-        self.plain: dict[str, Any] = {}
-        self.borrowed: set[str] = set()
+        self.plain: dict[str, Any] = {}  # the config in builtin containers
+        self.borrowed: set[str] = set()  # keys with the value of another key, where it is reported if it is wrong
         self.problems: list[str] = []
-        self.machine_problems: list[str] = []
-        self.notes: list[str] = []
+        self.machine_problems: list[str] = []  # what this machine does not have
+        self.notes: list[str] = []  # what passes unchecked
 
     def check(self, roots: type) -> dict[str, Any]:
         """Check the whole config; return the plan in builtin containers."""
-        config = self.composed.config
-        unread = False
+        defaults = {f.name: f.default for f in dataclasses.fields(roots) if f.default is not dataclasses.MISSING}
         try:
-            config = read_taxonomy(config)
+            self.plain = defaults | self._read(read_taxonomy(self.composed.config), "")
         except ConfigError as error:
             self.problems += error.problems
-            unread = True
-        defaults = {f.name: f.default for f in dataclasses.fields(roots) if f.default is not dataclasses.MISSING}
-        self.plain = defaults | self._read(config, "")
-        if unread:
+            self.plain = defaults | self._read(self.composed.config, "")
             self.plain["data"]["taxonomy"] = _UNREAD
         self._check_machine()
         return self._arguments(self.plain, roots, "", "")
@@ -171,21 +152,18 @@ class _Walk:
         """Settle the trainer's device and precision, and check that the folders of a run can be written."""
         trainer, paths = self.plain.get("trainer"), self.plain.get("paths")
         if isinstance(trainer, dict):
-            if trainer.get("precision") == "auto":  # if the device is missing, only the device is reported
-                self.plain["trainer"] = {**trainer, "precision": None}
-            with self._machine_errors():
+            try:
                 self.plain["trainer"] = settle(trainer)
+            except MachineError as error:
+                self.machine_problems += error.problems
+                if trainer.get("precision") == "auto":  # which is right on a machine that has the device
+                    trainer["precision"] = None
         for name, path in paths.items() if isinstance(paths, dict) else ():
-            if name != "data" and isinstance(path, str):
-                with self._machine_errors():
+            try:
+                if name != "data" and isinstance(path, str):
                     require_writable(Path(path).expanduser(), f"paths.{name}={path}")
-
-    @contextmanager
-    def _machine_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except MachineError as error:
-            self.machine_problems += error.problems
+            except MachineError as error:
+                self.machine_problems += error.problems
 
     def _read(self, config: DictConfig | ListConfig, key: str) -> Any:
         """The values of a config in builtin containers, its interpolations resolved."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -15,6 +15,9 @@ from facesegl.nearest import nearest, suggestion
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
+
+
+ConfigDirs = Sequence[Path | str]
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,8 @@ class Composed:
     unknown: frozenset[str]
 
     @classmethod
-    def of(
-        cls, overrides: Sequence[str] = (), *, config_name: str = "train", config_dirs: Sequence[Path | str] = ()
-    ) -> Composed:
-        """Compose as `compose` does, for a config that is to be checked."""
+    def of(cls, overrides: Sequence[str] = (), config_name: str = "train", config_dirs: ConfigDirs = ()) -> Composed:
+        """Compose as `compose` does, for the check."""
         composed, problems = try_compose(overrides, config_name, config_dirs)
         if composed is None or problems:
             raise ConfigError(*problems)
@@ -49,9 +50,7 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else package.parents[1] / "conf"
 
 
-def compose(
-    overrides: Sequence[str] = (), *, config_name: str = "train", config_dirs: Sequence[Path | str] = ()
-) -> DictConfig:
+def compose(overrides: Sequence[str] = (), *, config_name: str = "train", config_dirs: ConfigDirs = ()) -> DictConfig:
     """Compose a config as the command line does; safe in a notebook and inside a running Hydra job.
 
     Args:
@@ -65,60 +64,47 @@ def compose(
     Raises:
         ConfigError: every override that cannot be parsed, or names something that does not exist.
     """
-    return Composed.of(overrides, config_name=config_name, config_dirs=config_dirs).config
+    return Composed.of(overrides, config_name, config_dirs).config
 
 
 def try_compose(
-    overrides: Sequence[str], config_name: str, config_dirs: Sequence[Path | str]
+    overrides: Sequence[str], config_name: str = "train", config_dirs: ConfigDirs = ()
 ) -> tuple[Composed | None, list[str]]:
-    """Compose from the overrides that are right; return it with what is wrong with the others."""
+    """Compose from the overrides that are right, and list what is wrong with the others."""
     conf = _Conf.of(config_name, config_dirs)
     config, accepted, problems = conf.compose(overrides)
     return (None if config is None else conf.tracked(config, accepted)), problems
 
 
-def help_text(
-    config_name: str, overrides: Sequence[str], config_dirs: Sequence[Path | str], *, resolve: bool = False
-) -> str:
-    """Fill the help template of a config (`hydra.help.template`) from one composition.
-
-    Args:
-        config_name: the file in `conf/` to start from.
-        overrides: as for `compose`.
-        config_dirs: as for `compose`.
-        resolve: show the values of interpolations.
+def help_text(config_name: str, overrides: Sequence[str], config_dirs: ConfigDirs, *, resolve: bool = False) -> str:
+    """The `hydra.help.template` of a config, filled from one composition: Hydra itself would list its groups slowly.
 
     Raises:
-        ConfigError: as for `compose`.
+        ConfigError: as in `compose`.
     """
-    from omegaconf import OmegaConf, open_dict
+    from omegaconf import OmegaConf
 
     conf = _Conf.of(config_name, config_dirs)
     config, _, problems = conf.compose(overrides)
     if config is None or problems:
         raise ConfigError(*problems)
-    template = Template(config.hydra.help.template)
-    with open_dict(config):
-        del config["hydra"]
-    return template.safe_substitute(APP_CONFIG_GROUPS=conf.listing(), CONFIG=OmegaConf.to_yaml(config, resolve=resolve))
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    keys = OmegaConf.to_yaml(own, resolve=resolve)
+    return Template(config.hydra.help.template).safe_substitute(APP_CONFIG_GROUPS=conf.listing(), CONFIG=keys)
 
 
-def loosen(
-    overrides: Sequence[str], *, config_name: str = "train", config_dirs: Sequence[Path | str] = ()
-) -> list[str]:
+def loosen(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[str]:
     """The overrides with `++` before plain values, so that Hydra accepts keys that no config file has."""
-    conf = _Conf.of(config_name, config_dirs)
+    conf = _Conf.of("train", config_dirs)
     return [text if (override := _parse(text)) is None else conf.loosened(override) for text in overrides]
 
 
-def sweep(
-    overrides: Sequence[str], *, config_name: str = "train", config_dirs: Sequence[Path | str] = ()
-) -> list[list[str]]:
+def sweep(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[list[str]]:
     """The jobs that cover every value of a sweep once: each value of one key, with the first values of the others.
 
     An interval is covered by its two ends. Values in `hydra.sweeper.params` of a config file count too.
     """
-    conf = _Conf.of(config_name, config_dirs)
+    conf = _Conf.of("train", config_dirs)
     choices = [conf.swept_values(text) for text in [*conf.swept_by_files(overrides), *overrides]]
     first = [values[0] for values in choices]
     others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(choices) for value in values[1:]]
@@ -134,27 +120,19 @@ def quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Conf:
-    """The config files.
-
-    Attributes:
-        name: the file to start from.
-        folders: `conf/`, then the user's own.
-    """
+    """The file to start from, and the folders to search: `conf/`, then the user's own."""
 
     name: str
     folders: list[Path]
 
     @classmethod
-    def of(cls, name: str, config_dirs: Sequence[Path | str]) -> _Conf:
+    def of(cls, name: str, config_dirs: ConfigDirs) -> _Conf:
         if missing := [str(folder) for folder in config_dirs if not Path(folder).is_dir()]:
             raise ConfigError(*(f"--config-dir {folder}: there is no such folder" for folder in missing))
         return cls(name, [conf_dir(), *(Path(folder).resolve() for folder in config_dirs)])
 
     def compose(self, texts: Sequence[str]) -> tuple[DictConfig | None, list[Override], list[str]]:
-        """Compose; return the config with Hydra's own node, the overrides that are in it, and the problems.
-
-        Where Hydra refuses, each override is tried alone, and those that it refuses are left out.
-        """
+        """Compose; return the config with Hydra's node, the overrides in it, and what is wrong with the others."""
         problems, overrides = [], []
         for text in texts:
             override = _parse(text)
@@ -162,27 +140,19 @@ class _Conf:
             problems += found
             overrides += [override] if override and not found else []
         config = self._try(overrides)
-        if not isinstance(config, str):
-            return config, overrides, problems
-        if isinstance(refusal := self._try([]), str):
-            return None, [], [*problems, refusal]
-        alone = [(override, self._try([override])) for override in overrides]
-        problems += [f"{o.input_line}: {self._reason(o, refusal)}" for o, refusal in alone if isinstance(refusal, str)]
-        rest = [override for override, refusal in alone if not isinstance(refusal, str)]
-        config = self._try(rest)
-        return (None, [], [*problems, config]) if isinstance(config, str) else (config, rest, problems)
+        if isinstance(config, str):
+            refusals = [(o, refusal) for o in overrides if isinstance(refusal := self._try([o]), str)]
+            problems += [f"{o.input_line}: {self._reason(o, refusal)}" for o, refusal in refusals]
+            overrides = [o for o in overrides if o not in [refused for refused, _ in refusals]]
+            config = self._try(overrides)
+        return (None, [], [*problems, config]) if isinstance(config, str) else (config, overrides, problems)
 
     def tracked(self, config: DictConfig, overrides: Sequence[Override]) -> Composed:
         """A config from `compose` without Hydra's own node, and the keys that its overrides brought in."""
-        from omegaconf import OmegaConf
-
-        plain = [override for override in overrides if self._sets_value(override)]
-        unknown: Iterable[str] = ()
-        if plain:
-            others = [str(o.input_line) for o in overrides if o not in plain and not o.is_delete()]
-            before = OmegaConf.to_container(self._compose(others))
-            unknown = filter(None, (_first_unknown(before, override.key_or_group) for override in plain))
+        plain = [o for o in overrides if self._sets_value(o)]
+        before = self._try([o for o in overrides if o not in plain and not o.is_delete()]) if plain else None
         added = (o.key_or_group for o in overrides if o.is_add() or o.is_force_add())
+        unknown = (_first_unknown(before, o.key_or_group) for o in plain)
         return Composed(_with_choices(config), frozenset(added), frozenset(unknown))
 
     def loosened(self, override: Override) -> str:
@@ -206,12 +176,10 @@ class _Conf:
 
     def swept_by_files(self, texts: Sequence[str]) -> list[str]:
         """The sweeps in config files, without those of keys that the command line sets too."""
-        overrides = [override for override in map(_parse, texts) if override]
-        config = self._try([override for override in overrides if not override.is_sweep_override()])
-        if isinstance(config, str):
-            return []
-        typed = {override.key_or_group for override in overrides}
-        params = config.hydra.sweeper.get("params") or {}
+        overrides = [o for o in map(_parse, texts) if o]
+        config = self._try([o for o in overrides if not o.is_sweep_override()])
+        params = {} if isinstance(config, str) else config.hydra.sweeper.get("params") or {}
+        typed = {o.key_or_group for o in overrides}
         return [f"{key}={value}" for key, value in params.items() if key not in typed]
 
     def listing(self) -> str:
@@ -223,22 +191,18 @@ class _Conf:
             pending += [f"{group}/{inner}" for inner in self._groups(group)]
         return "".join(f"{group}: {', '.join(found)}\n" for group in sorted(groups) if (found := self._options(group)))
 
-    def _compose(self, overrides: Iterable[str]) -> DictConfig:
-        from hydra import compose
-
-        search = ",".join(quoted(f"file://{folder}") for folder in self.folders[1:])
-        paths = [f"hydra.searchpath=[{search}]"] if search else []
-        with _initialized(self.folders[0]):
-            return compose(self.name, overrides=[*paths, *overrides], return_hydra_config=True)
-
     def _try(self, overrides: Sequence[Override]) -> DictConfig | str:
-        """The config with these overrides, or why Hydra does not compose it."""
+        """The config with these overrides and with Hydra's node, or why Hydra does not compose it."""
         import yaml
+        from hydra import compose
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
+        search = ",".join(quoted(f"file://{folder}") for folder in self.folders[1:])
+        texts = [f"hydra.searchpath=[{search}]"] if search else []
         try:
-            return self._compose(map(self.loosened, overrides))
+            with _initialized(self.folders[0]):
+                return compose(self.name, [*texts, *map(self.loosened, overrides)], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             cause = error.__cause__
             reason = str(cause).splitlines()[0] if isinstance(cause, OmegaConfBaseException) else str(error)
@@ -247,9 +211,8 @@ class _Conf:
     def _reason(self, override: Override, refusal: str) -> str:
         """Hydra's refusal of one override, reworded where only its `+` is wrong."""
         bare = _parse(str(override.input_line).removeprefix("+")) if override.is_add() else None
-        if bare is None or isinstance(self._try([bare]), str):
-            return refusal
-        return f"{override.key_or_group} is already in the config; write it without the +"
+        known = bare is not None and not isinstance(self._try([bare]), str)
+        return f"{override.key_or_group} is already in the config; write it without the +" if known else refusal
 
     def _problems(self, override: Override) -> list[str]:
         key, text = override.key_or_group, override.input_line
@@ -301,8 +264,9 @@ def _initialized(folder: Path) -> Iterator[None]:
     from hydra.core.utils import JobRuntime
     from hydra.version import VersionBase
     from omegaconf import OmegaConf
+    from platformdirs import user_cache_dir
 
-    OmegaConf.register_new_resolver("user_cache", _user_cache, replace=True)
+    OmegaConf.register_new_resolver("user_cache", lambda: user_cache_dir("facesegl"), replace=True)
     running, base, job = GlobalHydra.instance().hydra, version.getbase(), JobRuntime.instance().get("name")
     GlobalHydra.instance().clear()
     try:
@@ -311,12 +275,6 @@ def _initialized(folder: Path) -> Iterator[None]:
     finally:
         GlobalHydra.instance().hydra = running
         VersionBase.instance().version_base = base
-
-
-def _user_cache() -> str:
-    import platformdirs
-
-    return platformdirs.user_cache_dir("facesegl")
 
 
 def _with_choices(config: DictConfig) -> DictConfig:
@@ -351,10 +309,9 @@ def _by_grammar(text: str) -> Override | None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    try:
+    with suppress(HydraException):
         return OverridesParser.create().parse_override(text)
-    except HydraException:
-        return None
+    return None
 
 
 def _exists(value: str) -> bool:
@@ -378,12 +335,13 @@ def _unreadable(text: str) -> str:
 
 
 def _first_unknown(config: Any, key: str) -> str:
-    """A key up to the first name that `config`, in builtin containers, does not have; empty if it has them all."""
+    """The key up to the first name that a config does not have; empty if it has them all."""
+    from omegaconf import DictConfig, OmegaConf
+
+    node = OmegaConf.to_container(config) if isinstance(config, DictConfig) else None
     names = key.split(".")
     for i, name in enumerate(names, start=1):
-        if not isinstance(config, dict):
-            return ""
-        if name not in config:
+        if isinstance(node, dict) and name not in node:
             return ".".join(names[:i])
-        config = config[name]
+        node = node[name] if isinstance(node, dict) else None
     return ""

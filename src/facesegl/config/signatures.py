@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,24 +22,20 @@ def locate(target: str) -> Callable[..., Any]:
     """
     parts = target.split(".")
     found = importlib.import_module(parts[0])
-    for i, name in enumerate(parts[1:], start=2):
-        if not hasattr(found, name):
-            _import_submodule(found, ".".join(parts[:i]))
+    for i, name in enumerate(parts[1:], start=1):
+        parent = ".".join(parts[:i])
+        try:
+            if not hasattr(found, name):
+                importlib.import_module(f"{parent}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{parent}.{name}":  # the module exists, and an import in it fails
+                raise
+            hint = f"; did you mean {guess}?" if (guess := nearest(name, dir(found))) else ""
+            raise ImportError(f"{parent} has no {name}{hint}") from error
         found = getattr(found, name)
     if not callable(found):
         raise ImportError(f"expected a class or function, found a {type(found).__name__}")
     return found
-
-
-def _import_submodule(parent: Any, dotted: str) -> None:
-    try:
-        importlib.import_module(dotted)
-    except ModuleNotFoundError as error:
-        if error.name != dotted:  # the module exists, and an import in it fails
-            raise
-        outer, _, name = dotted.rpartition(".")
-        guess = nearest(name, dir(parent))
-        raise ImportError(f"{outer} has no {name}" + (f"; did you mean {guess}?" if guess else "")) from error
 
 
 @dataclass(frozen=True)
@@ -68,9 +63,8 @@ class Signature:
             return None
         named = [p for p in own if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         is_open = any(p.kind is p.VAR_KEYWORD for p in own)
-        inherited = dict(_inherited(function)) if is_open else {}
         return cls(
-            hints=inherited | {p.name: _hint(p, function) for p in named},
+            hints=(_inherited(function) if is_open else {}) | {p.name: _hint(p, function) for p in named},
             required=[p.name for p in named if p.default is p.empty],
             positional=[p.name for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)],
             open=is_open,
@@ -91,14 +85,11 @@ def _takes_path(hint: Any) -> bool:
     return hint is Path or any(map(_takes_path, typing.get_args(hint)))
 
 
-def _inherited(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+def _inherited(function: Callable[..., Any]) -> dict[str, Any]:
     """The parameters to which a class most likely passes its `**kwargs`: those of the next `__init__` above it."""
-    above = iter(inspect.getmro(function)[1:-1]) if inspect.isclass(function) else iter(())
-    for parent in above:
-        signature = Signature.of(parent) if "__init__" in vars(parent) else None
-        if signature:
-            yield from signature.hints.items()
-            return
+    parents = inspect.getmro(function)[1:-1] if inspect.isclass(function) else ()
+    signatures = map(Signature.of, (parent for parent in parents if "__init__" in vars(parent)))
+    return next((signature.hints for signature in signatures if signature), {})
 
 
 def _hint(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:
@@ -106,16 +97,9 @@ def _hint(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:
     if parameter.annotation is parameter.empty:
         return Any
     holder = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
+    defining: Any = inspect.unwrap(function.__init__ if inspect.isclass(function) else function)
+    names = getattr(defining, "__globals__", {})
     try:
-        return typing.get_type_hints(holder, _namespace(function), include_extras=True)[parameter.name]
+        return typing.get_type_hints(holder, names, include_extras=True)[parameter.name]
     except Exception:  # whatever an annotation of foreign code may raise when it is evaluated
         return Any
-
-
-def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
-    """The names in the module that defines a function, or a class's `__init__`."""
-    owner: Any = function
-    if inspect.isclass(function):
-        owner = next((cls for cls in function.__mro__ if "__init__" in vars(cls)), function)
-    module = sys.modules.get(getattr(owner, "__module__", ""))
-    return dict(vars(module)) if module else {}
