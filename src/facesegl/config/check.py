@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl.config.compose import Composed, ConfigDirs, sweep, try_compose
-from facesegl.config.machine import settle
+from facesegl.config.machine import resolve_accelerator, resolve_precision
 from facesegl.config.schema import Node, Nodes, TrainKeys
 from facesegl.config.signatures import Signature, locate
 from facesegl.config.values import fit
@@ -149,15 +149,18 @@ class _Walk:
         return self._arguments(self.plain, roots, "", "")
 
     def _check_machine(self) -> None:
-        """Settle the trainer's device and precision, and check that the folders of a run can be written."""
+        """Resolve the trainer's device and precision, and check that the folders of a run can be written."""
         trainer, paths = self.plain.get("trainer"), self.plain.get("paths")
         if isinstance(trainer, dict):
+            precision = trainer.get("precision")
             try:
-                self.plain["trainer"] = settle(trainer)
+                if isinstance(trainer.get("accelerator"), str):
+                    trainer["accelerator"] = resolve_accelerator(trainer["accelerator"])
+                if precision == "auto":
+                    trainer["precision"] = resolve_precision(precision, trainer.get("accelerator", "cpu"))
             except MachineError as error:
                 self.machine_problems += error.problems
-                if trainer.get("precision") == "auto":  # which is right on a machine that has the device
-                    trainer["precision"] = None
+                trainer["precision"] = None if precision == "auto" else precision
         for name, path in paths.items() if isinstance(paths, dict) else ():
             try:
                 if name != "data" and isinstance(path, str):

@@ -148,12 +148,19 @@ class _Conf:
         return (None, [], [*problems, config]) if isinstance(config, str) else (config, overrides, problems)
 
     def tracked(self, config: DictConfig, overrides: Sequence[Override]) -> Composed:
-        """A config from `compose` without Hydra's own node, and the keys that its overrides brought in."""
+        """Replace Hydra's node by the choices of the groups, which also name the run; note which keys are new."""
+        from omegaconf import OmegaConf, open_dict
+
         plain = [o for o in overrides if self._sets_value(o)]
         before = self._try([o for o in overrides if o not in plain and not o.is_delete()]) if plain else None
         added = (o.key_or_group for o in overrides if o.is_add() or o.is_force_add())
         unknown = (_first_unknown(before, o.key_or_group) for o in plain)
-        return Composed(_with_choices(config), frozenset(added), frozenset(unknown))
+        with open_dict(config):
+            choices = {str(group): name for group, name in config.pop("hydra").runtime.choices.items()}
+            config.choices = {group: name for group, name in choices.items() if not group.startswith("hydra/")}
+            if not OmegaConf.is_interpolation(config, "name") and config.get("name", "") is None:
+                config.name = f"{choices.get('data')}-{choices.get('model')}"
+        return Composed(config, frozenset(added), frozenset(unknown))
 
     def loosened(self, override: Override) -> str:
         return f"++{override.input_line}" if self._sets_value(override) else str(override.input_line)
@@ -275,18 +282,6 @@ def _initialized(folder: Path) -> Iterator[None]:
     finally:
         GlobalHydra.instance().hydra = running
         VersionBase.instance().version_base = base
-
-
-def _with_choices(config: DictConfig) -> DictConfig:
-    """Replace Hydra's own node by the choices of the groups; a `name` of null becomes those of data and model."""
-    from omegaconf import OmegaConf, open_dict
-
-    with open_dict(config):
-        choices = {str(group): name for group, name in config.pop("hydra").runtime.choices.items()}
-        config.choices = {group: name for group, name in choices.items() if not group.startswith("hydra/")}
-        if not OmegaConf.is_interpolation(config, "name") and config.get("name", "") is None:
-            config.name = f"{choices.get('data')}-{choices.get('model')}"
-    return config
 
 
 def _parse(text: str) -> Override | None:

@@ -27,6 +27,7 @@ def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
         ConfigError: the constructor raised a TypeError, ValueError or ImportError.
         FaceseglError: the constructor raised it.
     """
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
     if not node:
@@ -36,33 +37,19 @@ def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
     try:
         deferred = instantiate(node, _convert_="all", _partial_=True)  # Hydra would copy what is given into a config
         return partial(deferred, **given) if node.get("_partial_") else deferred(**given)
-    except FaceseglError:
-        raise
     except Exception as error:
-        cause = _cause(error)
+        cause: BaseException = error
+        while (
+            isinstance(cause, InstantiationException) and cause.__cause__ is not None
+        ):  # Hydra wraps the constructor's
+            cause = cause.__cause__
         if isinstance(cause, FaceseglError):
             raise cause from cause.__cause__
-        if not _is_refusal(cause):
-            raise
+        refused = isinstance(cause, TypeError | ValueError | ImportError | InstantiationException)
+        if not refused and type(cause).__name__ != "MisconfigurationException":  # Lightning's, which may not be there
+            raise  # a bug, which keeps its traceback
         reason = " ".join(str(cause).split()) or type(cause).__name__
         raise ConfigError(f"{_key(node)}: {node['_target_']} cannot be built: {reason}") from cause
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The constructor's exception, which Hydra wraps; Hydra's own if there is no other."""
-    from hydra.errors import InstantiationException
-
-    while isinstance(error, InstantiationException) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _is_refusal(error: BaseException) -> bool:
-    """Whether a constructor rejected its arguments; anything else is a bug and keeps its traceback."""
-    from hydra.errors import InstantiationException
-
-    of_lightning = type(error).__name__ == "MisconfigurationException"  # by name: Lightning may not be installed
-    return of_lightning or isinstance(error, TypeError | ValueError | ImportError | InstantiationException)
 
 
 def _key(node: DictConfig | Mapping[str, Any]) -> str:

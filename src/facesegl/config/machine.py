@@ -1,23 +1,6 @@
 """The device and precision that this machine gives for `auto`."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from facesegl.errors import MachineError
-
-
-def settle(trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """A trainer's arguments with the device and precision that this machine gives for `auto` and `gpu`.
-
-    Raises:
-        MachineError: this machine does not have the device.
-    """
-    settled = dict(trainer)
-    if isinstance(settled.get("accelerator"), str):
-        settled["accelerator"] = resolve_accelerator(settled["accelerator"])
-    if settled.get("precision") == "auto":
-        settled["precision"] = resolve_precision("auto", settled.get("accelerator", "cpu"))
-    return settled
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:

@@ -11,11 +11,8 @@ from annotated_types import Ge, Lt, MinLen
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 Place = Annotated[str, MinLen(1)]
 
-Node = NewType("Node", dict[str, Any])
-"""A mapping with a `_target_`."""
-
-Nodes = NewType("Nodes", dict[str, Any])
-"""Nodes by name; null turns one off."""
+Node = NewType("Node", dict[str, Any])  # a mapping with a `_target_`
+Nodes = NewType("Nodes", dict[str, Any])  # nodes by name; null turns one off
 
 
 @dataclass(frozen=True)

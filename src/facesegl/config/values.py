@@ -11,16 +11,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
     from pydantic_core import ErrorDetails
 
-_WORDS = {
-    "a valid integer": "a whole number",
-    "a valid number": "a number",
-    "a finite number": "a finite number",
-    "a valid boolean": "true or false",
-    "a valid string": "text",
-    "a valid list": "a list",
-    "a valid tuple": "a list",
-    "a valid dictionary": "a mapping",
-}
+_WORDS = {"integer": "a whole number", "boolean": "true or false", "string": "text", "tuple": "a list"}
 _LENGTHS = {"missing": "long enough", "too_short": "long enough", "too_long": "short enough"}
 
 
@@ -104,8 +95,8 @@ def _expected(detail: ErrorDetails) -> list[str]:
     if detail["type"] == "literal_error":
         return str(detail["ctx"]["expected"]).replace(" or ", ", ").split(", ")
     expected = detail["msg"].removeprefix("Input should be ").split(", unable")[0].split(", got")[0]
-    if expected in _WORDS:
-        return _WORDS[expected].split(" or ")
+    if noun := expected.partition("a valid ")[2]:
+        return _WORDS.get(noun, f"a {noun}").replace("a dictionary", "a mapping").split(" or ")
     return [expected if expected != detail["msg"] else f"right: {expected}"]
 
 
