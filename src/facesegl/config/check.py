@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,23 +28,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("facesegl")
 
+Given = Mapping[str, Collection[str]]
+"""Parameters that the code gives later, by the key of their node: `{"model": {"num_classes"}}`."""
+
 _KIND_OF = {"taxonomy": "FILE.yaml", "images": "FOLDER", "masks": "FOLDER", "root": "FOLDER"}
 _UNREAD = object()  # in place of a value that cannot be resolved, which is reported already
 
 
 def check(
-    composed: Composed,
-    *,
-    roots: type = TrainKeys,
-    given: Mapping[str, Collection[str]] | None = None,
-    again: bool = False,
+    composed: Composed, *, roots: type = TrainKeys, given: Given | None = None, again: bool = False
 ) -> DictConfig:
     """Compare a config with what it configures; nothing is built.
 
     Args:
         composed: the config, and the keys that overrides brought in.
         roots: a dataclass whose fields are the keys at the root.
-        given: parameters that the code gives later, by the key of their node: `{"model": {"num_classes"}}`.
+        given: parameters that the code gives later.
         again: keys that pass unchecked are not logged again.
 
     Returns:
@@ -79,23 +79,15 @@ def read_taxonomy(config: DictConfig) -> DictConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    try:
-        file = OmegaConf.select(config, "data.taxonomy")
-    except OmegaConfBaseException:  # an interpolation that does not resolve: the check reports all of them
-        return config
-    if not isinstance(file, str):
-        return config
-    changed = copy.deepcopy(config)
-    OmegaConf.update(changed, "data.taxonomy", read_taxonomy_file(file), merge=False)
-    return changed
+    with suppress(OmegaConfBaseException):  # an interpolation that does not resolve: the check reports all of them
+        if isinstance(file := OmegaConf.select(config, "data.taxonomy"), str):
+            config = copy.deepcopy(config)
+            OmegaConf.update(config, "data.taxonomy", read_taxonomy_file(file), merge=False)
+    return config
 
 
 def rehearse(
-    overrides: Sequence[str],
-    *,
-    multirun: bool = False,
-    config_dirs: ConfigDirs = (),
-    given: Mapping[str, Collection[str]] | None = None,
+    overrides: Sequence[str], *, multirun: bool = False, config_dirs: ConfigDirs = (), given: Given | None = None
 ) -> list[Composed]:
     """Compose and check what `facesegl train` would run, a sweep with every value of every swept key.
 
@@ -127,7 +119,7 @@ def rehearse(
 class _Walk:
     """One walk through a config, and what it finds, one line each."""
 
-    def __init__(self, composed: Composed, given: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, composed: Composed, given: Given) -> None:
         self.composed = composed
         self.given = given
         self.plain: dict[str, Any] = {}  # the config in builtin containers

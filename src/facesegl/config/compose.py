@@ -89,8 +89,9 @@ def help_text(config_name: str, overrides: Sequence[str], config_dirs: ConfigDir
     if config is None or problems:
         raise ConfigError(*problems)
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    groups = "".join(f"{group}: {', '.join(conf.options(group))}\n" for group in conf.groups())
     keys = OmegaConf.to_yaml(own, resolve=resolve)
-    return Template(config.hydra.help.template).safe_substitute(APP_CONFIG_GROUPS=conf.listing(), CONFIG=keys)
+    return Template(config.hydra.help.template).safe_substitute(APP_CONFIG_GROUPS=groups, CONFIG=keys)
 
 
 def loosen(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[str]:
@@ -154,7 +155,7 @@ class _Conf:
         plain = [o for o in overrides if self._sets_value(o)]
         before = self._try([o for o in overrides if o not in plain and not o.is_delete()]) if plain else None
         added = (o.key_or_group for o in overrides if o.is_add() or o.is_force_add())
-        unknown = (_first_unknown(before, o.key_or_group) for o in plain)
+        unknown = filter(None, (_first_unknown(before, o.key_or_group) for o in plain))
         with open_dict(config):
             choices = {str(group): name for group, name in config.pop("hydra").runtime.choices.items()}
             config.choices = {group: name for group, name in choices.items() if not group.startswith("hydra/")}
@@ -174,7 +175,7 @@ class _Conf:
             return [text]
         match override.value():
             case Glob() as glob:
-                values = glob.filter(self._options(override.key_or_group))
+                values = glob.filter(self.options(override.key_or_group))
             case IntervalSweep(start=start, end=end):
                 values = [str(start), str(end)]
             case _:
@@ -189,14 +190,12 @@ class _Conf:
         typed = {o.key_or_group for o in overrides}
         return [f"{key}={value}" for key, value in params.items() if key not in typed]
 
-    def listing(self) -> str:
-        """The groups with their choices, a line each, as Hydra lists them."""
-        groups: list[str] = []
-        pending = [group for group in self._groups("") if group != "hydra"]
-        while pending:
-            groups.append(group := pending.pop())
-            pending += [f"{group}/{inner}" for inner in self._groups(group)]
-        return "".join(f"{group}: {', '.join(found)}\n" for group in sorted(groups) if (found := self._options(group)))
+    def groups(self) -> list[str]:
+        files = (file.relative_to(folder) for folder in self.folders for file in folder.glob("*/**/*.yaml"))
+        return sorted({file.parent.as_posix() for file in files if file.parts[0] != "hydra"})
+
+    def options(self, group: str) -> list[str]:
+        return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
 
     def _try(self, overrides: Sequence[Override]) -> DictConfig | str:
         """The config with these overrides and with Hydra's node, or why Hydra does not compose it."""
@@ -227,19 +226,17 @@ class _Conf:
             return [f"{text}: several values where one is expected; sweep with -m, or write a list as {key}=[a,b]"]
         if self._is_choice(override):
             if (value := override.value()) is None:
-                options = ", ".join(self._options(key))
+                options = ", ".join(self.options(key))
                 return [f"{text}: null is not a choice; take one of {options}, or remove the group with ~{key}"]
             choices = [str(choice) for choice in (value if isinstance(value, list) else [value])]
             return [problem for choice in choices if (problem := self._wrong_choice(key, choice))]
-        if "/" in key and not override.is_delete() and not self._options(key):
-            parent = key.rpartition("/")[0]
-            groups = [f"{parent}/{group}".lstrip("/") for group in self._groups(parent)]
-            return [f"{text}: there is no group {key}; {suggestion(key, groups)}"]
+        if "/" in key and not override.is_delete() and not self.options(key):
+            return [f"{text}: there is no group {key}; {suggestion(key, self.groups())}"]
         return []
 
     def _wrong_choice(self, group: str, choice: str) -> str:
         parent, _, name = f"{group}/{choice.removesuffix('.yaml')}".rpartition("/")
-        options = self._options(parent)
+        options = self.options(parent)
         if name in options:
             return ""
         hint = f"did you mean {found}? There" if (found := nearest(name, options)) else "there"
@@ -248,19 +245,12 @@ class _Conf:
     def _is_choice(self, override: Override) -> bool:
         """Whether it chooses a file of a group; a dictionary for a group's key is a value."""
         other = override.is_delete() or override.is_hydra_override() or isinstance(override.value(), dict)
-        return not other and bool(self._options(override.key_or_group))
+        return not other and bool(self.options(override.key_or_group))
 
     def _sets_value(self, override: Override) -> bool:
         if override.is_delete() or override.is_add() or override.is_force_add() or override.is_hydra_override():
             return False
         return override.package is None and not self._is_choice(override)
-
-    def _options(self, group: str) -> list[str]:
-        return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
-
-    def _groups(self, parent: str) -> list[str]:
-        paths = [path for folder in self.folders for path in (folder / parent).glob("*/")]
-        return sorted({path.name for path in paths if path.name != "__pycache__"})
 
 
 @contextmanager
