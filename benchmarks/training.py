@@ -21,7 +21,7 @@ from torch.nn import functional
 import facesegl
 from facesegl.commands.build import GIVEN
 from facesegl.config.check import check
-from facesegl.config.compose import compose
+from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
 
 
@@ -55,7 +55,7 @@ def with_facesegl(keys: list[str]) -> float:
 
 def bare(keys: list[str]) -> float:
     """CPU-seconds of a loop as short as it can be written."""
-    plan = check(compose(keys), given=GIVEN)
+    plan = check(Composed.of(keys), given=GIVEN)
     photos, targets, mean, std = _arrays(plan)
     torch.manual_seed(plan.seed)
     net = build(plan.model, num_classes=6).to(memory_format=torch.channels_last)

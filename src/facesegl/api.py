@@ -22,9 +22,9 @@ def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:
         facesegl.errors.Stopped: a signal ended it.
     """
     from facesegl.commands.train import train
-    from facesegl.config.compose import compose
+    from facesegl.config.compose import Composed
 
-    return train(compose(overrides, config_dirs=config_dirs), _command("train", overrides, config_dirs))
+    return train(Composed.of(overrides, config_dirs=config_dirs), _command("train", overrides, config_dirs))
 
 
 def evaluate(

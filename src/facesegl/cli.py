@@ -17,8 +17,7 @@ from facesegl.console import printable, speak
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
+    from facesegl.config.compose import Composed
     from facesegl.runs.result import Result
 
 
@@ -83,7 +82,7 @@ def _train(given: Namespace) -> None:
     from facesegl.config.check import rehearse
 
     configs = rehearse(given.words, multirun=given.multirun, config_dirs=given.config_dir, given=GIVEN)
-    first = configs[0]
+    first = configs[0].config
     if given.multirun:
         if first.paths.run:
             raise ConfigError(
@@ -93,10 +92,10 @@ def _train(given: Namespace) -> None:
         return _sweep(configs, given)
     if first.choices.sweep:
         raise ConfigError(f"sweep={first.choices.sweep}: a sweep needs -m; type facesegl train -m ...")
-    return _show(train(first))
+    return _show(train(configs[0]))
 
 
-def _sweep(configs: "Sequence[DictConfig]", given: Namespace) -> None:
+def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
     from facesegl.commands.build import try_all
     from facesegl.commands.sweep import sweep
     from facesegl.reporting.terminal import show_sweep

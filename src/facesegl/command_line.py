@@ -79,7 +79,7 @@ def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
     for before, word, after in zip(words, words[1:], words[2:], strict=False):
         if word == "=":
             raise ConfigError(f"{before} = {after}: write it without blanks: {before}={after}")
-    hint = "; keys are given as key=value, such as trainer.max_epochs=5" if "hydra" in given else ""
+    hint = "; keys are given as key=value, such as trainer.max_epochs=5" if "hydra_help" in given else ""
     problems = [f"{flag}: no such option{hint}. See facesegl {given.verb} --help." for flag in unknown]
     problems += [
         f"{flag}: the verb already chooses the config; for your own groups use --config-dir FOLDER."
@@ -177,7 +177,6 @@ def _evaluate(parser: Parser) -> None:
 
 def _add_hydra(parser: Parser) -> None:
     """Hydra's own flags, which it answers by itself."""
-    parser.set_defaults(hydra=("hydra_help", "cfg", "info"))
     parser.add_argument("-h", "--help", action="store_true", help="show choices and keys, with their values now")
     parser.add_argument("--hydra-help", action="store_true", help="show Hydra's own flags")
     parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"), help="print the config and exit")
@@ -329,14 +328,17 @@ def answer(given: Namespace, words: Sequence[str]) -> bool:
     Returns:
         Whether there was such a flag.
     """
-    if not (given.help or any(getattr(given, flag) for flag in given.hydra)):
+    if not (given.help or given.hydra_help or given.cfg or given.info):
         return False
-    from facesegl.config.compose import compose, loosen
+    from facesegl.config.compose import compose, help_text, loosen
 
     dirs = given.config_dir
+    if given.help:
+        print(help_text(given.verb, words, dirs, resolve=given.resolve))
+        return True
     compose(words, config_name=given.verb, config_dirs=dirs)  # reports our message for what is wrong
     flags = [word for word in given.typed if word not in given.words]
-    hand_to_hydra(given.verb, [*flags, *loosen(words, config_name=given.verb, config_dirs=dirs)])
+    hand_to_hydra(given.verb, [*flags, *loosen(words, config_dirs=dirs)])
     return True
 
 

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +33,20 @@ _MACHINE = {
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
+def require_writable(folder: Path, name: str) -> None:
+    """Make sure that a folder can be written, or made, by a nameless file where it is or will be.
+
+    Raises:
+        MachineError: why it cannot; the message begins with `name`.
+    """
+    with machine_errors(name):
+        folder = folder.absolute()
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        tempfile.TemporaryFile(dir=existing).close()
+
+
 @contextlib.contextmanager
-def machine_errors(path: Path) -> Iterator[None]:
+def machine_errors(path: Path | str) -> Iterator[None]:
     """Turn what the operating system refuses below `path` into one plain message.
 
     Raises:

@@ -20,7 +20,7 @@ GROUPS = ("loss", "optimizer", "schedule", "augment", "logger")
 
 
 def rows():
-    """As few rows as hold each option of each group once: row n takes the n-th of each, and begins anew at its end."""
+    """As few rows as hold each option of each group: row n takes the n-th of each, modulo their number."""
     length = max(len(options(group)) for group in GROUPS)
     columns = [itertools.islice(itertools.cycle(options(group)), length) for group in GROUPS]
     return [[f"{group}={name}" for group, name in zip(GROUPS, row, strict=True)] for row in zip(*columns, strict=True)]
@@ -60,7 +60,7 @@ def test_it_trains_without_any_callback_but_the_checkpoint(fasseg):
     )
 
 
-def test_without_a_checkpoint_it_says_that_there_is_nothing_to_score(fasseg, caplog):
+def test_without_a_checkpoint_it_says_that_nothing_is_scored(fasseg, caplog):
     with caplog.at_level("INFO"):
         result = train("callbacks.checkpoint=null", *UNET)
     assert "no scores: without callbacks.checkpoint there is no last.ckpt" in caplog.text
@@ -95,19 +95,19 @@ def test_without_a_fold_it_scores_the_test_photos(fasseg):
     assert not (result.folder / "checkpoints" / "best.ckpt").exists()
 
 
-def test_panels_are_drawn_of_what_is_learnt(fasseg):
+def test_panels_are_drawn_during_training(fasseg):
     result = train("callbacks.panels.every=1", *UNET)
     assert list((result.folder / "panels").glob("*.png"))
 
 
-def test_synthetic_faces_are_drawn_and_learnt(tmp_path):
+def test_it_trains_on_synthetic_faces(tmp_path):
     small = ["data.source.train=6", "data.source.test=2", "data.source.height=48", "data.folds=3"]
     assert_loads_without_code(train("data=synthetic", *small, *UNET))
     assert (tmp_path / "data" / "synthetic").is_dir()
 
 
 @pytest.mark.parametrize("names", ["a b c d e f", "0.background skin.tone dark-hair the_nose eyes mouth"])
-def test_a_checkpoint_with_classes_of_its_own_is_evaluated_with_them(fasseg, tmp_path, names):
+def test_a_checkpoint_with_custom_classes_is_evaluated_with_them(fasseg, tmp_path, names):
     own = {"classes": dict(zip(names.split(), FASSEG6.to_mapping()["classes"].values(), strict=True))}
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
     result = train("data.taxonomy=own.yaml", *UNET)

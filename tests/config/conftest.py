@@ -1,4 +1,4 @@
-"""A small conf/ tree whose nodes are torch's, Lightning's and a module of the test's own."""
+"""A small conf/ tree with classes of torch, Lightning and a test module."""
 
 import sys
 import textwrap

@@ -5,19 +5,19 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from facesegl.config import machine
 from facesegl.config.check import check, read_taxonomy, rehearse
-from facesegl.config.compose import compose
+from facesegl.config.compose import Composed, compose
 from facesegl.config.identity import to_plain
 from facesegl.config.instantiate import build
 from facesegl.config.schema import EvaluateKeys
 from facesegl.errors import ConfigError, MachineError
 
 LATER = {"model": {"num_classes"}}
+HOLDER = "loss={_target_: small_parts.Holder, net: {_target_: torch.nn.Conv2d, in_channels: 3, out_channels: 1, %s}}"
 
 
 def plan(*overrides: str):
-    return check(compose(overrides), given=LATER)
+    return check(Composed.of(overrides), given=LATER)
 
 
 def problems(*overrides: str, **how) -> list[str]:
@@ -26,20 +26,13 @@ def problems(*overrides: str, **how) -> list[str]:
     return list(caught.value.problems)
 
 
-def test_wrong_key_and_wrong_value_are_both_told():
-    assert problems("trainer.max_epoch=3", "optimizer.lr=abc") == [
+def test_problems_of_overrides_choices_keys_and_values_are_reported_together():
+    assert problems("trainer.max_epoch=3", "optimizer.lr=abc", "paths.data=/a=b", "model=unnet") == [
+        "paths.data=/a=b: its value cannot be parsed, and no file or folder has that name; "
+        """put it in quotes, as in 'paths.data="/a=b"'""",
+        "model=unnet: no such model; did you mean unet? There are: fcn, unet",
         "optimizer.lr: 'abc' is not a number",
         "trainer.max_epoch: pytorch_lightning.Trainer has no such parameter; did you mean max_epochs?",
-    ]
-
-
-def test_wrong_overrides_choices_keys_and_values_are_told_together():
-    told = problems("model=unnet", "paths.data=/a=b", "trainer.max_epoch=3", "optimizer.lr=abc")
-    assert [line.partition(":")[0] for line in told] == [
-        "model=unnet",
-        "paths.data=/a=b",
-        "optimizer.lr",
-        "trainer.max_epoch",
     ]
 
 
@@ -61,10 +54,30 @@ def test_wrong_overrides_choices_keys_and_values_are_told_together():
         ("trainer.limit_val_batches=x", "trainer.limit_val_batches: 'x' is not a number"),
         ("seed=x", "seed: 'x' is not a whole number"),
         ("trust=me", "trust: 'me' is not a list"),
+        ("~model", "model: the config needs model; give it with model=VALUE"),
+        ("optimizer._partial_=false", "optimizer: torch.optim.AdamW needs params; give it with optimizer.params=VALUE"),
+        (
+            "callbacks.early_stopping=5",
+            "callbacks.early_stopping: 5 has no _target_; give it one that names a class or ",
+        ),
+        ("+augment={scale: 2}", "augment: {'scale': 2} has no _target_; give it one that names a class or function"),
+        (HOLDER % "x: 1", "loss.net: torch.nn.Conv2d needs kernel_size; give it with loss.net.kernel_size=VALUE"),
+        (HOLDER % "kernel: 3", "loss.net.kernel: torch.nn.Conv2d has no such parameter; did you mean kernel_size?"),
+        ("callbacks.early_stopping.patiense=3", "EarlyStopping has no such parameter; did you mean patience?"),
+        ("+model.chanels=3", "model.chanels: small_parts.Net has no such parameter; did you mean channels?"),
+        ("sead=3", "sead: there is no such key; did you mean seed?"),
+        ("moodel=fcn", "moodel: there is no such key; did you mean model?"),
+        ("lr=3", "lr: there is no such key; did you mean optimizer.lr?"),
+        ("paths.dta=x", "paths.dta: there is no such key; did you mean data?"),
+        (
+            "callbacks.early_stoping=null",
+            "callbacks.early_stoping: there is no such key; did you mean early_stopping?, "
+            "or add it with +callbacks.early_stoping=VALUE",
+        ),
     ],
 )
-def test_wrong_value_is_told_in_plain_words(override: str, problem: str):
-    assert problem in problems(override)
+def test_wrong_key_or_value_is_reported_with_a_remedy(override: str, problem: str):
+    assert any(problem in found for found in problems(override))
 
 
 @pytest.mark.parametrize(
@@ -81,20 +94,21 @@ def test_wrong_value_is_told_in_plain_words(override: str, problem: str):
         ("trainer.limit_train_batches=2", "trainer.limit_train_batches", 2),
         ("trainer.limit_train_batches=0.5", "trainer.limit_train_batches", 0.5),
         ("trainer.fast_dev_run=true", "trainer.fast_dev_run", True),
+        ("trainer.max_steps=5", "trainer.max_steps", 5),  # without a +, though no file has it
         ("optimizer.betas=[0,1]", "optimizer.betas", [0.0, 1.0]),
         ("model.dropout=0", "model.dropout", 0.0),
+        ("model={_target_: small_parts.Handing, extra: 1, dropout: 0.5}", "model.dropout", 0.5),
         ("name=2024", "name", "2024"),
         ("model.side=anything", "model.side", "anything"),
+        ("+augment={}", "augment", {}),
+        ("callbacks.early_stopping=null", "callbacks.early_stopping", None),
+        ("+callbacks.mine={_target_: pytorch_lightning.callbacks.Timer}", "callbacks.mine.duration", None),
     ],
 )
-def test_right_value_is_taken_as_its_type_has_it(override: str, key: str, value: object):
-    taken = OmegaConf.select(plan(override), key)
-    assert taken == value
-    assert type(taken) is type(value) or OmegaConf.is_config(taken)
-
-
-def test_parameter_that_no_file_names_needs_no_plus():
-    assert plan("trainer.max_steps=5").trainer.max_steps == 5
+def test_right_value_is_converted_to_its_type(override: str, key: str, value: object):
+    converted = OmegaConf.select(plan(override), key)
+    assert converted == value
+    assert type(converted) is type(value) or OmegaConf.is_config(converted)
 
 
 def test_value_from_the_environment_becomes_a_number(monkeypatch: pytest.MonkeyPatch):
@@ -102,75 +116,27 @@ def test_value_from_the_environment_becomes_a_number(monkeypatch: pytest.MonkeyP
     assert plan("seed=${oc.env:SOME_SEED}").seed == 7
 
 
-def test_missing_parameter_is_told_unless_the_code_gives_it():
+def test_missing_parameter_is_reported_unless_the_code_gives_it():
     with pytest.raises(ConfigError) as caught:
-        check(compose())
+        check(Composed.of())
     assert caught.value.problems == ("model: small_parts.Net needs num_classes; give it with model.num_classes=VALUE",)
     assert plan().model.channels == [8, 16]
-
-
-def test_partial_optimiser_may_wait_for_its_parameters():
-    assert problems("optimizer._partial_=false") == [
-        "optimizer: torch.optim.AdamW needs params; give it with optimizer.params=VALUE"
-    ]
 
 
 def test_key_for_kwargs_passes_only_with_a_plus(caplog: pytest.LogCaptureFixture):
     assert problems("model=fcn", "model.chanels=3") == [
         "model.chanels: small_parts.OpenNet names no such parameter; did you mean channels? If not, "
-        "+model.chanels=VALUE on the command line goes on unchecked"
+        "+model.chanels=VALUE on the command line passes it unchecked"
     ]
     with caplog.at_level(logging.INFO, logger="facesegl"):
-        assert plan("model=fcn", "+model.kernel=3").model.kernel == 3
-    assert "model.kernel goes on unchecked: small_parts.OpenNet takes it by its **kwargs" in caplog.messages
+        assert plan("model=fcn", "+model.kernel={size: 3}").model.kernel.size == 3
+    assert "model.kernel is not checked: small_parts.OpenNet takes it by its **kwargs" in caplog.messages
 
 
-def test_plus_does_not_help_where_nothing_takes_the_key():
-    assert "has no such parameter" in problems("+model.chanels=3")[0]
-
-
-def test_subclass_that_hands_kwargs_on_takes_its_parents_parameters():
-    node = "model={_target_: small_parts.Handing, extra: 1, dropout: 0.5}"
-    assert plan(node).model.dropout == 0.5
-    assert problems(node.replace("0.5", "2")) == ["model.dropout: 2 is not less than 1"]
-
-
-def test_nested_nodes_are_checked_and_left_to_become_objects():
-    holder = "loss={_target_: small_parts.Holder, net: {_target_: torch.nn.Conv2d, in_channels: 3, out_channels: %s}}"
-    wanted = problems(holder % "1, kernel: 3")
-    assert "loss.net: torch.nn.Conv2d needs kernel_size; give it with loss.net.kernel_size=VALUE" in wanted
-    assert any(line.startswith("loss.net.kernel: torch.nn.Conv2d has no such parameter") for line in wanted)
-
-
-def test_callbacks_are_checked_and_null_switches_one_off():
-    assert plan("callbacks.early_stopping=null").callbacks.early_stopping is None
-    assert "did you mean patience?" in problems("callbacks.early_stopping.patiense=3")[0]
-    mine = "+callbacks.mine={_target_: pytorch_lightning.callbacks.Timer, duration: {hours: 1}}"
-    assert plan(mine).callbacks.mine.duration == {"hours": 1}
-
-
-def test_what_should_be_built_needs_a_target():
-    assert problems("callbacks.early_stopping=5") == [
-        "callbacks.early_stopping: 5 names nothing to build; give it a _target_"
+def test_subclass_that_passes_kwargs_on_is_checked_with_its_parents_parameters():
+    assert problems("model={_target_: small_parts.Handing, extra: 1, dropout: 2}") == [
+        "model.dropout: 2 is not less than 1"
     ]
-    assert problems("+augment={scale: 2}") == ["augment: {'scale': 2} names nothing to build; give it a _target_"]
-    assert plan("+augment={}").augment == {}
-
-
-def test_misspelt_callback_is_not_switched_off_in_silence():
-    assert problems("callbacks.early_stoping=null") == [
-        "callbacks.early_stoping: there is no such key; did you mean early_stopping?, "
-        "or add it with +callbacks.early_stoping=VALUE"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("override", "guess"),
-    [("sead=3", "seed"), ("moodel=fcn", "model"), ("lr=3", "optimizer.lr"), ("paths.dta=x", "data")],
-)
-def test_unknown_key_outside_the_nodes_names_the_nearest(override: str, guess: str):
-    key = override.partition("=")[0]
-    assert problems(override) == [f"{key}: there is no such key; did you mean {guess}?"]
 
 
 def test_class_that_does_not_import_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -183,19 +149,19 @@ def test_class_that_does_not_import_says_why(tmp_path: Path, monkeypatch: pytest
     }
 
 
-def test_values_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch):
+def test_missing_and_unresolved_values_are_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("NOT_SET_HERE", raising=False)
-    told = problems("seed=???", "name=${nothing.here}", "paths.runs=${oc.env:NOT_SET_HERE}")
-    assert "seed: has no value yet; give one with seed=VALUE" in told
-    assert "name: ${nothing.here} does not resolve: Interpolation key 'nothing.here' not found" in told
-    assert any(line.startswith("paths.runs: ${oc.env:NOT_SET_HERE} does not resolve") for line in told)
+    found = problems("seed=???", "name=${nothing.here}", "paths.runs=${oc.env:NOT_SET_HERE}")
+    assert "seed: has no value yet; give one with seed=VALUE" in found
+    assert "name: ${nothing.here} does not resolve: Interpolation key 'nothing.here' not found" in found
+    assert any(line.startswith("paths.runs: ${oc.env:NOT_SET_HERE} does not resolve") for line in found)
 
 
-def test_group_that_was_dropped_is_missed():
-    assert problems("~model") == ["model: the config needs model; give it with model=VALUE"]
+def test_value_of_another_key_is_reported_there_alone():
+    assert problems("optimizer.eps=${optimizer.lr}", "optimizer.lr=abc") == ["optimizer.lr: 'abc' is not a number"]
 
 
-def test_sweep_checks_every_value_once_and_tells_each_problem_once():
+def test_sweep_checks_every_value_once_and_reports_each_problem_once():
     assert problems("optimizer.lr=1e-3,abc", "seed=range(3)", "model.act=relu,tanh", multirun=True) == [
         "optimizer.lr: 'abc' is not a number",
         "model.act: 'tanh' is not 'relu' or 'gelu'",
@@ -203,19 +169,22 @@ def test_sweep_checks_every_value_once_and_tells_each_problem_once():
     assert len(rehearse(["optimizer.lr=1e-3,1e-2", "seed=0,1"], multirun=True, given=LATER)) == 3
 
 
-def test_checking_leaves_the_config_as_it_was():
-    config = compose(["optimizer.lr=1"])
-    before = OmegaConf.to_yaml(config)
-    check(config, given=LATER)
-    assert OmegaConf.to_yaml(config) == before
+def test_checking_does_not_change_the_config():
+    composed = Composed.of(["optimizer.lr=1"])
+    before = OmegaConf.to_yaml(composed.config)
+    check(composed, given=LATER)
+    assert OmegaConf.to_yaml(composed.config) == before
 
 
-def test_evaluate_has_root_keys_of_its_own():
-    assert check(compose(["set=val"], config_name="evaluate"), roots=EvaluateKeys).data is None
+def test_evaluate_has_other_root_keys():
+    def evaluate(override: str):
+        return check(Composed.of([override], config_name="evaluate"), roots=EvaluateKeys)
+
+    assert evaluate("set=val").data is None
     with pytest.raises(ConfigError, match="set: 'tests' is not 'train', 'val', 'test', 'test_clean' or 'test_strict'"):
-        check(compose(["set=tests"], config_name="evaluate"), roots=EvaluateKeys)
+        evaluate("set=tests")
     with pytest.raises(ConfigError, match="epochs: there is no such key"):
-        check(compose(["+epochs=1"], config_name="evaluate"), roots=EvaluateKeys)
+        evaluate("+epochs=1")
 
 
 def test_taxonomy_comes_from_a_file(tmp_path: Path):
@@ -229,26 +198,12 @@ def test_taxonomy_comes_from_a_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "cannot be read"), ("a: [", "not YAML"), ("3", "holds no mapping")]
-)
-def test_taxonomy_file_that_is_none_is_told_once(tmp_path: Path, content: str | None, reason: str):
-    file = tmp_path / "mine.yaml"
-    if content is not None:
-        file.write_text(content)
-    (told,) = problems(f"data.taxonomy='{file}'")
-    assert reason in told
-
-
-def test_taxonomy_file_runs_no_code(tmp_path: Path):
-    file = tmp_path / "mine.yaml"
-    file.write_text(f"!!python/object/apply:os.mkdir ['{tmp_path / 'made'}']")
-    assert "not YAML" in problems(f"data.taxonomy='{file}'")[0]
-    assert not (tmp_path / "made").exists()
-
-
-@pytest.mark.parametrize(
     ("content", "reason"),
     [
+        (None, "cannot be read"),
+        ("a: [", "not YAML"),
+        ("3", "holds no mapping"),
+        ("!!python/object/apply:os.mkdir [made]", "not YAML"),
         ("classes:\n  wall: [0, 0, 0]\n  face: {_target_: os.mkdir, path: made}", "_target_ means something"),
         ("classes: {wall: [0, 0, 0], face: [1, 1, '${oc.env:HOME}']}", "means something in a config"),
         ("remap: {1: wall, 1: face}", "1 stands there twice"),
@@ -257,44 +212,45 @@ def test_taxonomy_file_runs_no_code(tmp_path: Path):
         ("a: " + "[" * 5000, "more than 5 levels"),
     ],
 )
-def test_taxonomy_file_of_a_stranger_holds_classes_alone(tmp_path: Path, content: str, reason: str, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / "mine.yaml"
-    file.write_text(content)
-    (told,) = problems(f"data.taxonomy='{file}'")
-    assert reason in told
-    assert not (tmp_path / "made").exists()
+def test_taxonomy_file_with_anything_but_classes_is_reported_once_and_runs_no_code(
+    tmp_path: Path, content: str | None, reason: str
+):
+    if content is not None:
+        Path("mine.yaml").write_text(content)
+    (problem,) = problems("data.taxonomy=mine.yaml")
+    assert reason in problem
+    assert not Path("made").exists()
 
 
 def test_auto_becomes_what_the_machine_has(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
-    taken = plan("trainer.accelerator=auto", "trainer.precision=auto").trainer
-    assert (taken.accelerator, taken.precision) == ("cpu", "bf16-mixed")
+    trainer = plan("trainer.accelerator=auto", "trainer.precision=auto").trainer
+    assert (trainer.accelerator, trainer.precision) == ("cpu", "bf16-mixed")
 
 
-def test_absent_gpu_is_the_machines_fault_unless_the_config_is_wrong_too(monkeypatch: pytest.MonkeyPatch):
+def test_missing_gpu_is_a_machine_error_unless_the_config_is_wrong_too(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    with pytest.raises(MachineError, match=r"^trainer.accelerator=gpu: this machine has no such GPU"):
-        plan("trainer.accelerator=gpu")
+    with pytest.raises(MachineError, match=r"^trainer.accelerator=gpu: this machine has no such GPU[^\n]*$"):
+        plan("trainer.accelerator=gpu", "trainer.precision=auto")
     with pytest.raises(ConfigError):
         plan("trainer.accelerator=gpu", "optimizer.lr=abc")
 
 
-def test_path_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(MachineError, match=r"paths.runs=.*: .*file is no folder"):
-        plan(f"paths.runs='{tmp_path}/file/runs'")
-    monkeypatch.setattr(machine.os, "access", lambda *_: False)
-    with pytest.raises(MachineError, match=r"paths.runs=.*: .* cannot be written"):
-        plan(f"paths.runs='{tmp_path}/new/runs'")
-    assert not (tmp_path / "new").exists()
+def test_path_that_cannot_be_written_is_reported_before_anything_runs(tmp_path: Path):
+    Path("file").write_text("")
+    with pytest.raises(MachineError, match=r"^paths.runs=file/runs: cannot write there: .* is a file, not a folder"):
+        plan("paths.runs=file/runs")
+    with pytest.raises(MachineError, match=r"^paths.cache=/proc/new/cache: cannot write there"):
+        plan("paths.cache=/proc/new/cache")
+    plan("paths.runs=new/runs")
+    assert not Path("new").exists()
 
 
 def test_checked_plan_builds_with_the_values_that_were_checked():
-    made = plan("optimizer.lr=1")
-    optimizer = build(made.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+    checked = plan("optimizer.lr=1")
+    optimizer = build(checked.optimizer)([torch.nn.Parameter(torch.zeros(1))])
     assert type(optimizer.defaults["lr"]) is float
-    assert to_plain(made)["trainer"]["max_epochs"] == 2
+    assert to_plain(checked)["trainer"]["max_epochs"] == 2

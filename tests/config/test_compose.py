@@ -6,7 +6,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobRuntime
 
-from facesegl.config.compose import compose, conf_dir, loosen, sweep
+from facesegl.config.compose import compose, conf_dir, help_text, loosen, sweep
 from facesegl.errors import ConfigError
 
 
@@ -29,20 +29,29 @@ def test_other_configs_compose_by_name():
     assert compose(["set=val"], config_name="evaluate").set == "val"
 
 
-def test_unknown_choice_names_the_nearest_and_all():
-    assert problems("model=unnet") == ["model=unnet: no such model; did you mean unet? There are: fcn, unet"]
-
-
-def test_every_bad_override_is_told_at_once():
-    told = problems("model=unnet", "data/taxonomy=seven", "data/taxonmy=six", "paths.data=/a=b", "seed", "~nothing")
-    assert told == [
+def test_every_wrong_override_is_reported_at_once():
+    overrides = [
+        "model=unnet",
+        "data/taxonomy=seven",
+        "data/taxonmy=six",
+        "paths.data=/a=b",
+        "seed",
+        "a =1",
+        "~nothing",
+    ]
+    assert problems(*overrides, "+seed=3", "+experiment=fast", "seed=1,2", "model=null") == [
         "model=unnet: no such model; did you mean unet? There are: fcn, unet",
         "data/taxonomy=seven: no such data/taxonomy; there are: six, two",
         "data/taxonmy=six: there is no group data/taxonmy; did you mean data/taxonomy?",
-        "paths.data=/a=b: its value cannot be read, and no file or folder has that name; "
+        "paths.data=/a=b: its value cannot be parsed, and no file or folder has that name; "
         """put it in quotes, as in 'paths.data="/a=b"'""",
         "seed: not an override; write it as key=value",
+        "a =1: there is a blank before the =; write key=value without blanks",
+        "seed=1,2: several values where one is expected; sweep with -m, or write a list as seed=[a,b]",
+        "model=null: null is not a choice; take one of fcn, unet, or remove the group with ~model",
         "~nothing: Could not delete from config. 'nothing' does not exist.",
+        "+seed=3: seed is already in the config; write it without the +",
+        "+experiment=fast: experiment is already in the config; write it without the +",
     ]
 
 
@@ -50,28 +59,13 @@ def test_remedy_for_an_unreadable_value_works():
     assert compose(['paths.data="/a=b [1]"']).paths.data == "/a=b [1]"
 
 
-def test_value_that_does_not_merge_is_told_by_its_cause():
-    (told,) = problems("model.channels={a: 1}")
-    assert told.startswith("model.channels={a: 1}: ")
-    assert "++" not in told
+def test_value_that_does_not_merge_is_reported_with_its_cause():
+    (problem,) = problems("model.channels={a: 1}")
+    assert problem.startswith("model.channels={a: 1}: ")
+    assert "++" not in problem
 
 
-def test_plus_on_a_key_that_is_there_says_so():
-    assert problems("+seed=3", "+experiment=fast") == [
-        "+seed=3: seed is there already; write it without the +",
-        "+experiment=fast: experiment is there already; write it without the +",
-    ]
-
-
-def test_several_values_without_a_sweep_are_refused():
-    assert problems("seed=1,2")[0].startswith("seed=1,2: several values where one is expected; sweep with -m")
-
-
-def test_null_is_no_choice():
-    assert problems("model=null") == ["model=null: null chooses nothing; take one of fcn, unet, or drop it with ~model"]
-
-
-def test_a_persons_folder_adds_choices(tmp_path: Path):
+def test_a_custom_folder_adds_choices(tmp_path: Path):
     folder = tmp_path / "my conf, with = signs"
     (folder / "model").mkdir(parents=True)
     (folder / "model" / "mine.yaml").write_text("{_target_: small_parts.OpenNet, channels: [1]}")
@@ -80,19 +74,19 @@ def test_a_persons_folder_adds_choices(tmp_path: Path):
     assert ["model=mine"] in sweep(["model=glob(m*)"], config_dirs=[folder])
 
 
-def test_absent_folder_of_a_person_is_named(tmp_path: Path):
+def test_missing_custom_folder_is_named(tmp_path: Path):
     assert problems(config_dirs=[tmp_path / "none"]) == [f"--config-dir {tmp_path / 'none'}: there is no such folder"]
 
 
-def test_broken_yaml_of_a_person_is_told_in_one_line(tmp_path: Path):
+def test_broken_yaml_in_a_custom_folder_is_reported_in_one_line(tmp_path: Path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "bad.yaml").write_text("a: [1")
-    (told,) = problems("model=bad", config_dirs=[tmp_path])
-    assert told.startswith("model=bad: ")
-    assert "\n" not in told
+    (problem,) = problems("model=bad", config_dirs=[tmp_path])
+    assert problem.startswith("model=bad: ")
+    assert "\n" not in problem
 
 
-def test_hydra_that_runs_already_is_left_as_it_was(tmp_path: Path):
+def test_hydra_that_runs_already_is_restored(tmp_path: Path):
     (tmp_path / "own.yaml").write_text("mine: 1")
     with initialize_config_dir(str(tmp_path), job_name="notebook", version_base="1.3"):
         running = GlobalHydra.instance().hydra
@@ -111,7 +105,22 @@ def test_loosened_overrides_compose_with_hydra_alone(small_conf: Path):
         assert hydra_compose("train", overrides=loose).trainer.max_steps == 5
 
 
-def test_sweep_shows_every_value_once_beside_the_first_of_the_others():
+def test_help_fills_hydras_template_with_groups_and_values(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("{_target_: small_parts.OpenNet, channels: [1]}")
+    template = r"hydra.help.template='${hydra.help.app_name}: $APP_CONFIG_GROUPS\$CONFIG'"
+    overrides = [template, "hydra.help.app_name=a b", "model=mine", "trainer.max_steps=5"]
+    shown = help_text("train", overrides, [tmp_path])
+    assert shown.startswith("a b: data: faces\ndata/taxonomy: six, two\nexperiment: fast\nmodel: fcn, mine, unet\n")
+    assert "hydra" not in shown
+    assert "  root: ${paths.data}/faces\n" in shown
+    assert "  max_steps: 5\n" in shown
+    assert "  root: data/faces\n" in help_text("train", overrides, [tmp_path], resolve=True)
+    with pytest.raises(ConfigError, match="did you mean unet"):
+        help_text("train", ["model=unnet"], [])
+
+
+def test_sweep_shows_every_value_once_with_the_first_of_the_others():
     assert sweep(["a=1,2,3", "b=choice(x,'y z')", "c=7"]) == [
         ["a=1", "b=x", "c=7"],
         ["a=2", "b=x", "c=7"],
@@ -126,16 +135,16 @@ def test_ranges_globs_and_intervals_are_swept():
     assert sweep(["optimizer.lr=interval(0.1, 0.2)"]) == [["optimizer.lr=0.1"], ["optimizer.lr=0.2"]]
 
 
-def test_sweep_of_a_file_counts_unless_the_command_line_says_otherwise():
+def test_sweep_in_a_file_counts_unless_the_command_line_sets_the_key():
     assert sweep(["+sweep=seeds"]) == [[f"seed={seed}", "+sweep=seeds"] for seed in (1, 2, 3)]
     assert sweep(["+sweep=seeds", "seed=9"]) == [["+sweep=seeds", "seed=9"]]
 
 
-def test_unreadable_override_waits_for_its_message():
+def test_override_that_cannot_be_parsed_stays_in_every_job():
     assert sweep(["seed=1,2", "a b"]) == [["seed=1", "a b"], ["seed=2", "a b"]]
 
 
-def test_conf_stands_beside_the_source_or_in_the_package(monkeypatch: pytest.MonkeyPatch):
+def test_conf_is_next_to_the_source_or_in_the_package(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.undo()
     import facesegl
 
@@ -145,7 +154,7 @@ def test_conf_stands_beside_the_source_or_in_the_package(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["a, b", "fötös", "x(y)", "it's", "a=b", "[1", "{split}/x y"])
-def test_a_value_that_names_something_on_the_disk_is_that_path(name, tmp_path, monkeypatch):
+def test_a_value_that_names_an_existing_folder_is_that_path(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir(parents=True)
     assert compose([f"data.root={name}"]).data.root == name
@@ -153,7 +162,7 @@ def test_a_value_that_names_something_on_the_disk_is_that_path(name, tmp_path, m
     assert problems(f"data.root={name}".replace("{split}", "ä") + "?ä")
 
 
-def test_several_values_stay_several_unless_one_path_is_called_so(tmp_path, monkeypatch):
+def test_several_values_stay_several_unless_a_folder_has_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b", "c,d"):
         (tmp_path / name).mkdir()

@@ -19,20 +19,20 @@ def test_identity_is_twelve_hex_digits():
 def test_order_of_overrides_and_keys_does_not_matter():
     assert of("seed=3", "optimizer.lr=1e-3") == of("optimizer.lr=1e-3", "seed=3")
     config = compose()
-    turned = OmegaConf.create(dict(reversed(OmegaConf.to_container(config).items())))
-    assert identity(turned, "d") == of()
+    reordered = OmegaConf.create(dict(reversed(OmegaConf.to_container(config).items())))
+    assert identity(reordered, "d") == of()
 
 
 @pytest.mark.parametrize(
     "override",
     ["resume=auto", "paths.data=/elsewhere", "paths.runs=/r", "trust=[mine]", "+logger.a=1", "~callbacks.progress"],
 )
-def test_what_is_not_the_run_does_not_count(override: str):
+def test_paths_loggers_and_the_progress_bar_do_not_count(override: str):
     assert of(override) == of()
 
 
 @pytest.mark.parametrize("override", ["seed=1", "optimizer.lr=3", "model=fcn", "~callbacks.early_stopping", "init=x"])
-def test_what_trains_otherwise_is_another_run(override: str):
+def test_what_changes_the_training_is_another_run(override: str):
     assert of(override) != of()
 
 
@@ -47,7 +47,7 @@ def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     assert of("seed=${oc.env:SOME_SEED}") != first
 
 
-def test_identity_leaves_the_config_alone():
+def test_identity_does_not_change_the_config():
     config = compose()
     identity(config, "d")
     assert config.paths.data == "data"

@@ -12,14 +12,14 @@ def test_node_becomes_its_object_with_builtin_values():
     assert type(net.channels) is list
 
 
-def test_given_objects_reach_the_constructor_as_they_are():
+def test_given_objects_reach_the_constructor_unchanged():
     marker = {"a": object()}
     faces = build(compose().data, augment=marker)
     assert faces.augment is marker
     assert type(faces.taxonomy) is dict
 
 
-def test_partial_node_waits_and_takes_what_is_given():
+def test_partial_node_becomes_a_function_with_what_is_given():
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = build(compose().optimizer, lr=0.5)([weight])
     assert isinstance(optimizer, torch.optim.AdamW)
@@ -39,19 +39,16 @@ def test_nodes_by_name_build_without_their_nulls():
     assert isinstance(built["relu"], torch.nn.ReLU)
 
 
-def test_constructors_refusal_names_the_key():
+def test_error_of_a_constructor_names_the_key():
     with pytest.raises(ConfigError, match=r"^data: small_parts.Faces cannot be built: image_size is odd$"):
         build(compose(["data.image_size=33"]).data)
     with pytest.raises(ConfigError, match=r"^trainer: pytorch_lightning.Trainer cannot be built: .*"):
         build(compose(["trainer.fast_dev_run=-1"]).trainer)
 
 
-def test_constructors_own_error_comes_out_as_itself():
+def test_facesegl_error_of_a_constructor_is_raised_unchanged():
     with pytest.raises(DataError, match="no pixels"):
         build(compose(["data.image_size=0"]).data)
-
-
-def test_own_error_of_a_nested_constructor_comes_out_as_itself():
     inner = {"_target_": "small_parts.Faces", "root": "", "image_size": 0, "taxonomy": {}}
     with pytest.raises(DataError, match="no pixels"):
         build({"_target_": "small_parts.Holder", "net": inner})

@@ -26,7 +26,7 @@ def test_auto_is_bf16_only_where_the_device_computes_in_it(devices):
     assert resolve_precision("16-mixed", "cpu") == "16-mixed"
 
 
-def test_auto_takes_the_best_device(devices):
+def test_auto_is_the_best_device(devices):
     devices(cuda=True)
     assert resolve_accelerator("auto") == resolve_accelerator("gpu") == "cuda"
     devices(mps=True)
@@ -37,7 +37,7 @@ def test_auto_takes_the_best_device(devices):
 
 
 @pytest.mark.parametrize("wanted", ["gpu", "cuda", "mps"])
-def test_device_that_is_not_there_is_refused_with_a_way_out(devices, wanted: str):
+def test_missing_device_is_refused_with_a_remedy(devices, wanted: str):
     devices()
     with pytest.raises(MachineError, match=f"^device={wanted}: .* use device=cpu or device=auto$"):
         resolve_accelerator(wanted, "device")

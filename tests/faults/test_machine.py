@@ -83,8 +83,8 @@ def test_file_that_grows_too_large_is_told(fasseg):
 @pytest.mark.parametrize("key", ["runs", "cache", "run"])
 def test_file_in_the_way_of_a_folder(fasseg, key):
     Path("taken").write_text("")
-    assert_told(train(f"paths.{key}=taken"), 5, [f"paths.{key}=taken", "is no folder"])
-    assert_told(train(f"paths.{key}=taken/below"), 5, [f"paths.{key}=taken/below", "is no folder"])
+    assert_told(train(f"paths.{key}=taken"), 5, [f"paths.{key}=taken", "is a file, not a folder"])
+    assert_told(train(f"paths.{key}=taken/below"), 5, [f"paths.{key}=taken/below", "is a file, not a folder"])
     assert not Path("runs").exists()
 
 

@@ -11,8 +11,8 @@ ALL = [
     for file in sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
     if not file.startswith("hydra/")
 ]
-SHARED = {"data/base/faces", "data/base/source"}  # what other files of its group are made from
-NEEDED = {  # what a choice of data leaves to the person
+SHARED = {"data/base/faces", "data/base/source"}  # included by other files of the group
+NEEDED = {  # what a choice of data leaves to the user
     "folder": ["data.source.images=photos", "data.source.masks=masks", "data/taxonomy=fasseg"],
     "cvat": ["data.source.root=export", "data/taxonomy=fasseg"],
     "label_studio": ["data.source.root=export", "data.source.images=photos", "data/taxonomy=fasseg"],
@@ -24,7 +24,7 @@ CHOICES = [
 ]
 
 
-PACKAGES = {"smp": ("torchvision", "segmentation_models_pytorch")}  # of the models that are an extra
+PACKAGES = {"smp": ("torchvision", "segmentation_models_pytorch")}  # that optional models need
 
 
 def skip_without_packages_of(model):

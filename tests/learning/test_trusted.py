@@ -58,9 +58,9 @@ def test_trusted_package_is_built(stranger: Path):
     "target",
     [
         "facesegl.config.os.makedirs",
-        "facesegl.config.machine.os.system",
-        "facesegl.config.machine.os.makedirs",
-        "facesegl.config.machine.Path",
+        "facesegl.files.os.system",
+        "facesegl.files.os.makedirs",
+        "facesegl.files.Path",
         "facesegl.learning.trusted.importlib.import_module",
         "facesegl.config.build_trusted",
         "facesegl.errors.ConfigError",

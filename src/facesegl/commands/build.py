@@ -11,6 +11,7 @@ from torch import nn
 
 from facesegl.commands.quiet import quiet
 from facesegl.config.check import check
+from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import ConfigError
@@ -48,7 +49,7 @@ def build_parts(plan: DictConfig) -> Parts:
     return Parts(faces, net, loss)
 
 
-def try_all(configs: Sequence[DictConfig]) -> None:
+def try_all(configs: Sequence[Composed]) -> None:
     """Build the parts of many configs, as the jobs of a sweep have them, and drop them again.
 
     Raises:

@@ -1,7 +1,6 @@
 """`facesegl data preview`: photos and masks on contact sheets, as they are or as the net sees them."""
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,7 +16,7 @@ from facesegl.drawing.canvas import hatch_void
 from facesegl.drawing.overlay import overlay
 from facesegl.drawing.sheet import Entry, draw_sheet, fit_mask, fit_photo, fit_share, mark
 from facesegl.errors import ConfigError, DataError, MachineError
-from facesegl.files import replacing
+from facesegl.files import replacing, require_writable
 from facesegl.labels.decode import mask_to_colours
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import open_photo
@@ -106,10 +105,8 @@ def _require_sensible(output: Path, count: int, split: str, augmented: bool, ine
     if problems:
         raise ConfigError(*problems)
     if output.is_dir():
-        raise MachineError(f"-o {output}: a folder has this name; choose another one.")
-    there = next(parent for parent in output.absolute().parents if parent.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        raise MachineError(f"-o {output}: {there} is not writable; choose another folder.")
+        raise MachineError(f"-o {output}: a folder of that name is in the way; choose another name.")
+    require_writable(output.parent, f"-o {output}")
 
 
 def _chosen(faces: FaceDataModule, split: str, count: int) -> tuple[list[Sample], str]:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from facesegl.card import Card
 from facesegl.commands.make_card import A_PATH
 from facesegl.config.check import check
-from facesegl.config.compose import compose
+from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
 from facesegl.config.schema import EvaluateKeys
 from facesegl.config.signatures import places_in
@@ -41,8 +41,8 @@ def open_faces(
         ConfigError: overrides that are wrong, or data of other classes.
         DataError: the data are not there, or are wrong.
     """
-    config = config_to_evaluate(card, model, overrides, config_dirs)
-    faces = build_faces(check(config, roots=EvaluateKeys, given=GIVEN), card)
+    composed = config_to_evaluate(card, model, overrides, config_dirs)
+    faces = build_faces(check(composed, roots=EvaluateKeys, given=GIVEN), card)
     faces.setup("test")
     return faces
 
@@ -60,13 +60,14 @@ def build_faces(plan: DictConfig, card: Card) -> FaceDataModule:
 
 def config_to_evaluate(
     card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence["str | Path"]
-) -> DictConfig:
+) -> Composed:
     """The config to evaluate with; data that the command line does not name are those of the card."""
     typed = [override.split("=", 1)[0].lstrip("+~").replace("data/taxonomy", "data.taxonomy") for override in overrides]
     chosen = [] if "data" in typed else [f"data={card['data']['choice']}"]
     if foreign := sorted({key.partition(".")[0] for key in typed} & _OF_TRAINING):
         raise ConfigError(*(f"{key}: evaluate takes everything about the net from the model." for key in foreign))
-    config = compose([*chosen, *overrides], config_name="evaluate", config_dirs=config_dirs)
+    composed = Composed.of([*chosen, *overrides], config_name="evaluate", config_dirs=config_dirs)
+    config = composed.config
     around = _RunAround.of(model)
     with open_dict(config):
         if chosen:
@@ -81,7 +82,7 @@ def config_to_evaluate(
                 config.data.taxonomy = card["taxonomy"]
         if config.paths.data is None:
             config.paths.data = around.place("paths.data") or "data"
-    return config
+    return composed
 
 
 def _deal_as_learnt(config: DictConfig, card: Card, typed: Sequence[str]) -> None:
@@ -106,6 +107,7 @@ class _Taking:
     def into(self, node: DictConfig, values: Mapping[str, Any], key: str, all_places: bool = False) -> None:
         """Set what `values` say in a node; a place is never theirs to say."""
         places = [*values] if all_places else places_in(node)
+        written: Any = OmegaConf.to_container(node)
         for name, value in values.items():
             full = f"{key}.{name}"
             if any(one == full or (one.startswith(f"{full}.") and name == "taxonomy") for one in self._typed):
@@ -114,13 +116,13 @@ class _Taking:
                 raise CheckpointError(
                     f"{self._model}: its card says {full}, which these data do not have; it is not trusted."
                 )
-            inner = node._get_node(name)
+            inner = written[name]
             if name in places and not isinstance(value, Mapping) and value not in (None, A_PATH):
                 raise CheckpointError(
                     f"{self._model}: its card says where {full} lies, which no card does; it is not trusted."
                 )
-            if isinstance(value, Mapping) and isinstance(inner, DictConfig) and name != "taxonomy":
-                self.into(inner, value, full, all_places=name in places)
+            if isinstance(value, Mapping) and isinstance(inner, Mapping) and name != "taxonomy":
+                self.into(node[name], value, full, all_places=name in places)
             elif value == A_PATH:
                 self._place(node, str(name), full)
             elif "${paths." not in str(inner):

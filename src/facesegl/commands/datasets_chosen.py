@@ -9,7 +9,7 @@ from omegaconf import open_dict
 
 from facesegl.commands.datasets import GIVEN
 from facesegl.config.check import check
-from facesegl.config.compose import compose
+from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
 from facesegl.config.schema import Node, Place, Seed
 from facesegl.data.datamodule import FaceDataModule
@@ -48,12 +48,13 @@ def choose_data(overrides: Sequence[str], config_dirs: Sequence["str | Path"] = 
     """
     if foreign := [text for text in overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] in _LEFT]:
         raise ConfigError(*(f"{text}: {verb} looks at the data alone; leave it out." for text in foreign))
-    config = compose(overrides, config_dirs=config_dirs)
+    composed = Composed.of(overrides, config_dirs=config_dirs)
+    config = composed.config
     with open_dict(config):
         for name in _LEFT:
             config.pop(name, None)
         for name in ("runs", "run"):  # nothing is written there
             config.paths.pop(name, None)
-    plan = check(config, roots=_DataKeys, given=GIVEN)
+    plan = check(composed, roots=_DataKeys, given=GIVEN)
     faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
     return faces

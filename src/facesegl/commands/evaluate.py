@@ -44,8 +44,8 @@ def evaluate(
     """
     files = [model_file(model) for model in models]
     card = read_card(files[0])
-    config = config_to_evaluate(card, files[0], overrides, config_dirs)
-    plan = check(config, roots=EvaluateKeys, given=GIVEN)
+    composed = config_to_evaluate(card, files[0], overrides, config_dirs)
+    plan = check(composed, roots=EvaluateKeys, given=GIVEN)
     require_name(plan.name)
     predictor = Predictor(*files, device=plan.device, tta=plan.tta, trust=plan.trust)
     faces = build_faces(plan, card)
@@ -60,7 +60,7 @@ def evaluate(
         command=command or command_line(),
         config=to_plain(plan),
         identity=digest([to_plain(plan.data), faces.cache.fingerprint, sets]),
-        data=_describe(card, config, faces),
+        data=_describe(card, composed.config, faces),
         scored=[str(file) for file in files],
     )
     with recording(result):

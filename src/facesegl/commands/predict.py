@@ -14,7 +14,6 @@ import errno
 import functools
 import io
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from PIL.PngImagePlugin import PngInfo
 from facesegl.console import duration, track
 from facesegl.drawing.overlay import overlay
 from facesegl.errors import ConfigError, DataError, MachineError
-from facesegl.files import machine_errors, readable, replacing, write_text
+from facesegl.files import readable, replacing, require_writable, write_text
 from facesegl.labels.decode import mask_to_colours
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.prediction.model import Model
@@ -168,7 +167,7 @@ def _jobs(photos: Sequence[Path], target: Path, batch_size: int) -> dict[str, Ph
     listed = list_photos(photos, target)
     jobs = dict(zip(output_names(listed), listed, strict=True))
     _refuse_overwriting(jobs, target)
-    _require_writable(target)
+    require_writable(target, str(target))
     return jobs
 
 
@@ -218,18 +217,6 @@ def _is_ours(path: Path) -> bool:
             return _MARK in (image.info.get("Software"), image.info.get("comment", b"").decode("ascii", "replace"))
     except (OSError, ValueError, SyntaxError):
         return False
-
-
-def _require_writable(target: Path) -> None:
-    """Try a nameless file where the target is, or will be made.
-
-    Raises:
-        MachineError: why that is not possible.
-    """
-    with machine_errors(target):
-        target = target.absolute()
-        there = next(folder for folder in (target, *target.parents) if folder.exists())
-        tempfile.TemporaryFile(dir=there).close()
 
 
 class _Opened(NamedTuple):

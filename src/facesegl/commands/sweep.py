@@ -18,7 +18,7 @@ from typing import Any
 from omegaconf import DictConfig, open_dict
 
 from facesegl.commands.train import train
-from facesegl.config.compose import compose, conf_dir, loosen, quoted
+from facesegl.config.compose import Composed, conf_dir, loosen, quoted
 from facesegl.errors import FaceseglError, Stopped
 from facesegl.files import write_json
 from facesegl.runs.folder import is_live, locked, make_folder
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _ABOUT = "sweep.json"
 
 
-def sweep(configs: Sequence[DictConfig], overrides: Sequence[str], config_dirs: Sequence[Path]) -> Path:
+def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Sequence[Path]) -> Path:
     """Train one model for each combination of values, each in a numbered folder of one sweep folder.
 
     Args:
@@ -45,9 +45,10 @@ def sweep(configs: Sequence[DictConfig], overrides: Sequence[str], config_dirs: 
     """
     import hydra
 
-    sweeps = Path(configs[0].paths.runs) / configs[0].name
+    first = configs[0].config
+    sweeps = Path(first.paths.runs) / first.name
     about = {"jobs": len(configs), "overrides": [text for text in overrides if not text.startswith("resume=")]}
-    unfinished = _unfinished(sweeps, about) if str(configs[0].resume).casefold() == "auto" else None
+    unfinished = _unfinished(sweeps, about) if str(first.resume).casefold() == "auto" else None
     folder = (unfinished or make_folder(sweeps)).absolute()
     write_json(folder / _ABOUT, about)
     loosened = loosen(overrides, config_dirs=config_dirs)
@@ -88,10 +89,10 @@ def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs
     sys.argv = [command, "train", *overrides]  # what repeats this job alone; other ranks are started from it
     log.info("job %s: %s", job.job.num, shlex.join(swept))
     try:
-        config = compose(overrides, config_dirs=config_dirs)
-        with open_dict(config):
-            config.paths.run = str(folder)
-        result = train(config)
+        composed = Composed.of(overrides, config_dirs=config_dirs)
+        with open_dict(composed.config):
+            composed.config.paths.run = str(folder)
+        result = train(composed)
         headline = next(iter(result.scores), None)
         miou = result.scores[headline]["scores"]["miou"] if headline else None
         note |= {"state": "done", "run": str(result.folder), "set": headline, "miou": miou}

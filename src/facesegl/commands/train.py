@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from facesegl.commands.build import GIVEN, build_parts
 from facesegl.commands.make_card import make_card
 from facesegl.commands.quiet import quiet
 from facesegl.config.check import check
+from facesegl.config.compose import Composed
 from facesegl.config.identity import identity, to_plain
 from facesegl.config.instantiate import build
 from facesegl.data.datamodule import FaceDataModule
@@ -36,11 +38,11 @@ log = logging.getLogger(__name__)
 
 
 @quiet()
-def train(config: DictConfig, command: str | None = None) -> Result:
-    """Train one model as `config` says, score its last checkpoint, and leave both in a run folder.
+def train(composed: Composed, command: str | None = None) -> Result:
+    """Train one model as a config says, score its last checkpoint, and leave both in a run folder.
 
     Args:
-        config: as `facesegl.compose` makes it.
+        composed: the config and where its keys came from.
         command: what repeats this; None for what was typed.
 
     Raises:
@@ -49,7 +51,8 @@ def train(config: DictConfig, command: str | None = None) -> Result:
     """
     if joined():
         logging.getLogger("facesegl").setLevel(logging.WARNING)  # the first process of the run says it all
-    plan = check(config, given=GIVEN)  # every problem at once; nothing is written before it has passed
+    config = composed.config
+    plan = check(composed, given=GIVEN)  # every problem at once; nothing is written before it has passed
     pl.seed_everything(plan.seed, verbose=False)
     faces, net, loss = build_parts(plan)
     if plan.init:
@@ -60,7 +63,7 @@ def train(config: DictConfig, command: str | None = None) -> Result:
     if resumed and resumed.done:
         return load_result(resumed.folder)
     folder = resumed.folder if resumed else new_folder(plan)
-    plan = _placed(config, folder, resumed)
+    plan = _placed(composed, folder, resumed)
     checkpoint = resumed.checkpoint if resumed else None
     with recording(_record(folder, config, plan, faces, run, command), checkpoint) as result:
         _describe(folder, plan, faces)
@@ -100,15 +103,15 @@ def _record(
     )
 
 
-def _placed(config: DictConfig, folder: Path, resumed: Resumed | None) -> DictConfig:
+def _placed(composed: Composed, folder: Path, resumed: Resumed | None) -> DictConfig:
     """The plan again, now that the run has a folder; a resumed run keeps its precision on another machine."""
-    placed = OmegaConf.masked_copy(config, [str(key) for key in config])
+    placed = OmegaConf.masked_copy(composed.config, [str(key) for key in composed.config])
     with open_dict(placed):
         placed.paths.run = str(folder)
         if resumed and (folder / "config.yaml").is_file():
             before = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
             placed.trainer.precision = before["trainer"]["precision"]
-    return check(placed, given=GIVEN, again=True)
+    return check(replace(composed, config=placed), given=GIVEN, again=True)
 
 
 def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:

@@ -1,6 +1,5 @@
-"""Find, compose, check and build what `conf/` names: from a command line to objects.
+"""From a command line to objects: compose `conf/` with Hydra, check the config, build what it names; a run's identity.
 
-Building goes by name, so that nothing of the project is imported here but its errors and `nearest`. A config that a
-person types or keeps is that person's own code and may build anything; what travels in a checkpoint goes through
-`build_trusted`.
+Classes are built by name: nothing that a config can name is imported here, and nothing here knows about images, runs or
+training.
 """

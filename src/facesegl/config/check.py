@@ -6,18 +6,19 @@ import copy
 import dataclasses
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.config.compose import ADDED, UNKNOWN, sweep, try_compose
-from facesegl.config.machine import require_writable, settle
+from facesegl.config.compose import Composed, ConfigDirs, sweep, try_compose
+from facesegl.config.machine import resolve_accelerator, resolve_precision
 from facesegl.config.schema import Node, Nodes, TrainKeys
 from facesegl.config.signatures import Signature, locate
 from facesegl.config.values import fit
 from facesegl.errors import ConfigError, MachineError
+from facesegl.files import require_writable
 from facesegl.labels.taxonomy import RESERVED
 from facesegl.labels.taxonomy_file import read_taxonomy_file
 from facesegl.nearest import nearest, suggestion
@@ -27,51 +28,50 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("facesegl")
 
-_PLACES = {"taxonomy": "FILE.yaml", "images": "FOLDER", "masks": "FOLDER", "root": "FOLDER"}
-_UNREAD = object()  # stands for a value that could not be resolved; that it could not is told already
+Given = Mapping[str, Collection[str]]
+"""Parameters that the code gives later, by the key of their node: `{"model": {"num_classes"}}`."""
+
+_KIND_OF = {"taxonomy": "FILE.yaml", "images": "FOLDER", "masks": "FOLDER", "root": "FOLDER"}
+_UNREAD = object()  # in place of a value that cannot be resolved, which is reported already
 
 
 def check(
-    config: DictConfig,
-    *,
-    roots: type = TrainKeys,
-    given: Mapping[str, Collection[str]] | None = None,
-    again: bool = False,
+    composed: Composed, *, roots: type = TrainKeys, given: Given | None = None, again: bool = False
 ) -> DictConfig:
-    """Hold a config against what it configures; nothing is built.
+    """Compare a config with what it configures; nothing is built.
 
     Args:
-        config: as composed.
+        composed: the config, and the keys that overrides brought in.
         roots: a dataclass whose fields are the keys at the root.
-        given: parameters that the code gives later, by the key of their node: `{"model": {"num_classes"}}`.
-        again: whether the same has been checked before, so that what passed unchecked is told already.
+        given: parameters that the code gives later.
+        again: keys that pass unchecked are not logged again.
 
     Returns:
-        The plan: a resolved copy whose values are those that were checked (`1` for a float is `1.0`), with the
-        device and precision that this machine gives for `auto`.
+        The plan: a resolved copy with the values that were checked (`1` for a float is `1.0`), and with the device and
+        precision that this machine gives for `auto`.
 
     Raises:
-        ConfigError: all that is wrong, one line each.
-        MachineError: nothing else is wrong, but the device is not there or a path cannot be written.
+        ConfigError: every problem, one line each.
+        MachineError: the config is right, but the device is missing or a path cannot be written.
     """
     from omegaconf import OmegaConf
 
-    walk = _Walk(given or {})
-    plan = walk.over(config, roots)
-    _raise(walk.problems, walk.lacks)
+    walk = _Walk(composed, given or {})
+    plan = walk.check(roots)
+    if walk.problems:
+        raise ConfigError(*dict.fromkeys(walk.problems))
+    if walk.machine_problems:
+        raise MachineError(*walk.machine_problems)
     for line in () if again else walk.notes:
         log.info(line)
     return OmegaConf.create(plan)
 
 
 def read_taxonomy(config: DictConfig) -> DictConfig:
-    """Replace the path of a taxonomy's file by its content.
-
-    Args:
-        config: a composed config; it is not changed.
+    """Replace the path of a taxonomy file by the file's content.
 
     Returns:
-        A copy whose `data.taxonomy` is the file's content; `config` itself where `data.taxonomy` names no file.
+        A copy whose `data.taxonomy` is the file's content; `config` itself if `data.taxonomy` is not a path.
 
     Raises:
         ConfigError: the file cannot be read, or is not a plain YAML mapping.
@@ -79,168 +79,131 @@ def read_taxonomy(config: DictConfig) -> DictConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    try:
-        file = OmegaConf.select(config, "data.taxonomy")
-    except OmegaConfBaseException:  # an interpolation that does not resolve: the check reports all of them
-        return config
-    if not isinstance(file, str):
-        return config
-    taken = copy.deepcopy(config)
-    OmegaConf.update(taken, "data.taxonomy", read_taxonomy_file(file), merge=False)
-    return taken
+    with suppress(OmegaConfBaseException):  # an interpolation that does not resolve: the check reports all of them
+        if isinstance(file := OmegaConf.select(config, "data.taxonomy"), str):
+            config = copy.deepcopy(config)
+            OmegaConf.update(config, "data.taxonomy", read_taxonomy_file(file), merge=False)
+    return config
 
 
 def rehearse(
-    overrides: Sequence[str],
-    *,
-    multirun: bool = False,
-    config_name: str = "train",
-    config_dirs: Sequence[Path | str] = (),
-    roots: type = TrainKeys,
-    given: Mapping[str, Collection[str]] | None = None,
-) -> list[DictConfig]:
-    """Compose and check what a command line asks for, a sweep with every value of every swept key.
+    overrides: Sequence[str], *, multirun: bool = False, config_dirs: ConfigDirs = (), given: Given | None = None
+) -> list[Composed]:
+    """Compose and check what `facesegl train` would run, a sweep with every value of every swept key.
 
     Returns:
-        The config of each job that was looked at, as composed.
+        The config of each job that was checked, as composed.
 
     Raises:
-        ConfigError: all that is wrong with the overrides, the choices and the values of any job, each told once.
+        ConfigError: every problem of the overrides, the choices and the values of any job, once.
         MachineError: as in `check`.
     """
-    jobs = [list(overrides)]
-    if multirun:
-        jobs = sweep(overrides, config_name=config_name, config_dirs=config_dirs)
-    configs: list[DictConfig] = []
-    problems: list[str] = []
-    lacks: list[str] = []
+    jobs = sweep(overrides, config_dirs=config_dirs) if multirun else [list(overrides)]
+    configs: list[Composed] = []
+    errors: list[ConfigError | MachineError] = []
     for job in jobs:
-        config, wrong = try_compose(job, config_name, config_dirs)
-        problems += wrong
-        if config is not None:
-            walk = _Walk(given or {})
-            walk.over(config, roots)
-            problems += walk.problems
-            lacks += walk.lacks
-            configs.append(config)
-    _raise(problems, lacks)
+        composed, problems = try_compose(job, config_dirs=config_dirs)
+        errors.append(ConfigError(*problems))
+        if composed:
+            configs.append(composed)
+            try:
+                check(composed, given=given, again=True)
+            except (ConfigError, MachineError) as error:
+                errors.append(error)
+    for kind in (ConfigError, MachineError):
+        if found := [problem for error in errors if isinstance(error, kind) for problem in error.problems]:
+            raise kind(*dict.fromkeys(found))
     return configs
 
 
-def _raise(problems: list[str], lacks: list[str]) -> None:
-    """Tell of every problem once; of what the machine lacks where the config itself is right."""
-    if problems:
-        raise ConfigError(*dict.fromkeys(problems))
-    if lacks:
-        raise MachineError(*dict.fromkeys(lacks))
-
-
 class _Walk:
-    """One walk through a config.
+    """One walk through a config, and what it finds, one line each."""
 
-    Attributes:
-        given: parameters that come later, by the key of their node.
-        plain: the config as builtin values.
-        flags: the keys that were added, and those that no file knows, by the flag's name.
-        borrowed: the keys whose value is that of another key, where it is told if it is wrong.
-        problems: what is wrong, one line each.
-        lacks: what this machine cannot give, one line each.
-        notes: what passed without a check, one line each.
-    """
-
-    def __init__(self, given: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, composed: Composed, given: Given) -> None:
+        self.composed = composed
         self.given = given
-        self.plain: dict[str, Any] = {}
-        self.flags: dict[str, set[str]] = {ADDED: set(), UNKNOWN: set()}
-        self.borrowed: set[str] = set()
+        self.plain: dict[str, Any] = {}  # the config in builtin containers
+        self.borrowed: set[str] = set()  # keys with the value of another key, where it is reported if it is wrong
         self.problems: list[str] = []
-        self.lacks: list[str] = []
-        self.notes: list[str] = []
+        self.machine_problems: list[str] = []  # what this machine does not have
+        self.notes: list[str] = []  # what passes unchecked
 
-    def over(self, config: DictConfig, roots: type) -> dict[str, Any]:
-        """Walk the whole of a config; what comes back is the plan as builtin values."""
-        unread = False
+    def check(self, roots: type) -> dict[str, Any]:
+        """Check the whole config; return the plan in builtin containers."""
+        defaults = {f.name: f.default for f in dataclasses.fields(roots) if f.default is not dataclasses.MISSING}
         try:
-            config = read_taxonomy(config)
+            self.plain = defaults | self._read(read_taxonomy(self.composed.config), "")
         except ConfigError as error:
             self.problems += error.problems
-            unread = True
-        absent = {f.name: f.default for f in dataclasses.fields(roots) if f.default is not dataclasses.MISSING}
-        self.plain = absent | {key: value for key, value in self.read(config, "").items() if key != "hydra"}
-        if unread:
+            self.plain = defaults | self._read(self.composed.config, "")
             self.plain["data"]["taxonomy"] = _UNREAD
-        self._ask_machine()
-        return self.arguments(self.plain, roots, "", "")
+        self._check_machine()
+        return self._arguments(self.plain, roots, "", "")
 
-    def _ask_machine(self) -> None:
-        """Settle the trainer's device and precision, and ask whether the folders that a run writes can be written."""
+    def _check_machine(self) -> None:
+        """Resolve the trainer's device and precision, and check that the folders of a run can be written."""
         trainer, paths = self.plain.get("trainer"), self.plain.get("paths")
         if isinstance(trainer, dict):
-            if trainer.get("precision") == "auto":  # which is ours: told of a device that lacks, not of its precision
-                self.plain["trainer"] = {**trainer, "precision": None}
-            with self._lacking():
-                self.plain["trainer"] = settle(trainer)
+            precision = trainer.get("precision")
+            try:
+                if isinstance(trainer.get("accelerator"), str):
+                    trainer["accelerator"] = resolve_accelerator(trainer["accelerator"])
+                if precision == "auto":
+                    trainer["precision"] = resolve_precision(precision, trainer.get("accelerator", "cpu"))
+            except MachineError as error:
+                self.machine_problems += error.problems
+                trainer["precision"] = None if precision == "auto" else precision
         for name, path in paths.items() if isinstance(paths, dict) else ():
-            if name != "data" and isinstance(path, str):
-                with self._lacking():
-                    require_writable(f"paths.{name}", path)
+            try:
+                if name != "data" and isinstance(path, str):
+                    require_writable(Path(path).expanduser(), f"paths.{name}={path}")
+            except MachineError as error:
+                self.machine_problems += error.problems
 
-    @contextmanager
-    def _lacking(self) -> Iterator[None]:
-        try:
-            yield
-        except MachineError as error:
-            self.lacks += error.problems
+    def _read(self, config: DictConfig | ListConfig, key: str) -> Any:
+        """The values of a config in builtin containers, its interpolations resolved."""
+        from omegaconf import OmegaConf
 
-    def read(self, config: DictConfig | ListConfig, key: str) -> Any:
-        """A config's values with interpolations resolved, as builtin containers; takes note of flags on the way."""
-        from omegaconf import DictConfig
+        written: Any = OmegaConf.to_container(config)
+        if isinstance(written, dict):
+            return {str(name): self._read_one(config, name, text, _join(key, name)) for name, text in written.items()}
+        return [self._read_one(config, i, text, _join(key, i)) for i, text in enumerate(written)]
 
-        if isinstance(config, DictConfig):
-            return {str(name): self._read(config, name, _join(key, name)) for name in config}
-        return [self._read(config, place, _join(key, place)) for place in range(len(config))]
-
-    def _read(self, config: Any, name: Any, key: str) -> Any:
+    def _read_one(self, config: Any, name: Any, written: Any, key: str) -> Any:
         from omegaconf import OmegaConf
         from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-        for flag, keys in self.flags.items():
-            if config._get_node(name)._get_flag(flag):
-                keys.add(key)
-        if _is_borrowed(config._get_node(name)):
+        if isinstance(written, str) and re.fullmatch(r"\$\{[\w.]+\}", written):
             self.borrowed.add(key)
         try:
             value = config[name]
         except MissingMandatoryValue:
-            kind = _PLACES.get(name, "VALUE")
-            self.problems.append(f"{key}: has no value yet; give one with {key}={kind}")
+            self.problems.append(f"{key}: has no value yet; give one with {key}={_KIND_OF.get(name, 'VALUE')}")
             return _UNREAD
         except OmegaConfBaseException as error:
-            self.problems.append(f"{key}: {config._get_node(name)} does not resolve: {str(error).splitlines()[0]}")
+            self.problems.append(f"{key}: {written} does not resolve: {str(error).splitlines()[0]}")
             return _UNREAD
-        return self.read(value, key) if OmegaConf.is_config(value) else value
+        return self._read(value, key) if OmegaConf.is_config(value) else value
 
-    def value(self, value: Any, hint: Any, key: str) -> Any:
-        """Check whatever may stand at a key."""
+    def _value(self, value: Any, hint: Any, key: str) -> Any:
         if isinstance(value, dict) and "_target_" in value:
-            return self.node(value, key)
+            return self._node(value, key)
         if isinstance(value, dict) and isinstance(hint, type) and dataclasses.is_dataclass(hint):
-            return self.arguments(value, hint, key, "")
+            return self._arguments(value, hint, key, "")
         if isinstance(value, dict) and hint == Nodes | None:
             return self._inside(value, key, Node | None)
         if _is_open(value):
             return self._inside(value, key)
         if value is not None and (hint is Node or (hint == Node | None and value != {})):
-            self.problems.append(f"{key}: {value!r} names nothing to build; give it a _target_")
+            self.problems.append(f"{key}: {value!r} has no _target_; give it one that names a class or function")
             return value
-        self._tell_unknown(value, key)
+        self._check_unknown_names(value, key)
         fitted, wrong = fit(value, hint)
         if key not in self.borrowed:
-            self.problems += [key + half for half in wrong]
+            self.problems += [key + problem for problem in wrong]
         return fitted
 
-    def node(self, node: dict[str, Any], key: str) -> dict[str, Any]:
-        """Check a node with a `_target_`."""
+    def _node(self, node: dict[str, Any], key: str) -> dict[str, Any]:
         target = node["_target_"]
         try:
             function = locate(target)
@@ -248,83 +211,77 @@ class _Walk:
             reason = " ".join(str(error).split()) or type(error).__name__
             self.problems.append(f"{_join(key, '_target_')}: {target} does not import: {reason}")
             return node
-        return self.arguments(node, function, key, str(target))
+        return self._arguments(node, function, key, str(target))
 
-    def arguments(self, values: dict[str, Any], function: Any, key: str, target: str) -> dict[str, Any]:
-        """Check a mapping against the parameters of what takes it; keys that build nothing come without a `target`."""
+    def _arguments(self, values: dict[str, Any], function: Any, key: str, target: str) -> dict[str, Any]:
+        """Check a mapping against the parameters of its function; keys that build nothing have no `target`."""
         signature = Signature.of(function)
         if signature is None:
             return dict(self._inside(values, key))
         late = {*self.given.get(key, ()), *signature.positional[: len(values.get("_args_") or ())]}
         if not values.get("_partial_"):
-            absent = [name for name in signature.required if name not in {*values, *late}]
             self.problems += [
                 f"{key or name}: {target or 'the config'} needs {name}; give it with {_join(key, name)}=VALUE"
-                for name in absent
+                for name in signature.required
+                if name not in {*values, *late}
             ]
         return {name: self._argument(name, value, signature, key, target) for name, value in values.items()}
 
     def _argument(self, name: str, value: Any, signature: Signature, key: str, target: str) -> Any:
         full = _join(key, name)
         if name in signature.hints:
-            return self.value(value, signature.hints[name], full)
+            return self._value(value, signature.hints[name], full)
         if not (name in RESERVED and target):
-            self._judge_stranger(name, signature, key, target)
+            self._check_unknown_key(name, signature, key, target)
         return self._inside(value, full)
 
-    def _judge_stranger(self, name: str, signature: Signature, key: str, target: str) -> None:
-        """Tell of a key that is no parameter's name, unless it was added for a `**kwargs` to take."""
+    def _check_unknown_key(self, name: str, signature: Signature, key: str, target: str) -> None:
+        """Report a key that is not a parameter, unless it was added for a `**kwargs` to take."""
         full, found = _join(key, name), nearest(name, signature.hints)
         if not signature.open:
-            lack = f"{target} has no such parameter" if target else "there is no such key"
-            places = self._elsewhere(name) if not key and not found else []
-            remedy = f"did you mean {' or '.join(places)}?" if places else suggestion(name, signature.hints)
-            self.problems.append(f"{full}: {lack}; {remedy}")
-        elif full in self.flags[ADDED]:
-            self.notes.append(f"{full} goes on unchecked: {target} takes it by its **kwargs")
+            fact = f"{target} has no such parameter" if target else "there is no such key"
+            elsewhere = self._elsewhere(name) if not key and not found else []
+            remedy = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else suggestion(name, signature.hints)
+            self.problems.append(f"{full}: {fact}; {remedy}")
+        elif _is_in(full, self.composed.added):
+            self.notes.append(f"{full} is not checked: {target} takes it by its **kwargs")
         else:
             guess = f"did you mean {found}? If not, " if found else ""
-            self.problems.append(
-                f"{full}: {target} names no such parameter; {guess}+{full}=VALUE on the command line goes on unchecked"
-            )
+            fact = f"{target} names no such parameter"
+            self.problems.append(f"{full}: {fact}; {guess}+{full}=VALUE on the command line passes it unchecked")
 
     def _elsewhere(self, name: str) -> list[str]:
-        """Where in the groups a name stands that is none at the root, or one that is like it."""
+        """The keys of groups with this name, or the nearest one: `optimizer.lr` for `lr`."""
         groups = {group: node for group, node in self.plain.items() if isinstance(node, dict)}
         right = name if any(name in node for node in groups.values()) else nearest(name, {*chain(*groups.values())})
         return [f"{group}.{right}" for group, node in groups.items() if right in node]
 
     def _inside(self, value: Any, key: str, hint: Any = Any) -> Any:
-        """Check the nodes inside a value that no type judges as a whole; `hint` is the type of each part."""
-        self._tell_unknown(value, key)
+        """Check the nodes inside a value that has no signature; `hint` is the type of each part."""
+        self._check_unknown_names(value, key)
         if isinstance(value, dict):
-            return {name: self.value(inner, hint, _join(key, name)) for name, inner in value.items()}
+            return {name: self._value(inner, hint, _join(key, name)) for name, inner in value.items()}
         if isinstance(value, list):
-            return [self.value(inner, hint, _join(key, place)) for place, inner in enumerate(value)]
+            return [self._value(inner, hint, _join(key, i)) for i, inner in enumerate(value)]
         return value
 
-    def _tell_unknown(self, value: Any, key: str) -> None:
-        """Tell of names that no file has, in a mapping whose names no signature knows."""
-        unknown = self.flags[UNKNOWN]
-        if not isinstance(value, dict) or key in unknown:
+    def _check_unknown_names(self, value: Any, key: str) -> None:
+        """Report names that no config file has, in a mapping that has no signature."""
+        unknown = self.composed.unknown
+        if not isinstance(value, dict) or _is_in(key, unknown):
             return
-        for name in value:
-            if (full := _join(key, name)) in unknown:
-                others = [other for other in value if _join(key, other) not in unknown]
-                hint = suggestion(name, others)
-                self.problems.append(f"{full}: there is no such key; {hint}, or add it with +{full}=VALUE")
+        others = [name for name in value if _join(key, name) not in unknown]
+        for full, name in ((_join(key, name), name) for name in value if name not in others):
+            hint = suggestion(name, others)
+            self.problems.append(f"{full}: there is no such key; {hint}, or add it with +{full}=VALUE")
 
 
 def _join(key: str, name: object) -> str:
     return f"{key}.{name}" if key else str(name)
 
 
-def _is_borrowed(node: Any) -> bool:
-    """Whether a node is nothing but another key's value, such as `${seed}`."""
-    from omegaconf import DictConfig, ListConfig
-
-    written = None if isinstance(node, DictConfig | ListConfig) else node._value()
-    return isinstance(written, str) and re.fullmatch(r"\$\{[\w.]+\}", written) is not None
+def _is_in(key: str, keys: Collection[str]) -> bool:
+    return any(key == other or key.startswith(f"{other}.") for other in keys)
 
 
 def _is_open(value: Any) -> bool:

@@ -1,135 +1,119 @@
-"""From a command line to a config, by Hydra, with messages of our own where Hydra would stop at the first problem."""
+"""Compose a config from `conf/` and overrides with Hydra, reporting every problem where Hydra stops at the first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from facesegl.errors import ConfigError
 from facesegl.nearest import nearest, suggestion
 
 if TYPE_CHECKING:
-    from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
-# Flags that a composed node carries, so that the check knows how it came in: they survive copies of the config.
-ADDED = "facesegl_added"  # with Hydra's `+` or `++`: may pass where no signature knows it
-UNKNOWN = "facesegl_unknown"  # by a plain override, and no file has it
+
+ConfigDirs = Sequence[Path | str]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composed config, with the keys that overrides brought in.
+
+    Attributes:
+        config: not yet checked, its interpolations not yet resolved.
+        added: keys given with Hydra's `+` or `++`; a `**kwargs` may take them unchecked.
+        unknown: keys given by a plain override that no config file has.
+    """
+
+    config: DictConfig
+    added: frozenset[str]
+    unknown: frozenset[str]
+
+    @classmethod
+    def of(cls, overrides: Sequence[str] = (), config_name: str = "train", config_dirs: ConfigDirs = ()) -> Composed:
+        """Compose as `compose` does, for the check."""
+        composed, problems = try_compose(overrides, config_name, config_dirs)
+        if composed is None or problems:
+            raise ConfigError(*problems)
+        return composed
 
 
 def conf_dir() -> Path:
-    """The folder of the configs: inside the installed package, or beside `src/` in a checkout."""
+    """The folder of the configs: inside the installed package, or next to `src/` in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parents[1] / "conf"
 
 
-def compose(
-    overrides: Sequence[str] = (), *, config_name: str = "train", config_dirs: Sequence[Path | str] = ()
-) -> DictConfig:
-    """Compose a config as the command does; safe in a notebook and inside a running Hydra job.
+def compose(overrides: Sequence[str] = (), *, config_name: str = "train", config_dirs: ConfigDirs = ()) -> DictConfig:
+    """Compose a config as the command line does; safe in a notebook and inside a running Hydra job.
 
     Args:
         overrides: as on the command line: `data=folder`, `optimizer.lr=3e-3`, `+trainer.max_steps=5`, `~logger`.
-        config_name: the file of `conf/` to start from.
-        config_dirs: folders with a person's own groups, searched after `conf/`.
+        config_name: the file in `conf/` to start from.
+        config_dirs: folders with custom config groups, searched after `conf/`.
 
     Returns:
-        The config, not yet checked and with its interpolations still in it.
+        The config, not yet checked, its interpolations not yet resolved.
 
     Raises:
-        ConfigError: every override that cannot be read, or names something that is not there.
+        ConfigError: every override that cannot be parsed, or names something that does not exist.
     """
-    config, problems = try_compose(overrides, config_name, config_dirs)
-    if config is None or problems:
-        raise ConfigError(*problems)
-    return config
-
-
-def loosen(
-    overrides: Sequence[str], *, config_name: str = "train", config_dirs: Sequence[Path | str] = ()
-) -> list[str]:
-    """The same overrides as Hydra takes them for keys that no YAML file names: plain values forced with `++`."""
-    with _opened(config_name, config_dirs) as conf:
-        return [
-            override if isinstance(override, str) else conf.loosened(override) for override in map(_parsed, overrides)
-        ]
-
-
-def sweep(
-    overrides: Sequence[str], *, config_name: str = "train", config_dirs: Sequence[Path | str] = ()
-) -> list[list[str]]:
-    """The jobs that show every value of a sweep once: each value of one key, with the first values of the others.
-
-    An interval, which has no end of values, shows its two ends. What a file puts into `hydra.sweeper.params` counts.
-    """
-    with _opened(config_name, config_dirs) as conf:
-        choices = [conf.choices(text) for text in [*conf.swept_by_files(overrides), *overrides]]
-    first = [values[0] for values in choices]
-    others = [
-        [*first[:place], value, *first[place + 1 :]] for place, values in enumerate(choices) for value in values[1:]
-    ]
-    return [first, *others]
+    return Composed.of(overrides, config_name, config_dirs).config
 
 
 def try_compose(
-    overrides: Sequence[str], config_name: str, config_dirs: Sequence[Path | str]
-) -> tuple[DictConfig | None, list[str]]:
-    """Compose what can be composed, and say beside it what is wrong with the rest."""
-    problems, sound = [], []
-    with _opened(config_name, config_dirs) as conf:
-        for override in map(_parsed, overrides):
-            found = [_unreadable(override)] if isinstance(override, str) else conf.problems(override)
-            problems += found
-            if not found and not isinstance(override, str):
-                sound.append(override)
-        config, refused = conf.compose(sound)
-    return config, [*problems, *refused]
+    overrides: Sequence[str], config_name: str = "train", config_dirs: ConfigDirs = ()
+) -> tuple[Composed | None, list[str]]:
+    """Compose from the overrides that are right, and list what is wrong with the others."""
+    conf = _Conf.of(config_name, config_dirs)
+    config, accepted, problems = conf.compose(overrides)
+    return (None if config is None else conf.tracked(config, accepted)), problems
 
 
-@contextmanager
-def _opened(config_name: str, config_dirs: Sequence[Path | str]) -> Iterator[_Conf]:
-    """Hydra over `conf/` and a person's own folders; whatever Hydra ran before is put back afterwards."""
-    from hydra import initialize_config_dir, version
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.utils import JobRuntime
-    from hydra.version import VersionBase
+def help_text(config_name: str, overrides: Sequence[str], config_dirs: ConfigDirs, *, resolve: bool = False) -> str:
+    """The `hydra.help.template` of a config, filled from one composition: Hydra itself would list its groups slowly.
+
+    Raises:
+        ConfigError: as in `compose`.
+    """
     from omegaconf import OmegaConf
 
-    OmegaConf.register_new_resolver("user_cache", _user_cache, replace=True)
-    if absent := [str(folder) for folder in config_dirs if not Path(folder).is_dir()]:
-        raise ConfigError(*(f"--config-dir {folder}: there is no such folder" for folder in absent))
-    running, base, job = GlobalHydra.instance().hydra, version.getbase(), JobRuntime.instance().get("name")
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(conf_dir()), job_name=job, version_base="1.3"):
-            yield _Conf(GlobalHydra.instance().config_loader(), config_name, _search_path(config_dirs))
-    finally:
-        GlobalHydra.instance().hydra = running
-        VersionBase.instance().version_base = base
+    conf = _Conf.of(config_name, config_dirs)
+    config, _, problems = conf.compose(overrides)
+    if config is None or problems:
+        raise ConfigError(*problems)
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    groups = "".join(f"{group}: {', '.join(conf.options(group))}\n" for group in conf.groups())
+    keys = OmegaConf.to_yaml(own, resolve=resolve)
+    return Template(config.hydra.help.template).safe_substitute(APP_CONFIG_GROUPS=groups, CONFIG=keys)
 
 
-def _user_cache() -> str:
-    """Where this person's programs keep what can be made again."""
-    import platformdirs
+def loosen(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[str]:
+    """The overrides with `++` before plain values, so that Hydra accepts keys that no config file has."""
+    conf = _Conf.of("train", config_dirs)
+    return [text if (override := _parse(text)) is None else conf.loosened(override) for text in overrides]
 
-    return platformdirs.user_cache_dir("facesegl")
 
+def sweep(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[list[str]]:
+    """The jobs that cover every value of a sweep once: each value of one key, with the first values of the others.
 
-def _search_path(config_dirs: Sequence[Path | str]) -> list[str]:
-    """Folders as an override for Hydra, quoted: a path may hold blanks, commas and equals signs."""
-    if not config_dirs:
-        return []
-    folders = [quoted(f"file://{Path(folder).resolve()}") for folder in config_dirs]
-    return [f"hydra.searchpath=[{','.join(folders)}]"]
+    An interval is covered by its two ends. Values in `hydra.sweeper.params` of a config file count too.
+    """
+    conf = _Conf.of("train", config_dirs)
+    choices = [conf.swept_values(text) for text in [*conf.swept_by_files(overrides), *overrides]]
+    first = [values[0] for values in choices]
+    others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(choices) for value in values[1:]]
+    return [first, *others]
 
 
 def quoted(text: str) -> str:
-    """A text as Hydra's grammar takes it whatever stands in it."""
+    """Any text as a quoted value in Hydra's override grammar."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
     return str(QuotedString(text, Quote.single).with_quotes())
@@ -137,192 +121,191 @@ def quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Conf:
-    """The config files that Hydra sees, as long as it is opened.
+    """The file to start from, and the folders to search: `conf/`, then the user's own."""
 
-    Attributes:
-        loader: Hydra's own view of them.
-        name: the file to start from.
-        search: the override that names a person's folders, or nothing.
-    """
-
-    loader: ConfigLoader
     name: str
-    search: list[str]
+    folders: list[Path]
 
-    def compose(self, overrides: Sequence[Override]) -> tuple[DictConfig | None, list[str]]:
-        """Compose; where Hydra refuses, ask it about each override alone, and go on without those it refuses."""
-        config = self._tried(overrides)
-        if not isinstance(config, str):
-            return self._marked(config, overrides), []
-        if isinstance(refusal := self._tried([]), str):
-            return None, [refusal]
-        alone = [(override, self._tried([override])) for override in overrides]
-        problems = [f"{o.input_line}: {self._reason(o, refusal)}" for o, refusal in alone if isinstance(refusal, str)]
-        rest = [override for override, refusal in alone if not isinstance(refusal, str)]
-        left = self._tried(rest)
-        if isinstance(left, str):
-            return None, [*problems, left]
-        return self._marked(left, rest), problems
+    @classmethod
+    def of(cls, name: str, config_dirs: ConfigDirs) -> _Conf:
+        if missing := [str(folder) for folder in config_dirs if not Path(folder).is_dir()]:
+            raise ConfigError(*(f"--config-dir {folder}: there is no such folder" for folder in missing))
+        return cls(name, [conf_dir(), *(Path(folder).resolve() for folder in config_dirs)])
 
-    def problems(self, override: Override) -> list[str]:
-        """What is wrong with one override that Hydra can read."""
-        key, text = override.key_or_group, override.input_line
-        if override.is_sweep_override():
-            return [f"{text}: several values where one is expected; sweep with -m, or write a list as {key}=[a,b]"]
-        if self._chooses(override):
-            if override.value() is None:
-                return [
-                    f"{text}: null chooses nothing; take one of {', '.join(self._options(key))}, or drop it with ~{key}"
-                ]
-            return [problem for choice in _choices(override) if (problem := self._wrong_choice(key, choice))]
-        if "/" in key and not override.is_delete() and not self._options(key):
-            folder = key.rpartition("/")[0]
-            groups = [f"{folder}/{group}".lstrip("/") for group in self._options(folder, groups=True)]
-            return [f"{text}: there is no group {key}; {suggestion(key, groups)}"]
-        return []
+    def compose(self, texts: Sequence[str]) -> tuple[DictConfig | None, list[Override], list[str]]:
+        """Compose; return the config with Hydra's node, the overrides in it, and what is wrong with the others."""
+        problems, overrides = [], []
+        for text in texts:
+            override = _parse(text)
+            found = [_unreadable(text)] if override is None else self._problems(override)
+            problems += found
+            overrides += [override] if override and not found else []
+        config = self._try(overrides)
+        if isinstance(config, str):
+            refusals = [(o, refusal) for o in overrides if isinstance(refusal := self._try([o]), str)]
+            problems += [f"{o.input_line}: {self._reason(o, refusal)}" for o, refusal in refusals]
+            overrides = [o for o in overrides if o not in [refused for refused, _ in refusals]]
+            config = self._try(overrides)
+        return (None, [], [*problems, config]) if isinstance(config, str) else (config, overrides, problems)
+
+    def tracked(self, config: DictConfig, overrides: Sequence[Override]) -> Composed:
+        """Replace Hydra's node by the choices of the groups, which also name the run; note which keys are new."""
+        from omegaconf import OmegaConf, open_dict
+
+        plain = [o for o in overrides if self._sets_value(o)]
+        before = self._try([o for o in overrides if o not in plain and not o.is_delete()]) if plain else None
+        added = (o.key_or_group for o in overrides if o.is_add() or o.is_force_add())
+        unknown = filter(None, (_first_unknown(before, o.key_or_group) for o in plain))
+        with open_dict(config):
+            choices = {str(group): name for group, name in config.pop("hydra").runtime.choices.items()}
+            config.choices = {group: name for group, name in choices.items() if not group.startswith("hydra/")}
+            if not OmegaConf.is_interpolation(config, "name") and config.get("name", "") is None:
+                config.name = f"{choices.get('data')}-{choices.get('model')}"
+        return Composed(config, frozenset(added), frozenset(unknown))
 
     def loosened(self, override: Override) -> str:
-        """An override's text, with `++` where it plainly sets a value: Hydra stops at a key it does not know."""
         return f"++{override.input_line}" if self._sets_value(override) else str(override.input_line)
 
-    def choices(self, text: str) -> list[str]:
-        """An override once for every value it sweeps; as it stands if it sweeps nothing, or cannot be read."""
+    def swept_values(self, text: str) -> list[str]:
+        """An override once for each value that it sweeps; unchanged if it sweeps nothing or cannot be parsed."""
         from hydra.core.override_parser.types import Glob, IntervalSweep
 
-        override = _parsed(text)
-        if isinstance(override, str) or not override.is_sweep_override():
+        override = _parse(text)
+        if override is None or not override.is_sweep_override():
             return [text]
         match override.value():
             case Glob() as glob:
-                values = glob.filter(self._options(override.key_or_group))
+                values = glob.filter(self.options(override.key_or_group))
             case IntervalSweep(start=start, end=end):
                 values = [str(start), str(end)]
             case _:
                 values = list(override.sweep_string_iterator())
         return [f"{override.get_key_element()}={value}" for value in values] or [text]
 
-    def swept_by_files(self, overrides: Sequence[str]) -> list[str]:
-        """The overrides that a config file gives Hydra's sweeper, without those that the command line gives anew."""
-        readable = [override for override in map(_parsed, overrides) if not isinstance(override, str)]
-        single = [override for override in readable if not override.is_sweep_override()]
-        if isinstance(self._tried(single), str):
-            return []
-        params = self._composed(map(self.loosened, single), hydra=True).hydra.sweeper.get("params") or {}
-        given = {override.key_or_group for override in readable}
-        return [f"{key}={value}" for key, value in params.items() if key not in given]
+    def swept_by_files(self, texts: Sequence[str]) -> list[str]:
+        """The sweeps in config files, without those of keys that the command line sets too."""
+        overrides = [o for o in map(_parse, texts) if o]
+        config = self._try([o for o in overrides if not o.is_sweep_override()])
+        params = {} if isinstance(config, str) else config.hydra.sweeper.get("params") or {}
+        typed = {o.key_or_group for o in overrides}
+        return [f"{key}={value}" for key, value in params.items() if key not in typed]
 
-    def _tried(self, overrides: Sequence[Override]) -> DictConfig | str:
-        """The config with these overrides, or why Hydra does not compose it."""
+    def groups(self) -> list[str]:
+        files = (file.relative_to(folder) for folder in self.folders for file in folder.glob("*/**/*.yaml"))
+        return sorted({file.parent.as_posix() for file in files if file.parts[0] != "hydra"})
+
+    def options(self, group: str) -> list[str]:
+        return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
+
+    def _try(self, overrides: Sequence[Override]) -> DictConfig | str:
+        """The config with these overrides and with Hydra's node, or why Hydra does not compose it."""
         import yaml
+        from hydra import compose
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
+        search = ",".join(quoted(f"file://{folder}") for folder in self.folders[1:])
+        texts = [f"hydra.searchpath=[{search}]"] if search else []
         try:
-            return self._composed(map(self.loosened, overrides))
+            with _initialized(self.folders[0]):
+                return compose(self.name, [*texts, *map(self.loosened, overrides)], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             cause = error.__cause__
-            told = str(cause).splitlines()[0] if isinstance(cause, OmegaConfBaseException) else str(error)
-            return " ".join(told.split())
+            reason = str(cause).splitlines()[0] if isinstance(cause, OmegaConfBaseException) else str(error)
+            return " ".join(reason.split())
 
     def _reason(self, override: Override, refusal: str) -> str:
-        """Hydra's refusal of one override, in our words where a `+` is all that is wrong with it."""
-        bare = _parsed(str(override.input_line).removeprefix("+")) if override.is_add() else ""
-        if isinstance(bare, str) or isinstance(self._tried([bare]), str):
-            return refusal
-        return f"{override.key_or_group} is there already; write it without the +"
+        """Hydra's refusal of one override, reworded where only its `+` is wrong."""
+        bare = _parse(str(override.input_line).removeprefix("+")) if override.is_add() else None
+        known = bare is not None and not isinstance(self._try([bare]), str)
+        return f"{override.key_or_group} is already in the config; write it without the +" if known else refusal
 
-    def _marked(self, config: DictConfig, overrides: Sequence[Override]) -> DictConfig:
-        """A composed config whose nodes remember whether they were added, or set though no file has them."""
-        plain = [override for override in overrides if self._sets_value(override)]
-        if plain:
-            rest = [override for override in overrides if override not in plain and not override.is_delete()]
-            before = self._composed(str(override.input_line) for override in rest)
-        for override in plain:
-            _mark(config, _first_unknown(before, override.key_or_group.split(".")), UNKNOWN)
-        for override in overrides:
-            if override.is_add() or override.is_force_add():
-                _mark(config, override.key_or_group.split("."), ADDED)
-        return config
-
-    def _composed(self, overrides: Iterator[str], hydra: bool = False) -> DictConfig:
-        from hydra import compose
-
-        config = compose(self.name, overrides=[*self.search, *overrides], return_hydra_config=True)
-        return config if hydra else _told_its_choices(config)
-
-    def _options(self, group: str, groups: bool = False) -> list[str]:
-        from hydra.core.object_type import ObjectType
-
-        kind = ObjectType.GROUP if groups else ObjectType.CONFIG
-        return self.loader.get_group_options(group, kind, self.name, self.search)
-
-    def _chooses(self, override: Override) -> bool:
-        """Whether it chooses a file of a group; a dictionary for a group's key is a value."""
-        kept = override.is_delete() or override.is_hydra_override() or isinstance(override.value(), dict)
-        return not kept and bool(self._options(override.key_or_group))
-
-    def _sets_value(self, override: Override) -> bool:
-        marked = override.is_delete() or override.is_add() or override.is_force_add()
-        plain = not marked and not override.is_hydra_override()
-        return plain and override.package is None and not self._chooses(override)
+    def _problems(self, override: Override) -> list[str]:
+        key, text = override.key_or_group, override.input_line
+        if override.is_sweep_override():
+            return [f"{text}: several values where one is expected; sweep with -m, or write a list as {key}=[a,b]"]
+        if self._is_choice(override):
+            if (value := override.value()) is None:
+                options = ", ".join(self.options(key))
+                return [f"{text}: null is not a choice; take one of {options}, or remove the group with ~{key}"]
+            choices = [str(choice) for choice in (value if isinstance(value, list) else [value])]
+            return [problem for choice in choices if (problem := self._wrong_choice(key, choice))]
+        if "/" in key and not override.is_delete() and not self.options(key):
+            return [f"{text}: there is no group {key}; {suggestion(key, self.groups())}"]
+        return []
 
     def _wrong_choice(self, group: str, choice: str) -> str:
-        folder, _, name = f"{group}/{choice.removesuffix('.yaml')}".rpartition("/")
-        options = self._options(folder)
+        parent, _, name = f"{group}/{choice.removesuffix('.yaml')}".rpartition("/")
+        options = self.options(parent)
         if name in options:
             return ""
-        guess = f" did you mean {found}?" if (found := nearest(name, options)) else ""
-        return f"{group}={choice}: no such {group};{guess} There are: {', '.join(options)}".replace(
-            "; There", "; there"
-        )
+        hint = f"did you mean {found}? There" if (found := nearest(name, options)) else "there"
+        return f"{group}={choice}: no such {group}; {hint} are: {', '.join(options)}"
+
+    def _is_choice(self, override: Override) -> bool:
+        """Whether it chooses a file of a group; a dictionary for a group's key is a value."""
+        other = override.is_delete() or override.is_hydra_override() or isinstance(override.value(), dict)
+        return not other and bool(self.options(override.key_or_group))
+
+    def _sets_value(self, override: Override) -> bool:
+        if override.is_delete() or override.is_add() or override.is_force_add() or override.is_hydra_override():
+            return False
+        return override.package is None and not self._is_choice(override)
 
 
-def _told_its_choices(config: DictConfig) -> DictConfig:
-    """A config with the choices of its groups in place of Hydra's own node; a `name` of null becomes two of them."""
-    from omegaconf import OmegaConf, open_dict
+@contextmanager
+def _initialized(folder: Path) -> Iterator[None]:
+    """Hydra over a folder of configs; whatever Hydra ran before is restored afterwards."""
+    from hydra import initialize_config_dir, version
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.utils import JobRuntime
+    from hydra.version import VersionBase
+    from omegaconf import OmegaConf
+    from platformdirs import user_cache_dir
 
-    with open_dict(config):
-        choices = {str(group): name for group, name in config.pop("hydra").runtime.choices.items()}
-        config.choices = {group: name for group, name in choices.items() if not group.startswith("hydra/")}
-        if not OmegaConf.is_interpolation(config, "name") and config.get("name", "") is None:
-            config.name = f"{choices.get('data')}-{choices.get('model')}"
-    return config
+    OmegaConf.register_new_resolver("user_cache", lambda: user_cache_dir("facesegl"), replace=True)
+    running, base, job = GlobalHydra.instance().hydra, version.getbase(), JobRuntime.instance().get("name")
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(folder), job_name=job, version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = running
+        VersionBase.instance().version_base = base
 
 
-def _parsed(text: str) -> Override | str:
-    """An override, or the text itself where Hydra's grammar cannot read it.
+def _parse(text: str) -> Override | None:
+    """An override; None where Hydra's grammar cannot read it.
 
-    A value that is no grammar, or looks like several, but names something on the disk is that path: photos lie in
-    folders with blanks, commas and umlauts. So is a number where files are named.
+    A value that is not in the grammar, or means several values, but names an existing file or folder is that path:
+    photos are in folders with blanks, commas and umlauts. So is a number where files are expected.
     """
     key, _, value = text.partition("=")
     if key != key.strip() or not key.strip("+~"):
-        return text
+        return None
     override = _by_grammar(text)
-    strange = isinstance(override, str) or override.is_sweep_override()
-    number = not isinstance(override, str) and isinstance(override.value(), int | float)
-    if (strange or (number and key.startswith(("data.source.", "paths.")))) and _is_there(value):
-        return _by_grammar(f"{key}={quoted(value)}")
-    return override
+    doubtful = override is None or override.is_sweep_override()
+    if override and key.startswith(("data.source.", "paths.")):
+        doubtful |= isinstance(override.value(), int | float)
+    return _by_grammar(f"{key}={quoted(value)}") if doubtful and _exists(value) else override
 
 
-def _by_grammar(text: str) -> Override | str:
+def _by_grammar(text: str) -> Override | None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    try:
+    with suppress(HydraException):
         return OverridesParser.create().parse_override(text)
-    except HydraException:
-        return text
+    return None
 
 
-def _is_there(value: str) -> bool:
-    """Whether a value names something on the disk, up to a place that is still to be filled in: `faces/{split}`."""
-    start, filled, _ = value.partition("{split}")
+def _exists(value: str) -> bool:
+    """Whether a file or folder has this name; of a pattern such as `faces/{split}`, the folder before it."""
+    start, pattern, _ = value.partition("{split}")
     try:
-        there = Path(start + "." if filled else start).expanduser()
-        return bool(value) and (there.parent.is_dir() if filled else there.exists())
-    except (OSError, ValueError, RuntimeError):  # no path: too long, of letters that there are none of, of no person
+        path = Path(start + "." if pattern else start).expanduser()
+        return bool(value) and (path.parent.is_dir() if pattern else path.exists())
+    except (OSError, ValueError, RuntimeError):  # not a path: too long, bad characters, unknown ~user
         return False
 
 
@@ -332,36 +315,18 @@ def _unreadable(text: str) -> str:
         return f"{text}: there is a blank before the =; write key=value without blanks"
     if not equals or not key.strip():
         return f"{text}: not an override; write it as key=value"
-    lost = ", and no file or folder has that name" if key.partition(".")[0] in ("data", "paths") else ""
-    return f"""{text}: its value cannot be read{lost}; put it in quotes, as in '{key}="{value}"'"""
+    no_path = ", and no file or folder has that name" if key.partition(".")[0] in ("data", "paths") else ""
+    return f"""{text}: its value cannot be parsed{no_path}; put it in quotes, as in '{key}="{value}"'"""
 
 
-def _choices(override: Override) -> list[str]:
-    """The files that an override chooses: one, or several."""
-    value = override.value()
-    return [str(choice) for choice in (value if isinstance(value, list) else [value])]
+def _first_unknown(config: Any, key: str) -> str:
+    """The key up to the first name that a config does not have; empty if it has them all."""
+    from omegaconf import DictConfig, OmegaConf
 
-
-def _first_unknown(config: DictConfig, parts: Sequence[str]) -> Sequence[str]:
-    """The part of a key up to the first name that `config` does not have; nothing if it has them all."""
-    from omegaconf import DictConfig
-
-    node: Any = config
-    for place, name in enumerate(parts, start=1):
-        if not isinstance(node, DictConfig):
-            return []
-        if name not in node.keys():  # noqa: SIM118 - `in node` is false for a name that still misses its value
-            return parts[:place]
-        node = node._get_node(name)
-    return []
-
-
-def _mark(config: DictConfig, parts: Sequence[str], flag: str) -> None:
-    """Set a flag on the node at a key; what is no path of names down from the root (a group) has no such node."""
-    from omegaconf import DictConfig
-
-    node: Any = config
-    for name in parts:
-        node = node._get_node(name) if isinstance(node, DictConfig) and name in node.keys() else None  # noqa: SIM118
-    if node is not None and node is not config:
-        node._set_flag(flag, True)
+    node = OmegaConf.to_container(config) if isinstance(config, DictConfig) else None
+    names = key.split(".")
+    for i, name in enumerate(names, start=1):
+        if isinstance(node, dict) and name not in node:
+            return ".".join(names[:i])
+        node = node[name] if isinstance(node, dict) else None
+    return ""

@@ -1,4 +1,4 @@
-"""What makes two runs the same run: a config as plain data, and its hash."""
+"""The identity of a run: a hash of its config as plain data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOT_THE_RUN = ("choices", "hydra", "logger", "name", "paths", "resume", "trust"
 
 
 def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """A config as builtin values, its interpolations resolved: what JSON and a checkpoint can hold."""
+    """A config in builtin containers, its interpolations resolved, as JSON and a checkpoint can hold it."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -32,17 +32,17 @@ def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 def identity(config: DictConfig, data_key: str) -> str:
     """Twelve hex digits that two runs share if and only if they train the same thing on the same data.
 
-    Where things lie, how they are watched and what a checkpoint may build do not count, nor does the keys' order.
+    Paths, loggers, the progress bar, what a checkpoint may build and the order of keys do not count.
 
     Args:
-        config: as composed, before `auto` becomes anything that belongs to one machine.
+        config: as composed, with `auto` not yet replaced by what one machine has.
         data_key: the key of the data's content.
     """
     from omegaconf import OmegaConf, open_dict
 
     masked: Any = OmegaConf.masked_copy(config, [str(key) for key in config])
     with open_dict(masked):
-        # A path reached through an interpolation counts by its name: the run is the same when its data have moved.
+        # A path that is interpolated counts by its name: the run is the same when its data have moved.
         masked.paths = {key: f"paths.{key}" for key in config.get("paths") or {}}
     plain = {key: value for key, value in to_plain(masked).items() if key not in _NOT_THE_RUN}
     if plain.get("callbacks"):

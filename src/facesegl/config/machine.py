@@ -1,50 +1,13 @@
-"""What this machine can: which device and precision `auto` becomes, and where files can be written."""
-
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+"""The device and precision that this machine gives for `auto`."""
 
 from facesegl.errors import MachineError
 
 
-def settle(trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """A trainer's arguments with the device and precision that this machine gives for `auto` and `gpu`.
-
-    Raises:
-        MachineError: the device is not there.
-    """
-    settled = dict(trainer)
-    if isinstance(settled.get("accelerator"), str):
-        settled["accelerator"] = resolve_accelerator(settled["accelerator"])
-    if settled.get("precision") == "auto":
-        settled["precision"] = resolve_precision("auto", settled.get("accelerator", "cpu"))
-    return settled
-
-
-def require_writable(key: str, path: str) -> None:
-    """Make sure that a folder can be written, or made.
-
-    Args:
-        key: where the path stands in the config.
-        path: a folder that need not be there yet.
-
-    Raises:
-        MachineError: what is there of it is no folder, or not ours to write.
-    """
-    folder = Path(path).expanduser().absolute()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not there.is_dir():
-        raise MachineError(f"{key}={path}: {there} is no folder; give another place with {key}=FOLDER")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise MachineError(f"{key}={path}: {there} cannot be written; give another place with {key}=FOLDER")
-
-
 def resolve_precision(precision: str, accelerator: str) -> str:
-    """Lightning's name of the precision to train in: `auto` is bf16 where the device computes in it.
+    """Lightning's name of the precision to train in: for `auto`, bf16 where the device computes in it.
 
     Args:
-        precision: `auto`, or one of Lightning's own, which passes.
+        precision: `auto`, or one of Lightning's names, which is returned.
         accelerator: a resolved one: `cpu`, `cuda`, `mps`, ...
     """
     if precision != "auto":
@@ -52,8 +15,8 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     import torch
 
     if accelerator == "cpu":
-        can = torch.cpu.get_capabilities()
-        fast = bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+        found = torch.cpu.get_capabilities()
+        fast = bool(found.get("amx_bf16") or found.get("avx512_bf16"))
     else:
         fast = accelerator == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16-mixed" if fast else "32-true"
@@ -63,11 +26,11 @@ def resolve_accelerator(accelerator: str, key: str = "trainer.accelerator") -> s
     """Lightning's name of the device to train on.
 
     Args:
-        accelerator: `auto`, `gpu`, or one of Lightning's own, which passes.
-        key: where it stands in the config.
+        accelerator: `auto`, `gpu`, or one of Lightning's names, which is returned.
+        key: its key in the config, for the message.
 
     Raises:
-        MachineError: it is a GPU, and there is none that torch can use.
+        MachineError: it is a GPU, and torch can use none.
     """
     import torch
 

@@ -1,6 +1,6 @@
-"""The keys at the root of a config have a signature, as every node has: the fields of these classes.
+"""The signatures of the keys at the root of a config: the fields of these classes.
 
-`None` means "not there". Defaults stand in `conf/`.
+`None` means "not there". Default values are in `conf/`.
 """
 
 from dataclasses import dataclass
@@ -11,22 +11,19 @@ from annotated_types import Ge, Lt, MinLen
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 Place = Annotated[str, MinLen(1)]
 
-Node = NewType("Node", dict[str, Any])
-"""A mapping with a `_target_`."""
-
-Nodes = NewType("Nodes", dict[str, Any])
-"""Nodes by name; null switches one off."""
+Node = NewType("Node", dict[str, Any])  # a mapping with a `_target_`
+Nodes = NewType("Nodes", dict[str, Any])  # nodes by name; null turns one off
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where things lie; relative paths start where the command does.
+    """Folders; relative paths start from the working directory.
 
     Attributes:
-        data: holds the data sets; None for where the run around a checkpoint had them.
-        runs: takes the run folders.
-        cache: takes the packed data.
-        run: the folder of this run; None for a new one below `runs`, by date and time.
+        data: the data sets; None for those of the run around a checkpoint.
+        runs: the run folders.
+        cache: the packed data.
+        run: the folder of this run; None for a new one in `runs`, named by date and time.
     """
 
     data: Place | None
@@ -59,7 +56,7 @@ class TrainKeys:
 
 @dataclass(frozen=True)
 class EvaluateKeys:
-    """The root of `conf/evaluate.yaml`; without `data`, the checkpoint's own are taken."""
+    """The root of `conf/evaluate.yaml`; without `data`, those of the checkpoint are used."""
 
     name: str
     seed: Seed

@@ -1,4 +1,4 @@
-"""Whether a value fits a type, judged by pydantic and told in plain words."""
+"""Fit values to types with pydantic, and say in plain words what is wrong with them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
     from pydantic_core import ErrorDetails
 
-_WORDS = {
-    "a valid integer": "a whole number",
-    "a valid number": "a number",
-    "a finite number": "a finite number",
-    "a valid boolean": "true or false",
-    "a valid string": "text",
-    "a valid list": "a list",
-    "a valid tuple": "a list",
-    "a valid dictionary": "a mapping",
-}
+_WORDS = {"integer": "a whole number", "boolean": "true or false", "string": "text", "tuple": "a list"}
 _LENGTHS = {"missing": "long enough", "too_short": "long enough", "too_long": "short enough"}
 
 
@@ -28,12 +19,12 @@ def fit(value: Any, hint: Any) -> tuple[Any, list[str]]:
     """Fit a value from a config to a type.
 
     Args:
-        value: builtin, as YAML or the command line gave it.
-        hint: any type hint. One that pydantic cannot judge (a class of one's own) is left to the constructor.
+        value: builtin, as read from YAML or the command line.
+        hint: any type hint. One that pydantic cannot judge (a custom class) is left to the constructor.
 
     Returns:
-        The value as the type has it (`1` for a float is `1.0`), still builtin, and what is wrong with it: nothing, or
-        half sentences such as `: 'abc' is not a number`, with the place inside a list in front.
+        The value converted to the type (`1` for a float is `1.0`), still builtin, and its problems, which continue the
+        value's key: `: 'abc' is not a number`, or `.1: ...` for an element of a list.
 
     Example:
         >>> fit(1, float)
@@ -49,7 +40,7 @@ def fit(value: Any, hint: Any) -> tuple[Any, list[str]]:
         if isinstance(taken, float) and not math.isfinite(taken):
             return value, [f": {_shown(value)} is not a finite number"]
         if isinstance(value, bool) and not isinstance(taken, bool):
-            adapter.validate_python(_Truth(value))  # Python takes true for 1, and so does pydantic; a person does not
+            adapter.validate_python(_Truth(value))  # Python and pydantic take true for 1
     except ValidationError as error:
         return value, _in_words(error, value)
     except Exception:  # a hint that pydantic cannot judge, or foreign code behind it
@@ -61,13 +52,13 @@ def fit(value: Any, hint: Any) -> tuple[Any, list[str]]:
 def _adapter(hint: Any) -> TypeAdapter[Any]:
     from pydantic import ConfigDict, TypeAdapter
 
-    # `name=2024` is text, but 2024 stays a number where a number may stand.
+    # `name=2024` is text, but 2024 stays a number where the type allows one.
     as_text = not {int, float} & {*typing.get_args(hint)}
     return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, coerce_numbers_to_str=as_text))
 
 
 class _Truth:
-    """A bool that no number takes in, and that shows itself as YAML writes it."""
+    """A bool that no number type accepts, shown as YAML writes it."""
 
     def __init__(self, value: bool) -> None:
         self.value = value
@@ -77,7 +68,7 @@ class _Truth:
 
 
 def _builtin(taken: Any, given: Any) -> Any:
-    """The fitted value with lists for tuples, or the given one where fitting made it more than YAML can say."""
+    """The fitted value with lists for tuples, or the given one if the fitted one cannot be written as YAML."""
     if isinstance(taken, list | tuple) and isinstance(given, list) and len(taken) == len(given):
         return [_builtin(*pair) for pair in zip(taken, given, strict=True)]
     if isinstance(taken, dict) and isinstance(given, dict) and taken.keys() == given.keys():
@@ -86,28 +77,27 @@ def _builtin(taken: Any, given: Any) -> Any:
 
 
 def _in_words(error: ValidationError, value: Any) -> list[str]:
-    """One line for each place of a value that is wrong; a place where several types may stand names them all."""
+    """One problem for each wrong part of a value, with every type that it may have."""
     wrong: dict[str, list[str]] = {}
     for detail in error.errors(include_url=False):
-        if detail["type"] == "is_instance_of" and value is not None:  # an object that no config can write down
+        if detail["type"] == "is_instance_of" and value is not None:  # an object, which no config can hold
             continue
-        places = [f".{part}" for part in detail["loc"] if isinstance(part, int)]
-        short = detail["type"] == "missing"  # told of the list, not of the place that is not there
-        where = "".join(places[:-1] if short else places)
+        indices = [f".{part}" for part in detail["loc"] if isinstance(part, int)]
+        short = detail["type"] == "missing"  # reported for the list, not for the element that is missing
+        where = "".join(indices[:-1] if short else indices)
         wrong.setdefault(f"{where}: {_shown(value if short else detail['input'])}", []).extend(_expected(detail))
     return [f"{start} is not {_either([*dict.fromkeys(words)])}" for start, words in wrong.items()]
 
 
 def _expected(detail: ErrorDetails) -> list[str]:
-    """What may stand in a place, each as half a sentence."""
     if detail["type"] in _LENGTHS:
         return [_LENGTHS[detail["type"]]]
     if detail["type"] == "literal_error":
         return str(detail["ctx"]["expected"]).replace(" or ", ", ").split(", ")
-    said = detail["msg"].removeprefix("Input should be ").split(", unable")[0].split(", got")[0]
-    if said in _WORDS:
-        return _WORDS[said].split(" or ")
-    return [said if said != detail["msg"] else f"right: {said}"]
+    expected = detail["msg"].removeprefix("Input should be ").split(", unable")[0].split(", got")[0]
+    if noun := expected.partition("a valid ")[2]:
+        return _WORDS.get(noun, f"a {noun}").replace("a dictionary", "a mapping").split(" or ")
+    return [expected if expected != detail["msg"] else f"right: {expected}"]
 
 
 def _either(words: list[str]) -> str:
@@ -116,7 +106,7 @@ def _either(words: list[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as a person would write it into YAML, text in quotes."""
+    """A value as YAML writes it, text in quotes."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return repr(value)
