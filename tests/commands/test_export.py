@@ -16,14 +16,14 @@ from facesegl.learning.weights import read_weights
 from facesegl.prediction import Predictor
 from facesegl.sources import open_photo
 from helpers.calling import call
-from helpers.exported import SIZE, card_of, learnt_graph, learnt_state
+from helpers.exported import SIZE, card_of, trained_graph, trained_state
 from helpers.faces import draw_mask, draw_photo, write_pair
 
 
 @pytest.fixture(autouse=True)
 def _traced_once(monkeypatch):
     """The exporter's trace takes seconds: one for each kind of graph."""
-    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, place: learnt_graph(whole))
+    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, name: trained_graph(whole))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def checkpoint(tmp_path):
     def write(**values):
         card = card_of()
         card["data"]["values"] |= values
-        torch.save({"state_dict": learnt_state(), "hyper_parameters": card}, tmp_path / "last.ckpt")
+        torch.save({"state_dict": trained_state(), "hyper_parameters": card}, tmp_path / "last.ckpt")
         return tmp_path / "last.ckpt"
 
     return write
@@ -162,7 +162,7 @@ def test_a_broken_graph_fails_loudly_and_leaves_everything_as_it_was(
     (tmp_path / "out").mkdir()
     if before:
         (tmp_path / "out" / "model.onnx").write_bytes(before)
-    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, place: _with_a_wrong_weight(whole))
+    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, name: _with_a_wrong_weight(whole))
     with pytest.raises(CheckpointError) as caught:
         exported(checkpoint(), tmp_path / "out" / "model.onnx", whole=whole, photos=photos)
     assert len(caught.value.problems) > 1  # everything that is off
@@ -175,7 +175,7 @@ def test_a_broken_graph_fails_loudly_and_leaves_everything_as_it_was(
 def _with_a_wrong_weight(whole):
     import onnx
 
-    graph = learnt_graph(whole)
+    graph = trained_graph(whole)
     last = [node for node in graph.graph.node if node.op_type == "Conv"][-1]
     weight = next(part for part in graph.graph.initializer if part.name == last.input[1])
     wrong = onnx.numpy_helper.to_array(weight).copy()
@@ -185,7 +185,7 @@ def _with_a_wrong_weight(whole):
 
 
 def test_int8_that_goes_wrong_is_not_written(fasseg, checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs_export, "quantise", lambda *_: _with_a_wrong_weight(False))
+    monkeypatch.setattr(runs_export, "quantize", lambda *_: _with_a_wrong_weight(False))
     with pytest.raises(CheckpointError, match="Export without --int8"):
         exported(checkpoint(), tmp_path / "model.onnx", int8=True)
     assert not list(tmp_path.glob("model*"))

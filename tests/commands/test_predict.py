@@ -109,7 +109,7 @@ def test_probabilities_are_written_by_bands_and_read_as_a_whole(monkeypatch):
     drawn = draw_photo(draw_mask(4, 50, 40), 4)
     Image.fromarray(drawn).save("face.png")
     whole = Predictor(Painter(channels))(drawn).probabilities
-    monkeypatch.setattr("facesegl.prediction.predictor._BAND", 3 * 40 * 7)
+    monkeypatch.setattr("facesegl.prediction.upsample._BAND", 3 * 40 * 7)
     segment("face.png", probabilities=True)
     assert (np.load("out/probabilities/face.npy") == whole).all()
 

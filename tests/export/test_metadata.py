@@ -5,13 +5,13 @@ import pytest
 from facesegl.export.metadata import describe
 from facesegl.labels import Taxonomy
 from facesegl.prediction.onnx_model import OnnxModel
-from helpers.exported import card_of, learnt_graph
+from helpers.exported import card_of, trained_graph
 
 VERSIONS = {"facesegl": "0.1.0", "onnx": "1.0"}
 
 
 def described(tmp_path, whole=False, calibrated_on=None, **card):
-    graph = learnt_graph(whole)
+    graph = trained_graph(whole)
     describe(
         graph,
         card_of(**card),
@@ -25,13 +25,13 @@ def described(tmp_path, whole=False, calibrated_on=None, **card):
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_the_card_comes_back_whole(tmp_path, whole):
+def test_the_card_is_read_back_unchanged(tmp_path, whole):
     model, _ = described(tmp_path, whole)
     assert model.card == card_of()
     assert model.taxonomy == Taxonomy.from_mapping(card_of()["taxonomy"])
 
 
-def test_people_and_other_programs_find_what_they_need_without_the_card(tmp_path):
+def test_other_programs_find_what_they_need_without_the_card(tmp_path):
     _, found = described(tmp_path)
     assert found["kind"] == "logits"
     assert found["precision"] == "float32"

@@ -8,7 +8,7 @@ from safetensors.torch import save, save_file
 from facesegl.errors import CheckpointError
 from facesegl.labels import Taxonomy
 from facesegl.learning.weights import read_weights, write_weights
-from helpers.exported import card_of, learnt_module
+from helpers.exported import card_of, trained_net
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def written(tmp_path):
 
     def write(**card):
         path = tmp_path / "model.safetensors"
-        write_weights(path, learnt_module().state_dict(), card_of(**card))
+        write_weights(path, trained_net().state_dict(), card_of(**card))
         return path
 
     return write
@@ -25,7 +25,7 @@ def written(tmp_path):
 
 def test_weights_come_back_to_the_bit_and_load(written):
     read = read_weights(written())
-    module = learnt_module()
+    module = trained_net()
     assert read["hyper_parameters"] == card_of()
     assert read["state_dict"].keys() == module.state_dict().keys()
     for name, weight in module.state_dict().items():

@@ -1,4 +1,4 @@
-"""What a model's file carries: read from its card, with nothing of it run."""
+"""Show the card of a model file, without building its net."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def read_info(model: Path) -> dict[str, Any]:
-    """The card of a model's file, with the file's name and size in bytes, and an ONNX model's kind and precision.
+    """The card of a model file, with the file's name and size in bytes, and an ONNX model's kind and precision.
 
     Raises:
-        CheckpointError: it is no model's file, is damaged, or holds code.
+        CheckpointError: it is no model file, is damaged, or holds code.
     """
     file = model_file(model)
     card, form = _exported(file) if file.suffix == ".onnx" else (read_card(file), {})
@@ -26,7 +26,6 @@ def read_info(model: Path) -> dict[str, Any]:
 
 
 def _exported(file: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """The card of an ONNX model, and its form."""
     from facesegl.prediction.onnx_model import OnnxModel
 
     model = OnnxModel(file, "cpu")
@@ -34,7 +33,7 @@ def _exported(file: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]:
 
 
 def info_table(about: Mapping[str, Any]) -> "Table":
-    """What `read_info` gives, a line each, without the scores."""
+    """The result of `read_info` as a table, without the scores."""
     from rich.table import Table
     from rich.text import Text
 
@@ -42,7 +41,7 @@ def info_table(about: Mapping[str, Any]) -> "Table":
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for label, words in _lines(about):
-        table.add_row(label, Text(printable(words)))  # a name from a file is text, never markup
+        table.add_row(label, Text(printable(words)))  # text from a file is never markup
     return table
 
 
@@ -53,16 +52,16 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "file", f"{about['file']}, {about['bytes'] / 1e6:.1f} MB"
     if "kind" in about:
         on = f", calibrated on {about['calibrated_on']}" if "calibrated_on" in about else ""
-        inside = "from the photo to its mask" if about["kind"] == "whole" else "the net alone"
-        yield "ONNX", f"{inside}, {about.get('precision')}{on}"
+        content = "from the photo to its mask" if about["kind"] == "whole" else "the net alone"
+        yield "ONNX", f"{content}, {about.get('precision')}{on}"
     yield "net", f"{net.get('_target_')} ({settings})"
-    yield "parameters", spaced(parameters) if parameters else "not told"
-    yield "sees", f"photos resized to {about['image_size']}x{about['image_size']}"
+    yield "parameters", spaced(parameters) if parameters else "unknown"
+    yield "input size", f"photos resized to {about['image_size']}x{about['image_size']}"
     yield "classes", ", ".join(map(str, about["taxonomy"]["classes"]))
-    yield "learnt from", f"{data.get('name')}, fingerprint {data.get('fingerprint')}"
+    yield "trained on", f"{data.get('name')}, fingerprint {data.get('fingerprint')}"
     yield "made with", ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    yield "command", about.get("command", "not told")
+    yield "command", about.get("command", "unknown")
     if about.get("scores") and "kind" in about:
-        yield "scores", "those of the checkpoint that it was exported from"
+        yield "scores", "of the checkpoint that it was exported from"
     if not about.get("scores"):
-        yield "scores", "none: its run did not end with scoring it; facesegl evaluate does"
+        yield "scores", "none: its run ended before scoring; run facesegl evaluate"

@@ -22,10 +22,6 @@ from facesegl.scores.counts import confusion_counts
 from facesegl.scores.summary import Scores, summarise
 from facesegl.scores.yardsticks import agreement, commonest_classes
 
-TOUCHES_TEST = frozenset({"test", "test_clean", "test_strict"})
-"""The sets that are made of test photos."""
-
-
 Masker = Callable[[np.ndarray], np.ndarray]
 """Gives the mask (H, W) uint8 of a photo (H, W, 3) uint8."""
 

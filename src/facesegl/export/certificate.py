@@ -1,4 +1,4 @@
-"""The parity certificate: that an export predicts what its checkpoint predicts, as a record and as a table."""
+"""The parity certificate, as a record and as a table: an export predicts the same as its checkpoint."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,24 +14,24 @@ _FORMS = {"pytorch": ".4f", "export": ".4f", "change": "+.4f"}
 
 @dataclass(frozen=True)
 class Certificate:
-    """That an export predicts what its checkpoint predicts; it lies beside the export as JSON.
+    """The comparison of an export with its checkpoint, saved as JSON next to the export.
 
     Attributes:
-        checkpoint: file name, SHA-256 and bytes of what was exported.
+        checkpoint: file name, SHA-256 and bytes.
         model: the same of the export.
         kind: logits, whole or weights.
         precision: float32 or int8.
-        calibrated_on: the training photos that int8 was calibrated on; None in float32.
-        photos: what it was tried on: `of`, `count`, and `there`, how many there were to choose from.
-        pixels: how many pixels the photos have, at their own sizes.
-        same: how many of these have the same class in both.
+        calibrated_on: the training photos of the int8 calibration; None in float32.
+        photos: the photos compared on: `of` which data, their `count`, and how many were `there` to choose from.
+        pixels: of the photos, at native size.
+        same: pixels with the same class in both.
         difference: the largest difference of logits.
-        largest: the largest logit, without its sign.
-        sizes: batches and other sizes that were tried.
-        iou: class to `pytorch`, `export` and `change`; None where the photos have no masks.
-        milliseconds: a photo's median in `pytorch` and `export`, the number of `threads`, and what they are `of`.
-        versions: what it was made with.
-        machine: what the milliseconds depend on.
+        largest: the largest absolute logit.
+        sizes: batches of other sizes that were compared.
+        iou: class to `pytorch`, `export` and `change`; None for photos without masks.
+        milliseconds: the median per photo in `pytorch` and `export`, the number of `threads`, and what it is `of`.
+        versions: of the packages.
+        machine: that the milliseconds were measured on.
     """
 
     checkpoint: Mapping[str, Any]
@@ -61,7 +61,7 @@ class Certificate:
 
 
 def certificate_table(certificate: Certificate) -> "RenderableType":
-    """A certificate for the terminal: what both have in common, then IoU, milliseconds and size of each."""
+    """A certificate for the terminal: a summary, then IoU, milliseconds and size of both."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -69,7 +69,7 @@ def certificate_table(certificate: Certificate) -> "RenderableType":
 
     exported = "PyTorch, reloaded" if certificate.kind == "weights" else "ONNX Runtime"
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column(overflow="fold")  # a long name gives way to the numbers
+    table.add_column(overflow="fold")  # a long name is wrapped, numbers are not
     for title in ("PyTorch", exported, "change"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, *numbers in _iou_rows(certificate):
@@ -77,7 +77,7 @@ def certificate_table(certificate: Certificate) -> "RenderableType":
     table.add_section()
     for row in _cost_rows(certificate):
         table.add_row(*row)
-    return Group(*(Text(line) for line in _head(certificate)), "", table)  # a folder's name is text, never markup
+    return Group(*(Text(line) for line in _head(certificate)), "", table)  # a folder's name is never markup
 
 
 def _head(certificate: Certificate) -> Iterator[str]:
@@ -93,7 +93,6 @@ def _head(certificate: Certificate) -> Iterator[str]:
 
 
 def _iou_rows(certificate: Certificate) -> Iterator[tuple[str, ...]]:
-    """A row a class, and their mean; nothing where the photos have no masks."""
     classes = certificate.iou or {}
     for name, found in classes.items():
         yield f"IoU {name}", *(_shown(found[key], form) for key, form in _FORMS.items())

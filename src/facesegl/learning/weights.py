@@ -1,4 +1,4 @@
-"""Weights as safetensors: tensors and the card as JSON, nothing that could run. Written and read here alone."""
+"""Weights as safetensors: tensors, and the card as JSON. Nothing in the file can run code."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def write_weights(path: Path, state: Mapping[str, "Tensor"], card: Card) -> None:
-    """Write weights and their card to `path`, which the caller makes whole.
+    """Write weights and their card to `path`; making that atomic is up to the caller.
 
     Args:
         path: the file.
-        state: a `SegmentationModule.state_dict()`, tensors of any shape.
+        state: the `state_dict` of a `NormalizedNet`, tensors of any shape.
         card: what the weights are.
 
     Raises:
@@ -24,22 +24,22 @@ def write_weights(path: Path, state: Mapping[str, "Tensor"], card: Card) -> None
     """
     save = require_safetensors(path).torch.save
     tensors = {name: weight.detach().cpu().clone().contiguous() for name, weight in state.items()}
-    # as bytes, since the package's own writer gives the file a mode that only its owner can read
+    # as bytes: safetensors' own writer creates a file that only its owner can read
     path.write_bytes(save(tensors, metadata={"format": "pt", KEY: card_as_text(card)}))
 
 
 def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
-    """Read weights and their card, as a checkpoint has them.
+    """Read weights and their card, in the form of a checkpoint.
 
     Args:
         path: a file that `facesegl export` wrote.
         map_location: the device for the weights.
 
     Returns:
-        `state_dict`, which `SegmentationModule.load_state_dict` takes, and `hyper_parameters`, the checked card.
+        `state_dict`, for `NormalizedNet.load_state_dict`, and `hyper_parameters`, the checked card.
 
     Raises:
-        CheckpointError: no such file, none of facesegl's, cut off, or one whose card is not understood.
+        CheckpointError: no such file, not written by facesegl, cut off, or with a card that is not understood.
         ConfigError: safetensors is not installed.
     """
     path, package = Path(path), require_safetensors(path)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from facesegl.console import duration
 from facesegl.errors import DataError
-from facesegl.evaluation.scoring import TOUCHES_TEST
 from facesegl.provenance import versions
 from facesegl.reporting.charts import Charts, bar_chart, confusion_chart, draw, iou_chart, loss_chart, save_png
 from facesegl.reporting.history import Curve, read_history
@@ -16,6 +15,7 @@ from facesegl.reporting.images import Shown, file_as_data
 from facesegl.reporting.page import render
 from facesegl.reporting.score_tables import definition
 from facesegl.runs.folder import is_live
+from facesegl.runs.result import TOUCHES_TEST
 from facesegl.words import spaced
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from facesegl.evaluation.scoring import TOUCHES_TEST
-from facesegl.runs.result import Result
+from facesegl.runs.result import TOUCHES_TEST, Result
 from facesegl.words import a_few, number
 
 if TYPE_CHECKING:

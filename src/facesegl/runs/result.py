@@ -14,6 +14,9 @@ from facesegl.provenance import git_state, machine, versions
 SCHEMA = 2
 """Raised whenever a key of result.json changes its meaning."""
 
+TOUCHES_TEST = frozenset({"test", "test_clean", "test_strict"})
+"""The sets that are made of test photos."""
+
 
 @dataclass
 class Result:
