@@ -112,7 +112,7 @@ def cursor_is_back(terminal):
 
 @pytest.mark.parametrize("end", [{"max_epochs": -1, "max_steps": 6}, {"max_epochs": 9, "max_steps": 6}])
 def test_steps_that_end_the_training_are_the_whole(monkeypatch, lines, end):
-    seen = watch_standing(monkeypatch)
+    seen = watch_progress(monkeypatch)
     fit(Line(), TrainingProgress(every_s=0), **end)
     assert seen[-1] == (6, 6)
 
@@ -125,14 +125,14 @@ def test_without_any_end_there_is_no_time_left(lines):
 
 def test_a_resumed_training_starts_where_it_was_and_judges_by_its_own_pace(monkeypatch, lines, tmp_path):
     fit(Line(), max_epochs=2, enable_progress_bar=False).save_checkpoint(tmp_path / "two.ckpt")
-    seen = watch_standing(monkeypatch)
+    seen = watch_progress(monkeypatch)
     fit(Line(), TrainingProgress(every_s=0), max_epochs=4, ckpt_path=tmp_path / "two.ckpt")
     assert seen[0] == (9, 16)
     assert lines()[0] == "epoch 3/4  loss 0.500", "no time left is guessed from batches of another process"
     assert seen[-1] == (16, 16)
 
 
-def watch_standing(monkeypatch):
+def watch_progress(monkeypatch):
     """The (done, total) of every time that something was shown."""
     seen, show = [], progress._Lines.show
     monkeypatch.setattr(
@@ -157,8 +157,8 @@ def test_the_time_left_follows_from_the_pace_since_the_first_batch(monkeypatch, 
 
 
 def test_the_loss_is_not_read_at_every_batch(terminal, monkeypatch):
-    reads, numbers = [], progress._Standing.numbers
-    monkeypatch.setattr(progress._Standing, "numbers", lambda self: reads.append(1) or numbers(self))
+    reads, numbers = [], progress._Progress.numbers
+    monkeypatch.setattr(progress._Progress, "numbers", lambda self: reads.append(1) or numbers(self))
     monkeypatch.setattr(progress, "_REDRAW_S", 1000)
     fit(Line(), TrainingProgress(every_s=0))
     assert len(reads) == 2, "at the first batch and at the end"
