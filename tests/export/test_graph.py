@@ -74,9 +74,21 @@ def test_batch_height_and_width_of_a_graph_are_dynamic(shape):
     np.testing.assert_allclose(logits, in_pytorch(trained_net(), photos), atol=1e-4)
 
 
-def test_a_net_with_a_stride_takes_its_multiples_and_refuses_the_rest():
+class Strided(nn.Module):
+    stride = 16
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 4, 16, stride=16), nn.ConvTranspose2d(4, 6, 16, stride=16)
+
+    def forward(self, images):
+        return torch.cat([self.up(self.down(images))[:, :3], images], dim=1)
+
+
+@pytest.mark.parametrize("net", [Strided, pytest.param(lambda: FCN(num_classes=6), marks=pytest.mark.slow)])
+def test_a_net_with_a_stride_takes_its_multiples_and_refuses_the_rest(net):
     torch.manual_seed(0)
-    net = net_of(FCN(num_classes=6), image_size=32)
+    net = net_of(net(), image_size=32)
     graph = make_graph(net, whole=False, name="x.ckpt")
     assert [side.dim_param for side in graph.graph.input[0].type.tensor_type.shape.dim][2:] == ["16*height", "16*width"]
     photos = photos_of(48, 80, batch=3)

@@ -135,7 +135,11 @@ def predict(
         CheckpointError: a model file is wrong.
     """
     started = time.perf_counter()
-    jobs = _jobs(photos, target, batch_size)
+    if batch_size < 1:
+        raise ConfigError(f"batch size {batch_size}: expected 1 or more.")
+    jobs = name_outputs(list_photos(photos, target))
+    _refuse_overwriting(jobs, target)
+    _require_writable(target)
     predictor = Predictor(*models, device=device, tta=tta, trust=trust)
     write = functools.partial(_write, target=target, taxonomy=predictor.taxonomy, probabilities=probabilities)
     predicted = Predicted(target, predictor.names)
@@ -154,16 +158,6 @@ def _share_words(names: Sequence[str], shares: np.ndarray) -> str:
     if others := len(names) - len(named):
         words.append(f"{others} others {max(1 - shares[named].sum(), 0):.1%}")
     return ", ".join(words)
-
-
-def _jobs(photos: Sequence[Path], target: Path, batch_size: int) -> dict[str, Photo]:
-    """The photos by the names of their outputs; raises whatever can be known before a model is opened."""
-    if batch_size < 1:
-        raise ConfigError(f"batch size {batch_size}: expected 1 or more.")
-    jobs = name_outputs(list_photos(photos, target))
-    _refuse_overwriting(jobs, target)
-    _require_writable(target)
-    return jobs
 
 
 def _gather(predicted: Predicted, outcomes: "Iterable[Segmented | str]") -> None:
@@ -225,11 +219,8 @@ class _Opened(NamedTuple):
     seconds: float
 
 
-_Write = Callable[[_Opened, Prediction], Segmented]
-
-
 def _outcomes(
-    jobs: Mapping[str, Photo], predictor: Predictor, write: _Write, batch_size: int
+    jobs: Mapping[str, Photo], predictor: Predictor, write: Callable[..., Segmented], batch_size: int
 ) -> Iterator[Segmented | str]:
     """Each photo's outcome, or its error message; photos are opened one batch at a time."""
     batch: list[_Opened] = []
@@ -248,7 +239,9 @@ def _outcomes(
         yield from _segment(batch, predictor, write)
 
 
-def _segment(batch: Sequence[_Opened], predictor: Predictor, write: _Write) -> Iterator[Segmented | str]:
+def _segment(
+    batch: Sequence[_Opened], predictor: Predictor, write: Callable[..., Segmented]
+) -> Iterator[Segmented | str]:
     started = time.perf_counter()
     predictions = predictor.many([opened.pixels for opened in batch])
     net_seconds = (time.perf_counter() - started) / len(batch)
@@ -276,15 +269,8 @@ def _write(
     _save(target / COLOURS / f"{name}.png", Image.fromarray(mask_to_colours(index, taxonomy)))
     _save(target / f"{name}.png", Image.fromarray(index))
     shares = np.bincount(index.ravel(), minlength=taxonomy.num_classes) / index.size
-    return Segmented(
-        file=opened.photo.path,
-        output=f"{name}.png",
-        width=width,
-        height=height,
-        shares=tuple(shares.tolist()),
-        confidence=prediction.confidence,
-        seconds=opened.seconds + time.perf_counter() - started,
-    )
+    row = opened.photo.path, f"{name}.png", width, height, tuple(shares.tolist()), prediction.confidence
+    return Segmented(*row, seconds=opened.seconds + time.perf_counter() - started)
 
 
 def _save(path: Path, picture: Image.Image) -> None:

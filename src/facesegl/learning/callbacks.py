@@ -54,16 +54,7 @@ class _Decay:
 
 
 def add_scores(path: "str | Path", scores: Mapping[str, Any]) -> None:
-    """Write scores into a checkpoint's card; its weights stay as they are.
-
-    Args:
-        path: a checkpoint file.
-        scores: a set's name to its scores and yardsticks, builtin values.
-
-    Raises:
-        CheckpointError: as `read_checkpoint`.
-        MachineError: it cannot be written.
-    """
+    """Write scores, builtin values by the name of the set, into a checkpoint's card; its weights stay as they are."""
     checkpoint = read_checkpoint(path)
     checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], "scores": dict(scores)}
     WholeCheckpointIO().save_checkpoint(checkpoint, path)
@@ -73,11 +64,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint next to its final name, syncs and renames it: a full disk or a kill leaves the old one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint whole or not at all.
-
-        Raises:
-            MachineError: disk full or no permission.
-        """
+        """Write a checkpoint whole or not at all; a MachineError on a full disk or without permission."""
         with replacing(Path(path)) as part, part.open("wb") as file:
             try:
                 torch.save(checkpoint, file)

@@ -50,14 +50,11 @@ def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, 
 
 
 def build_net(card: Card, trust: Sequence[str] = ()) -> nn.Module:
-    """Build the net that a card names, untrained.
-
-    Args:
-        card: a checked card.
-        trust: packages other than facesegl whose classes may be built.
+    """Build the net that a checked card names, untrained.
 
     Raises:
-        CheckpointError: the class is not an `nn.Module` of a trusted package, or does not take its parameters.
+        CheckpointError: the class is not an `nn.Module` of facesegl or a package in `trust`, or does not take its
+            parameters.
     """
     with weights_follow():  # a card is never a reason to download pretrained weights
         net: nn.Module = build_trusted(card["net"], base=nn.Module, trust=trust)
@@ -65,15 +62,10 @@ def build_net(card: Card, trust: Sequence[str] = ()) -> nn.Module:
 
 
 def load_net(path: "str | Path", device: "str | torch.device" = "cpu", trust: Sequence[str] = ()) -> NormalizedNet:
-    """Build the net of a checkpoint and load its weights, ready to predict (in eval mode).
-
-    Args:
-        path: a checkpoint, or weights with a card.
-        device: where the net will be.
-        trust: packages other than facesegl whose classes the card may name.
+    """Build the net of a checkpoint, or of weights with a card, and load its weights, in eval mode.
 
     Raises:
-        CheckpointError: no checkpoint, weights that do not fit their net, or an untrusted class in the card.
+        CheckpointError: no checkpoint, weights that do not fit, or a class of a package that is not in `trust`.
     """
     checkpoint = read_checkpoint(path, device)
     card = checkpoint["hyper_parameters"]

@@ -50,12 +50,7 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
     def load_from_checkpoint(  # type: ignore[override] # the card replaces Lightning's arguments
         cls, checkpoint_path: "str | Path", map_location: Any = "cpu", *, trust: Sequence[str] = ()
     ) -> "SegmentationModule":
-        """Build a module from a checkpoint file alone, ready to predict (in eval mode).
-
-        Args:
-            checkpoint_path: the file.
-            map_location: the device for its weights; the CPU unless it is a name or a `torch.device`.
-            trust: packages other than facesegl whose classes it may name.
+        """Build a module from a checkpoint file alone, in eval mode; its classes must be facesegl's or in `trust`.
 
         Raises:
             CheckpointError: the file is no checkpoint, or names an untrusted class.
@@ -66,14 +61,7 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
 
     @torch.no_grad()
     def predict_masks(self, image: Tensor) -> Tensor:
-        """The class of every pixel, predicted in eval mode; the module's own mode is restored.
-
-        Args:
-            image: (B, 3, H, W) uint8, or float 0 to 255, on any device.
-
-        Returns:
-            (B, H, W) uint8.
-        """
+        """The class of every pixel, (B, H, W) uint8, of images (B, 3, H, W) from 0 to 255, predicted in eval mode."""
         training = self.training
         self.eval()
         try:

@@ -13,12 +13,9 @@ from facesegl.errors import CheckpointError, FaceseglError
 
 
 def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) -> Any:
-    """Build the class that a node names, if this package or a trusted one defines it.
+    """Build the class that a node names, if it derives from `base` and facesegl or a package in `trust` defines it.
 
-    Args:
-        node: a `_target_` and builtin values, with no `_target_` below it; `${...}` stays text.
-        base: what the class must derive from.
-        trust: packages that the user trusts in addition to `facesegl`.
+    The node has a `_target_` and builtin values, with no `_target_` below it; `${...}` stays text.
 
     Raises:
         CheckpointError: the node is anything else. Nothing outside the trusted packages has been imported by then.

@@ -12,16 +12,7 @@ if TYPE_CHECKING:
 
 
 def write_weights(path: Path, state: Mapping[str, "Tensor"], card: Card) -> None:
-    """Write weights and their card to `path`; making that atomic is up to the caller.
-
-    Args:
-        path: the file.
-        state: the `state_dict` of a `NormalizedNet`, tensors of any shape.
-        card: what the weights are.
-
-    Raises:
-        ConfigError: safetensors is not installed.
-    """
+    """Write the `state_dict` of a `NormalizedNet` and its card; making that atomic is up to the caller."""
     save = require_safetensors(path).torch.save
     tensors = {name: weight.detach().cpu().clone().contiguous() for name, weight in state.items()}
     # as bytes: safetensors' own writer creates a file that only its owner can read
@@ -29,14 +20,7 @@ def write_weights(path: Path, state: Mapping[str, "Tensor"], card: Card) -> None
 
 
 def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
-    """Read weights and their card, in the form of a checkpoint.
-
-    Args:
-        path: a file that `facesegl export` wrote.
-        map_location: the device for the weights.
-
-    Returns:
-        `state_dict`, for `NormalizedNet.load_state_dict`, and `hyper_parameters`, the checked card.
+    """Read weights and their card, in the form of a checkpoint: `state_dict` and `hyper_parameters`.
 
     Raises:
         CheckpointError: no such file, not written by facesegl, cut off, or with a card that is not understood.
@@ -58,11 +42,7 @@ def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any
 
 
 def require_safetensors(path: Path) -> Any:
-    """The package, imported.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
+    """The package, imported; a ConfigError if it is not installed."""
     try:
         import safetensors.torch
     except ImportError:

@@ -1,18 +1,16 @@
 """Panels of predictions while a training runs: PNGs in the run folder, and images in TensorBoard."""
 
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor
 
 from facesegl.drawing.panel import draw_panel, draw_samples
 from facesegl.files import replacing
-from facesegl.labels.taxonomy import Taxonomy
 
 
 class PanelCallback(pl.Callback):
@@ -24,8 +22,8 @@ class PanelCallback(pl.Callback):
     in whatever the order of the callbacks (Lightning swaps them out again before `on_validation_end`). The last panel
     shows averaged weights if the averaging callback comes before this one.
 
-    The data module offers `preview(count)` and `preview_augmented(count)`, the module `predict_masks(image)`. No global
-    random generator is used, and the net stays in its mode.
+    The data module must have `taxonomy`, `preview(count)` and `preview_augmented(count)`, as `FaceDataModule` has, the
+    module `predict_masks(image)`. No global random generator is used, and the net stays in its mode.
 
     Args:
         folder: where `epoch_0094.png` (after 94 epochs) goes.
@@ -79,38 +77,10 @@ class PanelCallback(pl.Callback):
                 logger.experiment.add_image(f"panels/{tag}", pixels, trainer.global_step, dataformats="HWC")
 
 
-class _Batch(Protocol):
-    """The part of a `data.Batch` that is drawn: photo (B, 3, H, W) in 0..255, target (B, H, W) int64 with VOID."""
-
-    @property
-    def photo(self) -> Tensor: ...
-
-    @property
-    def target(self) -> Tensor: ...
-
-
-class _Faces(Protocol):
-    """The part of a data module that is used here."""
-
-    @property
-    def taxonomy(self) -> Taxonomy: ...
-
-    def preview(self, count: int) -> tuple[str, _Batch, list[str]]: ...
-
-    def preview_augmented(self, count: int) -> tuple[_Batch, _Batch, list[str]]: ...
-
-
-class _Net(Protocol):
-    """The part of a module that is used here: images (B, 3, H, W) in 0..255 to masks (B, H, W) uint8."""
-
-    device: torch.device
-
-    def predict_masks(self, image: Tensor) -> Tensor: ...
-
-
 def _panel(trainer: pl.Trainer, count: int, epochs: int) -> tuple[str, Image.Image]:
     """The split that the photos are from, "val" or "train", and their panel."""
-    faces, net = cast(_Faces, trainer.datamodule), cast(_Net, trainer.lightning_module)  # type: ignore[attr-defined]
+    faces: Any = trainer.datamodule  # type: ignore[attr-defined]
+    net: Any = trainer.lightning_module
     split, batch, ids = faces.preview(count)
     masks = net.predict_masks(batch.photo.to(net.device)).cpu().numpy()
     shown = "validation photos" if split == "val" else "TRAINING photos: the net was trained on these very masks"
@@ -119,14 +89,14 @@ def _panel(trainer: pl.Trainer, count: int, epochs: int) -> tuple[str, Image.Ima
 
 
 def _samples(trainer: pl.Trainer, count: int) -> Image.Image:
-    faces = cast(_Faces, trainer.datamodule)  # type: ignore[attr-defined]
+    faces: Any = trainer.datamodule  # type: ignore[attr-defined]
     plain, augmented, ids = faces.preview_augmented(count)
     return draw_samples(_pixels(plain), _pixels(augmented), _truths(augmented), faces.taxonomy, ids)
 
 
-def _pixels(batch: _Batch) -> list[np.ndarray]:
+def _pixels(batch: Any) -> list[np.ndarray]:
     return list(batch.photo.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy())
 
 
-def _truths(batch: _Batch) -> list[np.ndarray]:
+def _truths(batch: Any) -> list[np.ndarray]:
     return list(batch.target.to("cpu", torch.uint8).numpy())

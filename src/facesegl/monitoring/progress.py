@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
@@ -30,7 +30,7 @@ class TrainingProgress(ProgressBar):
         self.every_s = every_s
         self._enabled = True
         self._progress: _Progress | None = None
-        self._display: _Display | None = None
+        self._display: _Bar | _Lines | None = None
 
     @property
     def is_enabled(self) -> bool:
@@ -131,16 +131,6 @@ class _Progress:
     def took(self) -> str:
         """How long this process has trained."""
         return f"took {duration(time.monotonic() - self._started)}"
-
-
-class _Display(Protocol):
-    """A way to show progress."""
-
-    def is_due(self) -> bool: ...
-
-    def show(self, progress: _Progress, clock: str) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class _Bar:

@@ -54,11 +54,7 @@ def open_model(path: "str | Path", device: str = "auto", trust: Sequence[str] = 
 
 
 def read_card(path: "str | Path") -> Card:
-    """Read the card of a model file, without building the net.
-
-    Raises:
-        CheckpointError: as `open_model`.
-    """
+    """Read the card of a model file, without building the net; raises as `open_model` does."""
     path = model_file(path)
     if path.suffix == ".onnx":
         from facesegl.prediction.onnx_model import OnnxModel
