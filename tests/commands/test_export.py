@@ -12,7 +12,7 @@ from facesegl.commands.export import export
 from facesegl.data import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.export.certificate import certificate_table
-from facesegl.learning.weights import read_weights
+from facesegl.learning.checkpoint import read_weights
 from facesegl.prediction import Predictor
 from facesegl.sources import open_photo
 from helpers.calling import call

@@ -16,7 +16,7 @@ from helpers.modules import NET as SMALL
 from helpers.modules import make_card
 
 SIZE = 24
-NET = {**SMALL, "channels": 4, "depth": 3}
+NET = {**SMALL, "channels": 4, "depth": 2}
 
 
 def card_of(**changes):
@@ -38,7 +38,7 @@ def small(photo, size=SIZE):
 def trained_state():
     """The weights of a net trained on six faces; about a second."""
     torch.manual_seed(0)
-    net = NormalizedNet(UNet(num_classes=6, channels=4, depth=3), card_of())
+    net = NormalizedNet(UNet(num_classes=6, channels=4, depth=2), card_of())
     masks = [draw_mask(seed) for seed in range(6)]
     photos = torch.from_numpy(np.concatenate([small(draw_photo(mask, seed)) for seed, mask in enumerate(masks)]))
     target = torch.from_numpy(np.stack([shrink_mask(mask, SIZE, SIZE, 6) for mask in masks])).long()
@@ -51,7 +51,7 @@ def trained_state():
 
 
 def trained_net():
-    net = net_of(UNet(num_classes=6, channels=4, depth=3))
+    net = net_of(UNet(num_classes=6, channels=4, depth=2))
     net.load_state_dict(trained_state())
     return net
 

@@ -7,7 +7,7 @@ from safetensors.torch import save, save_file
 
 from facesegl.errors import CheckpointError
 from facesegl.labels import Taxonomy
-from facesegl.learning.weights import read_weights, write_weights
+from facesegl.learning.checkpoint import read_weights, write_weights
 from helpers.exported import card_of, trained_net
 
 

@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from facesegl.drawing import canvas
 from facesegl.labels import Taxonomy
 from facesegl.monitoring import PanelCallback, panels
+from helpers.modules import make_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings(r"ignore:.*isinstance\(treespec, LeafSpec\).*"),
-    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval.*"),
 ]
 FACE = Taxonomy(names=("wall", "skin", "mouth"), colours=((255, 0, 0), (255, 255, 0), (0, 255, 0)))
 
@@ -74,16 +74,7 @@ class Net(pl.LightningModule):
 
 def fit(callback, *others, faces=None, **flags):
     module = Net()
-    defaults = {"max_epochs": 5, "logger": False, "num_sanity_val_steps": 1}
-    trainer = pl.Trainer(
-        **defaults | flags,
-        accelerator="cpu",
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[*others, callback],
-    )
-    trainer.fit(module, datamodule=faces or Faces())
+    make_trainer(5, [*others, callback], num_sanity_val_steps=1, **flags).fit(module, datamodule=faces or Faces())
     return module
 
 

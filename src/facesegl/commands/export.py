@@ -25,7 +25,7 @@ from facesegl.export.metadata import describe
 from facesegl.export.parity import Parity, Sample, compare, problems_of, sizes_to_try
 from facesegl.export.quantize import quantize
 from facesegl.files import replacing, write_json
-from facesegl.learning.weights import read_weights, require_safetensors, write_weights
+from facesegl.learning.checkpoint import read_weights, require_safetensors, write_weights
 from facesegl.nets.fcn import stride_of
 from facesegl.prediction.checkpoint_model import CheckpointModel
 from facesegl.prediction.model import model_file

@@ -1,23 +1,23 @@
-"""Read a checkpoint, and build the net that it holds. Needs torch, never Lightning.
+"""Read a checkpoint or a safetensors file, and build its net. Needs torch, never Lightning.
 
 A checkpoint is Lightning's file with the card as its only hyper-parameter. It holds tensors and builtin values, and is
-read with `weights_only=True`. `callbacks.py` writes it.
+read with `weights_only=True`; `callbacks.py` writes it. A safetensors file holds tensors, and the card as JSON. Nothing
+in either can run code.
 """
 
 import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from facesegl.card import Card, check_card
-from facesegl.errors import CheckpointError
+from facesegl.card import KEY, Card, card_as_text, card_in, check_card
+from facesegl.errors import CheckpointError, ConfigError
 from facesegl.learning.normalized_net import NormalizedNet
 from facesegl.learning.trusted import build_trusted
-from facesegl.learning.weights import read_weights
 from facesegl.nets.smp import weights_follow
 
 
@@ -84,6 +84,47 @@ def load_net(path: "str | Path", device: "str | torch.device" = "cpu", trust: Se
     if not all(bool(weight.isfinite().all()) for weight in weights):
         raise CheckpointError(f"{path}: some of its weights are not finite, so it cannot predict anything.")
     return net.to(device).eval()
+
+
+def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
+    """Read weights and their card, in the form of a checkpoint: `state_dict` and `hyper_parameters`.
+
+    Raises:
+        CheckpointError: no such file, not written by facesegl, cut off, or with a card that is not understood.
+        ConfigError: safetensors is not installed.
+    """
+    path, package = Path(path), require_safetensors(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected weights that facesegl export wrote.")
+    try:
+        with package.safe_open(path, framework="pt", device=str(map_location)) as file:
+            card = card_in(file.metadata() or {}, str(path))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dictionary
+    except package.SafetensorError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(
+            f"{path}: cannot be read as safetensors ({reason}); is it cut off? Export it again."
+        ) from None
+    return {"state_dict": state, "hyper_parameters": card}
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor], card: Card) -> None:
+    """Write the `state_dict` of a `NormalizedNet` and its card; making that atomic is up to the caller."""
+    save = require_safetensors(path).torch.save
+    tensors = {name: weight.detach().cpu().clone().contiguous() for name, weight in state.items()}
+    # as bytes: safetensors' own writer creates a file that only its owner can read
+    path.write_bytes(save(tensors, metadata={"format": "pt", KEY: card_as_text(card)}))
+
+
+def require_safetensors(path: Path) -> Any:
+    """The package, imported; a ConfigError if it is not installed."""
+    try:
+        import safetensors.torch
+    except ImportError:
+        raise ConfigError(
+            f"{path}: safetensors files need safetensors; install it with pip install 'facesegl[export]'."
+        ) from None
+    return safetensors
 
 
 def _require_archive(path: Path) -> None:

@@ -1,9 +1,11 @@
 """A net with the normalisation of its images: what is trained, loaded to predict and exported. No Lightning."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from facesegl.card import Card
 from facesegl.labels.taxonomy import Taxonomy
 
 
@@ -22,9 +24,9 @@ class NormalizedNet(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, net: nn.Module, card: Card) -> None:
+    def __init__(self, net: nn.Module, card: Mapping[str, Any]) -> None:
         super().__init__()
-        self.net, self.card = _channels_last(net), card
+        self.net, self.card = _channels_last(net), dict(card)
         for name in ("mean", "std"):
             values = torch.tensor(card["normalisation"][name], dtype=torch.float32).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
