@@ -1,4 +1,4 @@
-"""The whole chain with 2 and with 40 classes, whatever they are called, and with classes that are not there."""
+"""All verbs with 2 and with 40 classes, with unusual class names, and with classes that no mask has."""
 
 import csv
 import html
@@ -16,7 +16,7 @@ from rich.console import Console
 import facesegl
 from facesegl.commands.info import read_info
 from facesegl.commands.report import report
-from facesegl.drawing import canvas as drawing
+from facesegl.drawing import canvas
 from facesegl.prediction.onnx_model import OnnxModel
 from facesegl.reporting.history import read_history
 from facesegl.reporting.info_table import info_table
@@ -58,7 +58,7 @@ LAYOUTS = {
 
 @pytest.fixture(scope="module", params=[2, 40])
 def chain(request, tmp_path_factory):
-    """What each command leaves of a training with some number of classes, from a folder that is gone afterwards."""
+    """A folder with the outputs of the verbs for some number of classes, and the classes' names."""
     folder = tmp_path_factory.mktemp("chain")
     names = list(STRANGE[: request.param])
     with pytest.MonkeyPatch.context() as patched:
@@ -67,13 +67,9 @@ def chain(request, tmp_path_factory):
         write_many_classes(".", len(names), names=names)
         for words in (
             ["train", *MANY, *PANELS, "paths.run=run"],
-            ["evaluate", "run", "name=once"],
-            ["evaluate", "run", "name=twice", "tta=true"],
-            ["export", "run", "-o", "whole.onnx", "--whole"],
-            ["export", "run", "-o", "model.onnx", "--int8"],
-            ["predict", "model.onnx", "photos", "-o", "predicted", "--probabilities"],
+            ["evaluate", "run", "tta=true"],
+            ["predict", "run", "photos", "-o", "predicted", "--probabilities"],
             ["report", "run"],
-            ["data", "preview", *MANY, "-o", "sheet.png"],
         ):
             ended = call(*words)
             assert ended.code == 0, ended.err
@@ -86,7 +82,7 @@ def rows(file):
         return list(csv.reader(lines))
 
 
-def test_every_table_that_is_written_has_every_class_by_its_own_name(chain):
+def test_every_table_has_every_class(chain):
     folder, names = chain
     run = folder / "run"
     assert [row[1] for row in rows(run / "scores.csv")[1:]] == [*names, "mIoU"]
@@ -96,7 +92,7 @@ def test_every_table_that_is_written_has_every_class_by_its_own_name(chain):
     assert {len(row) for row in rows(folder / "predicted" / "predictions.csv")} == {len(names) + 6}
 
 
-def test_every_class_that_was_there_has_its_curve(chain):
+def test_every_scored_class_has_its_curve(chain):
     folder, names = chain
     curves = read_history(folder / "run")
     found = json.loads((folder / "run" / "result.json").read_text())["scores"]["val"]["scores"]["iou"]
@@ -105,7 +101,7 @@ def test_every_class_that_was_there_has_its_curve(chain):
     }
 
 
-def test_the_page_has_every_class_as_text_and_not_as_markup(chain):
+def test_the_page_has_every_class_as_text_not_as_markup(chain):
     folder, names = chain
     page = (folder / "run" / "report.html").read_text(encoding="utf-8")
     for name in names:
@@ -114,18 +110,38 @@ def test_the_page_has_every_class_as_text_and_not_as_markup(chain):
     assert "All 1 photos" in page or "photos, by their own mIoU" in page
 
 
-def test_the_graph_says_its_classes_and_gives_as_many(chain):
+@pytest.mark.slow  # tracing and quantizing take seconds
+def test_an_exported_graph_has_every_class(chain, tmp_path, monkeypatch):
     folder, names = chain
-    for file in ("whole.onnx", "model.onnx"):
+    monkeypatch.setenv("FACESEGL_CACHE", str(folder / "cache"))
+    monkeypatch.chdir(folder)
+    for file, form in (("whole.onnx", "--whole"), ("model.onnx", "--int8")):
+        assert call("export", "run", "-o", file, form).code == 0
         metadata = {entry.key: entry.value for entry in onnx.load(folder / file).metadata_props}
         assert json.loads(metadata["classes"]) == names
         assert [*OnnxModel(folder / file, "cpu").taxonomy.names] == names
-    assert np.load(folder / "predicted" / "probabilities" / "0.npy").shape == (len(names), 48, 36)
-    masks = [np.array(Image.open(folder / "predicted" / f"{number}.png")) for number in range(8)]
+    assert call("predict", "model.onnx", "photos", "-o", tmp_path, "--probabilities").code == 0
+    assert_predicted(tmp_path, names)
+
+
+def test_a_contact_sheet_has_strange_names(chain, monkeypatch):
+    monkeypatch.setenv("FACESEGL_CACHE", str(chain[0] / "cache"))
+    monkeypatch.chdir(chain[0])
+    assert call("data", "preview", *MANY, "-o", "sheet.png").code == 0
+
+
+def test_masks_and_probabilities_have_every_class(chain):
+    folder, names = chain
+    assert_predicted(folder / "predicted", names)
+
+
+def assert_predicted(folder, names):
+    assert np.load(folder / "probabilities" / "0.npy").shape == (len(names), 48, 36)
+    masks = [np.array(Image.open(folder / f"{number}.png")) for number in range(8)]
     assert max(mask.max() for mask in masks) < len(names)
 
 
-def test_numbers_are_never_cut_and_names_are_shown_as_they_are(chain):
+def test_numbers_are_not_truncated_and_names_are_no_markup(chain):
     folder, names = chain
     record = json.loads((folder / "run" / "result.json").read_text())
     shown = drawn(score_table(record["scores"], "[folder]"))
@@ -133,8 +149,8 @@ def test_numbers_are_never_cut_and_names_are_shown_as_they_are(chain):
     assert "[folder]" in shown
     for name in names:
         assert name[:50] in shown
-    told = drawn(info_table(read_info(folder / "run")))
-    assert all(name in " ".join(told.split()) for name in names if len(name) < 10 and name.strip() == name)
+    shown = drawn(info_table(read_info(folder / "run")))
+    assert all(name in " ".join(shown.split()) for name in names if len(name) < 10 and name.strip() == name)
 
 
 def drawn(table):
@@ -143,18 +159,18 @@ def drawn(table):
     return console.file.getvalue()
 
 
-def test_of_many_classes_a_line_names_the_largest_alone(chain):
+def test_of_many_classes_the_summary_names_only_the_largest(chain):
     folder, names = chain
     (line,) = [line for line in (folder / "predict.txt").read_text("utf-8").splitlines() if line.startswith("shares:")]
     assert len(re.findall(r" \d+\.\d%", line)) == 2 if len(names) == 2 else len(line) < 400
     assert ("others" in line) == (len(names) == 40)
 
 
-def test_below_the_floor_only_classes_that_are_there_are_missed():
+def test_below_the_floor_only_classes_of_the_truth_are_missed():
     scores = {"iou": dict.fromkeys("abcdefghijkl", 0.0), "miou": 0.0, "confusion": np.eye(12, dtype=int).tolist()}
     scores["iou"]["k"], scores["confusion"][11][11] = 0.5, 0  # l was predicted, and is nowhere
-    told = below_the_floor({"val": {"scores": scores, "floor": {"miou": 0.5}}})
-    assert "It never finds a, b, c, d, e, f, g, h and 2 more." in told
+    words = below_the_floor({"val": {"scores": scores, "floor": {"miou": 0.5}}})
+    assert "It never finds a, b, c, d, e, f, g, h and 2 more." in words
 
 
 def test_tags_of_many_classes_fit_a_terminal():
@@ -168,7 +184,7 @@ def test_tags_of_many_classes_fit_a_terminal():
 
 @pytest.fixture
 def absent():
-    """Classes that no mask has, a mask of nothing but background, and one of nothing but void."""
+    """Data with classes that no mask has, an all-background mask and an all-void mask."""
     colours = {"background": [0, 0, 0], "skin": [250, 0, 0], "eye": [0, 250, 0], "hair": [0, 0, 250]}
     classes = {**colours, "never": [9, 9, 99]}
     for number in range(10):
@@ -184,7 +200,7 @@ def absent():
 
 
 @pytest.mark.parametrize("loss", ["ce_dice", "ce"])
-def test_classes_and_masks_that_are_not_there_count_nowhere(absent, loss):
+def test_absent_classes_and_void_masks_are_not_scored(absent, loss):
     result = facesegl.train(*absent, *QUICK, f"loss={loss}", "loss.class_weights=true", "data.fold=null")
     found = result.scores["test_clean"]
     assert found["floor"]["iou"]["never"] is None
@@ -196,7 +212,7 @@ def test_classes_and_masks_that_are_not_there_count_nowhere(absent, loss):
     assert all(np.isfinite(curve.values).all() for curve in read_history(result.folder).values())
 
 
-def test_a_photo_of_nothing_but_void_is_neither_worst_nor_best(absent):
+def test_a_photo_that_is_all_void_is_neither_worst_nor_best(absent):
     result = facesegl.train(*absent, *QUICK, "data.fold=null")
     table = rows(result.folder / "per_image.csv")[1:]
     assert [row[0] for row in table][-1] == "test/8"
@@ -208,7 +224,7 @@ def test_a_photo_of_nothing_but_void_is_neither_worst_nor_best(absent):
     assert (scored.folder / "panels" / "worst.png").is_file()
 
 
-def test_scores_without_a_pixel_to_score_are_said_to_be_none(absent):
+def test_without_a_pixel_to_score_the_scores_are_none(absent):
     Path("test.txt").write_text("8\n")
     result = facesegl.train(*absent, *QUICK, "data.fold=null")
     assert result.scores["test"]["scores"]["miou"] is None
@@ -219,7 +235,7 @@ def test_scores_without_a_pixel_to_score_are_said_to_be_none(absent):
 
 
 @pytest.mark.parametrize("name", ["${oc.env:HOME}", "_target_", "_partial_", " ", "a\u0007"])
-def test_a_name_that_no_card_could_carry_is_refused_before_anything_runs(name):
+def test_a_class_name_that_a_card_cannot_hold_is_refused_before_anything_runs(name):
     write_folders(".", ["anna", "bob"])
     classes = {name: [0, 0, 1], **{f"class {index}": [index, 0, 0] for index in range(4)}}
     Path("my.yaml").write_text(json.dumps({"classes": classes}))
@@ -230,7 +246,7 @@ def test_a_name_that_no_card_could_carry_is_refused_before_anything_runs(name):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_goes_through_the_whole_chain(layout):
+def test_every_layout_works_with_every_verb(layout):
     words = [f"data={layout}", *LAYOUTS[layout]()]
     for mode in ([], ["--augmented", "data.image_size=16"], ["--inexact"]):
         assert call("data", "preview", *words, *mode, "-o", "sheet.png", "--count", "2").code == 0
@@ -245,19 +261,19 @@ def test_every_layout_goes_through_the_whole_chain(layout):
     assert all(f"</span>{name}</div></th>" in page for name in names)
 
 
-def test_soft_rims_of_probabilities_are_not_told_as_guessed():
+def test_soft_edges_of_probabilities_are_not_reported_as_inexact():
     write_helen("data/SmithCVPR2013_dataset_resized")
     (checked,) = json.loads(call("data", "check", "data=helen", "--json").out)["data"]
     assert "inexact" not in {finding["check"] for finding in checked["findings"]}
 
 
-def test_data_without_a_test_photo_say_what_else_can_be_scored():
+def test_without_test_photos_the_message_offers_another_set():
     write_cvat("cvat")
     assert call("train", "data=cvat", "data.source.root=cvat", *QUICK, "paths.run=run").code == 0
     assert_told(call("evaluate", "run"), 3, ["the set test has no photo", "set=val"])
 
 
-def test_a_model_of_six_classes_gives_one_of_nineteen_what_fits():
+def test_a_model_of_six_classes_initialises_one_of_nineteen():
     write_celebamask("data/CelebAMask-HQ")
     drawn_faces = ["data.source.train=5", "data.source.test=1", "data.source.height=48"]
     assert call("train", "data=synthetic", *drawn_faces, *QUICK, "paths.run=six").code == 0
@@ -266,20 +282,20 @@ def test_a_model_of_six_classes_gives_one_of_nineteen_what_fits():
     assert re.search(r"init: took (\d+) of \d+ tensors .*; new are: head.weight, head.bias$", ended.err, re.MULTILINE)
 
 
-def test_no_model_that_travels_says_where_its_photos_lay(tmp_path):
+@pytest.mark.parametrize("kind", ["safetensors", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_no_model_file_has_the_path_of_its_photos(tmp_path, kind):
     write_celebamask(tmp_path / "geheim" / "CelebAMask-HQ")
     mapping = f"data.source.mapping={tmp_path}/geheim/CelebAMask-HQ/CelebA-HQ-to-CelebA-mapping.txt"
     words = ["data=celebamask_hq", f"paths.data={tmp_path}/geheim", mapping, f"paths.run={tmp_path}/run"]
     assert call("train", *words, *QUICK).code == 0
-    for kind in ("onnx", "safetensors"):
-        assert call("export", "run", "-o", f"model.{kind}", f"paths.data={tmp_path}/geheim").code == 0
-    for file in (Path("run/checkpoints/last.ckpt"), Path("model.onnx"), Path("model.safetensors")):
+    assert call("export", "run", "-o", f"model.{kind}", f"paths.data={tmp_path}/geheim").code == 0
+    for file in (Path("run/checkpoints/last.ckpt"), Path(f"model.{kind}")):
         assert "geheim" not in json.dumps(read_info(file))
         assert str(tmp_path) not in json.dumps(read_info(file))
         assert b"geheim" not in file.read_bytes()
 
 
-def test_the_page_of_a_run_whose_photos_have_moved_says_so_and_has_its_scores():
+def test_the_page_of_a_run_whose_photos_have_moved_has_its_scores():
     write_folders(".", ["anna", "bob", "eve", "dan", "kim"])
     classes = {f"class {index}": [index, 0, 0] for index in range(5)}
     Path("my.yaml").write_text(json.dumps({"classes": classes}))
@@ -294,14 +310,15 @@ def test_the_page_of_a_run_whose_photos_have_moved_says_so_and_has_its_scores():
     assert "No photos are shown" not in Path("run/report.html").read_text(encoding="utf-8")
 
 
-def test_two_runs_on_data_of_ones_own_are_compared_person_by_person():
+def test_two_runs_on_a_custom_folder_are_compared():
     write_many_classes(".", 17)
     for seed in (0, 1):
         assert call("train", *MANY, *QUICK, f"seed={seed}", f"paths.run={seed}").code == 0
-    told = json.loads(call("compare", "0", "1", "--set", "val", "--json").out)
-    assert [*told["models"][0]["scores"]["iou"]] == [f"class {index}" for index in range(17)]
+    compared = json.loads(call("compare", "0", "1", "--set", "val", "--json").out)
+    assert [*compared["models"][0]["scores"]["iou"]] == [f"class {index}" for index in range(17)]
 
 
+@pytest.mark.slow
 def test_a_sweep_over_forty_classes_has_a_page():
     write_many_classes(".", 40)
     assert call("train", "-m", *MANY, *QUICK, "seed=0,1", "paths.runs=swept").code == 0
@@ -312,16 +329,16 @@ def test_a_sweep_over_forty_classes_has_a_page():
 
 
 @pytest.mark.parametrize("wider", [True, False])
-def test_letters_beyond_ascii_are_written_and_not_boxed(monkeypatch, wider):
+def test_letters_beyond_ascii_are_drawn(monkeypatch, wider):
     if not wider:
-        monkeypatch.setattr(drawing, "_wider_font", lambda size: None)
+        monkeypatch.setattr(canvas, "_wider_font", lambda size: None)
 
     def written(text):
         picture = Image.new("L", (80, 24), 255)
-        drawing.write(ImageDraw.Draw(picture), (2, 18), text, 0)
+        canvas.write(ImageDraw.Draw(picture), (2, 18), text, 0)
         return np.asarray(picture).tobytes()
 
     assert len({written(text) for text in ("Ä", "Ö", "ß", "é", "ñ")}) == 5
-    assert drawing.length("Äpfel") > drawing.length("Ä")
+    assert canvas.length("Äpfel") > canvas.length("Ä")
     if not wider:
         assert written("Ä") == written("A")

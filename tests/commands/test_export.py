@@ -11,29 +11,29 @@ from facesegl.commands import export as runs_export
 from facesegl.commands.export import export
 from facesegl.data import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
-from facesegl.learning.weights import read_weights
+from facesegl.learning.checkpoint import read_weights
 from facesegl.prediction import Predictor
 from facesegl.reporting.certificate_table import certificate_table
 from facesegl.sources import open_photo
 from helpers.calling import call
-from helpers.exported import SIZE, card_of, learnt_graph, learnt_state
+from helpers.exported import SIZE, card_of, trained_graph, trained_state
 from helpers.faces import draw_mask, draw_photo, write_pair
 
 
 @pytest.fixture(autouse=True)
 def _traced_once(monkeypatch):
-    """The exporter's trace takes seconds: one for each kind of graph."""
-    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, place: learnt_graph(whole))
+    """Tracing takes seconds: once for each kind of graph."""
+    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, name: trained_graph(whole))
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """Returns how to write one with other values of its data."""
+    """A function that writes a checkpoint with other values of its data."""
 
     def write(**values):
         card = card_of()
         card["data"]["values"] |= values
-        torch.save({"state_dict": learnt_state(), "hyper_parameters": card}, tmp_path / "last.ckpt")
+        torch.save({"state_dict": trained_state(), "hyper_parameters": card}, tmp_path / "last.ckpt")
         return tmp_path / "last.ckpt"
 
     return write
@@ -73,7 +73,7 @@ def test_an_exported_model_predicts_what_its_checkpoint_does(fasseg, checkpoint,
     assert "traceback" not in capfd.readouterr().err.lower()
 
 
-def test_the_certificate_tells_what_was_tried_on_what(fasseg, checkpoint, tmp_path):
+def test_the_certificate_records_the_comparison(fasseg, checkpoint, tmp_path):
     certificate = exported(checkpoint(), tmp_path / "model.onnx")
     written = json.loads((tmp_path / "model.parity.json").read_text())
     assert written == json.loads(json.dumps(certificate.to_dict()))
@@ -92,7 +92,7 @@ def test_the_certificate_tells_what_was_tried_on_what(fasseg, checkpoint, tmp_pa
         assert words in text
 
 
-def test_neither_is_tried_nor_calibrated_on_test_photos(fasseg, checkpoint, tmp_path, monkeypatch):
+def test_test_photos_are_used_neither_to_compare_nor_to_calibrate(fasseg, checkpoint, tmp_path, monkeypatch):
     opened, native = [], FaceDataModule.native
     monkeypatch.setattr(runs_export, "open_photo", lambda path: opened.append(path) or open_photo(path))
     noting = lambda faces, place: opened.append(faces.cache.samples[place].photo) or native(faces, place)  # noqa: E731
@@ -102,13 +102,13 @@ def test_neither_is_tried_nor_calibrated_on_test_photos(fasseg, checkpoint, tmp_
     assert {path.parent.name for path in opened} == {"Train_RGB"}
 
 
-def test_without_a_fold_the_training_photos_are_tried(fasseg, checkpoint, tmp_path):
+def test_without_a_fold_it_is_compared_on_training_photos(fasseg, checkpoint, tmp_path):
     certificate = exported(checkpoint(fold=None), tmp_path / "model.onnx")
     assert certificate.photos["of"].startswith("training photos of fasseg_v2")
     assert certificate.photos["count"] == 6
 
 
-def test_of_many_photos_some_are_tried_evenly_spread(fasseg, checkpoint, tmp_path, monkeypatch):
+def test_of_many_photos_some_are_used_evenly_spaced(fasseg, checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(runs_export, "MOST_PHOTOS", 3)
     certificate = exported(checkpoint(fold=None), tmp_path / "model.onnx")
     assert (certificate.photos["count"], certificate.photos["there"]) == (3, 6)
@@ -130,7 +130,7 @@ def test_a_whole_graph_takes_photos_of_any_size(checkpoint, photos, tmp_path):
         assert (mask[0] == predictor(photo).index).mean() >= 0.9999
 
 
-def test_int8_is_smaller_and_its_certificate_says_so(fasseg, checkpoint, tmp_path):
+def test_int8_is_in_its_certificate(fasseg, checkpoint, tmp_path):
     plain = exported(checkpoint(), tmp_path / "model.onnx")
     certificate = exported(checkpoint(), tmp_path / "model.int8.onnx", int8=True)
     assert (plain.precision, certificate.precision) == ("float32", "int8")
@@ -140,7 +140,7 @@ def test_int8_is_smaller_and_its_certificate_says_so(fasseg, checkpoint, tmp_pat
     assert Predictor(tmp_path / "model.int8.onnx").models[0].card == Predictor(tmp_path / "model.onnx").models[0].card
 
 
-def test_weights_come_back_to_the_bit(fasseg, checkpoint, tmp_path):
+def test_weights_are_read_back_to_the_bit(fasseg, checkpoint, tmp_path):
     certificate = exported(checkpoint(), tmp_path / "model.safetensors")
     assert (certificate.kind, certificate.equal, certificate.difference) == ("weights", 1.0, 0.0)
     assert files_in(tmp_path)[-2:] == ["model.safetensors", "model.safetensors.parity.json"]
@@ -148,7 +148,7 @@ def test_weights_come_back_to_the_bit(fasseg, checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])
-def test_others_may_read_what_is_exported(checkpoint, photos, tmp_path, name):
+def test_an_export_has_the_usual_file_permissions(checkpoint, photos, tmp_path, name):
     (tmp_path / "plain").touch()
     exported(checkpoint(), tmp_path / name, photos=photos)
     assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
@@ -156,18 +156,16 @@ def test_others_may_read_what_is_exported(checkpoint, photos, tmp_path, name):
 
 @pytest.mark.parametrize("before", [None, b"an older, good model"])
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_broken_graph_fails_loudly_and_leaves_everything_as_it_was(
-    checkpoint, photos, tmp_path, monkeypatch, before, whole
-):
+def test_a_broken_graph_is_an_error_and_changes_no_file(checkpoint, photos, tmp_path, monkeypatch, before, whole):
     (tmp_path / "out").mkdir()
     if before:
         (tmp_path / "out" / "model.onnx").write_bytes(before)
-    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, place: _with_a_wrong_weight(whole))
+    monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, name: _with_a_wrong_weight(whole))
     with pytest.raises(CheckpointError) as caught:
         exported(checkpoint(), tmp_path / "out" / "model.onnx", whole=whole, photos=photos)
-    assert len(caught.value.problems) > 1  # everything that is off
+    assert len(caught.value.problems) > 1  # all problems at once
     for problem in caught.value.problems:
-        assert problem.startswith(f"{tmp_path / 'out' / 'model.onnx'}: not written, since it does not predict what ")
+        assert problem.startswith(f"{tmp_path / 'out' / 'model.onnx'}: not written, since its predictions differ from ")
     assert files_in(tmp_path / "out") == (["model.onnx"] if before else [])
     assert not before or (tmp_path / "out" / "model.onnx").read_bytes() == before
 
@@ -175,7 +173,7 @@ def test_a_broken_graph_fails_loudly_and_leaves_everything_as_it_was(
 def _with_a_wrong_weight(whole):
     import onnx
 
-    graph = learnt_graph(whole)
+    graph = trained_graph(whole)
     last = [node for node in graph.graph.node if node.op_type == "Conv"][-1]
     weight = next(part for part in graph.graph.initializer if part.name == last.input[1])
     wrong = onnx.numpy_helper.to_array(weight).copy()
@@ -185,13 +183,13 @@ def _with_a_wrong_weight(whole):
 
 
 def test_int8_that_goes_wrong_is_not_written(fasseg, checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs_export, "quantise", lambda *_: _with_a_wrong_weight(False))
+    monkeypatch.setattr(runs_export, "quantize", lambda *_: _with_a_wrong_weight(False))
     with pytest.raises(CheckpointError, match="Export without --int8"):
         exported(checkpoint(), tmp_path / "model.onnx", int8=True)
     assert not list(tmp_path.glob("model*"))
 
 
-def test_weights_that_come_back_otherwise_are_not_written(checkpoint, photos, tmp_path, monkeypatch):
+def test_weights_that_are_read_back_differently_are_not_written(checkpoint, photos, tmp_path, monkeypatch):
     def spoilt(path):
         read = read_weights(path)
         read["state_dict"]["net.head.bias"] += 1e-7
@@ -212,7 +210,7 @@ def test_weights_that_come_back_otherwise_are_not_written(checkpoint, photos, tm
         ("model.safetensors", {"whole": True}, "--whole: model.safetensors holds plain weights"),
     ],
 )
-def test_what_does_not_go_together_is_told_before_anything_is_done(checkpoint, tmp_path, name, changes, words):
+def test_wrong_options_are_reported_before_anything_is_done(checkpoint, tmp_path, name, changes, words):
     with pytest.raises(ConfigError, match=words):
         exported(checkpoint(), tmp_path / name, **changes)
     assert files_in(tmp_path) == ["last.ckpt"]
@@ -224,14 +222,14 @@ def test_an_export_is_no_checkpoint(tmp_path):
         exported(tmp_path / "model.onnx", tmp_path / "other.onnx")
 
 
-def test_without_data_it_says_where_photos_can_come_from(checkpoint, tmp_path):
+def test_without_data_the_message_says_how_to_give_photos(checkpoint, tmp_path):
     with pytest.raises(DataError) as caught:
         exported(checkpoint(), tmp_path / "model.onnx")
     assert "give paths.data=FOLDER" in caught.value.problems[-1]
     assert "--photos FOLDER" in caught.value.problems[-1]
 
 
-def test_int8_needs_training_photos_even_where_it_is_tried_on_others(checkpoint, photos, tmp_path):
+def test_int8_needs_training_photos_even_if_compared_on_others(checkpoint, photos, tmp_path):
     with pytest.raises(DataError, match=r"calibrated on training photos; give paths\.data=FOLDER"):
         exported(checkpoint(), tmp_path / "model.onnx", int8=True, photos=photos)
 
@@ -244,7 +242,7 @@ def test_a_folder_without_photos_is_named(checkpoint, tmp_path):
         exported(checkpoint(), tmp_path / "model.onnx", photos=tmp_path / "nowhere")
 
 
-def test_other_data_than_it_was_trained_on_are_said_to_be_so(fasseg, checkpoint, tmp_path, caplog):
+def test_data_other_than_the_training_data_are_reported(fasseg, checkpoint, tmp_path, caplog):
     write_pair(fasseg, "Train", 7, 7)
     with caplog.at_level("WARNING", logger="facesegl"):
         certificate = exported(checkpoint(), tmp_path / "model.onnx")
@@ -261,10 +259,10 @@ def test_the_folder_of_a_run_stands_for_its_last_checkpoint(fasseg, checkpoint, 
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"), [({}, "the net alone, float32"), ({"whole": True}, "from the photo to its mask, float32")]
+    ("changes", "form"), [({}, "the net alone, float32"), ({"whole": True}, "from the photo to its mask, float32")]
 )
-def test_info_says_what_an_export_does(checkpoint, photos, tmp_path, changes, told):
+def test_info_shows_kind_and_precision(checkpoint, photos, tmp_path, changes, form):
     exported(checkpoint(), tmp_path / "model.onnx", photos=photos, **changes)
     ended = call("info", tmp_path / "model.onnx")
     assert ended.code == 0, ended.err
-    assert told in ended.out
+    assert form in ended.out

@@ -1,25 +1,23 @@
 import numpy as np
 import pytest
-import torch
 
-from facesegl.errors import CheckpointError
-from facesegl.export.parity import OnnxRuntime, PyTorch, Sample, compare, native_mask, problems_of, sizes_to_try
+from facesegl.export.parity import Sample, compare, problems_of, sizes_to_try
 from facesegl.labels import VOID
-from facesegl.prediction.predictor import Prediction
-from helpers.exported import learnt_graph, learnt_module
 
 NAMES = ("dark", "bright")
 SIZE = 8
 
 
 class Thresholds:
-    """Bright pixels are class 1; logits are off by `shift`, where `off` says so."""
+    """Bright pixels are class 1; where `off` says so, logits are off by `shift`."""
+
+    image_size = SIZE
 
     def __init__(self, shift=0.0, off=lambda photos: True):
         self.shift, self.off = shift, off
 
     def logits(self, photos):
-        bright = photos.mean(axis=1) / 128 - 1.001  # no photo has a pixel that near to it
+        bright = photos.mean(axis=1) / 128 - 1.001  # no pixel of the photos is as close to it
         return np.stack([-bright, bright + (self.shift if self.off(photos) else 0)], axis=1).astype(np.float32)
 
     def masks(self, photos):
@@ -36,11 +34,11 @@ def photos_of(count=3, mask=True):
     return [lambda seed=seed: load(seed) for seed in range(count)]
 
 
-def parity_of(export, kind="logits", photos=None, sizes=()):
-    return compare(Thresholds(), export, photos or photos_of(), SIZE, kind, sizes)
+def parity_of(export, photos=None, sizes=(), masker=None):
+    return compare(Thresholds(), export, photos or photos_of(), sizes, masker)
 
 
-def test_equals_have_no_problem_and_everything_is_counted():
+def test_equal_models_have_no_problem_and_everything_is_counted():
     parity = parity_of(Thresholds(), sizes=sizes_to_try("logits", SIZE, 1))
     assert problems_of(parity, NAMES, "exact") == []
     assert (parity.photos, parity.pixels, parity.equal, parity.difference) == (3, 3 * SIZE * SIZE, 1.0, 0.0)
@@ -49,23 +47,23 @@ def test_equals_have_no_problem_and_everything_is_counted():
     assert [size[:3] for size in parity.sizes] == [(3, 8, 8), (1, 7, 11), (2, 11, 7)]
 
 
-def test_other_logits_fail_although_no_pixel_changes():
+def test_different_logits_fail_although_no_pixel_changes():
     (problem,) = problems_of(parity_of(Thresholds(shift=0.002)), NAMES, "float32")
     assert problem == "logits of the photos differ by up to 0.002, expected 0.001 at most"
 
 
-def test_a_difference_that_is_no_number_fails():
+def test_a_difference_of_nan_fails():
     problems = problems_of(parity_of(Thresholds(shift=float("nan"))), NAMES, "float32")
     assert any("differ by up to nan" in problem for problem in problems)
 
 
-def test_everything_that_is_off_is_told_at_once():
+def test_all_problems_are_reported_at_once():
     problems = problems_of(parity_of(Thresholds(shift=1.0), sizes=[(2, 8, 8)]), NAMES, "float32")
     for words in ("of the pixels of the photos", "of 2 photos of 8x8 differ", "the IoU of dark goes from 1.0000 to"):
         assert any(words in problem for problem in problems)
 
 
-def test_a_size_that_goes_wrong_fails_although_the_photos_do_not():
+def test_a_size_that_differs_fails_although_the_photos_do_not():
     export = Thresholds(shift=1.0, off=lambda photos: photos.shape[2] != photos.shape[3])
     problems = problems_of(parity_of(export, sizes=sizes_to_try("logits", SIZE, 1)), NAMES, "float32")
     assert problems
@@ -90,14 +88,11 @@ def test_an_absent_class_is_no_change():
     assert problems_of(parity, NAMES, "float32") == []
 
 
-def test_masks_are_compared_where_the_export_makes_them():
-    class Wrong(Thresholds):
-        def masks(self, photos):
-            return 1 - super().masks(photos)
-
-    problems = problems_of(parity_of(Wrong(), kind="whole", sizes=[(2, 5, 5)]), NAMES, "float32")
+def test_the_masks_of_a_whole_graph_are_compared():
+    parity = parity_of(Thresholds(), sizes=[(2, SIZE, SIZE)], masker=lambda photos: 1 - Thresholds().masks(photos))
+    problems = problems_of(parity, NAMES, "float32")
     assert any(problem.startswith("0.0000% of the pixels of the photos") for problem in problems)
-    assert any("of 2 photos of 5x5 have" in problem for problem in problems)
+    assert any("of 2 photos of 8x8 have" in problem for problem in problems)
 
 
 @pytest.mark.parametrize("stride", [1, 16])
@@ -106,16 +101,3 @@ def test_sizes_are_multiples_of_the_stride_and_not_all_square(stride):
     assert all(height % stride == 0 and width % stride == 0 for _, height, width in sizes)
     assert any(height != width for _, height, width in sizes)
     assert any(batch > 1 for batch, _, _ in sizes)
-
-
-def test_masks_are_those_that_predict_makes():
-    logits = np.random.default_rng(0).normal(size=(3, 5, 7)).astype(np.float32)
-    assert np.array_equal(native_mask(logits, 23, 40), Prediction([logits], 23, 40, ("a", "b", "c")).index)
-
-
-def test_a_size_that_cannot_be_run_is_named():
-    export = OnnxRuntime(learnt_graph(False).SerializeToString(), 1, "model.onnx")
-    with pytest.raises(CheckpointError, match=r"model\.onnx: it cannot be run on 2 photos of 9x8 \("):
-        export.logits(np.zeros((2, 4, 9, 8), np.uint8))
-    with pytest.raises(CheckpointError, match=r"last\.ckpt: it cannot be run on 2 photos of 9x8 \("):
-        PyTorch(learnt_module(), "last.ckpt").logits(torch.zeros(2, 4, 9, 8, dtype=torch.uint8).numpy())

@@ -140,7 +140,7 @@ def test_a_size_that_the_net_does_not_take_is_the_checkpoints_fault(size):
 def test_too_little_memory_for_a_net_is_the_machines_fault(monkeypatch):
     write()
     model = CheckpointModel("model.ckpt", "cpu")
-    monkeypatch.setattr(model.module, "forward", lambda _: torch.empty(1 << 60))
+    monkeypatch.setattr(model.net, "forward", lambda _: torch.empty(1 << 60))
     with pytest.raises(MachineError, match=r"model.ckpt: not enough memory for 2 photos of 16x16 at a time"):
         Predictor(model).many([np.zeros((9, 9, 3), np.uint8)] * 2)
 

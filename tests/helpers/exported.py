@@ -1,4 +1,4 @@
-"""A tiny net that has learnt the drawn faces, since what rounding does to an untrained one says nothing."""
+"""A tiny net trained on synthetic faces: rounding says nothing about an untrained one."""
 
 import functools
 
@@ -8,32 +8,25 @@ import torch
 
 from facesegl.export.graph import make_graph
 from facesegl.labels import shrink_mask
-from facesegl.learning import SegmentationModule
+from facesegl.learning.normalized_net import NormalizedNet
 from facesegl.nets import UNet
 from facesegl.sources import resize_photo
-from helpers.faces import FASSEG6, draw_mask, draw_photo
+from helpers.faces import draw_mask, draw_photo
+from helpers.modules import NET as SMALL
+from helpers.modules import make_card
 
 SIZE = 24
-NET = {"_target_": "facesegl.nets.UNet", "num_classes": 6, "channels": 4, "depth": 3}
+NET = {**SMALL, "channels": 4, "depth": 2}
 
 
 def card_of(**changes):
     values = {"fold": 0, "folds": 3, "image_size": SIZE, "batch_size": 2}
-    return {
-        "format": 1,
-        "net": dict(NET),
-        "taxonomy": FASSEG6.to_mapping(),
-        "normalisation": {"mean": [120.5, 110.25, 100.125], "std": [50.0, 40.0, 30.0]},
-        "image_size": SIZE,
-        "data": {"choice": "fasseg_v2", "name": "fasseg_v2", "fingerprint": "0" * 12, "values": values},
-        "config": "seed: 0\n",
-        "versions": {"facesegl": "0.1.0"},
-        **changes,
-    }
+    data = {"choice": "fasseg_v2", "name": "fasseg_v2", "fingerprint": "0" * 12, "values": values}
+    return make_card(**{"net": dict(NET), "image_size": SIZE, "data": data, **changes})
 
 
-def module_of(net, **card):
-    return SegmentationModule(net, card=card_of(**card)).eval()
+def net_of(net, **card):
+    return NormalizedNet(net, card_of(**card)).eval()
 
 
 def small(photo, size=SIZE):
@@ -42,33 +35,33 @@ def small(photo, size=SIZE):
 
 
 @functools.cache
-def learnt_state():
-    """The weights of a net that learnt six faces; about a second."""
+def trained_state():
+    """The weights of a net trained on six faces; about a second."""
     torch.manual_seed(0)
-    module = SegmentationModule(UNet(num_classes=6, channels=4, depth=3), card=card_of())
+    net = NormalizedNet(UNet(num_classes=6, channels=4, depth=2), card_of())
     masks = [draw_mask(seed) for seed in range(6)]
     photos = torch.from_numpy(np.concatenate([small(draw_photo(mask, seed)) for seed, mask in enumerate(masks)]))
     target = torch.from_numpy(np.stack([shrink_mask(mask, SIZE, SIZE, 6) for mask in masks])).long()
-    optimizer = torch.optim.Adam(module.parameters(), lr=2e-2)
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-2)
     for _ in range(60):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(module(photos), target).backward()
+        torch.nn.functional.cross_entropy(net(photos), target).backward()
         optimizer.step()
-    return module.state_dict()
+    return net.state_dict()
 
 
-def learnt_module():
-    module = module_of(UNet(num_classes=6, channels=4, depth=3))
-    module.load_state_dict(learnt_state())
-    return module
+def trained_net():
+    net = net_of(UNet(num_classes=6, channels=4, depth=2))
+    net.load_state_dict(trained_state())
+    return net
 
 
 @functools.cache
 def _traced(whole):
-    return make_graph(learnt_module(), whole=whole, place="last.ckpt").SerializeToString()
+    return make_graph(trained_net(), whole=whole, name="last.ckpt").SerializeToString()
 
 
-def learnt_graph(whole):
+def trained_graph(whole):
     """A copy of the graph; each kind is traced once, which takes seconds."""
     import onnx
 
@@ -76,7 +69,7 @@ def learnt_graph(whole):
 
 
 def run(model, photos, *outputs):
-    """What a graph gives in ONNX Runtime for photos of the type that it takes."""
+    """The outputs of a graph in ONNX Runtime for photos in the type of its input."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     found = session.run(list(outputs), {"photo": photos})
     return found if len(found) > 1 else found[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from facesegl.labels import Taxonomy
-from helpers.faces import CLASSES
+from helpers.faces import FASSEG6 as FASSEG6
 from helpers.modules import make_card
 
 LEFT_RIGHT = Taxonomy.from_mapping(
@@ -42,9 +42,6 @@ def halves(photos):
     logits[:, 1, :, : width // 2] = 5
     logits[:, 2, :, width // 2 :] = 5
     return logits
-
-
-FASSEG6 = Taxonomy.from_mapping({"classes": CLASSES})
 
 
 def onnx_model(path, output="logits", metadata=None):

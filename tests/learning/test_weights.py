@@ -7,25 +7,25 @@ from safetensors.torch import save, save_file
 
 from facesegl.errors import CheckpointError
 from facesegl.labels import Taxonomy
-from facesegl.learning.weights import read_weights, write_weights
-from helpers.exported import card_of, learnt_module
+from facesegl.learning.checkpoint import read_weights, write_weights
+from helpers.exported import card_of, trained_net
 
 
 @pytest.fixture
 def written(tmp_path):
-    """Returns how to write the weights with another card."""
+    """A function that writes the weights with changes to the card."""
 
     def write(**card):
         path = tmp_path / "model.safetensors"
-        write_weights(path, learnt_module().state_dict(), card_of(**card))
+        write_weights(path, trained_net().state_dict(), card_of(**card))
         return path
 
     return write
 
 
-def test_weights_come_back_to_the_bit_and_load(written):
+def test_weights_are_read_back_to_the_bit(written):
     read = read_weights(written())
-    module = learnt_module()
+    module = trained_net()
     assert read["hyper_parameters"] == card_of()
     assert read["state_dict"].keys() == module.state_dict().keys()
     for name, weight in module.state_dict().items():
@@ -34,14 +34,14 @@ def test_weights_come_back_to_the_bit_and_load(written):
     module.load_state_dict(read["state_dict"])
 
 
-def test_a_card_comes_back_whatever_its_words_are(written):
+def test_a_card_is_read_back_in_any_language(written):
     classes = {"Rücken": [0, 0, 0], "目": [1, 1, 1]}
     taxonomy = Taxonomy.from_mapping({"classes": classes, "remap": {7: "目"}})
     read = read_weights(written(taxonomy=taxonomy.to_mapping()))
     assert Taxonomy.from_mapping(read["hyper_parameters"]["taxonomy"]) == taxonomy
 
 
-def test_shared_and_turned_tensors_are_written(tmp_path):
+def test_shared_and_transposed_tensors_are_written(tmp_path):
     weight = torch.arange(6.0).view(2, 3)
     write_weights(tmp_path / "w.safetensors", {"one": weight, "same": weight, "turned": weight.T}, card_of())
     read = read_weights(tmp_path / "w.safetensors")["state_dict"]
@@ -49,26 +49,10 @@ def test_shared_and_turned_tensors_are_written(tmp_path):
     assert torch.equal(read["turned"], weight.T)
 
 
-def test_others_may_read_the_file_as_any_other(written, tmp_path):
+def test_the_file_has_the_usual_permissions(written, tmp_path):
     (tmp_path / "plain").touch()
     mode = stat.S_IMODE(written().stat().st_mode)
     assert mode == stat.S_IMODE((tmp_path / "plain").stat().st_mode) != 0o600
-
-
-def _cut(path):
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def _cut_in_the_head(path):
-    path.write_bytes(path.read_bytes()[:30])
-
-
-def _pickle(path):
-    torch.save({"state_dict": {}}, path)
-
-
-def _empty(path):
-    path.write_bytes(b"")
 
 
 def _without_card(path):
@@ -76,19 +60,16 @@ def _without_card(path):
 
 
 def _with(text):
-    def spoil(path):
-        path.write_bytes(save({"a": torch.zeros(1)}, metadata={"facesegl": text}))
-
-    return spoil
+    return lambda path: path.write_bytes(save({"a": torch.zeros(1)}, metadata={"facesegl": text}))
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_cut, "cannot be read as safetensors"),
-        (_cut_in_the_head, "cannot be read as safetensors"),
-        (_pickle, "cannot be read as safetensors"),
-        (_empty, "cannot be read as safetensors"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "cannot be read as safetensors"),
+        (lambda path: path.write_bytes(path.read_bytes()[:30]), "cannot be read as safetensors"),
+        (lambda path: torch.save({"state_dict": {}}, path), "cannot be read as safetensors"),
+        (lambda path: path.write_bytes(b""), "cannot be read as safetensors"),
         (lambda path: path.unlink(), "no such file"),
         (lambda path: (path.unlink(), path.mkdir()), "no such file"),
         (_without_card, "it has no card"),
@@ -99,7 +80,7 @@ def _with(text):
         (_with(json.dumps({"format": 1})), "its card lacks net"),
     ],
 )
-def test_every_fault_is_one_line_that_names_the_file(written, spoil, message):
+def test_every_problem_is_reported_in_one_line_that_names_the_file(written, spoil, message):
     path = written()
     spoil(path)
     with pytest.raises(CheckpointError) as caught:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from facesegl import console
 from facesegl.monitoring import TrainingProgress, progress
+from helpers.modules import make_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -18,7 +19,7 @@ pytestmark = [
 
 
 class Line(pl.LightningModule):
-    """One weight; its loss is told to be 0.5."""
+    """One weight; its loss is 0.5."""
 
     def __init__(self, stop_at=None, error=None):
         super().__init__()
@@ -41,13 +42,8 @@ def loader():
     return DataLoader(TensorDataset(torch.zeros(4, 1)))
 
 
-def fit(module, *callbacks, validate=True, ckpt_path=None, **flags):
-    trainer = pl.Trainer(
-        **{"max_epochs": 3, "accelerator": "cpu", "logger": False, "enable_checkpointing": False} | flags,
-        enable_model_summary=False,
-        limit_val_batches=1.0 if validate else 0,
-        callbacks=list(callbacks),
-    )
+def fit(module, *callbacks, ckpt_path=None, **flags):
+    trainer = make_trainer(3, callbacks, **{"enable_progress_bar": True, **flags})
     trainer.fit(module, loader(), loader(), ckpt_path=ckpt_path, weights_only=True)
     return trainer
 
@@ -66,12 +62,12 @@ def lines(monkeypatch, caplog):
     return lambda: [record.getMessage() for record in caplog.records if record.name == "facesegl"]
 
 
-def test_elsewhere_there_is_a_line_at_the_start_and_one_at_the_end(lines):
+def test_without_a_terminal_there_is_a_line_at_the_start_and_one_at_the_end(lines):
     fit(Line(), TrainingProgress(every_s=1000))
     assert lines() == ["epoch 1/3  loss 0.500", "epoch 3/3  loss 0.500  val/miou 0.812  took 0:00"]
 
 
-def test_lines_between_tell_epoch_loss_score_and_time_left(lines):
+def test_lines_in_between_have_epoch_loss_score_and_time_left(lines):
     fit(Line(), TrainingProgress(every_s=0))
     assert len(lines()) == 3 * 4 + 1
     assert lines()[5] == "epoch 2/3  loss 0.500  val/miou 0.812  0:00 left"
@@ -82,12 +78,12 @@ def test_without_validation_there_is_no_score(lines):
     assert not any("miou" in line for line in lines())
 
 
-def test_the_loss_is_that_of_a_batch_whatever_makes_a_step(lines):
+def test_the_loss_is_that_of_a_batch_with_accumulation_too(lines):
     fit(Line(), TrainingProgress(every_s=0), accumulate_grad_batches=2)
     assert all("loss 0.500" in line for line in lines())
 
 
-def test_a_terminal_gets_one_bar_for_the_whole_training_and_it_is_given_back(terminal):
+def test_a_terminal_has_one_bar_for_the_whole_training_and_is_restored(terminal):
     fit(Line(), TrainingProgress(every_s=1000))
     last = terminal.getvalue().split("\n")[-2]
     assert "epoch 3/3" in last
@@ -97,7 +93,7 @@ def test_a_terminal_gets_one_bar_for_the_whole_training_and_it_is_given_back(ter
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
-def test_whatever_ends_the_training_the_terminal_is_given_back(terminal, error):
+def test_after_an_error_or_ctrl_c_the_terminal_is_restored(terminal, error):
     shown = TrainingProgress(every_s=1000)
     with pytest.raises((RuntimeError, SystemExit)):
         fit(Line(stop_at=(1, 2), error=error), shown)
@@ -111,8 +107,8 @@ def cursor_is_back(terminal):
 
 
 @pytest.mark.parametrize("end", [{"max_epochs": -1, "max_steps": 6}, {"max_epochs": 9, "max_steps": 6}])
-def test_steps_that_end_the_training_are_the_whole(monkeypatch, lines, end):
-    seen = watch_standing(monkeypatch)
+def test_a_limit_of_steps_is_the_total(monkeypatch, lines, end):
+    seen = watch_progress(monkeypatch)
     fit(Line(), TrainingProgress(every_s=0), **end)
     assert seen[-1] == (6, 6)
 
@@ -123,17 +119,17 @@ def test_without_any_end_there_is_no_time_left(lines):
     assert not any("left" in line for line in lines())
 
 
-def test_a_resumed_training_starts_where_it_was_and_judges_by_its_own_pace(monkeypatch, lines, tmp_path):
+def test_a_resumed_training_continues_the_count_with_its_own_pace(monkeypatch, lines, tmp_path):
     fit(Line(), max_epochs=2, enable_progress_bar=False).save_checkpoint(tmp_path / "two.ckpt")
-    seen = watch_standing(monkeypatch)
+    seen = watch_progress(monkeypatch)
     fit(Line(), TrainingProgress(every_s=0), max_epochs=4, ckpt_path=tmp_path / "two.ckpt")
     assert seen[0] == (9, 16)
     assert lines()[0] == "epoch 3/4  loss 0.500", "no time left is guessed from batches of another process"
     assert seen[-1] == (16, 16)
 
 
-def watch_standing(monkeypatch):
-    """The (done, total) of every time that something was shown."""
+def watch_progress(monkeypatch):
+    """(done, total) of each update."""
     seen, show = [], progress._Lines.show
     monkeypatch.setattr(
         progress._Lines, "show", lambda self, now, clock: (seen.append((now.done, now.total)), show(self, now, clock))
@@ -157,8 +153,8 @@ def test_the_time_left_follows_from_the_pace_since_the_first_batch(monkeypatch, 
 
 
 def test_the_loss_is_not_read_at_every_batch(terminal, monkeypatch):
-    reads, numbers = [], progress._Standing.numbers
-    monkeypatch.setattr(progress._Standing, "numbers", lambda self: reads.append(1) or numbers(self))
+    reads, numbers = [], progress._Progress.numbers
+    monkeypatch.setattr(progress._Progress, "numbers", lambda self: reads.append(1) or numbers(self))
     monkeypatch.setattr(progress, "_REDRAW_S", 1000)
     fit(Line(), TrainingProgress(every_s=0))
     assert len(reads) == 2, "at the first batch and at the end"

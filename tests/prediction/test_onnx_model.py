@@ -1,4 +1,4 @@
-"""Files that claim to be ONNX models of ours."""
+"""ONNX models that were, or were not, exported by facesegl."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def refused(path, *words):
     assert all(word in str(error.value) for word in words), error.value
 
 
-def test_a_model_of_ours_is_opened_with_its_card():
+def test_an_exported_model_is_opened_with_its_card():
     onnx_model("model.onnx")
     model = open_model("model.onnx")
     assert model.taxonomy.names == tuple(make_card()["taxonomy"]["classes"])
@@ -28,25 +28,18 @@ def test_a_model_of_ours_is_opened_with_its_card():
     assert (model.logits(photos)[:, :3] == photos).all()
 
 
-def test_an_onnx_model_of_somebody_else_is_refused():
-    onnx_model("model.onnx", metadata={})
-    refused("model.onnx", "none that facesegl export wrote")
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "null", '"card"'])
-def test_a_card_that_is_none_is_refused(text):
-    onnx_model("model.onnx", metadata={"facesegl": text})
-    refused("model.onnx", "card")
-
-
-def test_a_card_of_another_format_is_refused_with_what_wrote_it():
-    onnx_model("model.onnx", metadata={"facesegl": json.dumps({**make_card(), "format": 99})})
-    refused("model.onnx", "format 99", "reads 1")
-
-
-def test_a_graph_without_logits_is_refused():
-    onnx_model("model.onnx", output="masks")
-    refused("model.onnx", "logits")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metadata": {}}, ["none that facesegl export wrote"]),
+        *(({"metadata": {"facesegl": text}}, ["card"]) for text in ("{", "[]", "null", '"card"')),
+        ({"metadata": {"facesegl": json.dumps({**make_card(), "format": 99})}}, ["format 99", "reads 1"]),
+        ({"output": "masks"}, ["logits"]),
+    ],
+)
+def test_a_model_without_card_or_logits_is_refused(changes, words):
+    onnx_model("model.onnx", **changes)
+    refused("model.onnx", *words)
 
 
 @pytest.mark.parametrize("content", [lambda whole: b"", lambda whole: whole[:200], lambda whole: b"hello"])
@@ -56,7 +49,13 @@ def test_a_file_that_is_cut_off_or_something_else_is_refused(content):
     refused("bad.onnx", "ONNX model")
 
 
-def test_a_file_that_is_not_there_is_named():
+def test_photos_that_a_graph_does_not_take_are_reported_with_their_size():
+    onnx_model("model.onnx")
+    with pytest.raises(CheckpointError, match=r"model\.onnx: its graph does not take photos of 9x8 \("):
+        open_model("model.onnx").logits(np.zeros((2, 4, 9, 8), np.uint8))
+
+
+def test_a_missing_file_is_named():
     refused("nope.onnx", "no such file")
 
 
@@ -79,7 +78,7 @@ def test_a_model_cannot_read_other_files_of_this_machine(where, tmp_path, monkey
     refused("model.onnx", "cannot be read")
 
 
-def test_a_device_that_is_not_there_is_told():
+def test_an_unavailable_device_is_reported():
     onnx_model("model.onnx")
     with pytest.raises(MachineError, match="device=cuda"):
         open_model("model.onnx", "cuda")

@@ -33,7 +33,7 @@ def test_a_photo_is_segmented_at_its_own_size():
 def test_bands_of_a_large_photo_are_parts_of_the_whole(monkeypatch):
     whole = Predictor(Painter(channels))(photo())
     index, confidence, probabilities = whole.index, whole.confidence, whole.probabilities
-    monkeypatch.setattr("facesegl.prediction.predictor._BAND", 3 * 14 * 6)
+    monkeypatch.setattr("facesegl.prediction.upsample._BAND", 3 * 14 * 6)
     found = Predictor(Painter(channels))(photo())
     assert [rows for rows, _ in found.bands()] == [slice(0, 6), slice(6, 12), slice(12, 18), slice(18, 20)]
     assert (found.probabilities == probabilities).all()

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facesegl.prediction.upsample import upsample
+from facesegl.prediction.predictor import Prediction
+from facesegl.prediction.upsample import native_mask, upsample
 
 SIDES = st.integers(1, 40)
 
@@ -31,7 +32,12 @@ def test_a_band_is_that_part_of_the_whole(rows):
     assert (upsample(logits, 50, 30, rows) == whole[:, rows]).all()
 
 
-def test_what_is_given_stays_as_it_is():
+def test_masks_of_logits_are_those_of_a_prediction():
+    logits = np.random.default_rng(0).normal(size=(3, 5, 7)).astype(np.float32)
+    assert np.array_equal(native_mask(logits, 23, 40), Prediction([logits], 23, 40, ("a", "b", "c")).index)
+
+
+def test_the_logits_are_not_modified():
     logits = np.random.default_rng(0).normal(size=(2, 4, 4)).astype(np.float32)
     before = logits.copy()
     upsample(logits, 4, 4, slice(0, 4))

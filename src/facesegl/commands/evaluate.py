@@ -1,6 +1,7 @@
 """Score a model on the data that it names, or on others."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,16 @@ from omegaconf import DictConfig
 from facesegl.card import Card
 from facesegl.commands.build import require_name
 from facesegl.commands.datasets import GIVEN, build_faces, config_to_evaluate, tell_other_data
-from facesegl.commands.worst import draw_worst
 from facesegl.config.check import check
 from facesegl.config.identity import to_plain
 from facesegl.config.schema import EvaluateKeys
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.data.hashes import digest
+from facesegl.drawing.panel import draw_panel
 from facesegl.errors import ConfigError
 from facesegl.evaluation.score_files import write_scores
-from facesegl.evaluation.scoring import save_counts, score, sets_to_score
+from facesegl.evaluation.scoring import SetScores, save_counts, score, sets_to_score, worst_first
+from facesegl.files import replacing
 from facesegl.prediction.model import model_file, read_card
 from facesegl.prediction.predictor import Predictor
 from facesegl.provenance import command_line
@@ -69,7 +71,7 @@ def evaluate(
         result.scores = {name: found.to_dict() for name, found in scored.items()}
         write_scores(result.folder, scored)
         save_counts(result.folder, scored, faces, result)
-        draw_worst(result.folder / "panels", predictor, faces, scored, plan.panels)
+        _draw_worst(result.folder / "panels", predictor, faces, scored, plan.panels)
     return result
 
 
@@ -107,3 +109,26 @@ def _describe(card: Card, config: DictConfig, faces: FaceDataModule) -> dict[str
         "trained_on": trained_on,
         "other_data": tell_other_data(card, faces),
     }
+
+
+def _draw_worst(
+    folder: Path, predictor: Predictor, faces: FaceDataModule, scored: Mapping[str, SetScores], count: int
+) -> None:
+    """Write `worst.png` with the photos of lowest mIoU of all scored sets, worst first."""
+    every = {photo: scores.miou for found in scored.values() for photo, scores in found.photos.items()}
+    scores = {photo: score for photo, score in every.items() if not math.isnan(score)}
+    worst = worst_first(scores)[:count]
+    if not worst:
+        return
+    indices = {row.id: index for index, row in enumerate(faces.cache.rows)}
+    photos, truths = zip(*(faces.native(indices[photo]) for photo in worst), strict=True)
+    panel = draw_panel(
+        photos,
+        truths,
+        [predictor(photo).index for photo in photos],
+        faces.taxonomy,
+        [f"{photo}  mIoU {scores[photo]:.3f}" for photo in worst],
+        title=f"the {len(worst)} worst of {len(scores)} photos",
+    )
+    with replacing(folder / "worst.png") as part:
+        panel.save(part, format="PNG")

@@ -1,4 +1,4 @@
-"""What a model's file carries: read from its card, with nothing of it run."""
+"""Show the card of a model file, without building its net."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +9,10 @@ from facesegl.prediction.model import model_file, read_card
 
 
 def read_info(model: Path) -> dict[str, Any]:
-    """The card of a model's file, with the file's name and size in bytes, and an ONNX model's kind and precision.
+    """The card of a model file, with the file's name and size in bytes, and an ONNX model's kind and precision.
 
     Raises:
-        CheckpointError: it is no model's file, is damaged, or holds code.
+        CheckpointError: it is no model file, is damaged, or holds code.
     """
     file = model_file(model)
     card, form = _exported(file) if file.suffix == ".onnx" else (read_card(file), {})
@@ -21,7 +21,6 @@ def read_info(model: Path) -> dict[str, Any]:
 
 
 def _exported(file: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """The card of an ONNX model, and its form."""
     from facesegl.prediction.onnx_model import OnnxModel
 
     model = OnnxModel(file, "cpu")

@@ -1,18 +1,16 @@
-"""Segment photos: masks, pictures and a table of them in a folder. No torch unless a model needs it.
+"""Predict the masks of photos. Imports torch only for a checkpoint, and never Lightning.
 
-out/<name>.png                  the index mask: a pixel is its class's index (8 bits, grey: any reader gets it)
+out/<name>.png                  the index mask: a pixel is its class's index (8-bit greyscale)
 out/colours/<name>.png          the mask in the classes' colours, R-G-B
-out/overlays/<name>.jpg         the mask over the photo (.png where a side is too long for JPEG)
-out/probabilities/<name>.npy    (classes, rows, columns) float32, where asked for
-out/predictions.csv             a row a photo
+out/overlays/<name>.jpg         the mask over the photo (.png if a side is too long for JPEG)
+out/probabilities/<name>.npy    (classes, rows, columns) float32, if asked for
+out/predictions.csv             a row per photo
 
-A name is the photo's path below the folder that was given, without its ending; `photos.output_names` has the rest.
+The name is the photo's path below the given folder, without its suffix.
 """
 
-import csv
 import errno
 import functools
-import io
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +25,7 @@ from PIL.PngImagePlugin import PngInfo
 from facesegl.console import duration, track
 from facesegl.drawing.overlay import overlay
 from facesegl.errors import ConfigError, DataError, MachineError
-from facesegl.files import readable, replacing, require_writable, write_text
+from facesegl.files import replacing, require_writable, write_csv
 from facesegl.labels.decode import mask_to_colours
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.prediction.model import Model
@@ -39,7 +37,7 @@ from facesegl.prediction.photo_files import (
     Photo,
     files_of,
     list_photos,
-    output_names,
+    name_outputs,
 )
 from facesegl.prediction.predictor import Prediction, Predictor
 from facesegl.sources.images import open_photo
@@ -47,25 +45,22 @@ from facesegl.words import a_few
 
 log = logging.getLogger(__name__)
 
-_MOST_NAMED = 12  # of more classes than these, no more are told than that; the table has all
-_ENDS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # no other photo would fare better
-_PIXELS = 1 << 24  # a batch of more pixels than this takes no further photo, so that memory is bounded
+_MOST_NAMED = 12  # the summary names no more classes than these; the table has all
+_ENDS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # would fail for every other photo as well
+_PIXELS = 1 << 24  # a batch with this many pixels is full, so that memory is bounded
 _MARK = "facesegl predict"
 _JPEG_SIDE = 65500  # the longest side that JPEG can have
 
 
-@dataclass(frozen=True)
-class Segmented:
-    """What is said of a photo in the table.
+class Segmented(NamedTuple):
+    """A photo's row in the table.
 
     Attributes:
-        file: the photo, as it was given.
-        output: its index mask, seen from the table.
-        width: pixels of the upright photo.
-        height: pixels of the upright photo.
-        shares: of each class, 0 to 1.
+        file: the photo, as given.
+        output: its index mask, relative to the table.
+        shares: the share of pixels of each class, 0 to 1.
         confidence: the mean over pixels of the largest probability.
-        seconds: from opening it to its last file, with its part of its batch's time in the net.
+        seconds: from opening it to its last file, with its share of its batch's time in the net.
     """
 
     file: Path
@@ -79,14 +74,14 @@ class Segmented:
 
 @dataclass
 class Predicted:
-    """What a prediction has come to.
+    """The outcome of `predict`.
 
     Attributes:
-        target: the folder of all outputs.
+        target: the output folder.
         names: the classes.
-        photos: those that were segmented, in order.
-        failed: a line for each of the others.
-        seconds: how long all of it took.
+        photos: the segmented ones, in order.
+        failed: an error message for each of the others.
+        seconds: the total time.
     """
 
     target: Path
@@ -96,13 +91,13 @@ class Predicted:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        """How many photos there were, what is on them, and where to look: a few lines."""
+        """A summary of a few lines."""
         failed = f", {len(self.failed)} failed" if self.failed else ""
         lines = [f"photos:   {len(self.photos)} segmented{failed}, in {duration(self.seconds)}"]
         if self.photos:
             means = np.mean([photo.shares for photo in self.photos], axis=0)
             lines += [
-                f"shares:   {_in_words(self.names, means)} (mean over photos)",
+                f"shares:   {_share_words(self.names, means)} (mean over photos)",
                 f"masks:    {self.target} (a pixel is its class's index)",
                 f"pictures: {self.target / OVERLAYS}, {self.target / COLOURS}",
             ]
@@ -120,26 +115,30 @@ def predict(
     batch_size: int,
     trust: Sequence[str],
 ) -> Predicted:
-    """Segment photos. One that cannot be opened or written is named in `failed`, and the others are done.
+    """Segment photos. One that cannot be opened or written is reported in `failed`, and the others continue.
 
     Args:
-        models: what `Predictor` takes; the probabilities of several are averaged.
-        photos: files, and folders that are searched through.
-        target: the folder to write to; what else lies there stays.
+        models: as `Predictor` takes them; the probabilities of several are averaged.
+        photos: files, and folders, which are searched recursively.
+        target: the output folder; other files in it stay.
         device: auto, cpu, cuda or mps.
-        tta: look at each photo mirrored as well.
-        probabilities: whether they are written too.
-        batch_size: how many photos go through the net at a time.
-        trust: packages beside facesegl whose classes a checkpoint may name.
+        tta: test-time augmentation: also predict each mirrored photo, and average.
+        probabilities: whether to save the probabilities too.
+        batch_size: photos per forward pass.
+        trust: packages other than facesegl whose classes a checkpoint may name.
 
     Raises:
-        ConfigError: what is asked for contradicts itself, or would overwrite a photo.
-        DataError: no photos; all problems are told at once.
-        MachineError: the target cannot be written, the disk is full, or the device is not there.
-        CheckpointError: a model's file is wrong.
+        ConfigError: outputs of two photos would have the same path, or a photo would be overwritten.
+        DataError: no photos; all problems are reported at once.
+        MachineError: the output folder cannot be written, the disk is full, or the device is not available.
+        CheckpointError: a model file is wrong.
     """
     started = time.perf_counter()
-    jobs = _jobs(photos, target, batch_size)
+    if batch_size < 1:
+        raise ConfigError(f"batch size {batch_size}: expected 1 or more.")
+    jobs = name_outputs(list_photos(photos, target))
+    _refuse_overwriting(jobs, target)
+    require_writable(target, str(target))
     predictor = Predictor(*models, device=device, tta=tta, trust=trust)
     write = functools.partial(_write, target=target, taxonomy=predictor.taxonomy, probabilities=probabilities)
     predicted = Predicted(target, predictor.names)
@@ -148,32 +147,21 @@ def predict(
     return predicted
 
 
-def _in_words(names: Sequence[str], shares: np.ndarray) -> str:
-    """The share (C,) of each class; where there are many, of those that are largest, and of the others together."""
+def _share_words(names: Sequence[str], shares: np.ndarray) -> str:
+    """The share (C,) of each class; of many classes, those of the largest and the sum of the others."""
     named = list(range(len(names)))
     if len(names) > _MOST_NAMED:
         largest = np.argsort(-shares, kind="stable")[:_MOST_NAMED]
-        named = sorted(place for place in largest.tolist() if shares[place] >= 5e-4)
-    told = [f"{names[place]} {shares[place]:.1%}" for place in named]
+        named = sorted(index for index in largest.tolist() if shares[index] >= 5e-4)
+    words = [f"{names[index]} {shares[index]:.1%}" for index in named]
     if others := len(names) - len(named):
-        told.append(f"{others} others {max(1 - shares[named].sum(), 0):.1%}")
-    return ", ".join(told)
-
-
-def _jobs(photos: Sequence[Path], target: Path, batch_size: int) -> dict[str, Photo]:
-    """The photos by the names of their outputs; raises what can be known before a model is opened."""
-    if batch_size < 1:
-        raise ConfigError(f"batch size {batch_size}: no photo would go through the net; expected 1 or more.")
-    listed = list_photos(photos, target)
-    jobs = dict(zip(output_names(listed), listed, strict=True))
-    _refuse_overwriting(jobs, target)
-    require_writable(target, str(target))
-    return jobs
+        words.append(f"{others} others {max(1 - shares[named].sum(), 0):.1%}")
+    return ", ".join(words)
 
 
 def _gather(predicted: Predicted, outcomes: "Iterable[Segmented | str]") -> None:
-    """Take in what comes; whatever ends it, the table then lists the photos whose files are all there."""
-    _write_table(predicted)  # that of another run would speak of masks that are about to change
+    """Collect outcomes; even after an interruption the table lists the photos whose files are complete."""
+    _write_table(predicted)  # the table of an earlier run would be wrong as soon as a mask changes
     try:
         for outcome in outcomes:
             if isinstance(outcome, Segmented):
@@ -189,29 +177,24 @@ def _gather(predicted: Predicted, outcomes: "Iterable[Segmented | str]") -> None
 
 
 def _refuse_overwriting(jobs: Mapping[str, Photo], target: Path) -> None:
-    """Never write into a folder that photos are read from, nor over a picture that is not an earlier prediction.
-
-    Raises:
-        ConfigError: something would be.
-    """
+    """Raise a ConfigError if masks would be written among the photos, or over images that predict did not write."""
     folder = target.resolve()
     written = {(folder / file).parent for name in jobs for file in files_of(name)}
-    both = {photo.place.parent: photo.path.parent for photo in jobs.values() if photo.place.parent in written}
-    if both:
+    shared = {str(photo.path.parent) for photo in jobs.values() if photo.location.parent in written}
+    if shared:
         raise ConfigError(
-            f"{target}: masks would be written among the photos in {', '.join(map(str, both.values()))}; give another "
-            f"place for them, so that no photo is overwritten."
+            f"{target}: masks would be written among the photos in {', '.join(sorted(shared))}; choose another output "
+            f"folder, so that no photo is overwritten."
         )
     pictures = (target / file for name in jobs for file in files_of(name) if not file.startswith(f"{PROBABILITIES}/"))
     if others := [str(path) for path in pictures if path.is_file() and not _is_ours(path)]:
         raise ConfigError(
-            f"{target}: masks would be written over {a_few(others)}, which facesegl has not made; give another "
-            f"place for them."
+            f"{target}: masks would be written over {a_few(others)}, which facesegl has not made; choose another "
+            f"output folder."
         )
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a picture is marked as an output of a prediction."""
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             return _MARK in (image.info.get("Software"), image.info.get("comment", b"").decode("ascii", "replace"))
@@ -228,13 +211,10 @@ class _Opened(NamedTuple):
     seconds: float
 
 
-_Write = Callable[[_Opened, Prediction], Segmented]
-
-
 def _outcomes(
-    jobs: Mapping[str, Photo], predictor: Predictor, write: _Write, batch_size: int
+    jobs: Mapping[str, Photo], predictor: Predictor, write: Callable[..., Segmented], batch_size: int
 ) -> Iterator[Segmented | str]:
-    """Of each photo, as it is done, what it came to, or what is wrong with it; photos are opened when they are due."""
+    """Each photo's outcome, or its error message; photos are opened one batch at a time."""
     batch: list[_Opened] = []
     for name, photo in jobs.items():
         started = time.perf_counter()
@@ -251,13 +231,15 @@ def _outcomes(
         yield from _segment(batch, predictor, write)
 
 
-def _segment(batch: Sequence[_Opened], predictor: Predictor, write: _Write) -> Iterator[Segmented | str]:
+def _segment(
+    batch: Sequence[_Opened], predictor: Predictor, write: Callable[..., Segmented]
+) -> Iterator[Segmented | str]:
     started = time.perf_counter()
     predictions = predictor.many([opened.pixels for opened in batch])
-    in_the_net = (time.perf_counter() - started) / len(batch)
+    net_seconds = (time.perf_counter() - started) / len(batch)
     for opened, prediction in zip(batch, predictions, strict=True):
         try:
-            yield write(opened._replace(seconds=opened.seconds + in_the_net), prediction)
+            yield write(opened._replace(seconds=opened.seconds + net_seconds), prediction)
         except (MachineError, OSError) as error:
             reason = error.__cause__ if isinstance(error, MachineError) else error
             if not isinstance(reason, OSError) or reason.errno in _ENDS_ALL:
@@ -268,47 +250,36 @@ def _segment(batch: Sequence[_Opened], predictor: Predictor, write: _Write) -> I
 def _write(
     opened: _Opened, prediction: Prediction, *, target: Path, taxonomy: Taxonomy, probabilities: bool
 ) -> Segmented:
-    """Write all files of a photo, the index mask last: where it is, the others are."""
+    """Write all files of a photo, the index mask last: if it exists, the others do."""
     started = time.perf_counter()
     index, name = prediction.index, opened.name
     height, width = index.shape
     if probabilities:
         _write_probabilities(target / PROBABILITIES / f"{name}.npy", prediction)
-    if max(height, width) <= _JPEG_SIDE:
-        with replacing(target / OVERLAYS / f"{name}.jpg") as part:
-            overlay(opened.pixels, index, taxonomy).save(
-                part, "JPEG", quality=92, subsampling=0, comment=_MARK.encode()
-            )
-    else:
-        with replacing(target / OVERLAYS / f"{name}.png") as part:
-            overlay(opened.pixels, index, taxonomy).save(part, "PNG", pnginfo=_marked())
-    with replacing(target / COLOURS / f"{name}.png") as part:
-        Image.fromarray(mask_to_colours(index, taxonomy)).save(part, "PNG", pnginfo=_marked())
-    with replacing(target / f"{name}.png") as part:
-        Image.fromarray(index).save(part, "PNG", pnginfo=_marked())
+    suffix = "jpg" if max(height, width) <= _JPEG_SIDE else "png"
+    _save(target / OVERLAYS / f"{name}.{suffix}", overlay(opened.pixels, index, taxonomy))
+    _save(target / COLOURS / f"{name}.png", Image.fromarray(mask_to_colours(index, taxonomy)))
+    _save(target / f"{name}.png", Image.fromarray(index))
     shares = np.bincount(index.ravel(), minlength=taxonomy.num_classes) / index.size
-    return Segmented(
-        file=opened.photo.path,
-        output=f"{name}.png",
-        width=width,
-        height=height,
-        shares=tuple(shares.tolist()),
-        confidence=prediction.confidence,
-        seconds=opened.seconds + time.perf_counter() - started,
-    )
+    row = opened.photo.path, f"{name}.png", width, height, tuple(shares.tolist()), prediction.confidence
+    return Segmented(*row, seconds=opened.seconds + time.perf_counter() - started)
 
 
-def _marked() -> PngInfo:
-    """By which a later prediction knows that it may write over a picture."""
-    info = PngInfo()
-    info.add_text("Software", _MARK)
-    return info
+def _save(path: Path, picture: Image.Image) -> None:
+    """Save a picture with the mark by which a later prediction knows that it may overwrite it."""
+    with replacing(path) as part:
+        if path.suffix == ".jpg":
+            picture.save(part, "JPEG", quality=92, subsampling=0, comment=_MARK.encode())
+        else:
+            info = PngInfo()
+            info.add_text("Software", _MARK)
+            picture.save(part, "PNG", pnginfo=info)
 
 
 def _write_probabilities(path: Path, prediction: Prediction) -> None:
-    """Write (C, H, W) float32 a band at a time, so that they are never held at once.
+    """Write (C, H, W) float32 band by band to save memory.
 
-    Not through a memory map: on a full disk that ends the process instead of raising.
+    Not through a memory map, which on a full disk kills the process instead of raising.
     """
     (height, width), classes = prediction.shape, len(prediction.names)
     header = {"descr": "<f4", "fortran_order": False, "shape": (classes, height, width)}
@@ -322,13 +293,12 @@ def _write_probabilities(path: Path, prediction: Prediction) -> None:
 
 
 def _write_table(predicted: Predicted) -> None:
-    """Write predictions.csv, whole."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     shares = [f"share_{name}" for name in predicted.names]
-    writer.writerow(["file", "output", "width", "height", *shares, "confidence", "seconds"])
-    for photo in predicted.photos:
-        numbers = [f"{number:.6f}" for number in (*photo.shares, photo.confidence)]
-        names = [readable(str(photo.file)), readable(photo.output)]
-        writer.writerow([*names, photo.width, photo.height, *numbers, f"{photo.seconds:.3f}"])
-    write_text(predicted.target / TABLE, text.getvalue())
+    write_csv(
+        predicted.target / TABLE,
+        ["file", "output", "width", "height", *shares, "confidence", "seconds"],
+        [
+            [str(row.file), row.output, row.width, row.height, *row.shares, row.confidence, f"{row.seconds:.3f}"]
+            for row in predicted.photos
+        ],
+    )

@@ -24,7 +24,8 @@ from facesegl.errors import ConfigError
 from facesegl.evaluation.score_files import write_scores
 from facesegl.evaluation.scoring import save_counts, score, sets_to_score
 from facesegl.files import write_json
-from facesegl.learning.checkpoint import LastCheckpoint, WholeCheckpointIO, add_scores, read_checkpoint
+from facesegl.learning.callbacks import LastCheckpoint, WholeCheckpointIO, add_scores
+from facesegl.learning.checkpoint import read_checkpoint
 from facesegl.learning.module import SegmentationModule
 from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor

@@ -1,4 +1,4 @@
-"""Pictures of masks: a canvas, overlays, panels and contact sheets, for every room that shows some.
+"""Pictures of masks: canvas, overlays, panels and contact sheets, for every room that shows masks.
 
 Charts of numbers are in `reporting/`.
 """

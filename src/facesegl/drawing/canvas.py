@@ -1,4 +1,4 @@
-"""What every picture here is drawn with: sizes, inks, words, void, and what the colours mean."""
+"""What panels and sheets share: sizes, colours, text, hatching of void, and the legend."""
 
 import functools
 import unicodedata
@@ -17,7 +17,7 @@ _HATCH = np.array([[96] * 3, [176] * 3], dtype=np.uint8)
 
 
 def hatch_void(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Stripes over the pixels of a (H, W, 3) uint8 picture that are VOID in a (H, W) uint8 mask."""
+    """Hatch the pixels of a picture (H, W, 3) uint8 that are VOID in a mask (H, W) uint8."""
     rows, columns = np.indices(truth.shape)
     return np.where((truth == VOID)[..., None], _HATCH[(rows + columns) // 4 % 2], picture)
 
@@ -30,19 +30,19 @@ def write(
     size: int = TEXT,
     anchor: str = "ls",
 ) -> None:
-    """Write a line; `anchor` says what of it lies at the place, as Pillow has it."""
+    """Write a line of text at `place`; `anchor` as in Pillow."""
     letters, spelt = _font_for(text, size)
     pen.text(place, spelt, ink, letters, anchor=anchor)
 
 
 def length(text: str, size: int = TEXT) -> float:
-    """How many pixels wide a line is."""
+    """The width of a line, pixels."""
     letters, spelt = _font_for(text, size)
     return letters.getlength(spelt)
 
 
 def shorten(text: str, width: float, size: int = TEXT) -> str:
-    """Cut a name's beginning off where it is too wide: the end of a path tells more."""
+    """Cut off the beginning of a name that is too wide; the end of a path says more."""
     cut = text
     while len(cut) > 1 and length(cut, size) > width:
         cut = "..." + cut.removeprefix("...")[1:]
@@ -50,7 +50,7 @@ def shorten(text: str, width: float, size: int = TEXT) -> str:
 
 
 def legend(taxonomy: Taxonomy, width: float) -> list[tuple[float, int, str, np.ndarray]]:
-    """Left, top, words and swatch of each entry, as many on a line as go into the width."""
+    """Left, top, name and swatch of each entry, as many on a line as fit the width."""
     everything = np.arange(taxonomy.num_classes + 1, dtype=np.uint8)
     everything[-1] = VOID
     swatches = [np.full((SWATCH, SWATCH), value, dtype=np.uint8) for value in everything]
@@ -86,17 +86,17 @@ _WIDER = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")
 
 
 def _font_for(text: str, size: int) -> tuple[_Font, str]:
-    """A font for a text, and the text as it can spell it; Pillow's own is there everywhere, and has plain ASCII."""
+    """A font for a text, and the text in that font's letters; Pillow's own font has plain ASCII."""
     wider = None if text.isascii() else _wider_font(size)
     return wider or ImageFont.load_default(size), text if wider else _in_ascii(text)
 
 
 @functools.cache
 def _wider_font(size: int) -> ImageFont.FreeTypeFont | None:
-    """A font with more letters: matplotlib's if that is installed, or one of the system's."""
+    """A font with more letters: matplotlib's if installed, or a system font."""
     spec = find_spec("matplotlib")
-    brought = [Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / _WIDER[0]] if spec and spec.origin else []
-    for file in (*brought, *_WIDER):
+    bundled = [Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / _WIDER[0]] if spec and spec.origin else []
+    for file in (*bundled, *_WIDER):
         try:
             return ImageFont.truetype(str(file), size)
         except OSError:
@@ -105,7 +105,7 @@ def _wider_font(size: int) -> ImageFont.FreeTypeFont | None:
 
 
 def _in_ascii(text: str) -> str:
-    """A text without accents, and with a question mark for each other letter that ASCII lacks.
+    """A text without accents, and with a question mark for every other letter that ASCII lacks.
 
     Example:
         >>> _in_ascii("Größe, café, 眼")

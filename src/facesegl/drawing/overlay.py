@@ -1,19 +1,19 @@
-"""What a prediction looks like: the mask over its photo."""
+"""A mask over its photo."""
 
 import numpy as np
 from PIL import Image
 
 from facesegl.labels.taxonomy import Taxonomy
 
-_BACKGROUND = "background"  # a class of this name keeps the photo as it is
-_TINT = 102  # of 256: how much of a pixel is its class's colour
-_DARKER = 128  # of 256: how much of that colour its border has
-_FINE = 400  # a border is as many pixels wide as the photo's shorter side has such lengths
-_BAND = 1 << 20  # pixels that are painted at a time
+_BACKGROUND = "background"  # the photo stays visible under a class of this name
+_TINT = 102  # of 256: the share of the class's colour in a pixel
+_DARKER = 128  # of 256: the brightness of a border
+_FINE = 400  # the photo's shorter side is so many border widths
+_BAND = 1 << 20  # pixels painted at a time, so that a large photo is not copied
 
 
 def overlay(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> Image.Image:
-    """The photo, tinted by class, with a fine darker border round each class; background stays as it is.
+    """The photo tinted by class, with a thin darker border around each class; background is not tinted.
 
     Args:
         photo: (H, W, 3) uint8, R-G-B.
@@ -21,7 +21,7 @@ def overlay(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> Image.Im
         taxonomy: the classes' names and colours.
 
     Returns:
-        An RGB picture of the photo's size. It is painted band by band, so that a large photo is not held once more.
+        An RGB picture of the photo's size.
     """
     height, width = mask.shape
     palette = taxonomy.palette().astype(np.uint16)
@@ -31,23 +31,23 @@ def overlay(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> Image.Im
     step = max(_BAND // width, 1)
     for top in range(0, height, step):
         rows = slice(top, top + step)
-        around = mask[top : top + step + thickness]  # what lies below decides on the band's last rows
+        around = mask[top : top + step + thickness]  # the rows below decide on the borders in the band's last rows
         owner = _borders(around, thickness, background)[:step]
         picture.paste(Image.fromarray(_paint(photo[rows], mask[rows], owner, palette, background)), (0, top))
     return picture
 
 
 def _borders(mask: np.ndarray, thickness: int, background: int | None) -> np.ndarray:
-    """Whose border a pixel of a mask (H, W) is: (H, W) int16, -1 where it is none's.
+    """The class whose border each pixel of a mask (H, W) is: (H, W) int16, -1 for none.
 
-    A pixel is one where another class follows to the right or below. Of the two the later class owns it, as features
-    come after what surrounds them; background owns none.
+    A border is where another class follows to the right or below. It belongs to the later of the two classes, as
+    features come after their surroundings; background has none.
     """
     ranks = np.arange(256, dtype=np.int16)
     if background is not None:
         ranks[background] = -1
     rank, owner = ranks[mask], np.full(mask.shape, -1, dtype=np.int16)
-    for distance in range(thickness, 0, -1):  # the nearest neighbour has the last word
+    for distance in range(thickness, 0, -1):  # the nearest neighbour wins
         for here, there in (
             (np.s_[:-distance, :], np.s_[distance:, :]),
             (np.s_[:, :-distance], np.s_[:, distance:]),

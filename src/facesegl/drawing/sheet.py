@@ -1,4 +1,4 @@
-"""A contact sheet: many samples on one picture, a few tiles each, several samples beside each other."""
+"""A contact sheet: many samples in one picture, a few tiles each, several samples per row."""
 
 import itertools
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ from facesegl.labels.resize import restore_mask, shrink_mask
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import resize_photo
 
-_WIDE = 1400  # pixels: a sheet has as many samples in a row as go into that
-_LEAST = 560  # and is no narrower than this, for its title and its note
+_WIDE = 1400  # pixels: the width that rows of samples fill
+_LEAST = 560  # pixels: the least width of a sheet, for its title and its note
 _BETWEEN = 28  # pixels between samples
-_COLUMN = 124  # pixels: what the words above a tile take at least
+_COLUMN = 124  # pixels: the least width of a tile, for the text above it
 
 
 class Entry(NamedTuple):
@@ -36,8 +36,8 @@ class Entry(NamedTuple):
 
     Attributes:
         caption: its name.
-        remark: what else is to be said of it.
-        tiles: (h, w, 3) uint8 each, as they are drawn.
+        remark: text on the right.
+        tiles: (h, w, 3) uint8 each.
     """
 
     caption: str
@@ -48,14 +48,14 @@ class Entry(NamedTuple):
 def draw_sheet(
     entries: Sequence[Entry], columns: Sequence[str], taxonomy: Taxonomy, *, title: str, note: str
 ) -> Image.Image:
-    """Lay samples out in rows, with words above each, and below them all what the colours mean.
+    """Lay out samples in rows, with text above each and a legend below.
 
     Args:
-        entries: the samples, one at least.
-        columns: what each of an entry's tiles shows.
+        entries: the samples, at least one.
+        columns: the titles of the tiles.
         taxonomy: the classes, their names and colours.
-        title: what the sheet shows as a whole.
-        note: what else the colours mean.
+        title: the sheet's title.
+        note: a line below the legend.
 
     Returns:
         An RGB picture.
@@ -72,7 +72,7 @@ def draw_sheet(
     sheet = Image.new("RGB", (full + 2 * MARGIN, foot + words[-1][1] + 2 * LINE + MARGIN), PAPER)
     pen = ImageDraw.Draw(sheet)
     write(pen, (MARGIN, MARGIN), shorten(title, full, HEADING), INK, HEADING, anchor="lt")
-    lefts = [MARGIN + place * (wide + _BETWEEN) for place in range(across)]
+    lefts = [MARGIN + number * (wide + _BETWEEN) for number in range(across)]
     for left, (column, name) in itertools.product(lefts, enumerate(columns)):
         write(pen, (left + column * (tile + GAP), head - GAP), name, FAINT)
     for number, row in enumerate(rows):
@@ -83,7 +83,7 @@ def draw_sheet(
 
 
 def fitted_size(size: tuple[int, ...], box: int) -> tuple[int, int]:
-    """Rows and columns of a picture that goes into a square: reduced to fit, or enlarged by a whole factor.
+    """Rows and columns of a picture fitted into a square: reduced, or enlarged by a whole factor.
 
     Example:
         >>> fitted_size((512, 370), 240), fitted_size((64, 64), 240), fitted_size((100, 3000), 240)
@@ -97,13 +97,13 @@ def fitted_size(size: tuple[int, ...], box: int) -> tuple[int, int]:
 
 
 def fit_photo(photo: np.ndarray, box: int) -> np.ndarray:
-    """A photo (H, W, 3) uint8 as it goes into a square of `box` pixels: (h, w, 3) uint8."""
+    """A photo (H, W, 3) uint8 fitted into a square of `box` pixels: (h, w, 3) uint8."""
     height, width = fitted_size(photo.shape, box)
     return restore_mask(photo, height, width) if height >= photo.shape[0] else resize_photo(photo, height, width)
 
 
 def fit_mask(mask: np.ndarray, box: int, num_classes: int) -> np.ndarray:
-    """A mask (H, W) uint8 as it goes into a square of `box` pixels, by majority of area: (h, w) uint8."""
+    """A mask (H, W) uint8 fitted into a square of `box` pixels, by majority of area: (h, w) uint8."""
     height, width = fitted_size(mask.shape, box)
     if height >= mask.shape[0]:
         return restore_mask(mask, height, width)
@@ -111,13 +111,13 @@ def fit_mask(mask: np.ndarray, box: int, num_classes: int) -> np.ndarray:
 
 
 def fit_share(flags: np.ndarray, box: int) -> np.ndarray:
-    """How much of each pixel is flagged, where flags (H, W) bool go into a square of `box`: (h, w) float32, 0 to 1."""
+    """The flagged share of each pixel after fitting flags (H, W) bool into a square: (h, w) float32, 0 to 1."""
     grey = np.where(flags, np.uint8(255), np.uint8(0))
     return fit_photo(np.stack([grey] * 3, axis=-1), box)[..., 0].astype(np.float32) / 255
 
 
 def mark(photo: np.ndarray, share: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """A faint grey photo with a colour on it, the stronger the larger the share; a little can be seen already.
+    """A faint grey photo, coloured by a share; small shares are already visible.
 
     Args:
         photo: (h, w, 3) uint8.
@@ -134,7 +134,6 @@ def mark(photo: np.ndarray, share: np.ndarray, colour: tuple[int, int, int]) -> 
 
 
 def _place(sheet: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, left: int, top: int, tile: int) -> None:
-    """Draw an entry with its upper left corner at (left, top), a column of `tile` pixels for each picture."""
     wide = len(entry.tiles) * (tile + GAP) - GAP
     remark = shorten(entry.remark, wide / 2)
     room = wide - length(remark) - 2 * GAP

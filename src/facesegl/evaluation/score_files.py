@@ -1,13 +1,10 @@
 """Scores as CSV files: scores.csv, confusion.csv, by_tag.csv and per_image.csv."""
 
-import csv
-import io
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from facesegl.evaluation.scoring import SetScores, worst_first
-from facesegl.files import write_text
+from facesegl.files import write_csv
 from facesegl.scores.summary import Scores
 
 Cell = str | float | None
@@ -22,56 +19,38 @@ def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
             yardsticks = (scores.iou[label] if scores else None for scores in beside)
             rows.append([name, label, value, found.scores.dice[label], *yardsticks])
         rows.append([name, "mIoU", found.scores.miou, None, *(scores.miou if scores else None for scores in beside)])
-    write_text(folder / "scores.csv", _csv(["set", "class", "iou", "dice", "floor_iou", "agreement_iou"], rows))
-    names = [f"iou_{name}" for name in next(iter(scored.values())).scores.iou]
-    write_text(folder / "confusion.csv", _confusion(scored))
+    write_csv(folder / "scores.csv", ["set", "class", "iou", "dice", "floor_iou", "agreement_iou"], rows)
+    classes = list(next(iter(scored.values())).scores.iou)
+    names = [f"iou_{name}" for name in classes]
+    write_csv(folder / "confusion.csv", ["set", "truth", *classes], _confusion(scored))
     if tags := _of_tags(scored):
-        write_text(folder / "by_tag.csv", tags)
+        write_csv(folder / "by_tag.csv", ["set", "tag", "photos", "miou", "boundary_f", *names], tags)
     photos = _photos(scored)
     sets_of = {photo: [name for name in scored if photo in scored[name].photos] for photo in photos}
     lines: list[list[Cell]] = []
     for photo in worst_first({photo: own.miou for photo, own in photos.items()}):
         own = photos[photo]
         lines.append([photo, " ".join(sets_of[photo]), own.miou, own.accuracy, own.boundary_f, *own.iou.values()])
-    write_text(folder / "per_image.csv", _csv(["photo", "sets", "miou", "accuracy", "boundary_f", *names], lines))
+    write_csv(folder / "per_image.csv", ["photo", "sets", "miou", "accuracy", "boundary_f", *names], lines)
 
 
-def _confusion(scored: Mapping[str, SetScores]) -> str:
-    """A row a set and class of the truth: how many of its pixels were taken for each class."""
-    names = list(next(iter(scored.values())).scores.iou)
-    rows: list[list[Cell]] = [
-        [name, truth, *map(str, row)]
+def _confusion(scored: Mapping[str, SetScores]) -> list[list[Cell]]:
+    """A row per set and true class: how many of its pixels were predicted as each class."""
+    return [
+        [name, truth, *row]
         for name, found in scored.items()
-        for truth, row in zip(names, found.scores.confusion, strict=True)
+        for truth, row in zip(found.scores.iou, found.scores.confusion, strict=True)
     ]
-    return _csv(["set", "truth", *names], rows)
 
 
-def _of_tags(scored: Mapping[str, SetScores]) -> str:
-    """A row a set and tag, such as a pose; nothing where the photos have none."""
-    rows: list[list[Cell]] = [
-        [name, tag, str(scores.photos), scores.miou, scores.boundary_f, *scores.iou.values()]
+def _of_tags(scored: Mapping[str, SetScores]) -> list[list[Cell]]:
+    """A row per set and tag, such as a pose."""
+    return [
+        [name, tag, scores.photos, scores.miou, scores.boundary_f, *scores.iou.values()]
         for name, found in scored.items()
         for tag, scores in found.tags.items()
     ]
-    names = [f"iou_{name}" for name in next(iter(scored.values())).scores.iou]
-    return _csv(["set", "tag", "photos", "miou", "boundary_f", *names], rows) if rows else ""
 
 
 def _photos(scored: Mapping[str, SetScores]) -> dict[str, Scores]:
     return {photo: scores for found in scored.values() for photo, scores in found.photos.items()}
-
-
-def _csv(head: list[str], rows: list[list[Cell]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([_cell(cell) for cell in row] for row in rows)
-    return text.getvalue()
-
-
-def _cell(cell: Cell) -> str:
-    """Six digits; an absent class is an empty cell."""
-    if isinstance(cell, float):
-        return "" if math.isnan(cell) else f"{cell:.6f}"
-    return cell or ""

@@ -1,4 +1,4 @@
-"""Models in other forms: an ONNX graph, 8-bit integers, plain weights, and the proof that each predicts the same.
+"""A checkpoint as an ONNX graph, in float32 or int8, and the parity certificate of an export.
 
-Nothing is imported here: weights are read where torch and ONNX are not wanted.
+Running an exported model is in `prediction/`, safetensors files in `learning/`.
 """

@@ -7,24 +7,24 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Certificate:
-    """That an export predicts what its checkpoint predicts; it lies beside the export as JSON.
+    """The comparison of an export with its checkpoint, saved as JSON next to the export.
 
     Attributes:
-        checkpoint: file name, SHA-256 and bytes of what was exported.
+        checkpoint: file name, SHA-256 and bytes.
         model: the same of the export.
         kind: logits, whole or weights.
         precision: float32 or int8.
-        calibrated_on: the training photos that int8 was calibrated on; None in float32.
-        photos: what it was tried on: `of`, `count`, and `there`, how many there were to choose from.
-        pixels: how many pixels the photos have, at their own sizes.
-        same: how many of these have the same class in both.
+        calibrated_on: the training photos of the int8 calibration; None in float32.
+        photos: the photos compared on: `of` which data, their `count`, and how many were `there` to choose from.
+        pixels: of the photos, at native size.
+        same: pixels with the same class in both.
         difference: the largest difference of logits.
-        largest: the largest logit, without its sign.
-        sizes: batches and other sizes that were tried.
-        iou: class to `pytorch`, `export` and `change`; None where the photos have no masks.
-        milliseconds: a photo's median in `pytorch` and `export`, the number of `threads`, and what they are `of`.
-        versions: what it was made with.
-        machine: what the milliseconds depend on.
+        largest: the largest absolute logit.
+        sizes: batches of other sizes that were compared.
+        iou: class to `pytorch`, `export` and `change`; None for photos without masks.
+        milliseconds: the median per photo in `pytorch` and `export`, the number of `threads`, and what it is `of`.
+        versions: of the packages.
+        machine: that the milliseconds were measured on.
     """
 
     checkpoint: Mapping[str, Any]

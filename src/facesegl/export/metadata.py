@@ -1,4 +1,4 @@
-"""What an exported graph says of itself: the card whole, and what people and other programs look for."""
+"""The metadata of an exported graph: the card, and what other programs need without it."""
 
 import json
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ _OUTPUTS = {
 def describe(
     model: "ModelProto", card: Card, *, kind: str, calibrated_on: str | None, versions: Mapping[str, str]
 ) -> None:
-    """Write the metadata of a graph; what it had before is gone.
+    """Replace the metadata of a graph.
 
     Args:
         model: the graph.
-        card: what its weights are; it stands whole, as JSON, under `facesegl`.
+        card: the card of its weights, saved as JSON under `facesegl`.
         kind: logits or whole.
-        calibrated_on: the photos that its 8-bit integers were calibrated on; None for a graph in float32.
-        versions: what it was exported with, facesegl among it.
+        calibrated_on: the photos of the int8 calibration; None in float32.
+        versions: of the packages that exported it, including facesegl.
     """
     taxonomy = Taxonomy.from_mapping(card["taxonomy"])
     metadata = {

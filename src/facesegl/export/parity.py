@@ -1,131 +1,49 @@
-"""What an export gives on real photos, beside what PyTorch gives, and what of that is off."""
+"""Compare an export with its checkpoint on real photos, and list what differs too much."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from facesegl.console import track
-from facesegl.errors import CheckpointError, ConfigError
-from facesegl.learning.module import SegmentationModule
-from facesegl.prediction.upsample import upsample
+from facesegl.prediction.model import Model
+from facesegl.prediction.upsample import native_mask
 from facesegl.scores.counts import confusion_counts, iou
 from facesegl.sources.images import resize_photo
 
 EQUAL = 0.9999
-"""In float32, the least share of pixels, at the photos' own sizes, that have the same class in both."""
+"""In float32, the least share of pixels, at native size, that have the same class in both."""
 DIFFERENCE = 1e-3
-"""In float32, the most that a logit may differ, as a share of the largest logit (of 1, if that is less)."""
+"""In float32, the largest difference of a logit, as a share of the largest logit (of 1, if that is less)."""
 CHANGE = 1e-3
-"""In float32, the most that the IoU of a class may change; a class of a few thousand pixels may lose one or two."""
+"""In float32, the largest change of a class's IoU; in a class of a few thousand pixels that is one or two."""
 INT8_EQUAL = 0.98
-"""In int8, the least share of pixels of the same class: 0.997 on FASSEG V2, 0.8 where quantising went wrong."""
+"""In int8, the least share of pixels of the same class: 0.997 on FASSEG V2, 0.8 if quantization fails."""
 INT8_DROP = 0.02
-"""In int8, the most that the IoU of a class may drop; on FASSEG V2 it was less than 0.002."""
-
-_BAND = 1 << 22  # numbers that are upsampled at a time
-
+"""In int8, the largest drop of a class's IoU; on FASSEG V2 it was less than 0.002."""
 
 Change = dict[str, float | None]
-"""What a class has in `pytorch` and in `export`, and the `change` between them; None where it is absent."""
+"""The IoU of a class in `pytorch` and in `export`, and the `change`; None for an absent class."""
+
+Masker = Callable[[np.ndarray], np.ndarray]
+"""Masks (B, H, W) uint8 of photos (B, 3, H, W) uint8 of any size."""
 
 
 class Sample(NamedTuple):
-    """A photo to compare on: (H, W, 3) uint8, and its mask (H, W) uint8 where there is one."""
+    """A photo to compare on, (H, W, 3) uint8, and its mask (H, W) uint8 if it has one."""
 
     photo: np.ndarray
     mask: np.ndarray | None
 
 
-class Side(Protocol):
-    """One of the two that are compared."""
-
-    def logits(self, photos: np.ndarray) -> np.ndarray:
-        """Logits (B, C, h, w) float32 of photos (B, 3, h, w) uint8."""
-        ...
-
-    def masks(self, photos: np.ndarray) -> np.ndarray:
-        """Masks (B, H, W) uint8 of photos (B, 3, H, W) uint8 of any size."""
-        ...
-
-
-class PyTorch:
-    """A module on the CPU in float32.
-
-    Args:
-        module: in eval mode.
-        name: what messages call it.
-    """
-
-    def __init__(self, module: SegmentationModule, name: str) -> None:
-        self._module, self._name = module, name
-
-    @torch.inference_mode()
-    def logits(self, photos: np.ndarray) -> np.ndarray:
-        """Logits (B, C, h, w) float32 of photos (B, 3, h, w) uint8.
-
-        Raises:
-            CheckpointError: the net does not take that size.
-        """
-        try:
-            found: np.ndarray = self._module(torch.from_numpy(photos)).numpy()
-        except (RuntimeError, ConfigError) as error:
-            raise CheckpointError(_cannot_run(self._name, photos, error)) from error
-        return found
-
-    def masks(self, photos: np.ndarray) -> np.ndarray:
-        """Masks (B, H, W) uint8 of photos (B, 3, H, W) uint8, as `predict` makes them."""
-        small = np.stack([_resized(photo, self._module.image_size, self._module.image_size) for photo in photos])
-        return np.stack([native_mask(logits, *photos.shape[-2:]) for logits in self.logits(small)])
-
-
-class OnnxRuntime:
-    """A graph in ONNX Runtime on the CPU.
-
-    Args:
-        model: its bytes.
-        threads: how many it may use.
-        name: what messages call it.
-    """
-
-    def __init__(self, model: bytes, threads: int, name: str) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 4  # what is wrong is raised as well
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._input, self._name = self._session.get_inputs()[0], name
-
-    def logits(self, photos: np.ndarray) -> np.ndarray:
-        """Logits (B, C, h, w) float32 of photos (B, 3, h, w) uint8."""
-        return self._run("logits", photos)
-
-    def masks(self, photos: np.ndarray) -> np.ndarray:
-        """Masks (B, H, W) uint8 of photos (B, 3, H, W) uint8; of a whole graph."""
-        return self._run("mask", photos)
-
-    def _run(self, output: str, photos: np.ndarray) -> np.ndarray:
-        taken = np.uint8 if self._input.type == "tensor(uint8)" else np.float32
-        try:
-            found: np.ndarray = self._session.run(
-                [output], {self._input.name: np.ascontiguousarray(photos, dtype=taken)}
-            )[0]
-        except Exception as error:  # ONNX Runtime has a class for each of its own faults
-            raise CheckpointError(_cannot_run(self._name, photos, error)) from error
-        return found
-
-
 class Size(NamedTuple):
-    """A batch that was tried beside the photos one by one.
+    """A batch that was compared, in addition to the single photos.
 
     Attributes:
-        batch: photos in it.
-        height: rows of each.
-        width: columns of each.
         difference: the largest of logits; None where masks were compared.
         equal: the share of pixels with the same class.
     """
@@ -139,15 +57,15 @@ class Size(NamedTuple):
 
 @dataclass
 class Parity:
-    """What was found on photos.
+    """The result of a comparison.
 
     Attributes:
         photos: how many.
-        pixels: how many they have together.
-        same: how many of these have the same class in both.
+        pixels: of all photos.
+        same: pixels with the same class in both.
         difference: the largest difference of logits.
-        largest: the largest logit, without its sign.
-        sizes: other batches and sizes that were tried.
+        largest: the largest absolute logit.
+        sizes: batches of other sizes.
         milliseconds: of each photo, in PyTorch and in the export.
         counts: (C, C) int64, [truth, prediction], of PyTorch and of the export; None without masks.
     """
@@ -174,44 +92,42 @@ class Parity:
         return {name: _change(*both) for name, *both in zip(names, ours, theirs, strict=True)}
 
     def medians(self) -> tuple[float, float]:
-        """Milliseconds a photo, in PyTorch and in the export."""
+        """Milliseconds per photo, in PyTorch and in the export."""
         ours, theirs = np.median(self.milliseconds, axis=0).tolist()
         return ours, theirs
 
 
 def compare(
-    reference: Side,
-    export: Side,
+    reference: Model,
+    export: Model,
     photos: Sequence[Callable[[], Sample]],
-    image_size: int,
-    kind: str,
     sizes: Sequence[tuple[int, int, int]],
+    masker: Masker | None = None,
 ) -> Parity:
     """Run both on photos, one by one at the net's size, and then on batches of other sizes.
 
     Args:
-        reference: PyTorch.
-        export: what was exported.
-        photos: opens each of them.
-        image_size: height and width of what the net sees.
-        kind: logits, whole or weights; of a whole graph the masks are compared and timed.
-        sizes: batches to try besides: photos, height, width.
+        reference: the checkpoint.
+        export: the exported model.
+        photos: a function for each photo, to load it.
+        sizes: batches to compare in addition: number of photos, height, width.
+        masker: of a whole graph its masks, which are then compared and timed; None for other exports.
     """
-    parity = Parity()
-    for both in (reference, export):  # the first call of each prepares what later ones find ready
-        both.logits(np.zeros((1, 3, image_size, image_size), dtype=np.uint8))
+    parity, size = Parity(), reference.image_size
+    for model in (reference, export):  # warm up
+        model.logits(np.zeros((1, 3, size, size), dtype=np.uint8))
     for load in track(photos, total=len(photos), what="comparing"):
-        _add(parity, reference, export, load(), image_size, kind)
+        _add(parity, reference, export, load(), masker)
     first = [load().photo for load in photos[: max((batch for batch, _, _ in sizes), default=0)]]
-    parity.sizes = [_try(reference, export, _batch(first, *size), kind) for size in sizes]
+    parity.sizes = [_compare_batch(reference, export, _batch(first, *shape), masker) for shape in sizes]
     return parity
 
 
 def sizes_to_try(kind: str, image_size: int, stride: int) -> list[tuple[int, int, int]]:
-    """Batches that show whether a graph is free of the size that it was traced at: photos, height, width.
+    """Batches that show whether a graph is independent of the size it was traced at: photos, height, width.
 
-    Those of a net lie around its own size, and are odd where it takes odd ones. Those of a whole graph are smaller,
-    wider and taller. Plain weights have no size.
+    Those of a net are near its own size, and odd if it takes odd sizes. Those of a whole graph are smaller, wider and
+    taller. Plain weights need none.
     """
     if kind == "weights":
         return []
@@ -224,27 +140,11 @@ def sizes_to_try(kind: str, image_size: int, stride: int) -> list[tuple[int, int
     return [(3, image_size, image_size), (1, low, high), (2, high, low)]
 
 
-def native_mask(logits: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The class of every pixel of a photo.
-
-    Args:
-        logits: (C, h, w) float32 at the net's size.
-        height: rows of the photo.
-        width: columns of the photo.
-
-    Returns:
-        (height, width) uint8.
-    """
-    step = max(_BAND // (len(logits) * width), 1)
-    bands = (slice(top, min(top + step, height)) for top in range(0, height, step))
-    return np.concatenate([upsample(logits, height, width, rows).argmax(0).astype(np.uint8) for rows in bands])
-
-
 def problems_of(parity: Parity, names: Sequence[str], precision: str) -> list[str]:
-    """What is off, one sentence each; nothing for an export that passes.
+    """What differs too much, a sentence each; empty for an export that passes.
 
     Args:
-        parity: what was found.
+        parity: the comparison.
         names: the classes.
         precision: float32, int8, or exact, where not a bit may differ.
     """
@@ -262,13 +162,13 @@ def problems_of(parity: Parity, names: Sequence[str], precision: str) -> list[st
                 ("the photos", parity.difference),
                 *((_where(size), size.difference) for size in parity.sizes if size.difference is not None),
             ]
-            if not difference <= most  # also where it is not a number
+            if not difference <= most  # NaN as well
         ]
     return problems + _changed(parity, names, INT8_DROP if precision == "int8" else CHANGE, precision)
 
 
 def _changed(parity: Parity, names: Sequence[str], most: float, precision: str) -> list[str]:
-    """Classes whose IoU changed too much; of int8, which may do better by chance, those that lost."""
+    """Classes whose IoU changed too much; in int8, which may be better by chance, dropped too much."""
     return [
         f"the IoU of {name} goes from {found['pytorch']:.4f} to {found['export']:.4f}, expected {most:g} apart at most"
         for name, found in (parity.ious(names) or {}).items()
@@ -277,46 +177,38 @@ def _changed(parity: Parity, names: Sequence[str], most: float, precision: str) 
 
 
 def _change(ours: float, theirs: float) -> Change:
-    """IoU of both and the difference; None for what an absent class makes no number."""
     values = {"pytorch": ours, "export": theirs, "change": theirs - ours}
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
-def _add(parity: Parity, reference: Side, export: Side, sample: Sample, image_size: int, kind: str) -> None:
-    """Compare on one photo."""
+def _add(parity: Parity, reference: Model, export: Model, sample: Sample, masker: Masker | None) -> None:
     photo = sample.photo.transpose(2, 0, 1)[None]
-    small = _resized(photo[0], image_size, image_size)[None]
+    small = _resized(photo, reference.image_size, reference.image_size)
     ours, our_time = _timed(reference.logits, small)
     theirs, their_time = _timed(export.logits, small)
-    if kind == "whole":
-        our_masks, our_time = _timed(reference.masks, photo)
-        their_masks, their_time = _timed(export.masks, photo)
+    if masker:
+        our_masks, our_time = _timed(lambda photos: _masks(reference, photos), photo)
+        their_masks, their_time = _timed(masker, photo)
         masks = our_masks[0], their_masks[0]
     else:
         masks = native_mask(ours[0], *photo.shape[-2:]), native_mask(theirs[0], *photo.shape[-2:])
     parity.photos += 1
     parity.pixels += masks[0].size
     parity.same += int((masks[0] == masks[1]).sum())
-    parity.difference = float(np.maximum(parity.difference, np.abs(ours - theirs).max()))  # keeps what is not a number
+    parity.difference = float(np.maximum(parity.difference, np.abs(ours - theirs).max()))  # keeps NaN
     parity.largest = max(parity.largest, float(np.abs(ours).max()))
     parity.milliseconds.append((our_time, their_time))
     if sample.mask is not None:
-        parity.counts = _counted(parity, masks, sample.mask, classes=ours.shape[1])
+        truth = torch.from_numpy(sample.mask)
+        one, other = (confusion_counts(torch.from_numpy(mask), truth, ours.shape[1]) for mask in masks)
+        parity.counts = (parity.counts[0] + one, parity.counts[1] + other) if parity.counts else (one, other)
 
 
-def _counted(
-    parity: Parity, masks: tuple[np.ndarray, np.ndarray], truth: np.ndarray, classes: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The counts so far, with those of one photo's masks (H, W) against the truth (H, W)."""
-    ours, theirs = (confusion_counts(torch.from_numpy(mask), torch.from_numpy(truth), classes) for mask in masks)
-    return (ours, theirs) if parity.counts is None else (parity.counts[0] + ours, parity.counts[1] + theirs)
-
-
-def _try(reference: Side, export: Side, photos: np.ndarray, kind: str) -> Size:
-    """Compare on a batch (B, 3, H, W) uint8: masks of a whole graph, otherwise logits and what is largest in them."""
+def _compare_batch(reference: Model, export: Model, photos: np.ndarray, masker: Masker | None) -> Size:
+    """Compare on a batch (B, 3, H, W) uint8: masks of a whole graph, otherwise logits and their argmax."""
     shape = len(photos), photos.shape[2], photos.shape[3]
-    if kind == "whole":
-        ours, theirs = reference.masks(photos), export.masks(photos)
+    if masker:
+        ours, theirs = _masks(reference, photos), masker(photos)
         return Size(*shape, None, float((ours == theirs).mean()) if ours.shape == theirs.shape else 0.0)
     ours, theirs = reference.logits(photos), export.logits(photos)
     if ours.shape != theirs.shape:
@@ -324,20 +216,25 @@ def _try(reference: Side, export: Side, photos: np.ndarray, kind: str) -> Size:
     return Size(*shape, float(np.abs(ours - theirs).max()), float((ours.argmax(1) == theirs.argmax(1)).mean()))
 
 
+def _masks(model: Model, photos: np.ndarray) -> np.ndarray:
+    logits = model.logits(_resized(photos, model.image_size, model.image_size))
+    return np.stack([native_mask(of_photo, *photos.shape[-2:]) for of_photo in logits])
+
+
 def _batch(photos: Sequence[np.ndarray], batch: int, height: int, width: int) -> np.ndarray:
-    """Photos (H, W, 3) as a batch (B, 3, height, width), from the first again where there are too few."""
-    taken = (photos[number % len(photos)] for number in range(batch))
-    return np.stack([_resized(photo.transpose(2, 0, 1), height, width) for photo in taken])
+    """Photos (H, W, 3) as a batch (B, 3, height, width), repeated if there are too few."""
+    taken = (photos[number % len(photos)].transpose(2, 0, 1)[None] for number in range(batch))
+    return np.concatenate([_resized(photo, height, width) for photo in taken])
 
 
-def _resized(photo: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A photo (3, H, W) uint8 as (3, height, width), in order in memory."""
-    resized = resize_photo(np.ascontiguousarray(photo.transpose(1, 2, 0)), height, width)
-    return np.ascontiguousarray(resized.transpose(2, 0, 1))
+def _resized(photos: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Photos (B, 3, H, W) uint8 as (B, 3, height, width)."""
+    resized = [resize_photo(np.ascontiguousarray(photo.transpose(1, 2, 0)), height, width) for photo in photos]
+    return np.ascontiguousarray(np.stack(resized).transpose(0, 3, 1, 2))
 
 
-def _timed(run: Callable[[np.ndarray], np.ndarray], photos: np.ndarray) -> tuple[np.ndarray, float]:
-    """What a call gives, and its milliseconds."""
+def _timed(run: Masker, photos: np.ndarray) -> tuple[np.ndarray, float]:
+    """The output of a call, and its milliseconds."""
     started = time.perf_counter()
     found = run(photos)
     return found, (time.perf_counter() - started) * 1e3
@@ -345,12 +242,3 @@ def _timed(run: Callable[[np.ndarray], np.ndarray], photos: np.ndarray) -> tuple
 
 def _where(size: Size) -> str:
     return f"{size.batch} photo{'s' * (size.batch > 1)} of {size.height}x{size.width}"
-
-
-def _cannot_run(name: str, photos: np.ndarray, error: Exception) -> str:
-    batch, _, height, width = photos.shape
-    reason = " ".join(str(error).split())[:160]
-    return (
-        f"{name}: it cannot be run on {batch} photos of {height}x{width} ({reason}); expected any size. A net of one's "
-        f"own says with `stride` what its sizes are multiples of."
-    )

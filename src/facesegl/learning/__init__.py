@@ -1,29 +1,33 @@
-"""How a net learns, and the file that holds what it has learnt."""
+"""Training a net, and the checkpoint file that comes out of it.
+
+Here: the LightningModule, its callbacks and checkpoints. Reading a checkpoint needs torch, never Lightning. What is
+shown while a training runs is in `monitoring/`.
+"""
 
 from typing import TYPE_CHECKING
 
 from facesegl._lazy import attach
 
 if TYPE_CHECKING:
-    from facesegl.learning.averaging import AveragedWeights as AveragedWeights
-    from facesegl.learning.checkpoint import LastCheckpoint as LastCheckpoint
-    from facesegl.learning.checkpoint import WholeCheckpointIO as WholeCheckpointIO
-    from facesegl.learning.checkpoint import add_scores as add_scores
+    from facesegl.learning.callbacks import AveragedWeights as AveragedWeights
+    from facesegl.learning.callbacks import LastCheckpoint as LastCheckpoint
+    from facesegl.learning.callbacks import WholeCheckpointIO as WholeCheckpointIO
+    from facesegl.learning.callbacks import add_scores as add_scores
     from facesegl.learning.checkpoint import build_net as build_net
     from facesegl.learning.checkpoint import read_checkpoint as read_checkpoint
     from facesegl.learning.module import SegmentationModule as SegmentationModule
-    from facesegl.learning.schedules import one_cycle as one_cycle
+    from facesegl.learning.module import one_cycle as one_cycle
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "AveragedWeights": "facesegl.learning.averaging",
-        "LastCheckpoint": "facesegl.learning.checkpoint",
+        "AveragedWeights": "facesegl.learning.callbacks",
+        "LastCheckpoint": "facesegl.learning.callbacks",
         "SegmentationModule": "facesegl.learning.module",
-        "WholeCheckpointIO": "facesegl.learning.checkpoint",
-        "add_scores": "facesegl.learning.checkpoint",
+        "WholeCheckpointIO": "facesegl.learning.callbacks",
+        "add_scores": "facesegl.learning.callbacks",
         "build_net": "facesegl.learning.checkpoint",
-        "one_cycle": "facesegl.learning.schedules",
+        "one_cycle": "facesegl.learning.module",
         "read_checkpoint": "facesegl.learning.checkpoint",
     },
 )

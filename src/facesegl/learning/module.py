@@ -1,4 +1,4 @@
-"""The LightningModule: normalises, steps, counts and logs. It reads no files and knows nothing of Hydra."""
+"""The LightningModule and its learning rate schedule. Reads no images and knows nothing of Hydra."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,19 +8,19 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from facesegl.card import Card, check_card
-from facesegl.errors import CheckpointError, TrainingError
-from facesegl.labels.taxonomy import Taxonomy
-from facesegl.learning.checkpoint import build_net, read_checkpoint
+from facesegl.errors import TrainingError
+from facesegl.learning.checkpoint import load_net
+from facesegl.learning.normalized_net import NormalizedNet
 from facesegl.scores.counts import PooledCounts, iou, miou
 
-_CHECK_EVERY = 50  # steps between two looks at whether the loss is finite, in an epoch longer than that
+_CHECK_EVERY = 50  # steps between checks for a non-finite loss; reading a loss waits for the device
 
 
-class SegmentationModule(pl.LightningModule):
-    """A net that learns to segment faces.
+class SegmentationModule(NormalizedNet, pl.LightningModule):
+    """Trains and validates a net: images (B, 3, H, W) from 0 to 255 in, logits (B, classes, H, W) out.
 
     Args:
         net: maps normalised float images (B, 3, H, W) to logits (B, classes, H, W).
@@ -39,95 +39,44 @@ class SegmentationModule(pl.LightningModule):
         *,
         card: Card,
     ) -> None:
-        super().__init__()
         check_card(card, "card")
+        super().__init__(net, card)
         self._set_hparams(card)
-        self.net, self.loss = _channels_last(net), loss
-        self._optimizer, self._schedule = optimizer, schedule
-        self.taxonomy = Taxonomy.from_mapping(card["taxonomy"])
-        self.mean: Tensor
-        self.std: Tensor
-        for name in ("mean", "std"):
-            values = torch.tensor(card["normalisation"][name], dtype=torch.float32).view(1, 3, 1, 1)
-            self.register_buffer(name, values, persistent=False)
+        self.loss, self._optimizer, self._schedule = loss, optimizer, schedule
         self.counts = PooledCounts(self.taxonomy.num_classes)
-        self.image_size: int = card["image_size"]
         self._since_check: list[tuple[Tensor, Tensor]] = []
 
     @classmethod
-    def load_from_checkpoint(  # type: ignore[override] # the card says what Lightning would ask for
+    def load_from_checkpoint(  # type: ignore[override] # the card replaces Lightning's arguments
         cls, checkpoint_path: "str | Path", map_location: Any = "cpu", *, trust: Sequence[str] = ()
     ) -> "SegmentationModule":
-        """Build a module from a checkpoint file and nothing else, ready to predict (in eval mode).
-
-        Args:
-            checkpoint_path: the file.
-            map_location: the device for its weights.
-            trust: packages beside facesegl whose classes it may name.
+        """Build a module from a checkpoint file alone, in eval mode; its classes must be facesegl's or in `trust`.
 
         Raises:
-            CheckpointError: the file is no checkpoint, or names what is not trusted.
+            CheckpointError: the file is no checkpoint, or names an untrusted class.
         """
-        checkpoint = read_checkpoint(checkpoint_path, map_location)
-        card = checkpoint["hyper_parameters"]
-        try:
-            net = build_net(card, trust)
-        except (MemoryError, RuntimeError) as error:
-            raise CheckpointError(f"{checkpoint_path}: the net in its card cannot be built ({error}).") from None
-        except CheckpointError as error:
-            raise CheckpointError(*(f"{checkpoint_path}: {problem}" for problem in error.problems)) from error
-        module = cls(net, card=card)
-        try:
-            module.load_state_dict(checkpoint["state_dict"])
-        except (RuntimeError, AttributeError, TypeError) as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise CheckpointError(
-                f"{checkpoint_path}: its weights do not fit the net in its card ({reason})."
-            ) from None
-        weights = [weight for weight in net.state_dict().values() if weight.is_floating_point()]
-        if not all(bool(weight.isfinite().all()) for weight in weights):
-            raise CheckpointError(
-                f"{checkpoint_path}: it has weights that are not finite; nothing can be predicted so."
-            )
-        return module.to(map_location if isinstance(map_location, str | torch.device) else "cpu").eval()
-
-    def forward(self, photo: Tensor) -> Tensor:
-        """Logits of photos.
-
-        Args:
-            photo: (B, 3, H, W) uint8, or float 0 to 255.
-
-        Returns:
-            (B, classes, H, W) float.
-        """
-        logits: Tensor = self.net((photo - self.mean) / self.std)
-        return logits
+        device = map_location if isinstance(map_location, str | torch.device) else "cpu"
+        loaded = load_net(checkpoint_path, device, trust)
+        return cls(loaded.net, card=loaded.card).to(device).eval()
 
     @torch.no_grad()
-    def predict_masks(self, photo: Tensor) -> Tensor:
-        """The class of every pixel, in eval mode whatever the module's.
-
-        Args:
-            photo: (B, 3, H, W) uint8, or float 0 to 255, on any device.
-
-        Returns:
-            (B, H, W) uint8.
-        """
+    def predict_masks(self, image: Tensor) -> Tensor:
+        """The class of every pixel, (B, H, W) uint8, of images (B, 3, H, W) from 0 to 255, predicted in eval mode."""
         training = self.training
         self.eval()
         try:
-            masks: Tensor = self(photo.to(self.device)).argmax(1).to(torch.uint8)
+            masks: Tensor = self(image.to(self.device)).argmax(1).to(torch.uint8)
             return masks
         finally:
             self.train(training)
 
     def setup(self, stage: str) -> None:
-        """Tell a loss that weighs classes how large they are in the photos that are learnt from."""
+        """Give a loss with class weights the class shares of the training set."""
         if stage == "fit" and (set_class_shares := getattr(self.loss, "set_class_shares", None)):
             set_class_shares(self.trainer.datamodule.class_shares())  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> Any:
-        """The optimiser over the net's parameters, and its schedule by steps."""
+        """The optimiser over the net's parameters, and its schedule per step."""
         assert self._optimizer is not None
         optimizer = self._optimizer(self.net.parameters())
         if self._schedule is None:
@@ -136,7 +85,7 @@ class SegmentationModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed dropout from the batch, so that a resumed run draws what the undisturbed one drew."""
+        """Seed dropout from the batch, so that a resumed run draws the same numbers as an undisturbed one."""
         torch.manual_seed(batch.seed)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -149,14 +98,14 @@ class SegmentationModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Loss and counts of one batch at the cache's size."""
+        """Loss and counts of one batch at the net's size."""
         logits = self(batch.image)
-        samples = int((batch.indices >= 0).sum())  # without those that only give every rank as many batches
+        samples = int((batch.indices >= 0).sum())  # without the padding that gives every rank equally many batches
         self.log("val/loss", self._loss_of(logits, batch.target), batch_size=samples, sync_dist=True)
         self.counts.update(logits.argmax(1), batch.target)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores at the cache's size, whose name says so; those that count are at native size."""
+        """Log scores at the net's size, which is part of their tag; reported scores are at native size."""
         counts = self.counts.compute()
         self.counts.reset()
         self.log("val/miou", float(miou(counts)), logger=False, sync_dist=True)
@@ -170,21 +119,33 @@ class SegmentationModule(pl.LightningModule):
         return loss
 
     def _require_finite(self) -> None:
-        """Stop if a loss since the last look was not finite. Read here alone, since reading waits for the device."""
-        looked_at, self._since_check = self._since_check, []
-        if not bool(torch.stack([loss for loss, _ in looked_at]).isfinite().all()):
-            first = next(places for loss, places in looked_at if not loss.isfinite())
+        checked, self._since_check = self._since_check, []
+        if not bool(torch.stack([loss for loss, _ in checked]).isfinite().all()):
+            first = next(places for loss, places in checked if not loss.isfinite())
             ids = ", ".join(self.trainer.datamodule.ids(first))  # type: ignore[attr-defined]
             raise TrainingError(
                 f"step {self.trainer.global_step}: the loss is not finite since the batch of {ids}. Lower "
-                f"optimizer.lr, or set trainer.gradient_clip_val=1. What was saved before, if anything, lies in "
-                f"checkpoints/."
+                f"optimizer.lr, or set trainer.gradient_clip_val=1. Earlier checkpoints, if any, are in checkpoints/."
             )
 
 
-def _channels_last(net: nn.Module) -> nn.Module:
-    """As the cache's photos lie in memory; convolutions on a CPU are quicker so."""
-    for weights in net.parameters():
-        if weights.dim() == 4:
-            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
-    return net
+def one_cycle(
+    optimizer: Optimizer, *, total_steps: int, rise: float, start_divisor: float, end_divisor: float
+) -> LRScheduler:
+    """Up to the optimiser's learning rate and down again along cosines (Smith & Topin 2018, arXiv:1708.07120).
+
+    Args:
+        optimizer: its learning rate is the peak.
+        total_steps: optimiser steps in the whole training.
+        rise: share of the steps that go up, 0 to 1.
+        start_divisor: the first learning rate is the peak divided by this.
+        end_divisor: the last one is the first divided by this.
+    """
+    return OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=total_steps,
+        pct_start=rise,
+        div_factor=start_divisor,
+        final_div_factor=end_divisor,
+    )

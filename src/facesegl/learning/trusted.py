@@ -1,6 +1,6 @@
-"""Build the one thing that may come out of a file from elsewhere: a net that its card names.
+"""Build the net that a checkpoint's card names, safely for a file from an unknown source.
 
-Nothing here touches Hydra or OmegaConf, which would resolve an `${oc.env:...}` that a stranger wrote.
+Nothing here uses Hydra or OmegaConf, which would resolve an `${oc.env:...}` in the file.
 """
 
 import importlib
@@ -13,12 +13,9 @@ from facesegl.errors import CheckpointError, FaceseglError
 
 
 def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) -> Any:
-    """Build what a travelling node names, if it is a class that this package or a trusted one defines itself.
+    """Build the class that a node names, if it derives from `base` and facesegl or a package in `trust` defines it.
 
-    Args:
-        node: a `_target_` and builtin values, with no `_target_` below it; `${...}` is text like any other.
-        base: what the class must derive from.
-        trust: packages that a person named besides `facesegl`.
+    The node has a `_target_` and builtin values, with no `_target_` below it; `${...}` stays text.
 
     Raises:
         CheckpointError: the node is anything else. Nothing outside the trusted packages has been imported by then.
@@ -30,15 +27,14 @@ def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) 
             f"net {target!r}: a checkpoint may hold one _target_ and builtin values; do not use this file"
         )
     trusted = ("facesegl", *([trust] if isinstance(trust, str) else trust))
-    if not _lies_in(target, trusted):
+    if not _is_in(target, trusted):
         package = target.partition(".")[0]
         raise CheckpointError(
-            f"net {target}: it lies outside facesegl, and its package is not trusted; "
-            f"if you know its code, allow it with trust=[{package}] "
-            f"(predict and export: --trust {package})"
+            f"net {target}: not part of facesegl, and its package is not trusted; if you know its code, allow it with "
+            f"trust=[{package}] (predict and export: --trust {package})"
         )
     found = _class(target)
-    if not (isinstance(found, type) and issubclass(found, base) and _lies_in(f"{found.__module__}.", trusted)):
+    if not (isinstance(found, type) and issubclass(found, base) and _is_in(f"{found.__module__}.", trusted)):
         raise CheckpointError(
             f"net {target}: not a {base.__name__} that {' or '.join(trusted)} defines; do not use this file"
         )
@@ -49,32 +45,32 @@ def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) 
         raise CheckpointError(f"net {target}: cannot be built from the checkpoint's parameters: {reason}") from error
 
 
-def _lies_in(dotted: str, packages: Sequence[str]) -> bool:
+def _is_in(dotted: str, packages: Sequence[str]) -> bool:
     return dotted.startswith(tuple(f"{package}." for package in packages if package))
 
 
 def _is_builtin(value: Any) -> bool:
-    """Whether a value is made of builtin values alone, with names that neither Hydra nor Python treat as special."""
+    """Whether a value holds only builtin values, and no key that Hydra or Python treats as special."""
     if type(value) is dict:
         return all(type(key) is str and not key.startswith("_") and _is_builtin(inner) for key, inner in value.items())
     return all(map(_is_builtin, value)) if type(value) is list else type(value) in (type(None), bool, int, float, str)
 
 
 def _class(target: str) -> Any:
-    """What stands under the last name of a dotted path whose other names are all modules; None otherwise.
+    """The last name of a dotted path whose other names are all modules; None otherwise.
 
-    Names are never looked up in what a module happens to have imported: `facesegl.some_module.os.system` ends here.
+    What a module has imported is never followed: `facesegl.some_module.os.system` gives None.
     """
     module_name, _, name = target.rpartition(".")
     try:
         module = _module(module_name)
-    except Exception as error:  # an import runs the package's code, which may raise anything
+    except Exception as error:  # importing runs the package's code, which may raise anything
         raise CheckpointError(f"net {target}: {module_name} does not import: {error}") from error
     return None if module is None else getattr(module, name, None)
 
 
 def _module(dotted: str) -> ModuleType | None:
-    """Import a module from the outside in, so that only packages of the path are ever imported; None if it is none."""
+    """Import a module package by package, so that nothing else is imported; None if it is no module."""
     parts = dotted.split(".")
     if not all(part.isidentifier() and not part.startswith("__") for part in parts):
         return None

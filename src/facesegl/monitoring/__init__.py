@@ -1,14 +1,17 @@
-"""What a person sees while a training runs: panels of predictions, and how far it is."""
+"""Lightning callbacks that show a running training: panels of predictions, progress, the layout of TensorBoard.
+
+How pictures of masks are drawn is in `drawing/`.
+"""
 
 from typing import TYPE_CHECKING
 
 from facesegl._lazy import attach
 
 if TYPE_CHECKING:
+    from facesegl.drawing.panel import draw_panel as draw_panel
+    from facesegl.drawing.panel import draw_samples as draw_samples
+    from facesegl.drawing.panel import paint_errors as paint_errors
     from facesegl.monitoring.panels import PanelCallback as PanelCallback
-    from facesegl.monitoring.panels import draw_panel as draw_panel
-    from facesegl.monitoring.panels import draw_samples as draw_samples
-    from facesegl.monitoring.panels import paint_errors as paint_errors
     from facesegl.monitoring.progress import TrainingProgress as TrainingProgress
     from facesegl.monitoring.tensorboard import Charts as Charts
 
@@ -18,8 +21,8 @@ __getattr__, __dir__, __all__ = attach(
         "Charts": "facesegl.monitoring.tensorboard",
         "PanelCallback": "facesegl.monitoring.panels",
         "TrainingProgress": "facesegl.monitoring.progress",
-        "draw_panel": "facesegl.monitoring.panels",
-        "draw_samples": "facesegl.monitoring.panels",
-        "paint_errors": "facesegl.monitoring.panels",
+        "draw_panel": "facesegl.drawing.panel",
+        "draw_samples": "facesegl.drawing.panel",
+        "paint_errors": "facesegl.drawing.panel",
     },
 )

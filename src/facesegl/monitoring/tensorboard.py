@@ -1,4 +1,4 @@
-"""Charts of TensorBoard that hold several curves: both losses in one, the IoU of all classes in one."""
+"""The layout of TensorBoard's Custom Scalars: both losses in one chart, the IoU of all classes in another."""
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -12,10 +12,10 @@ _LAYOUT = {
 
 
 class Charts(pl.Callback):
-    """Lays out TensorBoard's tab Custom Scalars."""
+    """Lays out TensorBoard's Custom Scalars tab."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the layout once, where TensorBoard is written at all."""
+        """Write the layout, if TensorBoard is used."""
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 logger.experiment.add_custom_scalars(_LAYOUT)

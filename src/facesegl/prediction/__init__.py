@@ -1,4 +1,7 @@
-"""From a photo to its mask: models of any file, ensembles, mirrored second looks; no torch unless a model needs it."""
+"""From a photo to its mask: opening a model of any format, ensembles, test-time augmentation, names of the outputs.
+
+An exported model predicts without torch, a checkpoint without Lightning. Scoring is in `evaluation/`.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A checkpoint that predicts, in PyTorch and in float32."""
+"""A checkpoint that predicts, in PyTorch and in float32. Imports no Lightning."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,63 +6,61 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facesegl.card import Card
 from facesegl.config.machine import resolve_accelerator
 from facesegl.errors import CheckpointError, ConfigError, FaceseglError, MachineError
-from facesegl.learning.module import SegmentationModule
+from facesegl.learning.checkpoint import load_net
 
 
 class CheckpointModel:
-    """A model from a checkpoint, or from a file of weights with a card.
+    """A `Model` from a checkpoint, or from weights with a card.
 
     Args:
         path: the file.
         device: auto, cpu, cuda or mps.
-        trust: packages beside facesegl whose classes the card may name.
+        trust: packages other than facesegl whose classes the card may name.
 
     Raises:
-        CheckpointError: the file is no checkpoint, or names what is not trusted.
+        CheckpointError: the file is no checkpoint, or names an untrusted class.
         ConfigError: no such device.
-        MachineError: the device is not there.
+        MachineError: the device is not available.
+
+    Attributes:
+        net: the net with its normalisation, in eval mode.
     """
 
     def __init__(self, path: "str | Path", device: str = "auto", trust: Sequence[str] = ()) -> None:
         self.name = str(path)
-        self.module = SegmentationModule.load_from_checkpoint(path, _device(device), trust=trust)
-        self.card: Card = dict(self.module.hparams)
-        self.taxonomy, self.image_size = self.module.taxonomy, self.module.image_size
+        self.net = load_net(path, _device(device), trust)
+        self.card, self.taxonomy, self.image_size = dict(self.net.card), self.net.taxonomy, self.net.image_size
 
     @torch.inference_mode()
-    def logits(self, photos: np.ndarray) -> np.ndarray:
-        """Logits (B, C, S, S) float32 of photos (B, 3, S, S) uint8.
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits (B, C, H, W) float32 of images (B, 3, H, W) uint8.
 
         Raises:
-            CheckpointError: the net does not take photos of this size.
+            CheckpointError: the net does not take images of this size.
             MachineError: there is not enough memory for them.
         """
         try:
-            seen: np.ndarray = self.module(torch.from_numpy(photos).to(self.module.device)).float().cpu().numpy()
-        except Exception as error:  # what a net raises on a size that it does not take is its own affair
-            raise self._refusal(error, len(photos)) from error
-        return seen
+            logits: np.ndarray = self.net(torch.from_numpy(images).to(self.net.mean.device)).float().cpu().numpy()
+        except Exception as error:  # a net may raise anything for a size that it does not take
+            raise self._refusal(error, images) from error
+        return logits
 
-    def _refusal(self, error: Exception, number: int) -> FaceseglError:
-        reason, size = " ".join(str(error).split())[:200], f"{self.image_size}x{self.image_size}"
+    def _refusal(self, error: Exception, images: np.ndarray) -> FaceseglError:
+        reason, size = " ".join(str(error).split())[:200], f"{images.shape[2]}x{images.shape[3]}"
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in reason:
             return MachineError(
-                f"{self.name}: not enough memory for {number} photos of {size} at a time; take fewer at a time, or a "
-                f"machine with more."
+                f"{self.name}: not enough memory for {len(images)} photos of {size} at a time; lower the batch size, "
+                f"or use a machine with more memory."
             )
-        return CheckpointError(f"{self.name}: its net does not take photos of {size} ({reason}); is its card damaged?")
+        return CheckpointError(
+            f"{self.name}: its net does not take photos of {size} ({reason}); is its card damaged, or the `stride` of "
+            f"a custom net wrong?"
+        )
 
 
 def _device(name: str) -> str:
-    """The device to predict on.
-
-    Raises:
-        ConfigError: torch knows no such device.
-        MachineError: it is not there.
-    """
     device = resolve_accelerator(name, "device")
     try:
         torch.zeros(1, device=device)

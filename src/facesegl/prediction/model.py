@@ -1,4 +1,4 @@
-"""What gives logits, and which file holds it: a checkpoint, weights with a card, or an exported ONNX model."""
+"""The `Model` interface, and opening a model file: a checkpoint, weights with a card, or an ONNX model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,35 +12,35 @@ from facesegl.labels.taxonomy import Taxonomy
 from facesegl.nearest import nearest
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx")
-"""The endings of files that hold a model."""
+"""The suffixes of model files."""
 
 
 class Model(Protocol):
-    """A net with what it takes to feed it and to read it."""
+    """A net, and what is needed to make its input and to read its output."""
 
     name: str
-    """What messages call it: its file."""
+    """Its file, for messages."""
     card: Card
     taxonomy: Taxonomy
     image_size: int
-    """Height and width of what it sees, pixels."""
+    """Height and width of its input, pixels."""
 
-    def logits(self, photos: np.ndarray) -> np.ndarray:
-        """Logits (B, C, S, S) float32 of photos (B, 3, S, S) uint8, R-G-B, at the model's own size S."""
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits (B, C, S, S) float32 of images (B, 3, S, S) uint8, R-G-B, at the model's input size S."""
         ...
 
 
 def open_model(path: "str | Path", device: str = "auto", trust: Sequence[str] = ()) -> Model:
-    """Open a model, whatever file it lies in.
+    """Open a model file of any format.
 
     Args:
-        path: a checkpoint, `.safetensors`, `.onnx`, or a run's folder, which stands for its `checkpoints/last.ckpt`.
+        path: a checkpoint, `.safetensors`, `.onnx`, or a run folder, for its `checkpoints/last.ckpt`.
         device: auto, cpu, cuda or mps.
-        trust: packages beside facesegl whose classes a checkpoint may name.
+        trust: packages other than facesegl whose classes a checkpoint may name.
 
     Raises:
-        CheckpointError: the file is none of these, is damaged, or names what is not trusted.
-        MachineError: the device is not there.
+        CheckpointError: the file is none of these, is damaged, or names an untrusted class.
+        MachineError: the device is not available.
         ConfigError: no such device.
     """
     path = model_file(path)
@@ -54,11 +54,7 @@ def open_model(path: "str | Path", device: str = "auto", trust: Sequence[str] = 
 
 
 def read_card(path: "str | Path") -> Card:
-    """Read what a model's file says of itself, and nothing more.
-
-    Raises:
-        CheckpointError: as `open_model`.
-    """
+    """Read the card of a model file, without building the net; raises as `open_model` does."""
     path = model_file(path)
     if path.suffix == ".onnx":
         from facesegl.prediction.onnx_model import OnnxModel
@@ -71,21 +67,21 @@ def read_card(path: "str | Path") -> Card:
 
 
 def first_job(folder: Path) -> Path | None:
-    """The folder of a sweep's first job; None of what is no sweep's folder."""
+    """The folder of a sweep's first job; None if the folder is not a sweep's."""
     return min((note.parent for note in folder.glob("*/job.json")), default=None)
 
 
 def model_file(path: "str | Path") -> Path:
-    """The file that is meant: a run's folder stands for its last checkpoint.
+    """The model file of a path: of a run folder, its last checkpoint.
 
     Raises:
-        CheckpointError: a folder without one.
+        CheckpointError: no such path, or a folder without a checkpoint.
     """
     path = Path(path)
     if not path.exists():
-        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = nearest(path.name, beside)
-        hint = f"did you mean {path.with_name(near)}?" if near else "expected a model's file, or the folder of a run."
+        siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = nearest(path.name, siblings)
+        hint = f"did you mean {path.with_name(near)}?" if near else "expected a model file, or a run folder."
         raise CheckpointError(f"{path}: no such file or folder; {hint}")
     if not path.is_dir():
         return path
@@ -94,7 +90,7 @@ def model_file(path: "str | Path") -> Path:
         if job := first_job(path):
             raise CheckpointError(f"{path}: the folder of a sweep; name one of its jobs, such as {job}.")
         raise CheckpointError(
-            f"{path}: a folder without checkpoints/last.ckpt; expected a model's file ({', '.join(SUFFIXES)}) or the "
-            f"folder of a run that has written one."
+            f"{path}: a folder without checkpoints/last.ckpt; expected a model file ({', '.join(SUFFIXES)}), or a "
+            f"run folder with a checkpoint."
         )
     return last

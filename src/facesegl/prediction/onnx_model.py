@@ -20,22 +20,20 @@ class OnnxModel:
     Args:
         path: the file.
         device: auto, cpu or cuda.
+        threads: CPU threads; 0 for as many as ONNX Runtime chooses.
 
     Raises:
-        CheckpointError: it is no ONNX model, or none of facesegl's.
+        CheckpointError: it is no ONNX model, or was not exported by facesegl.
         ConfigError: no such device, or no ONNX Runtime installed.
-        MachineError: the device is not there.
+        MachineError: the device is not available.
 
     Attributes:
-        card: what its weights are.
         form: its kind (logits or whole), its precision, and what 8-bit integers were calibrated on.
-        taxonomy: the classes.
-        image_size: the side of what the net sees, in pixels.
     """
 
-    def __init__(self, path: "str | Path", device: str = "auto") -> None:
+    def __init__(self, path: "str | Path", device: str = "auto", threads: int = 0) -> None:
         self.name = str(path)
-        self._session = _open(Path(path), device)
+        self._session = _open(Path(path), device, threads)
         self.card: Card = _card_of(self._session, self.name)
         self.taxonomy = Taxonomy.from_mapping(self.card["taxonomy"])
         self.image_size: int = self.card["image_size"]
@@ -44,19 +42,28 @@ class OnnxModel:
         taken = _input_of(self._session, self.name)
         self._input, self._type = taken.name, np.uint8 if taken.type == "tensor(uint8)" else np.float32
 
-    def logits(self, photos: np.ndarray) -> np.ndarray:
-        """Logits (B, C, S, S) float32 of photos (B, 3, S, S) uint8."""
-        given = {self._input: np.ascontiguousarray(photos, dtype=self._type)}
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits (B, C, S, S) float32 of images (B, 3, S, S) uint8."""
+        return self._run("logits", images)
+
+    def masks(self, images: np.ndarray) -> np.ndarray:
+        """Masks (B, H, W) uint8 of images (B, 3, H, W) uint8 of any size; for a graph of kind `whole` only."""
+        return self._run("mask", images)
+
+    def _run(self, output: str, images: np.ndarray) -> np.ndarray:
         try:
-            found: np.ndarray = self._session.run(["logits"], given)[0]
-        except Exception as error:  # ONNX Runtime has a class for each of its own faults
-            reason = " ".join(str(error).split())[:120]
-            raise CheckpointError(f"{self.name}: its graph does not take photos ({reason}); export it again.") from None
+            found: np.ndarray = self._session.run(
+                [output], {self._input: np.ascontiguousarray(images, dtype=self._type)}
+            )[0]
+        except Exception as error:  # ONNX Runtime has an exception class for each kind of failure
+            reason, size = " ".join(str(error).split())[:160], f"{images.shape[2]}x{images.shape[3]}"
+            raise CheckpointError(
+                f"{self.name}: its graph does not take photos of {size} ({reason}); export it again."
+            ) from error
         return found
 
 
-def _open(path: Path, device: str) -> "InferenceSession":
-    """A session over a file that stands by itself: what it might name outside of itself is looked for nowhere."""
+def _open(path: Path, device: str, threads: int) -> "InferenceSession":
     try:
         import onnxruntime
     except ImportError:
@@ -66,13 +73,13 @@ def _open(path: Path, device: str) -> "InferenceSession":
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a model that facesegl export wrote.")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong is raised as well
-    # weights that a stranger's graph says to lie in another file are not read from there; /dev/null holds no files
+    options.intra_op_num_threads, options.log_severity_level = threads, 4  # errors are raised as well
+    # a graph from an unknown source may name any file as its weights: look for them where there are no files
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     providers = _providers(device, onnxruntime.get_available_providers())
     try:
         return onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
-    except Exception as error:  # ONNX Runtime has a class for each of its own faults
+    except Exception as error:  # ONNX Runtime has an exception class for each kind of failure
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(
             f"{path}: cannot be read as an ONNX model ({reason}); is it cut off? Export it again."
@@ -88,18 +95,17 @@ def _providers(device: str, available: list[str]) -> list[str]:
     return [cuda, cpu] if device != "cpu" and cuda in available else [cpu]
 
 
-def _input_of(session: "InferenceSession", place: str) -> "NodeArg":
-    """The one input of a graph, which takes photos."""
+def _input_of(session: "InferenceSession", name: str) -> "NodeArg":
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in ("tensor(uint8)", "tensor(float)"):
         raise CheckpointError(
-            f"{place}: its graph does not take photos; expected one input (B, 3, H, W). Export it again."
+            f"{name}: its graph does not take photos; expected one input (B, 3, H, W). Export it again."
         )
     return inputs[0]
 
 
-def _card_of(session: "InferenceSession", place: str) -> Card:
-    card = card_in(session.get_modelmeta().custom_metadata_map, place)
+def _card_of(session: "InferenceSession", name: str) -> Card:
+    card = card_in(session.get_modelmeta().custom_metadata_map, name)
     if "logits" not in {output.name for output in session.get_outputs()}:
-        raise CheckpointError(f"{place}: it has no output named logits; export it again.")
+        raise CheckpointError(f"{name}: it has no output named logits; export it again.")
     return card

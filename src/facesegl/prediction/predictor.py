@@ -1,4 +1,4 @@
-"""Photos in, masks out: one way for every model, so that what is predicted is what is scored."""
+"""Photos in, masks out: one code path for every model, so that what is predicted is what is scored."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -10,19 +10,17 @@ from PIL import Image
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.prediction.model import Model, open_model
-from facesegl.prediction.upsample import upsample
+from facesegl.prediction.upsample import row_bands, upsample
 from facesegl.sources.images import open_photo, photo_of, resize_photo
-
-_BAND = 1 << 22  # numbers of one band of probabilities: 16 MiB, whatever the photo
 
 
 class Prediction:
-    """What a model says of one photo, at the photo's own size and upright.
+    """What a model predicts for one photo, at the photo's own size and upright.
 
-    Nothing is computed before it is asked for; `bands` holds a part of a large photo at a time.
+    Everything is computed when it is first used; `bands` yields the probabilities of a large photo in parts.
 
     Args:
-        looks: logits (C, s, s) float32 at the net's size, one for each model and each look at the photo.
+        logits: (C, s, s) float32 at the net's size, one for each model and each test-time augmentation view.
         height: rows of the photo.
         width: columns of the photo.
         names: the classes' names.
@@ -32,8 +30,8 @@ class Prediction:
         shape: rows and columns of the photo.
     """
 
-    def __init__(self, looks: Sequence[np.ndarray], height: int, width: int, names: tuple[str, ...]) -> None:
-        self._looks, self.shape, self.names = looks, (height, width), names
+    def __init__(self, logits: Sequence[np.ndarray], height: int, width: int, names: tuple[str, ...]) -> None:
+        self._logits, self.shape, self.names = logits, (height, width), names
 
     @property
     def index(self) -> np.ndarray:
@@ -42,7 +40,7 @@ class Prediction:
 
     @property
     def confidence(self) -> float:
-        """The mean over all pixels of the largest probability, 1 / C to 1; how sure it is, not how right."""
+        """The mean over all pixels of the largest probability, 1 / C to 1; not a measure of accuracy."""
         return self._summary[1]
 
     @functools.cached_property
@@ -52,36 +50,34 @@ class Prediction:
 
     def bands(self) -> Iterator[tuple[slice, np.ndarray]]:
         """The probabilities from top to bottom: rows, and (C, rows, W) float32, some 16 MiB at a time."""
-        for rows, looks in self._bands():
-            yield rows, _mean_probability(looks)
+        for rows, logits in self._bands():
+            yield rows, _mean_probability(logits)
 
     @functools.cached_property
     def _summary(self) -> tuple[np.ndarray, float]:
         index, total = np.empty(self.shape, dtype=np.uint8), 0.0
-        for rows, looks in self._bands():
-            probabilities = _mean_probability(looks)
-            # one look: the argmax of its logits, among which there are no ties that only rounding made
-            index[rows] = (looks[0] if len(looks) == 1 else probabilities).argmax(axis=0)
+        for rows, logits in self._bands():
+            probabilities = _mean_probability(logits)
+            # of a single view the argmax of its logits, which have no ties made by rounding
+            index[rows] = (logits[0] if len(logits) == 1 else probabilities).argmax(axis=0)
             total += float(probabilities.max(axis=0).sum(dtype=np.float64))
         return index, total / index.size
 
     def _bands(self) -> Iterator[tuple[slice, list[np.ndarray]]]:
-        """Logits (C, rows, W) float32 of each look, upsampled bilinearly."""
-        height, width = self.shape
-        step = max(_BAND // (len(self.names) * width), 1)
-        for top in range(0, height, step):
-            rows = slice(top, min(top + step, height))
-            yield rows, [upsample(look, height, width, rows) for look in self._looks]
+        """Logits (C, rows, W) float32 of each view, upsampled."""
+        for rows in row_bands(len(self.names), *self.shape):
+            yield rows, [upsample(logits, *self.shape, rows) for logits in self._logits]
 
 
 class Predictor:
     """Segments photos by one model, or by several whose probabilities are averaged.
 
     Args:
-        *models: files, run folders, or opened models, all of the same classes.
+        *models: files, run folders, or opened models, all with the same classes.
         device: auto, cpu, cuda or mps.
-        tta: look at each photo mirrored as well, left and right classes swapped back, and average.
-        trust: packages beside facesegl whose classes a checkpoint may name.
+        tta: test-time augmentation: also predict each mirrored photo, with left and right classes swapped back, and
+            average.
+        trust: packages other than facesegl whose classes a checkpoint may name.
 
     Attributes:
         models: the opened models.
@@ -89,9 +85,9 @@ class Predictor:
         names: the classes' names, by index.
 
     Raises:
-        CheckpointError: a file is no model, or names what is not trusted.
+        CheckpointError: a file is no model, or names an untrusted class.
         ConfigError: no model, or models of different classes.
-        MachineError: the device is not there.
+        MachineError: the device is not available.
     """
 
     def __init__(
@@ -124,18 +120,14 @@ class Predictor:
         """
         if not len(photos):
             return []
-        looks: list[list[np.ndarray]] = [[] for _ in photos]
-        for model in self.models:
-            for found in self._looks(model, photos):
-                for of_photo, logits in zip(looks, found, strict=True):
-                    of_photo.append(logits)
+        views = [view for model in self.models for view in self._views(model, photos)]
         return [
-            Prediction(of_photo, photo.shape[0], photo.shape[1], self.names)
-            for of_photo, photo in zip(looks, photos, strict=True)
+            Prediction(logits, photo.shape[0], photo.shape[1], self.names)
+            for *logits, photo in zip(*views, photos, strict=True)
         ]
 
-    def _looks(self, model: Model, photos: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """Logits (B, C, s, s) float32 of the photos as they are, then of their mirror images, mirrored back."""
+    def _views(self, model: Model, photos: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """Logits (B, C, s, s) float32 of the photos, then, with TTA, of the mirrored photos, mirrored back."""
         size = model.image_size
         small = np.stack([resize_photo(photo, size, size) for photo in photos]).transpose(0, 3, 1, 2)
         yield self._logits(model, small)
@@ -143,41 +135,34 @@ class Predictor:
             mirrored = self._logits(model, np.ascontiguousarray(small[..., ::-1]))
             yield mirrored[:, self._mirrored, :, ::-1]
 
-    def _logits(self, model: Model, photos: np.ndarray) -> np.ndarray:
-        """Logits (B, C, s, s) float32 of photos (B, 3, S, S) uint8.
-
-        Raises:
-            CheckpointError: they are not those of the classes, or not finite.
-        """
-        logits = model.logits(photos)
-        if logits.ndim != 4 or logits.shape[:2] != (len(photos), len(self.names)):
+    def _logits(self, model: Model, images: np.ndarray) -> np.ndarray:
+        logits = model.logits(images)
+        if logits.ndim != 4 or logits.shape[:2] != (len(images), len(self.names)):
             raise CheckpointError(
-                f"{model.name}: its net gives {logits.shape} for {len(photos)} photos; expected a channel for each of "
-                f"its {len(self.names)} classes. Net and card do not belong together."
+                f"{model.name}: its net gives {logits.shape} for {len(images)} photos; expected a channel for each of "
+                f"its {len(self.names)} classes. Net and card do not match."
             )
         if not np.isfinite(logits).all():
-            raise CheckpointError(f"{model.name}: its logits are not finite; nothing can be predicted so.")
+            raise CheckpointError(f"{model.name}: its logits are not finite, so it cannot predict anything.")
         return logits
 
 
-def _mean_probability(looks: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean over looks of the softmax of logits (C, H, W) float32."""
-    mean = _softmax(looks[0])
-    for look in looks[1:]:
-        mean += _softmax(look)
-    mean /= len(looks)
+def _mean_probability(logits: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over views of the softmax of logits (C, H, W) float32."""
+    mean = _softmax(logits[0])
+    for view in logits[1:]:
+        mean += _softmax(view)
+    mean /= len(logits)
     return mean
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the classes of logits (C, H, W) float32."""
     powers: np.ndarray = np.exp(logits - logits.max(axis=0))
     powers /= powers.sum(axis=0)
     return powers
 
 
 def _photo(image: "Image.Image | np.ndarray | str | Path") -> np.ndarray:
-    """Anything that is a photo as (H, W, 3) uint8."""
     if isinstance(image, str | Path):
         return open_photo(Path(image))
     if isinstance(image, Image.Image):

@@ -1,16 +1,33 @@
-"""Logits to a photo's own size, bilinearly, as PyTorch's `interpolate(mode="bilinear", align_corners=False)` does."""
+"""Logits at a photo's own size: bilinear, as PyTorch's `interpolate(mode="bilinear", align_corners=False)`."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
+_BAND = 1 << 22  # numbers in a band of rows: 16 MiB of float32, whatever the photo
+
+
+def row_bands(classes: int, height: int, width: int) -> Iterator[slice]:
+    """The rows of a photo from top to bottom, in bands of some 16 MiB of logits."""
+    step = max(_BAND // (classes * width), 1)
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))
+
+
+def native_mask(logits: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The class of every pixel of a photo: (height, width) uint8 from logits (C, h, w) float32 at the net's size."""
+    bands = row_bands(len(logits), height, width)
+    return np.concatenate([upsample(logits, height, width, rows).argmax(0).astype(np.uint8) for rows in bands])
+
 
 def upsample(logits: np.ndarray, height: int, width: int, rows: slice) -> np.ndarray:
-    """Some rows of logits resized to a photo's size; it also reduces, by the same two neighbours a side.
+    """Some rows of logits resized to a photo's size; a smaller size is interpolated in the same way.
 
     Args:
         logits: (C, h, w) float32.
         height: rows of the photo.
         width: columns of the photo.
-        rows: which of its rows to make.
+        rows: which of its rows to compute.
 
     Returns:
         (C, rows, width) float32.
@@ -21,22 +38,22 @@ def upsample(logits: np.ndarray, height: int, width: int, rows: slice) -> np.nda
     """
     above, below, down = _neighbours(logits.shape[1], height, np.arange(rows.start, rows.stop))
     left, right, along = _neighbours(logits.shape[2], width, np.arange(width))
-    bands = _between(logits[:, above], logits[:, below], down[:, None])
-    return _between(bands.take(left, axis=2), bands.take(right, axis=2), along)
+    bands = _lerp(logits[:, above], logits[:, below], down[:, None])
+    return _lerp(bands.take(left, axis=2), bands.take(right, axis=2), along)
 
 
-def _neighbours(source: int, target: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For pixels of a side: the source pixel before each, the one after it, and how far it lies between them."""
-    # in float32 as PyTorch computes it, so that both find the same neighbours, and shares that differ in the last bits
+def _neighbours(source: int, target: int, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For pixels along a side: the source pixel before each, the one after it, and the weight of the latter."""
+    # in float32 as PyTorch computes it, to find the same neighbours and weights that differ in the last bits only
     half, scale = np.float32(0.5), np.float32(source / target)
-    centres = np.maximum((places.astype(np.float32) + half) * scale - half, 0)
+    centres = np.maximum((indices.astype(np.float32) + half) * scale - half, 0)
     before = np.minimum(centres.astype(np.int64), source - 1)
     return before, np.minimum(before + 1, source - 1), centres - before.astype(np.float32)
 
 
-def _between(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """`one` and `other` of equal shape, mixed by `share` of the other; reuses the memory of both."""
-    other -= one
-    other *= share
-    one += other
-    return one
+def _lerp(start: np.ndarray, end: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Linear interpolation between arrays of equal shape; overwrites both to save memory."""
+    end -= start
+    end *= weight
+    start += end
+    return start

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from facesegl.drawing.overlay import overlay
+from facesegl.drawing.panel import paint_errors
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.monitoring.panels import paint_errors
 from facesegl.sources.images import open_photo
 
 LONGEST = 480

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from facesegl.errors import Stopped
-from facesegl.learning.checkpoint import LastCheckpoint
+from facesegl.learning.callbacks import LastCheckpoint
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from facesegl.errors import CheckpointError
 from facesegl.export.graph import make_graph
-from facesegl.export.quantise import quantise
-from helpers.exported import SIZE, learnt_graph, module_of, run, small
+from facesegl.export.quantize import quantize
+from helpers.exported import SIZE, net_of, run, small, trained_graph
 from helpers.faces import draw_mask, draw_photo
 
 LAYERS = ("Conv", "ConvTranspose")
@@ -21,15 +21,15 @@ def photos_for(whole):
 
 
 @pytest.fixture(scope="module")
-def quantised():
-    return {whole: quantise(learnt_graph(whole), photos_for(whole), "last.ckpt") for whole in (False, True)}
+def quantized():
+    return {whole: quantize(trained_graph(whole), photos_for(whole), "last.ckpt") for whole in (False, True)}
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_int8_is_smaller_and_says_nearly_the_same(quantised, whole):
-    before, after = learnt_graph(whole), quantised[whole]
+def test_int8_is_smaller_and_predicts_nearly_the_same(quantized, whole):
+    before, after = trained_graph(whole), quantized[whole]
     weights = [sum(len(part.raw_data) for part in graph.graph.initializer) for graph in (before, after)]
-    assert weights[1] < 0.6 * weights[0]  # of a net this small the two layers in floats are much
+    assert weights[1] < 0.6 * weights[0]  # in a net this small the two float layers are large
     output = "mask" if whole else "logits"
     for photo in photos_for(whole):
         ours, theirs = (run(graph, photo, output) for graph in (before, after))
@@ -38,23 +38,23 @@ def test_int8_is_smaller_and_says_nearly_the_same(quantised, whole):
         assert (ours == theirs).mean() > 0.9
 
 
-def test_first_and_last_layer_stay_floats(quantised):
-    graph = quantised[False].graph
+def test_the_first_and_the_last_layer_stay_float32(quantized):
+    graph = quantized[False].graph
     made_by = {output: node.op_type for node in graph.node for output in node.output}
     kinds = [made_by.get(node.input[1]) == "DequantizeLinear" for node in graph.node if node.op_type in LAYERS]
     assert kinds == [False, *[True] * (len(kinds) - 2), False]
 
 
-def test_batch_and_size_stay_free(quantised):
+def test_batch_and_size_stay_dynamic(quantized):
     photos = np.zeros((3, 3, 35, 2 * SIZE), dtype=np.float32)
-    assert run(quantised[False], photos, "logits").shape == (3, 6, 35, 2 * SIZE)
+    assert run(quantized[False], photos, "logits").shape == (3, 6, 35, 2 * SIZE)
 
 
-def test_nothing_is_said_and_the_root_logger_stays_as_it_was(capfd):
+def test_nothing_is_printed_and_the_root_logger_is_not_configured(capfd):
     root = logging.getLogger()
     handlers, root.handlers = root.handlers, []
     try:
-        quantise(learnt_graph(False), photos_for(False)[:1], "last.ckpt")
+        quantize(trained_graph(False), photos_for(False)[:1], "last.ckpt")
         assert root.handlers == []
     finally:
         root.handlers = handlers
@@ -62,6 +62,6 @@ def test_nothing_is_said_and_the_root_logger_stays_as_it_was(capfd):
 
 
 def test_a_net_with_nothing_between_first_and_last_is_refused():
-    graph = make_graph(module_of(nn.Conv2d(3, 6, 1)), whole=False, place="x.ckpt")
+    graph = make_graph(net_of(nn.Conv2d(3, 6, 1)), whole=False, name="x.ckpt")
     with pytest.raises(CheckpointError, match=r"x\.ckpt: its net has 1 convolutions.*without --int8"):
-        quantise(graph, photos_for(False), "x.ckpt")
+        quantize(graph, photos_for(False), "x.ckpt")
