@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
-from facesegl.console import printable, speak
+from facesegl.console import configure_logging, printable
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run the command line; each problem becomes one line, and all an exit code (facesegl.errors lists them)."""
-    speak()
+    configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
     sys.path.append(str(Path.cwd()))  # a config may name a class in a module of the current folder
     signal.signal(signal.SIGTERM, _stop)

@@ -59,7 +59,7 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
             parser.print_help()
             return None
         if verb not in parser.verbs:
-            from facesegl.nearest import suggestion
+            from facesegl.text import suggestion
 
             above = parser.prog.partition(" ")[2]
             name = f"{above} {verb}".strip()

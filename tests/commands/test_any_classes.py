@@ -22,7 +22,7 @@ from facesegl.reporting.history import read_history
 from facesegl.reporting.info_table import info_table
 from facesegl.reporting.score_tables import score_table, tag_table
 from facesegl.reporting.scored_sets import below_the_floor
-from helpers.calling import assert_told, call
+from helpers.calling import assert_reported, call
 from helpers.trainings import SMALL_UNET
 from helpers.trees import (
     draw_photo,
@@ -270,7 +270,7 @@ def test_soft_edges_of_probabilities_are_not_reported_as_inexact():
 def test_without_test_photos_the_message_offers_another_set():
     write_cvat("cvat")
     assert call("train", "data=cvat", "data.source.root=cvat", *QUICK, "paths.run=run").code == 0
-    assert_told(call("evaluate", "run"), 3, ["the set test has no photo", "set=val"])
+    assert_reported(call("evaluate", "run"), 3, ["the set test has no photo", "set=val"])
 
 
 def test_a_model_of_six_classes_initialises_one_of_nineteen():

@@ -12,7 +12,7 @@ from facesegl.command_line import paths_and_keys
 from facesegl.commands.data_check import check_data, report_of, verdicts
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.reporting.checkup_table import check_table
-from helpers.calling import SMALL_UNET, assert_told, call
+from helpers.calling import SMALL_UNET, assert_reported, call
 from helpers.faces import write_faces
 
 
@@ -164,7 +164,7 @@ def test_two_copies_of_a_photo_are_one_person_for_the_folds_too(tmp_path):
     shutil.copy(v2 / "Train_RGB" / "1.bmp", v2 / "Train_RGB" / "2.bmp")
     (checkup,) = check_data(None, ["data=fasseg_v2"])
     assert "4 persons or groups to train on, but data.folds=5" in [finding.what for finding in checkup.findings]
-    assert_told(call("train", *SMALL_UNET), 3, "the training photos are of 4 persons or groups")
+    assert_reported(call("train", *SMALL_UNET), 3, "the training photos are of 4 persons or groups")
 
 
 def test_a_run_whose_folder_looks_like_a_key_is_a_path(tmp_path):

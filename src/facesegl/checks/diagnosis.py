@@ -6,7 +6,7 @@ from typing import Any
 
 from facesegl.checks.facts import Facts, PhotoFacts
 from facesegl.checks.findings import SEVERITIES, Finding, find
-from facesegl.words import number
+from facesegl.text import number
 
 SCHEMA = 1
 """Raised whenever `Checkup.to_dict` changes its meaning."""

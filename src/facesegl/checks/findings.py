@@ -9,7 +9,7 @@ import numpy as np
 
 from facesegl.checks.duplicates import ALIKE, BITS, Similar, identical, similar_across, similar_within
 from facesegl.checks.facts import Facts, PhotoFacts, Refused
-from facesegl.words import number, percent
+from facesegl.text import number, percent
 
 T = TypeVar("T")
 Severity = Literal["error", "warning", "note"]

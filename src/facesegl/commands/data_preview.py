@@ -21,7 +21,7 @@ from facesegl.labels.decode import mask_to_colours
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import open_photo
 from facesegl.sources.source import Sample
-from facesegl.words import number, percent
+from facesegl.text import number, percent
 
 log = logging.getLogger(__name__)
 

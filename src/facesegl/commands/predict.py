@@ -41,7 +41,7 @@ from facesegl.prediction.photo_files import (
 )
 from facesegl.prediction.predictor import Prediction, Predictor
 from facesegl.sources.images import open_photo
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 

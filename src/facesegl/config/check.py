@@ -21,7 +21,7 @@ from facesegl.errors import ConfigError, MachineError
 from facesegl.files import require_writable
 from facesegl.labels.taxonomy import RESERVED
 from facesegl.labels.taxonomy_file import read_taxonomy_file
-from facesegl.nearest import nearest, suggestion
+from facesegl.text import nearest, suggestion
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig, ListConfig

@@ -10,7 +10,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from facesegl.errors import ConfigError
-from facesegl.nearest import nearest, suggestion
+from facesegl.text import nearest, suggestion
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

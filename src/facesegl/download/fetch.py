@@ -27,7 +27,7 @@ from facesegl.console import track
 from facesegl.download.manifest import ARCHIVE, COMMIT, Manifest, blob_hash, fasseg_manifest, survey
 from facesegl.errors import ConfigError, DataError, MachineError, Stopped
 from facesegl.files import machine_errors, sync
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 

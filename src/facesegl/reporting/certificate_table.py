@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from facesegl.reporting.score_tables import plain_table
-from facesegl.words import spaced
+from facesegl.text import spaced
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -15,7 +15,7 @@ import numpy as np
 from facesegl.files import replacing
 from facesegl.reporting.history import Curve
 from facesegl.reporting.scored_sets import cell
-from facesegl.words import finite
+from facesegl.text import finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

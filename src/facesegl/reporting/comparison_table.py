@@ -9,7 +9,7 @@ from facesegl.evaluation.comparison import DEFINITION, LEVEL_IN_WORDS, Compariso
 from facesegl.reporting.score_tables import label_table, plain_table
 from facesegl.reporting.scored_sets import cell
 from facesegl.scores.bootstrap import FEWEST, Estimate
-from facesegl.words import number
+from facesegl.text import number
 
 if TYPE_CHECKING:
     from rich.console import Group

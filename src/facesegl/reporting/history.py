@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from facesegl.words import finite
+from facesegl.text import finite
 
 
 class Curve(NamedTuple):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl.console import printable
 from facesegl.reporting.score_tables import label_table
-from facesegl.words import spaced
+from facesegl.text import spaced
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,7 +9,7 @@ from typing import Any
 
 from facesegl.errors import ConfigError
 from facesegl.reporting.scored_sets import cell
-from facesegl.words import spaced
+from facesegl.text import spaced
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _NEEDS = ("jinja2", "matplotlib")

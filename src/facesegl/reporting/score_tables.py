@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from facesegl.reporting.scored_sets import MEANS, Scores, cell, columns, photos_scored
-from facesegl.words import number
+from facesegl.text import number
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facesegl.runs.result import TOUCHES_TEST
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 Scores = Mapping[str, Any]
 

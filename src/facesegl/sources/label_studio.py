@@ -31,7 +31,7 @@ from facesegl.sources.listing import (
 )
 from facesegl.sources.pairing import Mask
 from facesegl.sources.source import labels_to_taxonomy
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 

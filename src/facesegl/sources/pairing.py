@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from facesegl.errors import ConfigError
 from facesegl.sources.listing import Found, name_key, truncate
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 _WORD = r"(masks?|labels?|seg|segm|segmentations?|gt|annotations?|anno|parsing|matte)"
 _MASK_ENDS = re.compile(rf"(?P<stem>.+)[ _.-]{_WORD}", re.IGNORECASE)

@@ -1,7 +1,11 @@
-"""Counts and lists in words."""
+"""Text for messages: numbers, counts with nouns, shortened lists, and suggestions for a misspelt name."""
 
+import difflib
 import math
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Collection, Iterable
+
+_ALIKE = 0.6  # the default of difflib.get_close_matches
 
 
 def spaced(count: int) -> str:
@@ -25,7 +29,7 @@ def number(count: int, one: str, many: str = "") -> str:
 
 
 def a_few(names: Iterable[str], most: int = 5) -> str:
-    """The first few names in one line, and how many there are more.
+    """The first few names in one line, and the number of the others.
 
     Example:
         >>> a_few("abcdefg"), a_few("abcd", most=3)
@@ -58,3 +62,31 @@ def finite(value: object) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def nearest(name: str, options: Collection[str]) -> str | None:
+    """The option most similar to `name`, ignoring case, if any is similar.
+
+    Example:
+        >>> nearest("max_epoch", ["max_steps", "max_epochs"])
+        'max_epochs'
+        >>> nearest("UNET", ["FPN", "Unet"])
+        'Unet'
+    """
+    alike = {option: difflib.SequenceMatcher(None, option.casefold(), name.casefold()).ratio() for option in options}
+    found = max(alike, key=alike.__getitem__, default=None)  # the first of equals
+    return found if found is not None and alike[found] >= _ALIKE else None
+
+
+def suggestion(name: str, options: Collection[str]) -> str:
+    """The remedy in a message about an unknown name.
+
+    Example:
+        >>> suggestion("chanels", ["channels", "depth"])
+        'did you mean channels?'
+        >>> suggestion("zoom", ["channels", "depth"])
+        'there are: channels, depth'
+    """
+    if found := nearest(name, options):
+        return f"did you mean {found}?"
+    return textwrap.shorten(f"there are: {', '.join(sorted(options)) or 'none'}", width=200, placeholder=" ...")
