@@ -110,7 +110,7 @@ def _run_one_of(verbs: Mapping[str, Callable[[Sequence[str]], None]], usage: str
     elif verb in verbs:
         verbs[verb](rest)
     else:
-        from facesegl.nearest import suggestion
+        from facesegl.text import suggestion
 
         above = "data " if verbs is DATA_VERBS else ""
         raise ConfigError(f"{above}{verb}: no such verb; {suggestion(verb, verbs)}. See facesegl {above}--help.")

@@ -6,7 +6,7 @@ import numpy as np
 
 from facesegl.checks.facts import Facts
 from facesegl.checks.finding import Case, Finding, percent
-from facesegl.words import number
+from facesegl.text import number
 
 _RARE = 1e-3  # of the pixels that are learnt from; FASSEG's rarest, the eyes of V3, have 7e-3
 _FEW = 3  # photos: a class in fewer is a class of one person's

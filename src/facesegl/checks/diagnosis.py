@@ -13,7 +13,7 @@ from facesegl.checks.finding import SEVERITIES, Finding, worst_first
 from facesegl.checks.photos import check_photos
 from facesegl.checks.refused import check_files
 from facesegl.checks.shapes import check_shapes
-from facesegl.words import number
+from facesegl.text import number
 
 SCHEMA = 1
 """Raised whenever `Checkup.to_dict` changes its meaning."""

@@ -7,7 +7,7 @@ import numpy as np
 from facesegl.checks.dhash import ALIKE, BITS, nearest, nearest_before
 from facesegl.checks.facts import Facts, PhotoFacts
 from facesegl.checks.finding import Case, Finding, Severity
-from facesegl.words import number
+from facesegl.text import number
 
 _IDENTICAL: dict[tuple[str, str], tuple[Severity, str]] = {
     ("test", "train"): ("warning", "Quote test_clean, which leaves them out; the plain test score has them in it."),

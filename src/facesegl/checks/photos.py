@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from facesegl.checks.facts import Facts, PhotoFacts
 from facesegl.checks.finding import Case, Finding
-from facesegl.words import number
+from facesegl.text import number
 
 _TINY = 64  # pixels of the shorter side: below, an eye has three or four
 _HUGE = 4096  # pixels of the longer side: opened at full size for every score

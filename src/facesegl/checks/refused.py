@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from facesegl.checks.facts import Facts, PhotoFacts, Refused
 from facesegl.checks.finding import Case, Finding, Severity
-from facesegl.words import number
+from facesegl.text import number
 
 
 def check_files(facts: Facts) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from facesegl.checks.facts import Facts, PhotoFacts
 from facesegl.checks.finding import Case, Finding
-from facesegl.words import number
+from facesegl.text import number
 
 _MANY = 20  # specks in a mask: FASSEG's masks have 8 at most; decoded by the nearest colour, they would have 40
 

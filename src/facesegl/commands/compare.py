@@ -18,9 +18,8 @@ from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.evaluation.comparison import Comparison, Scored, compare_counts, pick
 from facesegl.evaluation.counts_file import NAME, read_counts
 from facesegl.evaluation.scoring import TOUCHES_TEST
-from facesegl.nearest import suggestion
 from facesegl.prediction.model import SUFFIXES, first_job, read_card
-from facesegl.words import a_few
+from facesegl.text import a_few, suggestion
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.fasseg import FASSEG
 from facesegl.sources.source import join_groups
-from facesegl.words import number
+from facesegl.text import number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -24,7 +24,7 @@ from facesegl.labels.decode import mask_to_colours
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.photo import open_photo
 from facesegl.sources.source import Sample
-from facesegl.words import number
+from facesegl.text import number
 
 log = logging.getLogger(__name__)
 

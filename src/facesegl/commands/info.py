@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from facesegl.console import printable
 from facesegl.files import readable
 from facesegl.prediction.model import model_file, read_card
-from facesegl.words import spaced
+from facesegl.text import spaced
 
 if TYPE_CHECKING:
     from rich.table import Table

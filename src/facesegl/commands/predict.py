@@ -44,7 +44,7 @@ from facesegl.prediction.photo_files import (
 )
 from facesegl.prediction.predictor import Prediction, Predictor
 from facesegl.sources.photo import open_photo
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 

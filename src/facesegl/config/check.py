@@ -20,7 +20,7 @@ from facesegl.config.values import fit
 from facesegl.errors import ConfigError, MachineError
 from facesegl.labels.taxonomy import RESERVED
 from facesegl.labels.taxonomy_file import read_taxonomy_file
-from facesegl.nearest import nearest, suggestion
+from facesegl.text import nearest, suggestion
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig, ListConfig

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl.errors import ConfigError
-from facesegl.nearest import nearest, suggestion
+from facesegl.text import nearest, suggestion
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader

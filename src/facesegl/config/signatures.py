@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from facesegl.nearest import nearest
+from facesegl.text import nearest
 
 
 def locate(target: str) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from facesegl.download.listing import COMMIT, Listed, Listing, blob_hash
 from facesegl.download.readers import DAMAGE, Entry, Reader, open_archive
 from facesegl.errors import DataError
 from facesegl.files import machine_errors, sync
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from facesegl.download.place import clear, move_in, workplace
 from facesegl.download.web import require_fit
 from facesegl.errors import DataError, MachineError, Stopped
 from facesegl.files import machine_errors, sync
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import torch
 from facesegl.evaluation.counts_file import SavedCounts
 from facesegl.scores.bootstrap import FEWEST, LEVEL, RESAMPLES, Estimate, Resampled, interval, resampled_scores
 from facesegl.scores.summary import Scores, summarise
-from facesegl.words import a_few, number
+from facesegl.text import a_few, number
 
 SCHEMA = 1
 """Raised whenever a key of `Comparison.to_dict` changes its meaning."""

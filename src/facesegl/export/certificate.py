@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from facesegl.words import spaced
+from facesegl.text import spaced
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

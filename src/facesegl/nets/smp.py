@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facesegl.errors import ConfigError, MachineError
-from facesegl.nearest import suggestion
+from facesegl.text import suggestion
 
 ARCHS = (
     *("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet"),

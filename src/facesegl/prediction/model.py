@@ -9,7 +9,7 @@ import numpy as np
 from facesegl.card import Card
 from facesegl.errors import CheckpointError
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.nearest import nearest
+from facesegl.text import nearest
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx")
 """The endings of files that hold a model."""

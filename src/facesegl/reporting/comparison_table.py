@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from facesegl.evaluation.comparison import DEFINITION, LEVEL_IN_WORDS, Comparison, Difference
 from facesegl.reporting.score_tables import plain_table
 from facesegl.scores.bootstrap import FEWEST, Estimate
-from facesegl.words import number
+from facesegl.text import number
 
 if TYPE_CHECKING:
     from rich.console import Group

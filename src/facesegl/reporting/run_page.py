@@ -16,7 +16,7 @@ from facesegl.reporting.images import Shown, file_as_data
 from facesegl.reporting.page import render
 from facesegl.reporting.score_tables import definition
 from facesegl.runs.folder import is_live
-from facesegl.words import spaced
+from facesegl.text import spaced
 
 
 class Gallery(NamedTuple):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl.evaluation.scoring import TOUCHES_TEST
 from facesegl.runs.result import Result
-from facesegl.words import a_few, number
+from facesegl.text import a_few, number
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,7 +10,7 @@ from facesegl.sources.paired import Finding, PairedFaces
 from facesegl.sources.pairing import MaskName, are_masks, pair
 from facesegl.sources.splits import split_folders
 from facesegl.sources.unpaired import Where, told_of
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 _SEVERAL = ("parts", "probabilities")
 

@@ -32,7 +32,7 @@ from facesegl.sources.listing import (
 )
 from facesegl.sources.paired import Finding, PairedFaces
 from facesegl.sources.pairing import Mask
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from facesegl.sources.mask_files import Kind, Overlap, read_mask_file, read_mask
 from facesegl.sources.pairing import Mask
 from facesegl.sources.source import Sample, Source, Survey
 from facesegl.sources.splits import Lists, deal, require_shares
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from facesegl.sources.listing import Found, key_of, some
 from facesegl.sources.pairing import MaskName, Pairs
-from facesegl.words import a_few
+from facesegl.text import a_few
 
 
 class Where(NamedTuple):

@@ -1,10 +1,42 @@
-"""The right name for a wrong one."""
+"""Text for messages: counts with nouns, shortened lists, and suggestions for a misspelt name."""
 
 import difflib
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 _ALIKE = 0.6  # as difflib.get_close_matches has it
+
+
+def spaced(count: int) -> str:
+    """A count with a space after every three digits.
+
+    Example:
+        >>> spaced(30000)
+        '30 000'
+    """
+    return f"{count:,}".replace(",", " ")
+
+
+def number(count: int, one: str, many: str = "") -> str:
+    """A count with its noun.
+
+    Example:
+        >>> number(1, "photo"), number(30000, "photo"), number(2, "class", "classes")
+        ('1 photo', '30 000 photos', '2 classes')
+    """
+    return f"{spaced(count)} {one if count == 1 else many or one + 's'}"
+
+
+def a_few(names: Iterable[str], most: int = 5) -> str:
+    """The first few names in one line, and how many there are more.
+
+    Example:
+        >>> a_few("abcdefg"), a_few("abcd", most=3)
+        ('a, b, c, d, e and 2 more', 'a, b, c and 1 more')
+    """
+    every = list(names)
+    rest = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + rest
 
 
 def nearest(name: str, options: Collection[str]) -> str | None:
