@@ -1,5 +1,6 @@
 """What a command shows while it works: a live bar on a terminal, sparse plain lines elsewhere; never on stdout."""
 
+import contextlib
 import functools
 import io
 import logging
@@ -51,6 +52,25 @@ def speak() -> None:
     _log.setLevel(logging.INFO)
     logging.captureWarnings(True)
     warnings.formatwarning = lambda message, *_args, **_kwargs: str(message).splitlines()[0]
+
+
+_NO_ACTION = (  # warnings of libraries, each with why a user cannot act on it
+    r".*does not have many workers.*",  # cached data need none
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
+    r"Grad strides do not match bucket view strides.*",  # weights are channels last, DDP's buckets are not
+    r"Checkpoint directory .* exists and is not empty.*",  # true of every resumed run
+)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress known library warnings that a user cannot act on; also a decorator."""
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # tips, and which devices there are
+    with warnings.catch_warnings():
+        for message in _NO_ACTION:
+            warnings.filterwarnings("ignore", message)
+        yield
 
 
 def bar(*columns: "ProgressColumn") -> "Progress":

@@ -112,7 +112,7 @@ def test_data_of_other_classes_are_refused(trained, monkeypatch, tmp_path):
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
     (tmp_path / "two.yaml").write_text("classes: {background: [255, 0, 0], face: [255, 255, 0]}")
     with pytest.raises(
-        ConfigError, match="these have the classes background, face; the checkpoint learnt background, sk"
+        ConfigError, match="these have the classes background, face; the model was trained on background, sk"
     ):
         facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v2", "data.taxonomy=two.yaml")
     assert not Path("runs").exists()
@@ -134,7 +134,7 @@ def test_photos_that_a_model_learnt_from_are_never_called_held_out(trained, monk
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
     whole = result.folder / "checkpoints" / "last.ckpt"
     for keys in ([], ["data.fold=0"], ["data=fasseg_v2"], ["data=fasseg_v2", "data.fold=0"]):
-        with pytest.raises(ConfigError, match=r"set=val: it learnt from all training photos .data.fold=null."):
+        with pytest.raises(ConfigError, match=r"set=val: it was trained on all training photos .data.fold=null."):
             facesegl.evaluate(whole, "set=val", *keys)
     of_folds = [
         facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "data.folds=3", f"data.fold={fold}").folder

@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 
 from facesegl import FaceDataModule
 from facesegl.commands.build import GIVEN
-from facesegl.commands.evaluate import GIVEN as EVALUATE_GIVEN
 from facesegl.config import machine as this_machine
 from facesegl.config.check import check, rehearse
 from facesegl.config.compose import compose
@@ -74,7 +73,7 @@ def test_data_choices_are_data_modules_and_pass_evaluates_check_too(name):
     assert isinstance(faces, FaceDataModule)
     assert (faces.image_size, faces.batch_size, faces.fold, faces.folds) == (256, 4, 0, 5)
     config = compose([f"data={name}", "paths.data=data", *NEEDED.get(name, [])], config_name="evaluate")
-    assert isinstance(build(check(config, roots=EvaluateKeys, given=EVALUATE_GIVEN).data), FaceDataModule)
+    assert isinstance(build(check(config, roots=EvaluateKeys, given=GIVEN).data), FaceDataModule)
 
 
 @pytest.mark.parametrize("name", [name for name in options("data/taxonomy") if name.endswith("_as_fasseg")])
@@ -180,7 +179,7 @@ def test_an_experiment_leaves_every_other_choice_free(name):
 
 
 def test_evaluate_composes_without_data():
-    plan = check(compose(["paths.data=data"], config_name="evaluate"), roots=EvaluateKeys, given=EVALUATE_GIVEN)
+    plan = check(compose(["paths.data=data"], config_name="evaluate"), roots=EvaluateKeys, given=GIVEN)
     assert (plan.set, plan.device, plan.panels, plan.name, plan.seed, plan.trust) == (
         "test",
         "auto",

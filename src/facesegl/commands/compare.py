@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from facesegl.commands.evaluate import evaluate
-from facesegl.data.datamodule import SETS
+from facesegl.config.schema import SETS
 from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.evaluation.comparison import Comparison, Scored, compare_counts, pick
 from facesegl.evaluation.counts_file import NAME, read_counts

@@ -55,7 +55,7 @@ def check_data(
         return list(_check_fasseg(root, version))
     if version is not None:
         raise ConfigError(f"--version {version}: a version of what? Give FASSEG's folder before it.")
-    from facesegl.commands.datasets_chosen import choose_data  # with torch, which FASSEG alone does without
+    from facesegl.commands.datasets import choose_data  # with torch, which FASSEG alone does without
 
     faces = choose_data(overrides, config_dirs, verb="data check")
     checkup = diagnose(read_facts(faces.source, faces.taxonomy, strict=faces.strict))

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from facesegl.checks.finding import percent
-from facesegl.commands.datasets_chosen import choose_data
+from facesegl.commands.datasets import choose_data
 from facesegl.console import track
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.drawing.canvas import hatch_void

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from facesegl.card import Card
-from facesegl.commands.datasets import open_faces, tell_other_data
+from facesegl.commands.datasets import open_faces, warn_of_other_data
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.export.certificate import Certificate, certificate_table
@@ -181,7 +181,7 @@ def _faces(
             *error.problems,
             f"{asked.target}: an export is {why}; give paths.data=FOLDER with those of {asked.file}, {remedy}.",
         ) from error
-    tell_other_data(asked.card, faces)
+    warn_of_other_data(asked.card, faces)
     return faces
 
 

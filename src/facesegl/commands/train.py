@@ -11,12 +11,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import ProgressBar
 from torch import nn
 
+from facesegl.card import make_card
 from facesegl.commands.build import GIVEN, build_parts
-from facesegl.commands.make_card import make_card
-from facesegl.commands.quiet import quiet
 from facesegl.config.check import check
 from facesegl.config.identity import identity, to_plain
 from facesegl.config.instantiate import build
+from facesegl.console import quiet
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.evaluation.score_files import write_scores
@@ -65,7 +65,14 @@ def train(config: DictConfig, command: str | None = None) -> Result:
     with recording(_record(folder, config, plan, faces, run, command), checkpoint) as result:
         _describe(folder, plan, faces)
         result.parameters = sum(weights.numel() for weights in net.parameters())
-        card = make_card(config, plan, faces, parameters=result.parameters, command=result.command)
+        card = make_card(
+            config,
+            plan,
+            faces.facts(),
+            parameters=result.parameters,
+            command=result.command,
+            versions=result.versions,
+        )
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         with result.phase("training"):
             trainer = _fit(plan, module, faces, checkpoint)

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from facesegl.config.schema import SETS
 from facesegl.data.augment import Augment, unpack_masks
 from facesegl.data.cache import FaceCache, identical_photos
 from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
@@ -22,15 +23,6 @@ from facesegl.sources.photo import open_photo
 from facesegl.sources.source import Source
 
 log = logging.getLogger(__name__)
-
-SETS = {
-    "train": "the photos that are learnt from",
-    "val": "the photos held out for validation",
-    "test": "the test photos",
-    "test_clean": "the test photos whose pixels do not also stand in training",
-    "test_strict": "the test photos of persons who do not stand in training, as far as is known",
-}
-"""The sets that can be scored, and what they are."""
 
 
 class FaceDataModule(pl.LightningDataModule):
@@ -190,6 +182,16 @@ class FaceDataModule(pl.LightningDataModule):
         mean = total / len(self.train)
         deviation = np.sqrt(np.maximum(squares / len(self.train) - mean**2, 0))
         return {"mean": mean.tolist(), "std": np.maximum(deviation, 1.0).tolist()}
+
+    def facts(self) -> dict[str, Any]:
+        """What a model's card holds of the data it was trained on: name, fingerprint, taxonomy, image size, ..."""
+        return {
+            "name": self.source.name,
+            "fingerprint": self.cache.fingerprint,
+            "taxonomy": self.taxonomy.to_mapping(),
+            "normalisation": self.normalisation(),
+            "image_size": self.image_size,
+        }
 
     def class_shares(self) -> Tensor:
         """Each class's share of the pixels that are learnt from, where all photos are of one size: (C,) float64."""

@@ -233,9 +233,14 @@ def _wrong_with(name: str) -> str:
         return "holds signs that cannot be shown"
     if not name.strip():
         return "cannot be seen; expected letters"
-    if name in RESERVED or "${" in name:  # a card that holds one is not to be trusted
+    if is_config_syntax(name):  # a card that holds one is not to be trusted
         return "means something else in a config; expected another"
     return ""
+
+
+def is_config_syntax(text: str) -> bool:
+    """Whether OmegaConf or Hydra would act on a text from elsewhere: `${...}`, or one of their reserved keys."""
+    return text in RESERVED or "${" in text
 
 
 def _repeated(values: "tuple[Any, ...]") -> "list[Any]":
