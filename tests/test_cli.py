@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 
 from facesegl import __version__
 from facesegl.config.compose import compose
-from helpers.calling import SMALL_UNET, assert_told, call, run, script, start, tab
+from helpers.calling import SMALL_UNET, assert_reported, call, run, script, start, tab
 
 
 def assert_nothing_ran(ended, *messages, code=2):
-    assert_told(ended, code, *messages)
+    assert_reported(ended, code, *messages)
     assert list(Path().iterdir()) == []
 
 
@@ -158,7 +158,7 @@ def test_value_that_makes_no_sense_is_refused_before_anything_runs(fasseg, value
     words = values.split()
     ended = call("train", *SMALL_UNET, *words)
     key = words[0].partition("=")[0]
-    assert_told(ended, 2, key.rpartition(".")[2])
+    assert_reported(ended, 2, key.rpartition(".")[2])
     assert not Path("runs").exists()
     assert not Path("elsewhere").exists()
 
@@ -204,7 +204,7 @@ def test_gpu_that_is_not_there_is_the_machines_fault():
 )
 def test_sweep_with_a_wrong_value_runs_nothing(fasseg, values):
     ended = call("train", "-m", *SMALL_UNET, *values)
-    assert_told(ended, 2, "")
+    assert_reported(ended, 2, "")
     assert not Path("runs").exists()
 
 
@@ -304,7 +304,7 @@ def test_output_that_is_full_is_the_machines_fault():
 
 
 def test_a_name_longer_than_any_can_be_is_told_in_one_line():
-    assert_told(call("data", "preview", "data=synthetic", "-o", "x" * 300 + ".png"), 5, "File name too long")
+    assert_reported(call("data", "preview", "data=synthetic", "-o", "x" * 300 + ".png"), 5, "File name too long")
 
 
 def test_the_command_and_the_module_say_the_same():

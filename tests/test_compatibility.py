@@ -12,7 +12,7 @@ import torch
 import facesegl
 from facesegl.learning.checkpoint import read_checkpoint
 from facesegl.reporting.history import read_history
-from helpers.calling import assert_told, call
+from helpers.calling import assert_reported, call
 from helpers.trainings import SMALL_UNET
 
 FIXTURE = Path(__file__).parent / "fixtures" / "run_58ad497"
@@ -93,14 +93,14 @@ def test_compare_reads_its_counts(run):
 
 def test_a_finished_run_is_not_resumed(run):
     typed = RECORD["command"].split()[2:]
-    assert_told(call("train", *typed, f"resume={run}"), 2, "that run is done")
+    assert_reported(call("train", *typed, f"resume={run}"), 2, "that run is done")
 
 
 def test_its_weights_start_a_new_run(run):
     ended = call("train", *SMALL_UNET, *FACES, "trainer.max_epochs=1", "logger=none", f"init={run}")
     assert ended.code == 0, ended.err
     weights = len(read_checkpoint(run / "checkpoints/last.ckpt")["state_dict"])
-    assert f"took {weights} of {weights} tensors" in ended.err
+    assert f"loaded {weights} of {weights} tensors" in ended.err
 
 
 def test_predictor_and_module_open_its_checkpoint(run):

@@ -64,7 +64,6 @@ def make_card(
     config: DictConfig,
     plan: DictConfig,
     facts: Mapping[str, Any],
-    *,
     parameters: int,
     command: str,
     versions: Mapping[str, str],

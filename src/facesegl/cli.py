@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl import __version__
 from facesegl.arguments import Asked, answer, complete, parse, paths_and_keys
-from facesegl.console import printable, speak
+from facesegl.console import configure_logging, printable
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
 from facesegl.options import parse_options
 
@@ -53,7 +53,7 @@ facesegl data: look at data before anything learns from them
 
 def main() -> int:
     """Run the command line; what went wrong becomes one line each and an exit code (facesegl.errors lists them)."""
-    speak()
+    configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # what Hydra meets comes up to us as it is
     sys.path.append(str(Path.cwd()))  # where a class of one's own lies that a config names
     signal.signal(signal.SIGTERM, _stop)
@@ -338,9 +338,9 @@ def _from_here(path: Path) -> Path:
 
 def _show(result: "Result") -> None:
     """The scores, and where to look next; the other ranks of a training leave that to the first."""
-    from facesegl.runs.folder import joined
+    from facesegl.runs.folder import run_of_rank_zero
 
-    if joined():
+    if run_of_rank_zero():
         return
     from rich.console import Console
 

@@ -40,7 +40,7 @@ def is_live() -> bool:
     return console().is_terminal and not console().is_dumb_terminal
 
 
-def speak() -> None:
+def configure_logging() -> None:
     """Have what the project and Python's warnings say written to stderr, a plain line each; results go to stdout.
 
     Names of files that are no text in stdout's encoding are written with codes, as Python does on stderr.

@@ -12,7 +12,7 @@ from rich.console import Console
 from facesegl.arguments import paths_and_keys
 from facesegl.commands.data_check import check_data, check_table, report_of, verdicts
 from facesegl.errors import ConfigError, DataError, MachineError
-from helpers.calling import SMALL_UNET, assert_told, call
+from helpers.calling import SMALL_UNET, assert_reported, call
 from helpers.faces import write_faces
 
 
@@ -177,7 +177,7 @@ def test_a_photo_that_stands_twice_is_one_person_for_the_folds_too(tmp_path):
     shutil.copy(v2 / "Train_RGB" / "1.bmp", v2 / "Train_RGB" / "2.bmp")
     (checkup,) = check_data(None, ["data=fasseg_v2"])
     assert "4 persons or groups to learn from, and data.folds=5" in [finding.what for finding in checkup.findings]
-    assert_told(call("train", *SMALL_UNET), 3, "the training photos are of 4 persons or groups")
+    assert_reported(call("train", *SMALL_UNET), 3, "the training photos are of 4 persons or groups")
 
 
 def test_run_whose_folder_looks_like_a_key_is_a_path(tmp_path):

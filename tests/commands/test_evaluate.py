@@ -14,7 +14,7 @@ from facesegl.commands.compare import compare
 from facesegl.errors import ConfigError
 from facesegl.evaluation.counts_file import read_counts
 from facesegl.prediction import read_card
-from helpers.calling import assert_told, call
+from helpers.calling import assert_reported, call
 from helpers.faces import FASSEG6, write_faces, write_pair
 from helpers.trainings import SMALL_UNET
 
@@ -256,19 +256,21 @@ def test_info_shows_what_a_checkpoint_carries(trained, capsys):
 
 def test_info_of_what_is_no_model_is_told_in_one_line(tmp_path):
     (tmp_path / "text.ckpt").write_text("hello")
-    assert_told(call("info", "text.ckpt"), 4, "text.ckpt: no checkpoint")
-    assert_told(call("info", "nope.onnx"), 4, "nope.onnx: no such file")
-    assert_told(call("info"), 2, "info: ")
+    assert_reported(call("info", "text.ckpt"), 4, "text.ckpt: no checkpoint")
+    assert_reported(call("info", "nope.onnx"), 4, "nope.onnx: no such file")
+    assert_reported(call("info"), 2, "info: ")
 
 
 def test_a_run_that_is_not_there_is_told_with_the_nearest_that_is(tmp_path):
     Path("runs/final").mkdir(parents=True)
     for verb in ("evaluate", "info"):
-        assert_told(call(verb, "runs/fnal"), 4, "runs/fnal: no such file or folder; did you mean runs/final?")
-        assert_told(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model's file")
+        assert_reported(call(verb, "runs/fnal"), 4, "runs/fnal: no such file or folder; did you mean runs/final?")
+        assert_reported(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model's file")
 
 
 def test_a_sweep_is_told_with_its_jobs(tmp_path):
     Path("sweep/0").mkdir(parents=True)
     Path("sweep/0/job.json").write_text("{}")
-    assert_told(call("evaluate", "sweep"), 4, "sweep: the folder of a sweep; name one of its jobs, such as sweep/0.")
+    assert_reported(
+        call("evaluate", "sweep"), 4, "sweep: the folder of a sweep; name one of its jobs, such as sweep/0."
+    )

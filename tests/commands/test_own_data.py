@@ -12,7 +12,7 @@ from PIL import Image
 import facesegl
 from facesegl.errors import ConfigError, DataError
 from facesegl.prediction import Predictor
-from helpers.calling import assert_told, call
+from helpers.calling import assert_reported, call
 from helpers.trainings import SMALL_UNET
 from helpers.trees import CVAT_LABELS, save, write_folders, write_many_classes
 
@@ -123,7 +123,7 @@ def test_a_card_that_says_where_to_read_is_not_trusted(own, place):
     source.update({key: {**source[key], **value} if isinstance(value, dict) else value for key, value in place.items()})
     torch.save(checkpoint, "crafted.ckpt")
     ended = call("evaluate", "crafted.ckpt", "set=val", "device=cpu")
-    assert_told(ended, 4, ["crafted.ckpt", "which no card does", "not trusted"])
+    assert_reported(ended, 4, ["crafted.ckpt", "which no card does", "not trusted"])
     assert "root:" not in ended.err
 
 
@@ -172,14 +172,14 @@ def test_two_folders_may_be_swept_over(own):
 def test_what_is_wrong_is_one_clear_line(own, change, code, message):
     for name, content in change.items():
         Path(name).unlink() if content is None else Path(name).write_text(content)
-    assert_told(call("train", *OWN, *QUICK), code, message)
+    assert_reported(call("train", *OWN, *QUICK), code, message)
 
 
 def test_a_mask_with_another_number_is_told_with_its_file_and_the_remedy(own):
     mask = np.array(Image.open("masks/bob.png"))
     mask[:2] = 17
     save(mask, "masks/bob.png")
-    assert_told(
+    assert_reported(
         call("train", *OWN, *QUICK), 3, "masks/bob.png: holds 17 in 4.17% of its pixels; the taxonomy knows 0 to 4"
     )
     Path("my.yaml").write_text(json.dumps({**TAXONOMY, "void": 17}))
@@ -192,7 +192,7 @@ def test_masks_with_a_colour_that_the_file_does_not_know_are_told(own):
     for name in ("eve", "dan", "kim", "lea"):
         Path(f"photos/{name}.jpg").unlink()
     message = "% of its pixels are (255, 0, 0), which is the colour of no class"
-    assert_told(
+    assert_reported(
         call("train", *OWN, *QUICK, "data.fold=null"), 3, ["masks/anna.png: ", message], ["masks/bob.png: ", message]
     )
 
@@ -219,14 +219,14 @@ def test_sides_without_pairs_are_warned_of_once(own):
 def test_a_list_that_is_not_there_and_two_photos_of_one_name_are_told(own):
     save(np.zeros((48, 40, 3), np.uint8), "photos/anna.png")
     ended = call("train", *OWN, *QUICK, "data.source.lists.test=nowhere.txt")
-    assert_told(ended, 3, "photos/anna.jpg and photos/anna.png: photos of one name", "nowhere.txt: no such file")
+    assert_reported(ended, 3, "photos/anna.jpg and photos/anna.png: photos of one name", "nowhere.txt: no such file")
 
 
 def test_keys_that_there_are_not_are_told_with_the_nearest(own):
     ended = call(
         "train", *OWN, *QUICK, "data.source.grop=x", "data.source.lists.tset=a.txt", "data.source.kind=colours"
     )
-    assert_told(
+    assert_reported(
         ended,
         2,
         "data.source.kind: 'colours' is not 'auto', 'colour', 'index', 'parts' or 'probabilities'",

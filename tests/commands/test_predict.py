@@ -22,7 +22,7 @@ from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.labels import mask_to_colours
 from facesegl.prediction import Predictor
 from facesegl.prediction.photo_files import Photo, list_photos, models_and_photos, output_names
-from helpers.calling import assert_told, call, half_files
+from helpers.calling import assert_reported, call, half_files
 from helpers.faces import draw_mask, draw_photo
 from helpers.models import LEFT_RIGHT, Painter, channels, onnx_model
 from helpers.modules import make_card, make_module
@@ -548,7 +548,7 @@ def test_the_command_names_what_failed_and_ends_with_one():
     Image.fromarray(draw_photo(draw_mask(0), 0)).save("photos/good.png")
     Path("photos/bad.jpg").write_text("hello")
     ended = call("predict", "model.onnx", "photos", "-o", "out")
-    assert_told(ended, 1, "photos/bad.jpg: no image")
+    assert_reported(ended, 1, "photos/bad.jpg: no image")
     assert "1 segmented, 1 failed" in ended.out
     assert masks() == ["good.png"]
 
@@ -566,7 +566,7 @@ def test_the_command_names_what_failed_and_ends_with_one():
 )
 def test_what_is_typed_wrongly_is_told_in_one_line(arguments, message):
     onnx_model("model.onnx")
-    assert_told(call("predict", *arguments), 2, message)
+    assert_reported(call("predict", *arguments), 2, message)
     assert not Path("out").exists()
 
 

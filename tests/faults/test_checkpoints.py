@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.calling import SMALL_UNET, assert_told, call, runs
+from helpers.calling import SMALL_UNET, assert_reported, call, runs
 from helpers.faces import write_faces
 
 
@@ -42,7 +42,7 @@ def crafted(trained):
 
 
 def assert_refused(ended, *messages, code=4):
-    assert_told(ended, code, *messages)
+    assert_reported(ended, code, *messages)
     assert not Path("pwned").exists()
     assert not Path("runs").exists(), "nothing was scored: no run folder"
 
@@ -53,8 +53,8 @@ class Harmful:
 
 
 def test_no_checkpoint_is_told():
-    assert_told(call("evaluate"), 2, "evaluate: no checkpoint; expected facesegl evaluate CKPT")
-    assert_told(call("evaluate", "set=val"), 2, "evaluate: no checkpoint; expected facesegl evaluate CKPT")
+    assert_reported(call("evaluate"), 2, "evaluate: no checkpoint; expected facesegl evaluate CKPT")
+    assert_reported(call("evaluate", "set=val"), 2, "evaluate: no checkpoint; expected facesegl evaluate CKPT")
 
 
 @pytest.mark.parametrize("name", ["nope.ckpt", "a=b/last.ckpt"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.calling import SMALL_UNET, assert_told, call, half_files, run, runs
+from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs
 from helpers.faces import write_faces, write_pair
 
 
@@ -17,7 +17,7 @@ def train(*more):
 
 
 def assert_refused(ended, *messages):
-    assert_told(ended, 3, *messages)
+    assert_reported(ended, 3, *messages)
     assert not Path("runs").exists()
     assert not half_files(".")
 
@@ -180,7 +180,7 @@ def test_paths_may_hold_anything_when_quoted(fasseg, name):
 
 @pytest.mark.parametrize("name", ["my data=1", "dätä", "[x", "it's"])
 def test_path_that_needs_quotes_is_shown_in_them(name):
-    assert_told(train(f"paths.data={name}"), 2, f"""'paths.data="{name}"'""")
+    assert_reported(train(f"paths.data={name}"), 2, f"""'paths.data="{name}"'""")
 
 
 @pytest.mark.slow

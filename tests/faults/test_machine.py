@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.calling import SMALL_UNET, assert_told, call, half_files, run, runs, start
+from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs, start
 from helpers.faces import write_faces
 
 
@@ -36,7 +36,7 @@ def train(*more):
 def test_disk_full_while_caching(fasseg, tmp_path):
     with small_disk(tmp_path / "disk", "64k") as disk:
         ended = train(f"paths.cache={disk}", "data.image_size=64")
-        assert_told(ended, 5, ["disk", "the disk is full"])
+        assert_reported(ended, 5, ["disk", "the disk is full"])
         assert not half_files(disk)
     assert not Path("runs").exists()
 
@@ -44,13 +44,13 @@ def test_disk_full_while_caching(fasseg, tmp_path):
 def test_disk_full_while_drawing_faces(tmp_path):
     with small_disk(tmp_path / "disk", "64k") as disk:
         ended = train("data=synthetic", "data.source.height=64", f"paths.data={disk}")
-        assert_told(ended, 5, ["disk", "the disk is full"])
+        assert_reported(ended, 5, ["disk", "the disk is full"])
         assert not half_files(disk)
 
 
 def test_disk_full_when_a_run_starts(fasseg, tmp_path):
     with small_disk(tmp_path / "disk", "4k") as disk:
-        assert_told(train(f"paths.runs={disk}"), 5, ["disk", "the disk is full"])
+        assert_reported(train(f"paths.runs={disk}"), 5, ["disk", "the disk is full"])
 
 
 @pytest.mark.parametrize("logger", ["none", "csv", "tensorboard"])
@@ -62,7 +62,7 @@ def test_disk_full_while_writing_a_checkpoint_leaves_the_old_one(fasseg, tmp_pat
             *("+callbacks.fill._target_=helpers.faulty.FillDisk", f"+callbacks.fill.folder={disk}"),
             *("+callbacks.fill.at_step=3", f"+callbacks.fill.room={room}"),
         ]
-        assert_told(train(*filling), 5, [str(disk), "the disk is full"])
+        assert_reported(train(*filling), 5, [str(disk), "the disk is full"])
         (checkpoint,) = disk.glob("*/*/checkpoints/last.ckpt")
         assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
         assert not half_files(disk)
@@ -76,35 +76,35 @@ def test_file_that_grows_too_large_is_told(fasseg):
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 
     ended = run("train", *SMALL_UNET, preexec_fn=limit)
-    assert_told(ended, 5, "cannot write")
+    assert_reported(ended, 5, "cannot write")
     assert not half_files(".")
 
 
 @pytest.mark.parametrize("key", ["runs", "cache", "run"])
 def test_file_in_the_way_of_a_folder(fasseg, key):
     Path("taken").write_text("")
-    assert_told(train(f"paths.{key}=taken"), 5, [f"paths.{key}=taken", "is no folder"])
-    assert_told(train(f"paths.{key}=taken/below"), 5, [f"paths.{key}=taken/below", "is no folder"])
+    assert_reported(train(f"paths.{key}=taken"), 5, [f"paths.{key}=taken", "is no folder"])
+    assert_reported(train(f"paths.{key}=taken/below"), 5, [f"paths.{key}=taken/below", "is no folder"])
     assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize("key", ["runs", "cache", "run"])
 @pytest.mark.parametrize("place", ["/proc/x", "/sys/x"])
 def test_folder_that_cannot_be_made(fasseg, key, place):
-    assert_told(train(f"paths.{key}={place}"), 5, place)
+    assert_reported(train(f"paths.{key}={place}"), 5, place)
     assert not Path("runs").exists()
 
 
 def test_file_in_the_way_of_the_runs_of_a_name(fasseg):
     Path("runs").mkdir()
     Path("runs/fasseg_v2-unet").write_text("")
-    assert_told(train(), 5, "runs/fasseg_v2-unet")
+    assert_reported(train(), 5, "runs/fasseg_v2-unet")
 
 
 def test_folder_that_holds_a_run_is_not_written_over(fasseg):
     assert train("paths.run=mine").code == 0
     before = Path("mine/result.json").read_bytes()
-    assert_told(train("paths.run=mine"), 2, ["paths.run=mine: it holds a run already", "Name another folder"])
+    assert_reported(train("paths.run=mine"), 2, ["paths.run=mine: it holds a run already", "Name another folder"])
     assert Path("mine/result.json").read_bytes() == before
 
 
@@ -121,7 +121,7 @@ def signalling(signum, at):
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_while_caching_leaves_nothing_half_done(fasseg, signum, code):
-    assert_told(train(*signalling(signum, 3)), code, signum.name)
+    assert_reported(train(*signalling(signum, 3)), code, signum.name)
     assert not half_files(".")
     assert not Path("runs").exists()
     assert train().code == 0
@@ -130,14 +130,14 @@ def test_signal_while_caching_leaves_nothing_half_done(fasseg, signum, code):
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_in_the_midst_of_foreign_code_is_no_fault_of_that(fasseg, signum, code):
     Path(f"loud_{signum.name}.py").write_text(f"import os\nos.kill(os.getpid(), {int(signum)})\nclass Loss:\n    ...\n")
-    assert_told(train(f"loss._target_=loud_{signum.name}.Loss"), code, signum.name)
+    assert_reported(train(f"loss._target_=loud_{signum.name}.Loss"), code, signum.name)
     assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_before_the_first_step_ends_it_too(fasseg, signum, code):
     early = ["+callbacks.early._target_=helpers.faulty.SignalAtSetup", f"+callbacks.early.signum={int(signum)}"]
-    assert_told(train(*early), code, [signum.name, "before a step", "resume=auto"])
+    assert_reported(train(*early), code, [signum.name, "before a step", "resume=auto"])
     (folder,) = runs()
     result = json.loads((folder / "result.json").read_text())
     assert (result["state"], result["failure"]["exit_code"]) == ("stopped", code)
@@ -153,7 +153,7 @@ def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
             "+callbacks.disturb.marker=seen",
         ),
     )
-    assert_told(ended, code, [signum.name, "checkpoint", "resume=auto"])
+    assert_reported(ended, code, [signum.name, "checkpoint", "resume=auto"])
     assert "stopped: stopped" not in ended.err
     (folder,) = runs()
     assert json.loads((folder / "result.json").read_text())["state"] == "stopped"
@@ -163,7 +163,7 @@ def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_while_scoring_says_how_to_score_again(fasseg, signum, code):
     ended = train("data.fold=null", *signalling(signum, FIRST_SCORED))
-    assert_told(ended, code, [f"by {signum.name} while it was scored; it is trained", "resume=auto"])
+    assert_reported(ended, code, [f"by {signum.name} while it was scored; it is trained", "resume=auto"])
     (folder,) = runs()
     result = json.loads((folder / "result.json").read_text())
     assert (result["state"], result["scores"]) == ("stopped", {})

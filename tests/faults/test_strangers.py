@@ -21,7 +21,7 @@ from facesegl.errors import CheckpointError, DataError, MachineError
 from facesegl.nets import FCN
 from facesegl.prediction.checkpoint_model import CheckpointModel
 from facesegl.reporting.score_tables import score_table
-from helpers.calling import assert_told, call
+from helpers.calling import assert_reported, call
 from helpers.faces import draw_mask, draw_photo
 from helpers.models import onnx_model
 from helpers.modules import make_card, make_module
@@ -34,7 +34,7 @@ def write(path="model.ckpt", state=None, **card):
 def refused(*words, path="model.ckpt"):
     Image.fromarray(draw_photo(draw_mask(0), 0)).save("photo.png")
     ended = call("predict", path, "photo.png", "-o", "out", "--device", "cpu")
-    assert_told(ended, 4, [path, *words])
+    assert_reported(ended, 4, [path, *words])
     assert not list(Path().glob("out/*.png"))
 
 
@@ -161,7 +161,7 @@ def test_a_net_too_large_to_be_built_is_refused():
 def test_scores_of_another_form_are_refused_before_they_are_shown(scores):
     write(scores=scores)
     ended = call("info", "model.ckpt")
-    assert_told(ended, 4, "scores are not as facesegl writes them")
+    assert_reported(ended, 4, "scores are not as facesegl writes them")
     assert ended.out == ""
 
 
@@ -173,7 +173,7 @@ def test_a_card_cannot_steer_the_terminal():
     card = make_card()
     write(taxonomy={**card["taxonomy"], "classes": {"a\x1b[2J": [1, 2, 3], "b": [4, 5, 6]}})
     ended = call("info", "model.ckpt")
-    assert_told(ended, 4, "cannot be shown")
+    assert_reported(ended, 4, "cannot be shown")
     assert "\x1b" not in ended.err
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.calling import SMALL_UNET, assert_told, call, half_files, run, runs, start
+from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs, start
 
 
 def train(*more):
@@ -24,7 +24,7 @@ DIVERGING = ["optimizer.lr=1e30", "trainer.precision=32-true", "callbacks.checkp
 
 def test_loss_that_is_not_finite_ends_it_and_names_photos_and_remedy(fasseg):
     ended = train(*DIVERGING, "data.batch_size=4", "model=unet")
-    assert_told(ended, 6, ["the loss is not finite", "train/", "optimizer.lr", "checkpoints/"])
+    assert_reported(ended, 6, ["the loss is not finite", "train/", "optimizer.lr", "checkpoints/"])
     (folder,) = runs()
     assert is_finite(folder / "checkpoints" / "last.ckpt")
     result = json.loads((folder / "result.json").read_text())
@@ -35,13 +35,13 @@ def test_loss_that_is_not_finite_ends_it_and_names_photos_and_remedy(fasseg):
 def test_weights_that_are_not_finite_do_not_reach_the_last_checkpoint(fasseg):
     poison = ["+callbacks.poison._target_=helpers.faulty.Poison", "+callbacks.poison.after_step=4"]
     ended = train(*poison, "trainer.max_epochs=4", "callbacks.checkpoint.every_s=0", "callbacks.averaging=null")
-    assert_told(ended, 6, "is not finite")
+    assert_reported(ended, 6, "is not finite")
     assert is_finite(runs()[0] / "checkpoints" / "last.ckpt")
 
 
 def test_no_checkpoint_is_promised_where_there_is_none(fasseg):
     ended = train(*DIVERGING)  # in the first epoch, before one was written
-    assert_told(ended, 6, "the loss is not finite")
+    assert_reported(ended, 6, "the loss is not finite")
     (folder,) = runs()
     assert (folder / "checkpoints" / "last.ckpt").exists() or "last.ckpt" not in ended.err
 
@@ -92,7 +92,7 @@ def test_signal_ends_the_whole_sweep(fasseg, signum, code):
         *("+callbacks.disturb.after_step=1", f"+callbacks.disturb.signum={int(signum)}"),
         f"+callbacks.disturb.marker={Path('seen').absolute()}",
     )
-    assert_told(ended, code, signum.name)
+    assert_reported(ended, code, signum.name)
     assert {name: note["state"] for name, note in jobs().items()} == {"0": "stopped"}
 
 
@@ -126,7 +126,7 @@ def test_own_net_trains_and_its_checkpoint_asks_for_trust(fasseg):
     assert ended.code == 0, ended.err
     (checkpoint,) = Path("runs").glob("*/*/checkpoints/last.ckpt")
     refused = run("evaluate", checkpoint)
-    assert_told(refused, 4, ["my_nets.Mine", "not trusted", "trust=[my_nets]"])
+    assert_reported(refused, 4, ["my_nets.Mine", "not trusted", "trust=[my_nets]"])
     assert not Path("runs/evaluate").exists()
     scored = run("evaluate", checkpoint, "trust=[my_nets]")
     assert scored.code == 0, scored.err

@@ -115,7 +115,7 @@ def tab(*lines, command=None, environment=None):
     return [set(offered.split()) for offered in shell.stdout.splitlines()]
 
 
-def assert_told(ended, code, *messages):
+def assert_reported(ended, code, *messages):
     """The exit code, and one line for each problem: each `message` is a list of parts of it, or one part."""
     word = "stopped" if code in (130, 143) else "error"
     assert ended.code == code, ended.err

@@ -14,7 +14,7 @@ import facesegl
 from facesegl.commands.report import report
 from facesegl.errors import ConfigError
 from facesegl.reporting.history import Curve
-from helpers.calling import assert_told, call
+from helpers.calling import assert_reported, call
 from helpers.faces import write_faces
 from helpers.records import change, page, record_of, write_record
 from helpers.trainings import SMALL_UNET
@@ -243,10 +243,10 @@ def test_a_record_of_another_form_is_told(run, text):
 
 def test_what_is_no_run_is_told_in_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert_told(call("report", "empty"), 2, "empty: a folder without results")
-    assert_told(call("report", "nowhere"), 2, "nowhere: no such folder")
-    assert_told(call("report"), 2, "report: ")
-    assert_told(call("report", "empty", "paths.data"), 2, "paths.data: expected key=value")
+    assert_reported(call("report", "empty"), 2, "empty: a folder without results")
+    assert_reported(call("report", "nowhere"), 2, "nowhere: no such folder")
+    assert_reported(call("report"), 2, "report: ")
+    assert_reported(call("report", "empty", "paths.data"), 2, "paths.data: expected key=value")
 
 
 def test_the_command_says_where_the_page_is(run):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import facesegl
-from helpers.calling import SMALL, SMALL_UNET, assert_told, tab
+from helpers.calling import SMALL, SMALL_UNET, assert_reported, tab
 from helpers.clean import Environment, stranger
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -238,8 +238,8 @@ def test_what_an_extra_brings_is_asked_for_where_it_is_missing(clean, elsewhere)
     def told(*arguments):
         return clean.facesegl(*arguments, cwd=elsewhere.folder)
 
-    assert_told(told("report", "runs/first"), 2, "pip install 'facesegl[report]'")
-    assert_told(told("export", "runs/first", "-o", "model.onnx"), 2, "pip install 'facesegl[export]'")
+    assert_reported(told("report", "runs/first"), 2, "pip install 'facesegl[report]'")
+    assert_reported(told("export", "runs/first", "-o", "model.onnx"), 2, "pip install 'facesegl[export]'")
 
 
 def test_with_its_extras_it_writes_the_page_and_an_onnx_model(wheel, call, elsewhere, tmp_path):
@@ -259,7 +259,7 @@ def test_a_net_of_ones_own_comes_with_a_folder_of_groups(clean, call, elsewhere)
     assert choices(call("train", "--config-dir", "mine", "--help")) >= {"fcn", "tiny", "unet"}
     call("train", "--config-dir", "mine", "model=tiny", *SMALL_DATA, *SMALL, "paths.run=runs/tiny")
     refused = clean.facesegl("evaluate", "runs/tiny", "set=val", cwd=folder)
-    assert_told(refused, 4, ["my_nets.Tiny", "trust=[my_nets]"])
+    assert_reported(refused, 4, ["my_nets.Tiny", "trust=[my_nets]"])
     assert "mIoU" in call("evaluate", "runs/tiny", "set=val", "trust=[my_nets]")
 
 
