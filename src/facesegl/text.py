@@ -4,7 +4,7 @@ import difflib
 import textwrap
 from collections.abc import Collection, Iterable
 
-_ALIKE = 0.6  # as difflib.get_close_matches has it
+_ALIKE = 0.6  # the default of difflib.get_close_matches
 
 
 def spaced(count: int) -> str:
@@ -28,7 +28,7 @@ def number(count: int, one: str, many: str = "") -> str:
 
 
 def a_few(names: Iterable[str], most: int = 5) -> str:
-    """The first few names in one line, and how many there are more.
+    """The first few names in one line, and the number of the others.
 
     Example:
         >>> a_few("abcdefg"), a_few("abcd", most=3)
@@ -40,7 +40,7 @@ def a_few(names: Iterable[str], most: int = 5) -> str:
 
 
 def nearest(name: str, options: Collection[str]) -> str | None:
-    """The option that most resembles `name`, whatever its case, if any does.
+    """The option most similar to `name`, ignoring case, if any is similar.
 
     Example:
         >>> nearest("max_epoch", ["max_steps", "max_epochs"])
@@ -49,12 +49,12 @@ def nearest(name: str, options: Collection[str]) -> str | None:
         'Unet'
     """
     alike = {option: difflib.SequenceMatcher(None, option.casefold(), name.casefold()).ratio() for option in options}
-    found = max(alike, key=alike.__getitem__, default=None)  # of several the first
+    found = max(alike, key=alike.__getitem__, default=None)  # the first of equals
     return found if found is not None and alike[found] >= _ALIKE else None
 
 
 def suggestion(name: str, options: Collection[str]) -> str:
-    """The remedy's half of a message about an unknown name.
+    """The remedy in a message about an unknown name.
 
     Example:
         >>> suggestion("chanels", ["channels", "depth"])

@@ -28,7 +28,7 @@ def ids(split, count):
 
 
 def write_run(folder, error, photos=24, classes=CLASSES, absent=0, seed=0, **changes):
-    """A run's folder: the same masks for all, without the last classes; of each class about `error` is mistaken."""
+    """A run's folder: the same masks for all, without the last classes; about a fraction `error` of each class is wrong."""
     present = len(classes) - absent
     names = ids("test", photos)
     truth = np.random.default_rng(1).integers(500, 1000, (photos, len(classes)))
@@ -56,7 +56,7 @@ def write_run(folder, error, photos=24, classes=CLASSES, absent=0, seed=0, **cha
 
 @pytest.fixture
 def runs(tmp_path):
-    """A baseline, one that is better, and one that is as good as the baseline."""
+    """A baseline, a better run, and one as good as the baseline."""
     return [
         write_run(tmp_path / "baseline", 0.10, seed=1),
         write_run(tmp_path / "better", 0.05, seed=2),
@@ -76,18 +76,18 @@ def problems_of(error, *arguments, **keywords):
     return caught.value.problems
 
 
-def test_a_better_model_is_told_from_luck(runs):
+def test_a_better_model_is_distinguished_from_chance(runs):
     comparison = compare(runs)
     better, alike, alike_against_better = comparison.differences
     assert (better.model, better.against, better.verdict) == ("B", "A", "better")
     assert better.miou.low < better.miou.difference < better.miou.high
     assert better.miou.difference == pytest.approx(0.09, abs=0.02)
-    assert alike.verdict == "no difference that 22 photos could tell"
+    assert alike.verdict == "no significant difference on 22 photos"
     assert (alike_against_better.against, alike_against_better.verdict) == ("B", "worse")
     assert better.iou["hair"].sign == better.boundary_f.sign == 1
 
 
-def test_each_score_has_the_interval_of_its_own_draws(runs):
+def test_each_score_has_the_interval_of_its_draws(runs):
     (difference,) = compare(runs[:2], set="test").differences
     counted = [(saved.counts, saved.boundary) for saved in map(read_counts, runs[:2])]
     first, second = resampled_scores(counted, ids("test", 24))
@@ -100,14 +100,14 @@ def test_each_score_has_the_interval_of_its_own_draws(runs):
         assert estimate.low < estimate.difference < estimate.high
 
 
-def test_the_other_way_round_all_signs_turn(runs):
+def test_swapping_the_models_flips_all_signs(runs):
     (here,), (there,) = compare(runs[:2]).differences, compare(runs[1::-1]).differences
     assert there.miou.difference == pytest.approx(-here.miou.difference)
     assert (there.miou.low, there.miou.high) == pytest.approx((-here.miou.high, -here.miou.low))
     assert there.verdict == "worse"
 
 
-def test_scores_are_those_of_the_set_that_was_asked_for(runs):
+def test_scores_are_those_of_the_requested_set(runs):
     counts = read_counts(runs[0]).counts
     for name, photos in ((None, counts[2:]), ("test", counts)):
         pooled = photos.sum(0)
@@ -119,7 +119,7 @@ def test_scores_are_those_of_the_set_that_was_asked_for(runs):
         assert comparison.models[0].scores.miou == pytest.approx(expected)
 
 
-def test_a_file_of_counts_stands_for_its_run(runs, tmp_path):
+def test_a_counts_file_is_as_good_as_its_run(runs, tmp_path):
     shutil.copy(runs[1] / "counts.npz", tmp_path / "sent by mail.npz")
     (by_folder,), (by_file,) = (
         compare([runs[0], thing]).differences for thing in (runs[1], tmp_path / "sent by mail.npz")
@@ -127,14 +127,14 @@ def test_a_file_of_counts_stands_for_its_run(runs, tmp_path):
     assert by_folder == by_file
 
 
-def test_persons_and_not_photos_are_drawn(runs, tmp_path):
+def test_the_bootstrap_draws_persons_not_photos(runs, tmp_path):
     alone = write_run(tmp_path / "alone", 0.05, seed=2, groups=[f"person {number // 3}" for number in range(24)])
     comparison = compare([runs[0], alone])
     assert (len(comparison.photos), comparison.persons) == (22, 8)
     assert "8 persons are few" in comparison.notes[0]
 
 
-def test_a_class_of_few_persons_gets_no_interval(tmp_path):
+def test_a_class_with_few_persons_has_no_interval(tmp_path):
     def rare(error, persons):
         def change(counts):
             counts[persons:, 2, :] = 0
@@ -157,10 +157,10 @@ def test_a_handful_of_persons_gives_scores_and_no_verdict(tmp_path):
     pair = [write_run(tmp_path / str(seed), 0.1 * seed, photos=7, seed=seed) for seed in (1, 2)]
     comparison = compare(pair)
     (difference,) = comparison.differences
-    assert difference.verdict == "5 persons: too few to tell"
+    assert difference.verdict == "5 persons: too few for a verdict"
     assert difference.miou.difference < 0
     assert math.isnan(difference.miou.low)
-    assert "No intervals: they need 6 persons" in shown(comparison)
+    assert "No intervals: they need at least 6 persons" in shown(comparison)
     assert json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["differences"][0]["miou"]["low"] is None
 
 
@@ -168,7 +168,7 @@ def test_one_model_twice_is_compared_and_said(runs):
     comparison = compare([runs[0], runs[0] / "counts.npz", runs[1]])
     assert comparison.differences[0].verdict == "the same on every photo"
     assert comparison.differences[0].miou.to_dict() == {"difference": 0, "low": 0, "high": 0}
-    assert "A and B counted the same on every photo: are they one model?" in comparison.notes
+    assert "A and B agree on every photo: are they the same model?" in comparison.notes
 
 
 def test_photos_that_one_lacks_are_left_out_and_counted(runs, tmp_path):
@@ -224,7 +224,7 @@ def test_of_very_many_pairs_those_with_the_first_are_shown(tmp_path):
     assert "351 pairs without A not shown" in text
 
 
-def test_of_forty_classes_those_are_shown_that_differ_most(tmp_path):
+def test_of_forty_classes_the_most_different_are_shown(tmp_path):
     names = tuple(f"part {number}" for number in range(40))
     pair = [write_run(tmp_path / str(seed), error, classes=names, seed=1) for seed, error in ((1, 0.05), (2, 0.05))]
     saved = read_counts(pair[1])
@@ -257,7 +257,7 @@ def test_names_from_a_file_are_text_and_no_markup(tmp_path):
     assert "[red]1" in re.sub(r"\s", "", text)
 
 
-def test_json_says_what_the_tables_say(runs):
+def test_json_has_the_numbers_of_the_tables(runs):
     comparison = compare(runs)
     content = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
     assert content["set"] == "test_clean"
@@ -267,7 +267,7 @@ def test_json_says_what_the_tables_say(runs):
     assert {"schema", "photos", "persons", "level", "resamples", "definition", "notes"} <= content.keys()
 
 
-def test_what_cannot_be_compared_is_told_at_once(tmp_path):
+def test_everything_that_cannot_be_compared_is_reported_together(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
@@ -282,7 +282,7 @@ def test_what_cannot_be_compared_is_told_at_once(tmp_path):
         "run: a run without counts.npz; name its checkpoints/last.ckpt, which is scored first",
         "sweep: the folder of a sweep; name those of its jobs",
         "photo.jpg: neither counts nor a model",
-        "cut.npz: no counts of facesegl, or cut off",
+        "cut.npz: not counts of facesegl, or truncated",
         "nowhere: no such file or folder",
     ]
     assert len(problems) == len(expected)
@@ -290,16 +290,16 @@ def test_what_cannot_be_compared_is_told_at_once(tmp_path):
         assert words in problem
 
 
-def test_the_question_itself_may_be_wrong(runs):
+def test_wrong_arguments_are_reported_together(runs):
     problems = problems_of(ConfigError, runs[:1], set="test_claen", overrides=["set=val"])
     assert problems[0].startswith("compare: 1 to compare; expected two")
     assert "did you mean test_clean?" in problems[1]
-    assert problems[2] == "set=val: say it as --set NAME."
+    assert problems[2] == "set=val: give it as --set NAME."
     assert "nothing to compare" in problems_of(ConfigError, [])[0]
     assert "all of these have counts" in problems_of(ConfigError, runs, overrides=["tta=true"])[0]
 
 
-def test_other_classes_are_refused(runs, tmp_path):
+def test_different_classes_are_refused(runs, tmp_path):
     hats = write_run(tmp_path / "hats", 0.1, classes=("background", "skin", "hat"))
     turned = write_run(tmp_path / "turned", 0.1, classes=CLASSES[::-1])
     first, second = problems_of(ConfigError, [runs[0], hats, turned])
@@ -353,7 +353,7 @@ def test_a_checkpoint_is_scored_first_and_its_counts_kept(trained, caplog):
     checkpoints = [run / "checkpoints" / "last.ckpt" for run in trained]
     with caplog.at_level(logging.INFO, "facesegl"):
         comparison = compare([trained[0], checkpoints[1], checkpoints[1]], set="test", overrides=["panels=0"])
-    assert caplog.text.count("kept in runs/evaluate/") == 1
+    assert caplog.text.count("saved in runs/evaluate/") == 1
     assert "panels=0: only for what is scored now" in caplog.text
     run = comparison.models[1].run
     assert comparison.models[2].run == run
@@ -383,7 +383,7 @@ def test_a_set_that_the_data_of_a_checkpoint_lack_is_refused(trained, tmp_path, 
 
 def test_a_model_of_other_classes_is_refused_before_it_is_scored(trained, runs, tmp_path):
     (problem,) = problems_of(ConfigError, [trained[0] / "checkpoints" / "last.ckpt", runs[0]])
-    assert "other classes than" in problem
+    assert "different classes from" in problem
     assert not (tmp_path / "runs").exists()
 
 

@@ -125,7 +125,7 @@ def test_scores_go_where_they_are_asked_for_and_never_over_a_run(trained, monkey
     assert facesegl.evaluate(checkpoint, "paths.run=mine/scores").folder == Path("mine/scores")
     with pytest.raises(ConfigError, match=r"paths\.run=mine/scores: it holds a run already"):
         facesegl.evaluate(checkpoint, "paths.run=mine/scores")
-    with pytest.raises(ConfigError, match=r"choose their place by paths\.runs=FOLDER"):
+    with pytest.raises(ConfigError, match=r"choose their parent with paths\.runs=FOLDER"):
         compare([checkpoint, checkpoint], overrides=["paths.run=mine/both"])
 
 

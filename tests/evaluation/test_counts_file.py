@@ -76,7 +76,7 @@ def test_a_write_that_fails_leaves_the_old_counts(tmp_path, monkeypatch):
 def test_what_are_no_counts_is_refused(tmp_path, content):
     path = tmp_path / "counts.npz"
     path.write_bytes(content)
-    assert "no counts of facesegl, or cut off" in refused(path)
+    assert "not counts of facesegl, or truncated" in refused(path)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
@@ -155,7 +155,7 @@ def test_a_text_that_does_not_fit_is_refused(tmp_path, about):
     write_file(path := tmp_path / "counts.npz")
     read_counts(path)
     write_file(path, about)
-    assert "its parts do not fit each other" in refused(path)
+    assert "its parts are inconsistent" in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_text_that_does_not_fit_is_refused(tmp_path, about):
 )
 def test_arrays_that_are_no_counts_are_refused(tmp_path, parts):
     write_file(path := tmp_path / "counts.npz", **parts)
-    assert "its parts do not fit each other" in refused(path)
+    assert "its parts are inconsistent" in refused(path)
 
 
 def test_text_that_is_no_mapping_is_refused(tmp_path):

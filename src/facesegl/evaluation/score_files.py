@@ -14,14 +14,14 @@ Cell = str | float | None
 
 
 def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
-    """Write scores.csv, a row a set and class, and per_image.csv, a row a photo, worst first."""
+    """Write scores.csv (a row per set and class), confusion.csv, by_tag.csv, and per_image.csv (worst photo first)."""
     rows: list[list[Cell]] = []
     for name, found in scored.items():
-        beside = (found.floor, found.agreement)
+        yardsticks = (found.floor, found.agreement)
         for label, value in found.scores.iou.items():
-            yardsticks = (scores.iou[label] if scores else None for scores in beside)
-            rows.append([name, label, value, found.scores.dice[label], *yardsticks])
-        rows.append([name, "mIoU", found.scores.miou, None, *(scores.miou if scores else None for scores in beside)])
+            others = (scores.iou[label] if scores else None for scores in yardsticks)
+            rows.append([name, label, value, found.scores.dice[label], *others])
+        rows.append([name, "mIoU", found.scores.miou, None, *(one.miou if one else None for one in yardsticks)])
     write_text(folder / "scores.csv", _csv(["set", "class", "iou", "dice", "floor_iou", "agreement_iou"], rows))
     names = [f"iou_{name}" for name in next(iter(scored.values())).scores.iou]
     write_text(folder / "confusion.csv", _confusion(scored))
@@ -37,7 +37,7 @@ def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
 
 
 def _confusion(scored: Mapping[str, SetScores]) -> str:
-    """A row a set and class of the truth: how many of its pixels were taken for each class."""
+    """A row per set and true class: the number of its pixels predicted as each class."""
     names = list(next(iter(scored.values())).scores.iou)
     rows: list[list[Cell]] = [
         [name, truth, *map(str, row)]
@@ -48,7 +48,7 @@ def _confusion(scored: Mapping[str, SetScores]) -> str:
 
 
 def _of_tags(scored: Mapping[str, SetScores]) -> str:
-    """A row a set and tag, such as a pose; nothing where the photos have none."""
+    """A row per set and tag, e.g. a pose; empty without tags."""
     rows: list[list[Cell]] = [
         [name, tag, str(scores.photos), scores.miou, scores.boundary_f, *scores.iou.values()]
         for name, found in scored.items()
@@ -71,7 +71,7 @@ def _csv(head: list[str], rows: list[list[Cell]]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    """Six digits; an absent class is an empty cell."""
+    """Six digits; empty for an absent class."""
     if isinstance(cell, float):
         return "" if math.isnan(cell) else f"{cell:.6f}"
     return cell or ""
