@@ -28,7 +28,7 @@ def ids(split, count):
 
 
 def write_run(folder, error, photos=24, classes=CLASSES, absent=0, seed=0, **changes):
-    """A run's folder: the same masks for all, without the last classes; about a fraction `error` of each class is wrong."""
+    """A run's folder: the same masks for all, without the last classes, and an `error` rate for each class."""
     present = len(classes) - absent
     names = ids("test", photos)
     truth = np.random.default_rng(1).integers(500, 1000, (photos, len(classes)))

@@ -239,7 +239,7 @@ def train(*more):
 def test_init_from_another_net_takes_no_weights_and_says_so(fasseg, trained):
     fcn = [word for word in SMALL_UNET if not word.startswith("model.")]
     ended = call("train", *fcn, "model=fcn", f"init='{trained}'")
-    assert_refused(ended, ["init=", "none of its weights fits"], code=2)
+    assert_refused(ended, ["init=", "none of its weights matches"], code=2)
 
 
 @pytest.mark.parametrize("key", ["init", "resume"])
