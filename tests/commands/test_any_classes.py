@@ -243,7 +243,7 @@ def test_every_layout_goes_through_the_whole_chain(layout):
     assert all(f"</span>{name}</div></th>" in page for name in names)
 
 
-def test_soft_rims_of_probabilities_are_not_told_as_guessed():
+def test_soft_edges_of_probabilities_are_not_reported_as_guessed():
     write_helen("data/SmithCVPR2013_dataset_resized")
     (checked,) = json.loads(call("data", "check", "data=helen", "--json").out)["data"]
     assert "inexact" not in {finding["check"] for finding in checked["findings"]}
@@ -255,7 +255,7 @@ def test_data_without_a_test_photo_say_what_else_can_be_scored():
     assert_reported(call("evaluate", "run"), 3, ["the set test has no photo", "set=val"])
 
 
-def test_a_model_of_six_classes_gives_one_of_nineteen_what_fits():
+def test_init_loads_matching_weights_from_a_model_of_other_classes():
     write_celebamask("data/CelebAMask-HQ")
     drawn_faces = ["data.source.train=5", "data.source.test=1", "data.source.height=48"]
     assert call("train", "data=synthetic", *drawn_faces, *QUICK, "paths.run=six").code == 0
@@ -266,7 +266,7 @@ def test_a_model_of_six_classes_gives_one_of_nineteen_what_fits():
     )
 
 
-def test_no_model_that_travels_says_where_its_photos_lay(tmp_path):
+def test_no_model_file_holds_the_path_of_its_photos(tmp_path):
     write_celebamask(tmp_path / "geheim" / "CelebAMask-HQ")
     mapping = f"data.source.mapping={tmp_path}/geheim/CelebAMask-HQ/CelebA-HQ-to-CelebA-mapping.txt"
     words = ["data=celebamask_hq", f"paths.data={tmp_path}/geheim", mapping, f"paths.run={tmp_path}/run"]
@@ -294,7 +294,7 @@ def test_the_page_of_a_run_whose_photos_have_moved_says_so_and_has_its_scores():
     assert "No photos are shown" not in Path("run/report.html").read_text(encoding="utf-8")
 
 
-def test_two_runs_on_data_of_ones_own_are_compared_person_by_person():
+def test_two_runs_on_own_data_are_compared_person_by_person():
     write_many_classes(".", 17)
     for seed in (0, 1):
         assert call("train", *MANY, *QUICK, f"seed={seed}", f"paths.run={seed}").code == 0
