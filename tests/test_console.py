@@ -35,14 +35,14 @@ def terminal(monkeypatch):
     return screen.file
 
 
-def test_work_that_is_done_at_once_leaves_no_line(elsewhere, clock, caplog):
+def test_short_work_logs_no_line(elsewhere, clock, caplog):
     caplog.set_level(logging.INFO, "facesegl")
     for _ in track(range(50), total=50, what="reading"):
         clock[0] += 0.01
     assert caplog.messages == []
 
 
-def test_long_work_leaves_sparse_lines_and_says_when_it_will_be_done(elsewhere, clock, caplog):
+def test_long_work_logs_occasional_lines_with_the_time_left(elsewhere, clock, caplog):
     caplog.set_level(logging.INFO, "facesegl")
     for _ in track(range(60), total=60, what="reading", every_s=30):
         clock[0] += 2
@@ -63,7 +63,7 @@ def test_work_of_unknown_length_says_how_much_is_done(elsewhere, clock, caplog):
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_items_are_handed_on_lazily_and_in_order():
+def test_items_are_yielded_lazily_and_in_order():
     tracked = track(itertools.count(3), total=9, what="counting")
     assert [next(tracked), next(tracked)] == [3, 4]
 
@@ -76,7 +76,7 @@ def test_a_terminal_gets_one_bar_and_the_items(terminal, caplog):
     assert caplog.messages == []
 
 
-def test_an_error_in_the_work_gives_the_terminal_back(terminal):
+def test_an_error_restores_the_cursor(terminal):
     def work():
         for _ in track(range(3), total=3, what="reading"):
             raise KeyError("broken")
@@ -98,7 +98,7 @@ def test_durations_read_like_a_clock(seconds, words):
     assert duration(seconds) == words
 
 
-def test_a_real_terminal_is_known_and_prints_still_go_to_standard_output(tmp_path):
+def test_on_a_real_terminal_prints_still_go_to_stdout(tmp_path):
     script = textwrap.dedent("""
         from facesegl.console import track
         for item in track("ab", total=2, what="reading"):

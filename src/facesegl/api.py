@@ -1,4 +1,4 @@
-"""The verbs from Python, under the names that they have at the top of the package."""
+"""`facesegl.train` and `facesegl.evaluate`: the verbs as Python functions."""
 
 import shlex
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from facesegl.runs.result import Result
 
 
 def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:
-    """Train as `facesegl train` does, and score what came out.
+    """Train and score a model as `facesegl train` does.
 
     Args:
         *overrides: keys and groups of conf/train.yaml: `"data=fasseg_v2", "trainer.max_epochs=5"`.
-        config_dirs: folders with groups of your own.
+        config_dirs: folders with your own config groups.
 
     Returns:
         The record of the run; its `folder` holds the checkpoints.
@@ -35,7 +35,7 @@ def evaluate(
     Args:
         model: a file or a run folder; several in a list are scored as one ensemble.
         *overrides: keys and groups of conf/evaluate.yaml: `"set=val"`, `"data=fasseg_v1"`.
-        config_dirs: folders with groups of your own.
+        config_dirs: folders with your own config groups.
 
     Raises:
         FaceseglError: whatever is wrong; each class is an exit code.
@@ -49,6 +49,6 @@ def evaluate(
 
 
 def _command(verb: str, words: Sequence[str], config_dirs: Sequence["str | Path"]) -> str:
-    """What would be typed to repeat a call from Python, whose own process was started otherwise."""
-    places = [word for place in config_dirs for word in ("--config-dir", str(place))]
-    return shlex.join(["facesegl", verb, *words, *places])
+    """The command line that repeats a call from Python."""
+    dirs = [word for path in config_dirs for word in ("--config-dir", str(path))]
+    return shlex.join(["facesegl", verb, *words, *dirs])

@@ -1,38 +1,52 @@
-"""The card: what weights are, as plain data that can travel with them.
+"""The card: a description of the weights as plain data, made by training and checked on reading.
 
-It stands in a checkpoint, in a file of weights and in an exported model alike. Nothing in it is ever run. The one class
-that it names is the net's, and that is built only if it is an `nn.Module` of facesegl or of a package that the person
-trusts by name.
+It is stored in a checkpoint, in a file of weights and in an exported model. Nothing in it is ever run. The one class
+that it names is the net's, which is built only if it is an `nn.Module` of facesegl or of a package that the user trusts
+by name.
 """
+
+from __future__ import annotations
 
 import json
 import math
 import re
+import shlex
 from collections.abc import Mapping
-from typing import Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
 
+from facesegl.config.identity import to_plain
+from facesegl.config.schema import SETS
+from facesegl.config.signatures import places_in
 from facesegl.errors import CheckpointError, ConfigError
-from facesegl.labels.taxonomy import RESERVED, Taxonomy
+from facesegl.files import readable
+from facesegl.labels.taxonomy import RESERVED, Taxonomy, is_config_syntax
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 FORMAT = 1
 """The card's format; raised whenever an older facesegl could misread a newer card."""
 
 LARGEST = 8192
-"""The largest side, in pixels, that a net may see: more is a damaged card, or a trap for the memory."""
-
-_DEEPEST, _LONGEST, _LARGEST_NUMBER = 32, 1000, 2**63
-"""How deep a card's values are nested at most, how long their names and texts, and how large their whole numbers."""
-
-_TEXTS = ("config", "command")  # which are read by people, and may be longer
+"""The largest input side in pixels: more is a damaged card, or an attempt to exhaust the memory."""
 
 KEY = "facesegl"
-"""Where the metadata of a file of weights or of an exported model have the card, as JSON."""
+"""The key of the card, as JSON, in the metadata of a weights file or an exported model."""
+
+A_PATH = "(a path)"
+"""What a card holds instead of a path."""
 
 Card = dict[str, Any]
 
+_DEEPEST, _LONGEST, _LARGEST_NUMBER = 32, 1000, 2**63
+"""Limits of a card's values: nesting depth, length of names and texts, size of integers."""
+
+_TEXTS = ("config", "command")  # for people to read; these may be longer
+
 _PLAIN_NAME = re.compile(r"[\w-]+(/[\w-]+)*")
 
-_PARTS: dict[str, type] = {
+_REQUIRED: dict[str, type] = {
     "format": int,
     "net": dict,
     "taxonomy": dict,
@@ -43,10 +57,86 @@ _PARTS: dict[str, type] = {
     "versions": dict,
 }
 
-_SETS = ("train", "val", "test", "test_clean", "test_strict")
+_OPTIONAL: dict[str, type] = {"parameters": int, "command": str, "scores": dict}
 
-_LATER: dict[str, type] = {"parameters": int, "command": str, "scores": dict}
-"""What a card may lack: how many numbers the net learnt, the command of its run, and the scores that it ended with."""
+
+def make_card(
+    config: DictConfig,
+    plan: DictConfig,
+    facts: Mapping[str, Any],
+    parameters: int,
+    command: str,
+    versions: Mapping[str, str],
+) -> Card:
+    """Describe the weights that a run will make.
+
+    It holds no absolute path and one `_target_`, the net's; the config is included as text, for people to read.
+
+    Args:
+        config: as composed, with its interpolations.
+        plan: the same, checked and resolved.
+        facts: those of the data, as `FaceDataModule.facts` returns them.
+        parameters: the net's number of trainable parameters.
+        command: the command line that repeats the run.
+        versions: of the packages, by name.
+    """
+    import yaml
+    from omegaconf import OmegaConf
+
+    return {
+        "format": FORMAT,
+        "net": {**to_plain(plan.model), "num_classes": len(facts["taxonomy"]["classes"])},
+        "taxonomy": facts["taxonomy"],
+        "normalisation": facts["normalisation"],
+        "image_size": facts["image_size"],
+        "data": {
+            "choice": str(config.choices.data),
+            "name": facts["name"],
+            "fingerprint": facts["fingerprint"],
+            "values": _portable(to_plain(plan.data), OmegaConf.to_container(config.data)),
+        },
+        "config": yaml.safe_dump(_without_paths(OmegaConf.to_container(config)), sort_keys=False),
+        "versions": dict(versions),
+        "parameters": parameters,
+        "command": readable(shlex.join(_without_path(word) for word in shlex.split(command))),
+    }
+
+
+def _portable(plan: Mapping[str, Any], written: Any) -> dict[str, Any]:
+    """The values of a data node without classes and paths: `fold`, `seed`, `source.version`, ..."""
+    kept: dict[str, Any] = {}
+    paths = places_in(plan)
+    for key, value in plan.items():
+        as_written = written.get(key) if isinstance(written, Mapping) else None
+        if key in paths and "${paths." not in str(as_written):
+            kept[key] = _hidden(value)
+        elif isinstance(value, Mapping):
+            kept[key] = _portable(value, as_written)
+        elif key != "_target_" and not _is_absolute_path(value) and "${paths." not in str(as_written):
+            kept[key] = value
+    return kept
+
+
+def _hidden(path: Any) -> Any:
+    if isinstance(path, Mapping):
+        return {key: _hidden(inner) for key, inner in path.items()}
+    return None if path is None else A_PATH
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_paths(inner) for key, inner in value.items()}
+    return A_PATH if _is_absolute_path(value) else value
+
+
+def _without_path(word: str) -> str:
+    """A word of a command with its absolute path replaced: `paths.data=/home/me/photos`."""
+    key, equals, value = word.rpartition("=")
+    return f"{key}{equals}{A_PATH}" if _is_absolute_path(value) else word
+
+
+def _is_absolute_path(value: Any) -> bool:
+    return isinstance(value, str) and PurePath(value).is_absolute()
 
 
 def card_as_text(card: Card) -> str:
@@ -58,7 +148,7 @@ def card_in(metadata: Mapping[str, str], place: str) -> Card:
     """The checked card in a file's metadata.
 
     Raises:
-        CheckpointError: there is none, or one that is not understood, naming `place`.
+        CheckpointError: there is none, or an invalid one; the message names the file, `place`.
     """
     text = metadata.get(KEY)
     try:
@@ -72,25 +162,25 @@ def card_in(metadata: Mapping[str, str], place: str) -> Card:
 
 
 def check_card(card: Any, place: str) -> None:
-    """Refuse a card that is not understood; its values stay plain data whatever they are.
+    """Refuse an invalid or untrustworthy card; its values remain plain data whatever they are.
 
     Raises:
-        CheckpointError: what is wrong with it, naming `place`.
+        CheckpointError: what is wrong with it; the message names the file, `place`.
     """
     if not isinstance(card, Mapping) or "format" not in card:
         raise CheckpointError(f"{place}: no card of facesegl in it; was it written by another program?")
     if strange := _strange({**card, **{name: "" for name in _TEXTS if isinstance(card.get(name), str)}}):
-        raise CheckpointError(f"{place}: its card holds {strange}, which no card does. It is not to be trusted.")
+        raise CheckpointError(f"{place}: its card holds {strange}, which no card does. Do not use this file.")
     if card["format"] != FORMAT:
         raise CheckpointError(
-            f"{place}: its card has format {card['format']!r}, this facesegl reads {FORMAT}; use the one that wrote it "
-            f"({_version(card)}), or train anew."
+            f"{place}: its card has format {card['format']!r}, this facesegl reads {FORMAT}; use the version that "
+            f"wrote it ({_version(card)}), or train again."
         )
-    lacking = [name for name, kind in _PARTS.items() if not _is_a(card.get(name), kind)]
-    lacking += [name for name, kind in _LATER.items() if name in card and not _is_a(card[name], kind)]
-    if lacking:
+    wrong_types = [name for name, kind in _REQUIRED.items() if not _is_a(card.get(name), kind)]
+    wrong_types += [name for name, kind in _OPTIONAL.items() if name in card and not _is_a(card[name], kind)]
+    if wrong_types:
         raise CheckpointError(
-            f"{place}: its card lacks {', '.join(lacking)}, or has another type there; is it damaged?"
+            f"{place}: its card lacks {', '.join(wrong_types)}, or has another type there; is it damaged?"
         )
     for wrong in (_untrusted(card), _damaged(card)):
         if wrong:
@@ -102,17 +192,26 @@ def check_card(card: Any, place: str) -> None:
 
 
 def _untrusted(card: Mapping[str, Any]) -> str:
-    """What is said of a card that reaches beyond plain data; nothing if it does not."""
-    for name in ("net", "taxonomy", "normalisation", "data"):
-        if _has_interpolation(card[name]):
-            return f" has ${{...}} in {name}; expected plain values. It is not to be trusted."
-        if _names_a_class(card[name] if name != "net" else [*card[name].values()]):
-            return f" names a class in {name}; expected one, the net's. It is not to be trusted."
+    """Why a card is more than plain data; empty if it is not."""
+    net = {name: value for name, value in card["net"].items() if name not in RESERVED}  # its one class is checked later
+    for name, value in (("net", net), *((name, card[name]) for name in ("taxonomy", "normalisation", "data"))):
+        if found := _config_syntax(value):
+            return f" has {found} in {name}; expected plain values. Do not use this file."
     return ""
 
 
+def _config_syntax(value: Any) -> str:
+    """What OmegaConf or Hydra would act on: `${...}` anywhere, `_target_` and its kind as a key; empty if nothing."""
+    if isinstance(value, Mapping):
+        keys = [f"the key {key}" for key in value if isinstance(key, str) and is_config_syntax(key)]
+        return next(filter(None, (*keys, *map(_config_syntax, value.values()))), "")
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(_config_syntax, value)), "")
+    return "${...}" if isinstance(value, str) and "${" in value else ""
+
+
 def _damaged(card: Mapping[str, Any]) -> str:
-    """What is said of a card with a value that it cannot have; nothing if it has none."""
+    """Which value of a card is impossible; empty if none is."""
     data, size = card["data"], card["image_size"]
     mean, std = (card["normalisation"].get(name) for name in ("mean", "std"))
     if not 1 <= size <= LARGEST:
@@ -120,7 +219,7 @@ def _damaged(card: Mapping[str, Any]) -> str:
     if not isinstance(data.get("values"), Mapping) or not _is_name(data.get("name")):
         return " has no name or no values of its data; is it damaged?"
     if not isinstance(data.get("choice"), str) or not _PLAIN_NAME.fullmatch(data["choice"]):
-        return "'s data choice is no plain name. It is not to be trusted."
+        return "'s data choice is no plain name. Do not use this file."
     if not _are_three_numbers(mean) or not _are_three_numbers(std) or min(std) <= 0:
         return "'s normalisation is not three finite numbers for mean and std, std above 0; is it damaged?"
     if not all(_is_scored(name, found) for name, found in card.get("scores", {}).items()):
@@ -129,7 +228,7 @@ def _damaged(card: Mapping[str, Any]) -> str:
 
 
 def _strange(value: Any, depth: int = 0) -> str:
-    """What in a value is no plain data of a card's kind, in words; nothing if all is."""
+    """What in a value is not plain data within the limits of a card; empty if all is."""
     if depth > _DEEPEST:
         return f"values nested more than {_DEEPEST} deep"
     if isinstance(value, Mapping) and (odd := [key for key in value if not isinstance(key, str | int)]):
@@ -148,30 +247,21 @@ def _is_a(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _names_a_class(value: Any) -> bool:
-    """Whether a key that Hydra treats as special stands anywhere in it."""
-    if isinstance(value, Mapping):
-        return any(key in RESERVED or _names_a_class(inner) for key, inner in value.items())
-    return isinstance(value, list | tuple) and any(map(_names_a_class, value))
-
-
 def _are_three_numbers(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(_is_number(one) and one is not None for one in value)
 
 
 def _is_text(value: str) -> bool:
-    """Whether it can be written in UTF-8: no halves of signs, nor bytes of a file's name that are no text."""
+    """Whether it can be encoded as UTF-8: no lone surrogates, which also stand for undecodable bytes of file names."""
     return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _is_name(value: Any) -> bool:
-    """Whether it is text that can be shown as it is."""
     return isinstance(value, str) and value.isprintable()
 
 
 def _is_scored(name: Any, found: Any) -> bool:
-    """Whether what a card says of a set has the form that is shown."""
-    if name not in _SETS or not isinstance(found, Mapping) or "agreement" not in found:
+    if name not in SETS or not isinstance(found, Mapping) or "agreement" not in found:
         return False
     shown = [found.get("scores"), found.get("floor"), *([found["agreement"]] if found["agreement"] else [])]
     return all(map(_are_scores, shown)) and all([*one["iou"]] == [*shown[0]["iou"]] for one in shown)
@@ -193,13 +283,5 @@ def _is_number(value: Any) -> bool:
 
 
 def _version(card: Mapping[str, Any]) -> str:
-    versions = card.get("versions")
-    return f"facesegl {versions.get('facesegl', 'unknown')}" if isinstance(versions, Mapping) else "unknown"
-
-
-def _has_interpolation(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_interpolation(item) for pair in value.items() for item in pair)
-    if isinstance(value, list | tuple):
-        return any(_has_interpolation(item) for item in value)
-    return isinstance(value, str) and "${" in value
+    found = card.get("versions")
+    return f"facesegl {found.get('facesegl', 'unknown')}" if isinstance(found, Mapping) else "unknown"

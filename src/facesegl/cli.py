@@ -110,9 +110,9 @@ def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
 
 def _show(result: "Result") -> None:
     from facesegl.reporting.terminal import show_result
-    from facesegl.runs.folder import joined
+    from facesegl.runs.folder import run_of_rank_zero
 
-    if not joined():  # the other ranks of a training leave it to the first
+    if not run_of_rank_zero():  # the other ranks of a training leave it to the first
         show_result(result)
 
 

@@ -1,5 +1,6 @@
-"""What a command shows while it works: a live bar on a terminal, sparse plain lines elsewhere; never on stdout."""
+"""Log lines and progress on stderr: a live bar on a terminal, occasional plain lines elsewhere."""
 
+import contextlib
 import functools
 import io
 import logging
@@ -15,34 +16,34 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_QUIET_S = 1.0  # work that is done sooner is not worth a line
+_QUIET_S = 1.0  # shorter work gets no line
 _log = logging.getLogger("facesegl")
 
 
 @functools.cache
 def console() -> "Console":
-    """The one console of the process: what goes through it does not tear a live bar."""
+    """The console shared by log lines and bars, so that a line does not break a live bar."""
     from rich.console import Console
 
     class Lasting(Console):
         def on_broken_pipe(self) -> None:
-            """Whoever listened has gone; the work goes on, and its log is in the run folder."""
+            """The reader closed the pipe; the work continues, and its log is in the run folder."""
             self.quiet = True
 
-    # asked of the stream: rich takes a notebook, or a log with FORCE_COLOR, for a terminal; they keep each redrawing
+    # rich takes a notebook, or a log with FORCE_COLOR, for a terminal, but these keep every redrawn line
     terminal = None if sys.stderr.isatty() else False
     return Lasting(stderr=True, highlight=False, force_jupyter=False, force_terminal=terminal)
 
 
 def is_live() -> bool:
-    """Whether a bar can be redrawn in place: a terminal that understands how, and neither a file, a pipe nor a log."""
+    """Whether a bar can be redrawn in place: stderr is a terminal that supports it, not a file or pipe."""
     return console().is_terminal and not console().is_dumb_terminal
 
 
 def configure_logging() -> None:
-    """Have what the project and Python's warnings say written to stderr, a plain line each; results go to stdout.
+    """Write the log of facesegl and Python's warnings to stderr, a plain line each; results go to stdout.
 
-    Names of files that are no text in stdout's encoding are written with codes, as Python does on stderr.
+    File names that stdout cannot encode are written with escapes, as Python does on stderr.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -53,22 +54,41 @@ def configure_logging() -> None:
     warnings.formatwarning = lambda message, *_args, **_kwargs: str(message).splitlines()[0]
 
 
+_NO_ACTION = (  # warnings of libraries, each with why a user cannot act on it
+    r".*does not have many workers.*",  # cached data need none
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
+    r"Grad strides do not match bucket view strides.*",  # weights are channels last, DDP's buckets are not
+    r"Checkpoint directory .* exists and is not empty.*",  # true of every resumed run
+)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress known library warnings that a user cannot act on; also a decorator."""
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # tips, and which devices there are
+    with warnings.catch_warnings():
+        for message in _NO_ACTION:
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
 def bar(*columns: "ProgressColumn") -> "Progress":
-    """A bar of these columns on the console, to be used in a `with` block or stopped by hand."""
+    """A bar with these columns, to be used in a `with` block or stopped by hand."""
     from rich.progress import Progress
 
-    # While a bar is shown, rich sends prints through the bar's console: right for a terminal, wrong for `> out.txt`.
+    # rich would redirect prints to the bar's console, stderr, which is wrong for `> out.txt`
     prints = sys.stdout.isatty()
     return Progress(*columns, console=console(), expand=True, refresh_per_second=5, redirect_stdout=prints)
 
 
 def track(items: Iterable[T], *, total: int | None, what: str, every_s: float = 10.0) -> Iterator[T]:
-    """Hand on items and show how far it is; away from a terminal, work that ends within a second leaves no line.
+    """Yield the items and show progress; without a terminal, work of less than a second shows no line.
 
     Args:
-        items: anything to iterate over; it may be lazy.
-        total: how many items there will be; None if that is unknown.
-        what: what is being done, as in "building the cache".
+        items: any iterable, also a lazy one.
+        total: the number of items; None if it is unknown.
+        what: what is being done, e.g. "building the cache".
         every_s: seconds between plain lines, which go to the logger `facesegl`.
 
     Example:
@@ -79,7 +99,7 @@ def track(items: Iterable[T], *, total: int | None, what: str, every_s: float = 
 
 
 def printable(text: str) -> str:
-    r"""Text that came from a file, without the signs by which it could steer a terminal.
+    r"""Text from a file, with control characters replaced.
 
     Example:
         >>> printable("skin\x1b[2J")
@@ -89,7 +109,7 @@ def printable(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Minutes and seconds, with hours where there are any.
+    """Minutes and seconds, with hours if there are any.
 
     Example:
         >>> duration(190), duration(3723.4)
@@ -129,7 +149,7 @@ def _with_lines(items: Iterable[T], total: int | None, what: str, every_s: float
 
 
 class _Terminal(logging.Handler):
-    """Writes through the console, which keeps a live bar whole."""
+    """Log through the console, which does not break a live bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         word = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "

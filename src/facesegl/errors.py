@@ -1,10 +1,10 @@
-"""Everything that can go wrong, one class per exit code.
+"""The errors of facesegl, one class per exit code.
 
-A message is one line: where, what is so, what was expected, what to do. An error may carry several, since all
-problems are told at once.
+A message is one line: place, fact, expectation, remedy. An error may carry several, since all problems are reported
+together.
 
-    FaceseglError          70  a bug of ours
-     +- PartlyFailed        1  done, but something that is named failed
+    FaceseglError          70  a bug in facesegl
+     +- PartlyFailed        1  done, except for what it names
      +- ConfigError         2  the command or the config is wrong; nothing ran
      +- DataError           3  photos or masks are wrong
      +- CheckpointError     4  a checkpoint or model file is wrong
@@ -19,7 +19,7 @@ class FaceseglError(Exception):
 
     Attributes:
         problems: the messages, without a leading `error: `.
-        exit_code: what the command ends with.
+        exit_code: the exit code of the command.
     """
 
     exit_code = 70
@@ -30,7 +30,7 @@ class FaceseglError(Exception):
 
 
 class PartlyFailed(FaceseglError):  # noqa: N818 - not an error of the whole: the rest is done
-    """The work is done, but what the message names failed."""
+    """The work is done, except for what the message names."""
 
     exit_code = 1
 
@@ -48,13 +48,13 @@ class DataError(FaceseglError):
 
 
 class CheckpointError(FaceseglError):
-    """A checkpoint or model file is wrong, or not to be trusted."""
+    """A checkpoint or model file is wrong or not trusted."""
 
     exit_code = 4
 
 
 class MachineError(FaceseglError):
-    """The machine cannot: no such device, disk full, no permission."""
+    """The machine refused: no such device, disk full, no permission."""
 
     exit_code = 5
 
@@ -68,15 +68,15 @@ class TrainingError(FaceseglError):
 class Stopped(BaseException):
     """A signal ended the work; what was done is kept.
 
-    As KeyboardInterrupt it is no `Exception`: whatever code the signal meets may have an `except Exception` around it,
-    which would take it for a fault of its own and go on.
+    Like KeyboardInterrupt it is not an `Exception`: the interrupted code may have an `except Exception` that would
+    swallow it.
 
     Attributes:
-        problems: the message, alone in a tuple.
-        exit_code: what the command ends with.
+        problems: the message, in a tuple.
+        exit_code: the exit code of the command.
 
     Args:
-        problem: what was kept and how to go on.
+        problem: what was kept and how to resume.
         signum: the signal's number, 2 (SIGINT) or 15 (SIGTERM).
     """
 

@@ -1,4 +1,4 @@
-"""Everything under a final name is whole: written beside it, fsynced, renamed."""
+"""Atomic writes: to a temporary file next to the target, fsynced, then renamed."""
 
 import contextlib
 import csv
@@ -19,13 +19,13 @@ from facesegl.errors import MachineError
 _MACHINE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
-    errno.EACCES: "no permission; choose another place or change its rights",
-    errno.EPERM: "no permission; choose another place or change its rights",
-    errno.EROFS: "it is read-only; choose another place",
-    errno.ENOENT: "no folder can be made there; choose another place",
-    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
-    errno.EISDIR: "a folder of that name is in the way; move it or choose another place",
-    errno.EEXIST: "a file is in the way; move it or choose another place",
+    errno.EACCES: "no permission; choose another path or change its permissions",
+    errno.EPERM: "no permission; choose another path or change its permissions",
+    errno.EROFS: "it is read-only; choose another path",
+    errno.ENOENT: "no folder can be made there; choose another path",
+    errno.ENOTDIR: "a parent in the path is a file, not a folder; choose another path",
+    errno.EISDIR: "a folder of that name is in the way; move it or choose another path",
+    errno.EEXIST: "a file is in the way; move it or choose another path",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.EFBIG: "files may not be that large here; raise the limit (ulimit -f)",
     errno.EXDEV: "it is on another disk than its folder; link the whole folder instead",
@@ -50,7 +50,7 @@ def require_writable(folder: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def machine_errors(path: Path | str) -> Iterator[None]:
-    """Turn what the operating system refuses below `path` into one plain message.
+    """Turn the operating system's errors below `path` into one plain message.
 
     Raises:
         MachineError: disk full, no permission, read-only, ...
@@ -65,10 +65,10 @@ def machine_errors(path: Path | str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file whole or not at all: yields a path beside `path`, and renames it when the block has ended well.
+    """Write a file atomically: yields a path next to `path`, and renames it if the block succeeds.
 
     Raises:
-        MachineError: it cannot be written there; what was under `path` is still there.
+        MachineError: it cannot be written; an existing file at `path` is unchanged.
     """
     with machine_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,15 +83,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all; of a file's name in it the bytes that are no text are written as codes."""
+    """Write a text file atomically; undecodable bytes of file names in it become escapes."""
     with replacing(path) as part:
         part.write_text(readable(text), encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write builtin values as readable JSON, whole or not at all; NaN is refused, since JSON has none.
+    """Write builtin values as indented JSON, atomically; NaN is refused, since JSON has none.
 
-    A file's name comes back as it was, also where bytes of it are no text: JSON has codes for them.
+    File names with undecodable bytes survive the round trip: JSON escapes them.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
@@ -113,7 +113,7 @@ def _cell(value: str | float | None) -> str | int:
 
 
 def readable(name: str) -> str:
-    r"""A file's name as text that can be written anywhere: bytes of it that are no UTF-8 become codes such as `\xff`.
+    r"""A file name as text that can be written anywhere: bytes that are not UTF-8 become escapes like `\xff`.
 
     Example:
         >>> print(readable(os.fsdecode(b"J\xf6rg.jpg")))
@@ -127,7 +127,7 @@ def _code(sign: int) -> str:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of files, lies on the disk."""
+    """Wait until a file, or a folder's list of files, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,11 +1,13 @@
-"""Where a result came from: versions, machine, git commit, command line."""
+"""Where a result comes from: versions, machine, git commit, command line."""
 
+import contextlib
 import os
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,12 @@ _PACKAGES = ("facesegl", "torch", "pytorch-lightning", "torchmetrics", "hydra-co
 
 
 def versions() -> dict[str, str]:
-    """The versions of facesegl, of Python, and of what they stand on."""
+    """The versions of Python, facesegl and its main dependencies."""
     return {"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}}
 
 
 def machine() -> dict[str, Any]:
-    """What a time depends on."""
+    """The hardware and threads that timings depend on."""
     import torch
 
     return {
@@ -32,7 +34,6 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -41,7 +42,7 @@ def _processor() -> str:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit of the folder that the run starts in, and whether it has changes; None outside a repository."""
+    """The commit of the current folder, and whether it has uncommitted changes; None outside a repository."""
     git = shutil.which("git")
     if git is None:
         return None
@@ -56,6 +57,16 @@ def git_state() -> dict[str, Any] | None:
 
 
 def command_line() -> str:
-    """What was typed, as it can be typed again; `python -m facesegl` is the same command."""
+    """The command line of this process, to be typed again; `python -m facesegl` is the same command."""
     name = Path(sys.argv[0]).name
     return shlex.join(["facesegl" if name == "__main__.py" else name, *sys.argv[1:]])
+
+
+@contextlib.contextmanager
+def replaced_argv(words: Sequence[str]) -> Iterator[None]:
+    """Replace sys.argv: Hydra takes its arguments from there, Lightning the command for further ranks."""
+    typed, sys.argv = sys.argv, [*words]
+    try:
+        yield
+    finally:
+        sys.argv = typed

@@ -1,4 +1,4 @@
-"""One function on many items, in threads, with results in order."""
+"""Map a function over items in threads."""
 
 import collections
 import concurrent.futures
@@ -11,9 +11,9 @@ R = TypeVar("R")
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Results in order, from one thread a core; few of them wait at a time, so memory does not grow with the items.
+    """Yield results in order, with one thread per core; few are pending at a time, which bounds the memory.
 
-    Threads, not processes: Pillow and NumPy release the GIL, and a killed process leaves none behind.
+    Threads, not processes: Pillow and NumPy release the GIL, and threads never outlive a killed process.
 
     Example:
         >>> list(in_threads(len, ["a", "bcd"]))

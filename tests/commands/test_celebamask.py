@@ -56,7 +56,7 @@ def taken_for_the_other_side(scores):
 # Measured with seeds 0, 1 and 2, a minute each: mIoU 0.585 to 0.595 and floor 0.292; the worst IoU of a side 0.455; of
 # no pair a pixel in a thousand on the wrong side. With a second look mIoU 0.004 to 0.005 more, and as few on the wrong
 # side; without the pairs 45 to 54 % of them.
-def test_19_classes_are_learnt_with_their_sides(run, score):
+def test_19_classes_are_trained_with_their_sides(run, score):
     assert run.data["photos"] == {"train": 140, "val": 20, "test": 40}
     assert Taxonomy.from_mapping(run.config["data"]["taxonomy"]).pairs == PAIRS
     found = score(run.folder)
@@ -66,20 +66,20 @@ def test_19_classes_are_learnt_with_their_sides(run, score):
     assert max(taken_for_the_other_side(found["scores"])) < 0.05
 
 
-def test_a_mirrored_second_look_keeps_the_sides_of_a_model_that_knows_its_pairs(run, score):
+def test_test_time_augmentation_keeps_left_and_right_if_the_pairs_are_known(run, score):
     once, twice = score(run.folder)["scores"], score(run.folder, "tta=true")["scores"]
     assert twice["miou"] > once["miou"] - 0.03
     assert max(taken_for_the_other_side(twice)) < 0.05
 
 
-def test_without_its_pairs_a_mirrored_second_look_would_mix_up_left_and_right(run, score):
+def test_without_pairs_test_time_augmentation_mixes_up_left_and_right(run, score):
     content = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
     content["hyper_parameters"]["taxonomy"]["pairs"] = []
     torch.save(content, run.folder / "pairless.ckpt")
     assert min(taken_for_the_other_side(score(run.folder / "pairless.ckpt", "tta=true")["scores"])) > 0.2
 
 
-def test_every_training_photo_that_is_flipped_is_learnt_with_its_sides_swapped(place, run):
+def test_every_flipped_training_photo_has_its_sides_swapped(place, run):
     config = compose([*TRAINING, f"paths.data={place}", f"paths.cache={run.folder}/cache", "augment=flip"])
     config.augment.flip = 1.0
     faces = build(config.data, augment=build(config.augment))

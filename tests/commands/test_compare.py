@@ -28,7 +28,7 @@ def ids(split, count):
 
 
 def write_run(folder, error, photos=24, classes=CLASSES, absent=0, seed=0, **changes):
-    """A run's folder: the same masks for all, without the last classes; of each class about `error` is mistaken."""
+    """A run's folder: the same masks for all, without the last classes, and an `error` rate for each class."""
     present = len(classes) - absent
     names = ids("test", photos)
     truth = np.random.default_rng(1).integers(500, 1000, (photos, len(classes)))
@@ -56,7 +56,7 @@ def write_run(folder, error, photos=24, classes=CLASSES, absent=0, seed=0, **cha
 
 @pytest.fixture
 def runs(tmp_path):
-    """A baseline, one that is better, and one that is as good as the baseline."""
+    """A baseline, a better run, and one as good as the baseline."""
     return [
         write_run(tmp_path / "baseline", 0.10, seed=1),
         write_run(tmp_path / "better", 0.05, seed=2),
@@ -82,7 +82,7 @@ def test_a_better_model_is_distinguished_from_an_equal_one(runs):
     assert (better.model, better.against, better.verdict) == ("B", "A", "better")
     assert better.miou.low < better.miou.difference < better.miou.high
     assert better.miou.difference == pytest.approx(0.09, abs=0.02)
-    assert alike.verdict == "no difference that 22 photos could tell"
+    assert alike.verdict == "no significant difference on 22 photos"
     assert (alike_against_better.against, alike_against_better.verdict) == ("B", "worse")
     assert better.iou["hair"].sign == better.boundary_f.sign == 1
 
@@ -107,7 +107,7 @@ def test_reversing_the_order_changes_all_signs(runs):
     assert there.verdict == "worse"
 
 
-def test_scores_are_those_of_the_set_that_was_asked_for(runs):
+def test_scores_are_those_of_the_requested_set(runs):
     counts = read_counts(runs[0]).counts
     for name, photos in ((None, counts[2:]), ("test", counts)):
         pooled = photos.sum(0)
@@ -127,14 +127,14 @@ def test_a_counts_file_can_replace_its_run(runs, tmp_path):
     assert by_folder == by_file
 
 
-def test_persons_and_not_photos_are_drawn(runs, tmp_path):
+def test_the_bootstrap_draws_persons_not_photos(runs, tmp_path):
     alone = write_run(tmp_path / "alone", 0.05, seed=2, groups=[f"person {number // 3}" for number in range(24)])
     comparison = compare([runs[0], alone])
     assert (len(comparison.photos), comparison.persons) == (22, 8)
     assert "8 persons are few" in comparison.notes[0]
 
 
-def test_a_class_of_few_persons_gets_no_interval(tmp_path):
+def test_a_class_with_few_persons_has_no_interval(tmp_path):
     def rare(error, persons):
         def change(counts):
             counts[persons:, 2, :] = 0
@@ -157,10 +157,10 @@ def test_a_handful_of_persons_has_scores_but_no_verdict(tmp_path):
     pair = [write_run(tmp_path / str(seed), 0.1 * seed, photos=7, seed=seed) for seed in (1, 2)]
     comparison = compare(pair)
     (difference,) = comparison.differences
-    assert difference.verdict == "5 persons: too few to tell"
+    assert difference.verdict == "5 persons: too few for a verdict"
     assert difference.miou.difference < 0
     assert math.isnan(difference.miou.low)
-    assert "No intervals: they need 6 persons" in shown(comparison)
+    assert "No intervals: they need at least 6 persons" in shown(comparison)
     assert json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["differences"][0]["miou"]["low"] is None
 
 
@@ -168,7 +168,7 @@ def test_one_model_twice_is_compared_and_reported(runs):
     comparison = compare([runs[0], runs[0] / "counts.npz", runs[1]])
     assert comparison.differences[0].verdict == "the same on every photo"
     assert comparison.differences[0].miou.to_dict() == {"difference": 0, "low": 0, "high": 0}
-    assert "A and B counted the same on every photo: are they one model?" in comparison.notes
+    assert "A and B agree on every photo: are they the same model?" in comparison.notes
 
 
 def test_photos_that_one_lacks_are_left_out_and_counted(runs, tmp_path):
@@ -224,7 +224,7 @@ def test_of_very_many_pairs_those_with_the_first_model_are_shown(tmp_path):
     assert "351 pairs without A not shown" in text
 
 
-def test_of_forty_classes_those_are_shown_that_differ_most(tmp_path):
+def test_of_forty_classes_the_most_different_are_shown(tmp_path):
     names = tuple(f"part {number}" for number in range(40))
     pair = [write_run(tmp_path / str(seed), error, classes=names, seed=1) for seed, error in ((1, 0.05), (2, 0.05))]
     saved = read_counts(pair[1])
@@ -282,7 +282,7 @@ def test_everything_that_cannot_be_compared_is_reported_at_once(tmp_path):
         "run: a run without counts.npz; name its checkpoints/last.ckpt, which is scored first",
         "sweep: the folder of a sweep; name those of its jobs",
         "photo.jpg: neither counts nor a model",
-        "cut.npz: no counts of facesegl, or cut off",
+        "cut.npz: not counts of facesegl, or truncated",
         "nowhere: no such file or folder",
     ]
     assert len(problems) == len(expected)
@@ -294,12 +294,12 @@ def test_wrong_arguments_are_reported(runs):
     problems = problems_of(ConfigError, runs[:1], set="test_claen", overrides=["set=val"])
     assert problems[0].startswith("compare: 1 to compare; expected two")
     assert "did you mean test_clean?" in problems[1]
-    assert problems[2] == "set=val: say it as --set NAME."
+    assert problems[2] == "set=val: give it as --set NAME."
     assert "nothing to compare" in problems_of(ConfigError, [])[0]
     assert "all of these have counts" in problems_of(ConfigError, runs, overrides=["tta=true"])[0]
 
 
-def test_other_classes_are_refused(runs, tmp_path):
+def test_different_classes_are_refused(runs, tmp_path):
     hats = write_run(tmp_path / "hats", 0.1, classes=("background", "skin", "hat"))
     turned = write_run(tmp_path / "turned", 0.1, classes=CLASSES[::-1])
     first, second = problems_of(ConfigError, [runs[0], hats, turned])
@@ -353,7 +353,7 @@ def test_a_checkpoint_is_scored_first_and_its_counts_kept(trained, caplog):
     checkpoints = [run / "checkpoints" / "last.ckpt" for run in trained]
     with caplog.at_level(logging.INFO, "facesegl"):
         comparison = compare([trained[0], checkpoints[1], checkpoints[1]], set="test", overrides=["panels=0"])
-    assert caplog.text.count("kept in runs/evaluate/") == 1
+    assert caplog.text.count("saved in runs/evaluate/") == 1
     assert "panels=0: only for what is scored now" in caplog.text
     run = comparison.models[1].run
     assert comparison.models[2].run == run
@@ -383,7 +383,7 @@ def test_a_set_that_the_data_of_a_checkpoint_lack_is_refused(trained, tmp_path, 
 
 def test_a_model_of_other_classes_is_refused_before_it_is_scored(trained, runs, tmp_path):
     (problem,) = problems_of(ConfigError, [trained[0] / "checkpoints" / "last.ckpt", runs[0]])
-    assert "other classes than" in problem
+    assert "different classes from" in problem
     assert not (tmp_path / "runs").exists()
 
 

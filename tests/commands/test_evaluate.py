@@ -36,7 +36,7 @@ def trained(tmp_path_factory):
     return folder, result
 
 
-def test_elsewhere_the_file_alone_gives_the_same_numbers(trained, monkeypatch, tmp_path):
+def test_a_moved_checkpoint_alone_gives_the_same_scores(trained, monkeypatch, tmp_path):
     folder, result = trained
     shutil.copy(result.folder / "checkpoints" / "last.ckpt", tmp_path / "alone=[1] ä.ckpt")
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
@@ -46,12 +46,12 @@ def test_elsewhere_the_file_alone_gives_the_same_numbers(trained, monkeypatch, t
     assert {path.name for path in again.folder.iterdir()} >= {"result.json", "scores.csv", "per_image.csv", "panels"}
 
 
-def test_the_run_around_a_checkpoint_knows_where_the_photos_lie(trained):
+def test_the_record_around_a_checkpoint_has_the_path_of_the_photos(trained):
     _, result = trained  # in another folder than this one, with `paths.data: data` in its config
     assert facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt").scores == result.scores
 
 
-def test_a_photo_that_stands_in_training_is_not_clean(trained):
+def test_a_test_photo_that_is_in_training_is_not_clean(trained):
     _, result = trained
     sizes = {name: found["scores"]["photos"] for name, found in result.scores.items()}
     assert sizes == {"test_clean": 2, "test": 3}  # 1 and 3 look like persons of training: none is strictly clean
@@ -112,29 +112,29 @@ def test_data_of_other_classes_are_refused(trained, monkeypatch, tmp_path):
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
     (tmp_path / "two.yaml").write_text("classes: {background: [255, 0, 0], face: [255, 255, 0]}")
     with pytest.raises(
-        ConfigError, match="these have the classes background, face; the checkpoint learnt background, sk"
+        ConfigError, match="these have the classes background, face; the model was trained on background, sk"
     ):
         facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v2", "data.taxonomy=two.yaml")
     assert not Path("runs").exists()
 
 
-def test_scores_go_where_they_are_asked_for_and_never_over_a_run(trained, monkeypatch):
+def test_scores_go_to_the_given_folder_and_never_overwrite_a_run(trained, monkeypatch):
     folder, result = trained
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
     checkpoint = result.folder / "checkpoints" / "last.ckpt"
     assert facesegl.evaluate(checkpoint, "paths.run=mine/scores").folder == Path("mine/scores")
     with pytest.raises(ConfigError, match=r"paths\.run=mine/scores: it holds a run already"):
         facesegl.evaluate(checkpoint, "paths.run=mine/scores")
-    with pytest.raises(ConfigError, match=r"choose their place by paths\.runs=FOLDER"):
+    with pytest.raises(ConfigError, match=r"choose their parent with paths\.runs=FOLDER"):
         compare([checkpoint, checkpoint], overrides=["paths.run=mine/both"])
 
 
-def test_photos_that_a_model_learnt_from_are_never_called_held_out(trained, monkeypatch):
+def test_photos_that_a_model_was_trained_on_are_never_scored_as_held_out(trained, monkeypatch):
     folder, result = trained  # learnt from all of them
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
     whole = result.folder / "checkpoints" / "last.ckpt"
     for keys in ([], ["data.fold=0"], ["data=fasseg_v2"], ["data=fasseg_v2", "data.fold=0"]):
-        with pytest.raises(ConfigError, match=r"set=val: it learnt from all training photos .data.fold=null."):
+        with pytest.raises(ConfigError, match=r"set=val: it was trained on all training photos .data.fold=null."):
             facesegl.evaluate(whole, "set=val", *keys)
     of_folds = [
         facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "data.folds=3", f"data.fold={fold}").folder
@@ -147,7 +147,7 @@ def test_photos_that_a_model_learnt_from_are_never_called_held_out(trained, monk
         facesegl.evaluate(of_folds, "set=val")
 
 
-def test_the_training_photos_of_other_data_were_not_learnt_from(trained, tmp_path, capsys):
+def test_the_training_photos_of_other_data_can_be_scored(trained, tmp_path, capsys):
     _, result = trained
     write_faces(tmp_path / "own" / "V1", train=3, test=1)  # fewer persons than there are folds
     scored = call("evaluate", result.folder, "data=fasseg_v1", "data.source.root=own", "set=train", "panels=0")
@@ -200,7 +200,7 @@ def test_several_checkpoints_are_scored_as_one_ensemble(trained, monkeypatch):
     )
 
 
-def test_a_mirrored_second_look_is_scored_where_it_is_asked_for(trained, monkeypatch):
+def test_tta_changes_the_scores(trained, monkeypatch):
     folder, result = trained
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
     looked_twice = facesegl.evaluate(result.folder, "tta=true")
@@ -226,7 +226,7 @@ def test_photos_with_a_pose_are_scored_by_pose_too(tmp_path):
     }
 
 
-def test_what_was_counted_on_each_photo_adds_up_to_the_scores(trained):
+def test_the_counts_of_all_photos_add_up_to_the_scores(trained):
     _, result = trained
     counts = read_counts(result.folder)
     assert counts.classes == FASSEG6.names
@@ -254,21 +254,21 @@ def test_info_shows_what_a_checkpoint_carries(trained, capsys):
     assert about["scores"] == result.scores
 
 
-def test_info_of_what_is_no_model_is_told_in_one_line(tmp_path):
+def test_info_reports_what_is_not_a_model_in_one_line(tmp_path):
     (tmp_path / "text.ckpt").write_text("hello")
     assert_reported(call("info", "text.ckpt"), 4, "text.ckpt: no checkpoint")
     assert_reported(call("info", "nope.onnx"), 4, "nope.onnx: no such file")
     assert_reported(call("info"), 2, "info: ")
 
 
-def test_a_run_that_is_not_there_is_told_with_the_nearest_that_is(tmp_path):
+def test_a_missing_run_is_reported_with_the_nearest_name(tmp_path):
     Path("runs/final").mkdir(parents=True)
     for verb in ("evaluate", "info"):
         assert_reported(call(verb, "runs/fnal"), 4, "runs/fnal: no such file or folder; did you mean runs/final?")
         assert_reported(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model's file")
 
 
-def test_a_sweep_is_told_with_its_jobs(tmp_path):
+def test_a_sweep_folder_is_reported_with_its_jobs(tmp_path):
     Path("sweep/0").mkdir(parents=True)
     Path("sweep/0/job.json").write_text("{}")
     assert_reported(

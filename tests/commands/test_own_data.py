@@ -47,7 +47,7 @@ def train(*overrides):
     return result, (result.folder / "checkpoints" / "last.ckpt").absolute()
 
 
-def test_the_run_around_a_checkpoint_knows_where_photos_and_lists_lie(own, elsewhere):
+def test_the_record_around_a_checkpoint_has_the_paths_of_photos_and_lists(own, elsewhere):
     Path("lists").mkdir()
     Path("lists/exam.txt").write_text("anna\nbob\n")
     result, last = train("data.source.lists.test=lists/exam.txt", "data.fold=null")
@@ -116,7 +116,7 @@ def test_no_place_travels_in_a_checkpoint_but_the_classes_do(own):
 
 
 @pytest.mark.parametrize("place", [{"images": "/etc"}, {"masks": "../.."}, {"lists": {"test": "/etc/passwd"}}])
-def test_a_card_that_says_where_to_read_is_not_trusted(own, place):
+def test_a_card_with_a_path_is_not_trusted(own, place):
     _, last = train()
     checkpoint = torch.load(last, weights_only=True)
     source = checkpoint["hyper_parameters"]["data"]["values"]["source"]
@@ -175,7 +175,7 @@ def test_what_is_wrong_is_one_clear_line(own, change, code, message):
     assert_reported(call("train", *OWN, *QUICK), code, message)
 
 
-def test_a_mask_with_another_number_is_told_with_its_file_and_the_remedy(own):
+def test_a_mask_with_an_unknown_number_is_reported_with_its_file_and_the_remedy(own):
     mask = np.array(Image.open("masks/bob.png"))
     mask[:2] = 17
     save(mask, "masks/bob.png")
@@ -186,7 +186,7 @@ def test_a_mask_with_another_number_is_told_with_its_file_and_the_remedy(own):
     assert call("train", *OWN, *QUICK).code == 0
 
 
-def test_masks_with_a_colour_that_the_file_does_not_know_are_told(own):
+def test_masks_with_an_unknown_colour_are_reported(own):
     shutil.rmtree("masks")
     write_folders(".", ["anna", "bob"], colours=[(255, 0, 0), *[*CVAT_LABELS.values()][1:]])
     for name in ("eve", "dan", "kim", "lea"):
@@ -219,13 +219,13 @@ def test_sides_without_pairs_are_warned_of_once(own):
     assert "look like left and right" not in call("train", *OWN, *QUICK).err
 
 
-def test_a_list_that_is_not_there_and_two_photos_of_one_name_are_told(own):
+def test_a_missing_list_and_two_photos_of_one_name_are_reported(own):
     save(np.zeros((48, 40, 3), np.uint8), "photos/anna.png")
     ended = call("train", *OWN, *QUICK, "data.source.lists.test=nowhere.txt")
     assert_reported(ended, 3, "photos/anna.jpg and photos/anna.png: photos of one name", "nowhere.txt: no such file")
 
 
-def test_keys_that_there_are_not_are_told_with_the_nearest(own):
+def test_unknown_keys_are_reported_with_the_nearest(own):
     ended = call(
         "train", *OWN, *QUICK, "data.source.grop=x", "data.source.lists.tset=a.txt", "data.source.kind=colours"
     )

@@ -36,7 +36,7 @@ def middle(target, name):
     return (found.sum(1) * columns).sum(1) / found.sum((1, 2))
 
 
-def test_a_mirrored_left_eye_is_a_right_one_and_lies_where_right_ones_lie(celebamask):
+def test_a_flipped_left_eye_is_a_right_one_on_the_right_side(celebamask):
     before, after = learnt()
     unmirrored = unpack_masks(before.packed).long()
     assert torch.equal(after.image, before.image.flip(-1).float())
@@ -51,6 +51,6 @@ def test_a_mirrored_left_eye_is_a_right_one_and_lies_where_right_ones_lie(celeba
     assert not torch.equal(after.target, unmirrored.flip(-1))
 
 
-def test_without_pairs_a_mirrored_left_eye_would_lie_on_the_right(celebamask):
+def test_without_pairs_a_flipped_left_eye_is_on_the_right(celebamask):
     _, after = learnt("data.taxonomy.pairs=[]")
     assert (middle(after.target, "l_eye") > middle(after.target, "r_eye")).all()

@@ -16,7 +16,7 @@ def sweep(monkeypatch, *arguments):
     return cli.main()
 
 
-def test_each_job_has_its_own_folder_and_the_best_stands_first(fasseg, monkeypatch, capsys, tmp_path):
+def test_each_job_has_its_own_folder_and_the_best_comes_first(fasseg, monkeypatch, capsys, tmp_path):
     assert sweep(monkeypatch, "seed=0,1") == 0
     (folder,) = (tmp_path / "runs" / "fasseg_v2-unet").iterdir()
     jobs = [json.loads((folder / job / "result.json").read_text()) for job in ("0", "1")]
@@ -48,7 +48,7 @@ def test_one_seed_alone_has_no_spread(fasseg, monkeypatch, capsys):
     assert "Over the seeds" not in capsys.readouterr().out
 
 
-def test_a_failed_job_is_named_while_the_others_go_on(fasseg, monkeypatch, capsys, tmp_path):
+def test_a_failed_job_is_named_while_the_others_run(fasseg, monkeypatch, capsys, tmp_path):
     code = sweep(monkeypatch, "seed=0,1", "optimizer.lr=1e-2,1e30")
     said = capsys.readouterr()
     assert code == 1
@@ -77,7 +77,7 @@ def test_shipped_sweeps_sweep(fasseg, monkeypatch, tmp_path, name):
     assert len(list(folder.glob("*/result.json"))) == {"seeds": 3, "lr": 5}[name]
 
 
-def test_a_sweep_that_was_stopped_goes_on_in_its_folder_and_does_nothing_twice(fasseg, tmp_path):
+def test_a_stopped_sweep_resumes_in_its_folder_and_repeats_no_finished_job(fasseg, tmp_path):
     signalling = [word.replace("=disturbed", f"={tmp_path / 'disturbed'}") for word in disturbed(5, signal.SIGTERM)]
     command = ["train", "-m", *SMALL_UNET, "trainer.max_epochs=1,3,2", *signalling]
     stopped = call(*command)  # in its second job: the first has no fifth step

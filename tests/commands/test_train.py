@@ -15,6 +15,7 @@ import facesegl
 from facesegl.errors import ConfigError, DataError, Stopped
 from facesegl.runs.folder import locked
 from facesegl.sources import read_rgb
+from helpers.calling import run, runs
 from helpers.faces import CLASSES
 from helpers.trainings import SMALL_UNET, disturbed
 
@@ -47,7 +48,7 @@ def test_a_run_folder_holds_all_that_the_run_was(held_out):
     assert not list(held_out.folder.rglob("*.part"))
 
 
-def test_the_record_says_what_was_run_on_what_with_which_outcome(held_out):
+def test_the_record_has_config_data_and_outcome(held_out):
     record = json.loads((held_out.folder / "result.json").read_text())
     assert record["state"] == "done"
     assert record["failure"] is None
@@ -69,7 +70,7 @@ def test_with_a_fold_no_test_photo_is_ever_scored(held_out):
     assert not set(folds["val"]) & set(folds["train"])
 
 
-def test_the_floor_stands_beside_the_score(held_out):
+def test_the_floor_is_next_to_the_score(held_out):
     found = held_out.scores["val"]
     assert 0 < found["floor"]["miou"] < 1
     assert found["floor"]["photos"] == found["scores"]["photos"] == 2
@@ -80,7 +81,7 @@ def test_the_floor_stands_beside_the_score(held_out):
     assert float(rows[-1]["iou"]) == pytest.approx(found["scores"]["miou"], abs=1e-6)
 
 
-def test_the_curves_are_there_under_the_names_that_say_what_they_are(held_out):
+def test_the_curves_have_the_documented_names(held_out):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(held_out.folder / "tensorboard"))
@@ -142,9 +143,9 @@ def test_a_run_starts_from_the_weights_of_another_and_lists_the_rest(fasseg, cap
     checkpoint = first.folder / "checkpoints" / "last.ckpt"
     with caplog.at_level(logging.INFO, "facesegl"):
         facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", f"init={checkpoint}")
-        assert "new are: none" in caplog.text
+        assert "not loaded: none" in caplog.text
         facesegl.train(*SMALL_UNET, "model.depth=4", "trainer.max_epochs=1", f"init={checkpoint}")
-    assert "new are: down.3" in caplog.text
+    assert "not loaded: down.3" in caplog.text
 
 
 def test_a_folder_that_holds_a_run_is_not_written_over(fasseg, tmp_path):
@@ -153,7 +154,7 @@ def test_a_folder_that_holds_a_run_is_not_written_over(fasseg, tmp_path):
         facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
 
 
-def test_a_named_folder_goes_on_with_resume_auto(fasseg, monkeypatch, caplog):
+def test_a_named_folder_is_resumed_with_resume_auto(fasseg, monkeypatch, caplog):
     import facesegl.commands.train
 
     def stop(*_):
@@ -165,13 +166,13 @@ def test_a_named_folder_goes_on_with_resume_auto(fasseg, monkeypatch, caplog):
             facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
     with caplog.at_level(logging.INFO, "facesegl"):
         result = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
-        assert "going on with mine" in caplog.text
+        assert "resuming mine" in caplog.text
         again = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
     assert "mine is done already" in caplog.text
     assert (again.folder, again.scores) == (result.folder, result.scores) == (Path("mine"), result.scores)
 
 
-def test_void_is_scored_neither_for_the_model_nor_for_its_yardsticks(fasseg):
+def test_void_is_ignored_for_the_model_and_its_yardsticks(fasseg):
     classes = {name: colour for name, colour in CLASSES.items() if name != "background"}
     Path("void.yaml").write_text(yaml.safe_dump({"classes": classes, "void": CLASSES["background"]}, sort_keys=False))
     shutil.copy(fasseg / "Train_RGB" / "4.bmp", fasseg / "Test_RGB" / "2.bmp")  # a photo that was masked twice
@@ -182,7 +183,7 @@ def test_void_is_scored_neither_for_the_model_nor_for_its_yardsticks(fasseg):
     assert found["agreement"]["photos"] == 1
 
 
-def test_another_seed_is_held_against_the_same_photos(fasseg):
+def test_all_seeds_are_validated_on_the_same_photos(fasseg):
     seeds = [facesegl.train(*SMALL_UNET, "logger=none", "trainer.max_epochs=1", f"seed={seed}") for seed in (0, 1)]
     one, other = (json.loads((result.folder / "folds.json").read_text())["val"] for result in seeds)
     assert one == other
@@ -198,17 +199,18 @@ def test_a_folder_is_locked_while_its_run_lives(tmp_path):
 
 
 @pytest.mark.slow
-def test_several_devices_train_one_model_and_go_on_with_it(fasseg, facesegl, tmp_path):
+def test_several_devices_train_and_resume_one_model(fasseg, tmp_path):
     two = [*SMALL_UNET, "data.batch_size=1", "trainer=ddp", "trainer.accelerator=cpu"]
-    stopped = facesegl("train", *two, *disturbed(4, signal.SIGKILL))
-    assert stopped.returncode != 0
-    trained = facesegl("train", *two, *disturbed(4, signal.SIGKILL), "resume=auto")
-    assert trained.returncode == 0, trained.stderr
-    assert "going on with" in trained.stderr
-    (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/*/*/result.json"))
+    stopped = run("train", *two, *disturbed(4, signal.SIGKILL))
+    assert stopped.code != 0
+    trained = run("train", *two, *disturbed(4, signal.SIGKILL), "resume=auto")
+    assert trained.code == 0, trained.err
+    assert "resuming" in trained.err
+    (folder,) = runs()
+    record = json.loads((folder / "result.json").read_text())
     assert record["state"] == "done"
     assert "val" in record["scores"]
-    assert trained.stderr.count("learning from") == 1
+    assert trained.err.count("training on") == 1
 
 
 def test_without_a_progress_bar_there_is_none(fasseg, capfd):

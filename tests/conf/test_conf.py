@@ -12,7 +12,6 @@ from omegaconf import OmegaConf
 
 from facesegl import FaceDataModule
 from facesegl.commands.build import GIVEN
-from facesegl.commands.evaluate import GIVEN as EVALUATE_GIVEN
 from facesegl.config.check import check, rehearse
 from facesegl.config.compose import Composed, compose
 from facesegl.config.identity import to_plain
@@ -80,7 +79,7 @@ def test_data_choices_are_data_modules_and_pass_evaluates_check_too(name):
     assert isinstance(faces, FaceDataModule)
     assert (faces.image_size, faces.batch_size, faces.fold, faces.folds) == (256, 4, 0, 5)
     config = Composed.of([f"data={name}", "paths.data=data", *NEEDED.get(name, [])], config_name="evaluate")
-    assert isinstance(build(check(config, roots=EvaluateKeys, given=EVALUATE_GIVEN).data), FaceDataModule)
+    assert isinstance(build(check(config, roots=EvaluateKeys, given=GIVEN).data), FaceDataModule)
 
 
 @pytest.mark.parametrize("name", [name for name in options("data/taxonomy") if name.endswith("_as_fasseg")])
@@ -179,7 +178,7 @@ def test_an_experiment_leaves_every_other_choice_free(name):
 
 def test_evaluate_composes_without_data():
     config = Composed.of(["paths.data=data"], config_name="evaluate")
-    plan = check(config, roots=EvaluateKeys, given=EVALUATE_GIVEN)
+    plan = check(config, roots=EvaluateKeys, given=GIVEN)
     assert (plan.set, plan.device, plan.panels, plan.name) == ("test", "auto", 4, "evaluate")
     assert (plan.seed, plan.trust, plan.data) == (0, [], None)
 

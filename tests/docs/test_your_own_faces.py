@@ -53,7 +53,7 @@ def test_from_two_folders_to_a_score(ten_faces, monkeypatch, capsys):
         smaller = SMALLER if line.startswith("facesegl train") else []
         assert run(monkeypatch, *shlex.split(line)[1:], *smaller) == 0, capsys.readouterr().err
     shown = capsys.readouterr()
-    assert "learning from 8 photos, validating on 2" in shown.err
+    assert "training on 8 photos, validating on 2" in shown.err
     assert shown.out.count("mIoU per photo") == 2
 
 

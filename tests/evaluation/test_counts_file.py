@@ -73,13 +73,13 @@ def test_a_write_that_fails_leaves_the_old_counts(tmp_path, monkeypatch):
     [b"", b"photo,miou\n", b"\x93NUMPY\x01\x00", b"PK\x03\x04 and nothing more", b"\x80\x04N."],
     ids=["empty", "csv", "npy", "zip", "pickle"],
 )
-def test_what_are_no_counts_is_refused(tmp_path, content):
+def test_what_is_not_counts_is_refused(tmp_path, content):
     path = tmp_path / "counts.npz"
     path.write_bytes(content)
-    assert "no counts of facesegl, or cut off" in refused(path)
+    assert "not counts of facesegl, or truncated" in refused(path)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     assert "no such file" in refused(tmp_path / "counts.npz")
     with pytest.raises(CheckpointError, match=r"counts\.npz: no such file"):
         read_counts(tmp_path)
@@ -155,7 +155,7 @@ def test_a_text_that_does_not_fit_is_refused(tmp_path, about):
     write_file(path := tmp_path / "counts.npz")
     read_counts(path)
     write_file(path, about)
-    assert "its parts do not fit each other" in refused(path)
+    assert "its parts are inconsistent" in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -171,11 +171,11 @@ def test_a_text_that_does_not_fit_is_refused(tmp_path, about):
     ],
     ids=lambda parts: "-".join(f"{name}{array.shape}{array.dtype}" for name, array in parts.items()),
 )
-def test_arrays_that_are_no_counts_are_refused(tmp_path, parts):
+def test_arrays_that_are_not_counts_are_refused(tmp_path, parts):
     write_file(path := tmp_path / "counts.npz", **parts)
-    assert "its parts do not fit each other" in refused(path)
+    assert "its parts are inconsistent" in refused(path)
 
 
-def test_text_that_is_no_mapping_is_refused(tmp_path):
+def test_text_that_is_not_a_mapping_is_refused(tmp_path):
     np.savez(path := tmp_path / "counts.npz", about="[1]", counts=SAVED.counts, boundary=SAVED.boundary)
     assert "its format is None" in refused(path)

@@ -52,7 +52,7 @@ class Harmful:
         return os.mkdir, ("pwned",)
 
 
-def test_no_checkpoint_is_told():
+def test_a_missing_argument_is_reported():
     assert_reported(call("evaluate"), 2, "evaluate: no checkpoint; expected facesegl evaluate CKPT")
     assert_reported(call("evaluate", "set=val"), 2, "evaluate: no checkpoint; expected facesegl evaluate CKPT")
 
@@ -62,11 +62,11 @@ def test_missing_checkpoint_is_named(name):
     assert_refused(call("evaluate", name), f"{name}: no such file")
 
 
-def test_a_run_folder_stands_for_its_last_checkpoint(evaluate, trained):
+def test_a_run_folder_means_its_last_checkpoint(evaluate, trained):
     assert evaluate(trained.parents[1]).code == 0
 
 
-def test_folder_without_a_checkpoint_is_told_what_would_lie_in_it():
+def test_folder_without_a_checkpoint_is_refused():
     Path("some").mkdir()
     assert_refused(call("evaluate", "some/"), ["some", "folder"])
 
@@ -95,7 +95,7 @@ def test_crafted_pickle_in_a_checkpoint_runs_nothing(evaluate):
     assert_refused(evaluate("bad.ckpt"), ["bad.ckpt", "it was not opened, since that would run code from it"])
 
 
-def test_weights_without_a_card_are_no_checkpoint_of_ours(evaluate):
+def test_weights_without_a_card_are_refused(evaluate):
     torch.save({"weight": torch.zeros(3)}, "bad.ckpt")
     assert_refused(evaluate("bad.ckpt"), "bad.ckpt: no checkpoint of facesegl")
 
@@ -150,7 +150,7 @@ def test_data_in_a_card_build_nothing(evaluate, crafted, values):
 
 
 @pytest.mark.parametrize("values", [{"cache": "pwned"}, {"source": {"root": "/etc"}}], ids=str)
-def test_data_in_a_card_do_not_say_where_they_lie(evaluate, crafted, values):
+def test_paths_in_the_data_of_a_card_are_not_used(evaluate, crafted, values):
     ended = evaluate(crafted(lambda card: card["data"]["values"].update(values)))
     assert ended.code in (0, 4), ended.err
     assert not Path("pwned").exists()
@@ -185,11 +185,11 @@ def test_damaged_card_is_the_checkpoints_fault(evaluate, crafted, change):
     assert_refused(evaluate(crafted(change)), "")
 
 
-def test_no_such_device_is_no_fault_of_the_checkpoint(evaluate, trained):
+def test_an_unknown_device_is_a_config_error(evaluate, trained):
     assert_refused(evaluate(trained, "device=foo"), "device", code=2)
 
 
-def test_gpu_that_is_not_there(evaluate, trained):
+def test_a_missing_gpu_is_reported(evaluate, trained):
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("there is a GPU")
     assert_refused(evaluate(trained, "device=gpu"), "device=gpu: this machine has no such GPU", code=5)
@@ -207,7 +207,7 @@ def test_gpu_that_is_not_there(evaluate, trained):
         ("model=fcn", "model"),
     ],
 )
-def test_wrong_words_beside_a_checkpoint(evaluate, trained, more, message):
+def test_wrong_arguments_next_to_a_checkpoint_are_reported(evaluate, trained, more, message):
     ended = evaluate(trained, more)
     assert_refused(ended, message, code=4 if more == "x" else 2)
     assert "defaults list" not in ended.err, "that is Hydra's word, not a person's"
@@ -227,7 +227,7 @@ def test_checkpoint_path_may_hold_anything(evaluate, trained, name):
     assert len(runs()) == 1
 
 
-def test_folder_that_looks_like_an_option_is_not_taken_for_the_checkpoint(evaluate, trained):
+def test_folder_named_like_an_override_is_not_taken_for_the_checkpoint(evaluate, trained):
     Path("set=val").mkdir()
     assert evaluate("set=val", trained).code == 0
 
@@ -239,11 +239,11 @@ def train(*more):
 def test_init_from_another_net_takes_no_weights_and_says_so(fasseg, trained):
     fcn = [word for word in SMALL_UNET if not word.startswith("model.")]
     ended = call("train", *fcn, "model=fcn", f"init='{trained}'")
-    assert_refused(ended, ["init=", "none of its weights fits"], code=2)
+    assert_refused(ended, ["init=", "none of its weights matches"], code=2)
 
 
 @pytest.mark.parametrize("key", ["init", "resume"])
-def test_going_on_from_what_is_nothing_of_ours(fasseg, key):
+def test_init_and_resume_refuse_what_is_not_a_run(fasseg, key):
     assert_refused(train(f"{key}=nope"), "nope: no such")
     Path("text").write_text("x")
     assert_refused(train(f"{key}=text"), "text: ")

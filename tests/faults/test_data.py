@@ -36,7 +36,7 @@ def write_other_size(v2, number):
     mask.write_bytes(other)
 
 
-def test_no_data_says_where_they_were_expected_and_how_to_get_them():
+def test_missing_data_are_reported_with_their_path_and_how_to_get_them():
     ended = train()
     assert_refused(
         ended,
@@ -45,7 +45,7 @@ def test_no_data_says_where_they_were_expected_and_how_to_get_them():
     assert list(Path().iterdir()) == []
 
 
-def test_environment_that_points_nowhere_is_followed_and_told(fasseg, monkeypatch):
+def test_environment_variable_with_a_missing_path_is_reported(fasseg, monkeypatch):
     monkeypatch.setenv("FACESEGL_DATA", "/nowhere/at all")
     assert_refused(train(), "/nowhere/at all/fasseg/V2: no such folder")
 
@@ -60,7 +60,7 @@ def test_empty_folder():
     assert_refused(train(), ["data/fasseg/V2: no training photos", "Train_RGB and Train_Labels"])
 
 
-def test_photo_without_mask_and_mask_without_photo_are_told_together(v2):
+def test_photo_without_mask_and_mask_without_photo_are_reported_together(v2):
     (v2 / "Train_Labels" / "2.bmp").unlink()
     (v2 / "Train_RGB" / "3.bmp").unlink()
     assert_refused(
@@ -92,7 +92,7 @@ def test_mask_of_another_size_is_an_error_where_data_are_strict(v2):
     assert "left out" not in ended.err
 
 
-def test_broken_files_are_told_together(v2):
+def test_broken_files_are_reported_together(v2):
     photo = v2 / "Train_RGB" / "2.bmp"
     photo.write_bytes(photo.read_bytes()[:500])
     (v2 / "Train_Labels" / "1.bmp").write_bytes(b"")
@@ -108,7 +108,7 @@ def test_broken_files_are_told_together(v2):
 
 
 @pytest.mark.timeout(120)
-def test_a_pipe_and_a_device_among_the_files_are_told_and_not_waited_for(v2):
+def test_a_pipe_and_a_device_among_the_files_are_reported_without_blocking(v2):
     photo, mask = v2 / "Train_RGB" / "2.bmp", v2 / "Test_Labels" / "1.bmp"
     photo.unlink()
     mask.unlink()
@@ -143,7 +143,7 @@ def test_names_that_are_no_text_are_trained_on_scored_and_predicted(v2):
     assert Path(os.fsdecode(b"out\xff/J\xf6rg.png")).is_file()
 
 
-def test_what_was_mended_trains(v2):
+def test_repaired_data_train(v2):
     photo = v2 / "Train_RGB" / "2.bmp"
     whole = photo.read_bytes()
     photo.write_bytes(whole[:500])
@@ -184,6 +184,6 @@ def test_path_that_needs_quotes_is_shown_in_them(name):
 
 
 @pytest.mark.slow
-def test_command_of_its_own_process_tells_the_same():
+def test_a_new_process_reports_the_same():
     ended = run("train", *SMALL_UNET)
     assert_refused(ended, "data/fasseg/V2: no such folder")

@@ -71,7 +71,7 @@ def test_disk_full_while_writing_a_checkpoint_leaves_the_old_one(fasseg, tmp_pat
 
 
 @pytest.mark.slow
-def test_file_that_grows_too_large_is_told(fasseg):
+def test_file_over_the_size_limit_is_reported(fasseg):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 
@@ -101,7 +101,7 @@ def test_file_in_the_way_of_the_runs_of_a_name(fasseg):
     assert_reported(train(), 5, "runs/fasseg_v2-unet")
 
 
-def test_folder_that_holds_a_run_is_not_written_over(fasseg):
+def test_folder_that_holds_a_run_is_not_overwritten(fasseg):
     assert train("paths.run=mine").code == 0
     before = Path("mine/result.json").read_bytes()
     assert_reported(train("paths.run=mine"), 2, ["paths.run=mine: it holds a run already", "Name another folder"])
@@ -128,7 +128,7 @@ def test_signal_while_caching_leaves_nothing_half_done(fasseg, signum, code):
 
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
-def test_signal_in_the_midst_of_foreign_code_is_no_fault_of_that(fasseg, signum, code):
+def test_signal_during_a_foreign_import_is_not_an_error_of_that_import(fasseg, signum, code):
     Path(f"loud_{signum.name}.py").write_text(f"import os\nos.kill(os.getpid(), {int(signum)})\nclass Loss:\n    ...\n")
     assert_reported(train(f"loss._target_=loud_{signum.name}.Loss"), code, signum.name)
     assert not Path("runs").exists()

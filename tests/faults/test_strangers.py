@@ -178,7 +178,7 @@ def test_a_card_cannot_steer_the_terminal():
     assert "\x1b" not in ended.err
 
 
-def test_json_that_is_too_deep_is_no_card():
+def test_json_that_is_too_deep_is_refused():
     onnx_model("model.onnx", metadata={"facesegl": "[" * 100_000})
     refused("none that facesegl export wrote", path="model.onnx")
 
@@ -212,7 +212,7 @@ def test_logits_that_are_not_finite_are_refused():
 
 
 @pytest.mark.parametrize("thing", [[1, 2], None, b"x", 3])
-def test_what_is_no_photo_is_told(thing):
+def test_what_is_not_a_photo_is_refused(thing):
     write()
     with pytest.raises(DataError, match="is no photo"):
         Predictor("model.ckpt", device="cpu")(thing)

@@ -39,14 +39,14 @@ def test_weights_that_are_not_finite_do_not_reach_the_last_checkpoint(fasseg):
     assert is_finite(runs()[0] / "checkpoints" / "last.ckpt")
 
 
-def test_no_checkpoint_is_promised_where_there_is_none(fasseg):
+def test_no_missing_checkpoint_is_promised(fasseg):
     ended = train(*DIVERGING)  # in the first epoch, before one was written
     assert_reported(ended, 6, "the loss is not finite")
     (folder,) = runs()
     assert (folder / "checkpoints" / "last.ckpt").exists() or "last.ckpt" not in ended.err
 
 
-def test_step_too_large_for_a_float_is_no_bug_of_ours(fasseg):
+def test_step_too_large_for_a_float_is_not_reported_as_a_bug(fasseg):
     ended = train(*DIVERGING, "optimizer.lr=1e39")
     assert ended.code in (2, 6), ended.err
     assert "Traceback" not in ended.err
@@ -70,7 +70,7 @@ def jobs():
     return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/job.json")}
 
 
-def test_sweep_goes_on_past_a_job_that_fails_and_names_it_at_the_end(fasseg):
+def test_sweep_continues_after_a_failed_job_and_names_it_at_the_end(fasseg):
     failing = ["+callbacks.fail._target_=helpers.faulty.FailIf", "+callbacks.fail.words=['seed=1','optimizer.lr=0.01']"]
     ended = sweep(*SWEEP, *failing)
     assert ended.code == 1, ended.err
@@ -96,7 +96,7 @@ def test_signal_ends_the_whole_sweep(fasseg, signum, code):
     assert {name: note["state"] for name, note in jobs().items()} == {"0": "stopped"}
 
 
-def test_data_that_are_not_there_fail_every_job(tmp_path):
+def test_missing_data_fail_every_job(tmp_path):
     ended = sweep("seed=0,1")
     assert ended.code in (1, 3)
     assert "Traceback" not in ended.err

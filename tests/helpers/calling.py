@@ -1,4 +1,4 @@
-"""The command, called as a person calls it: in this process where that is enough, in one of its own where not."""
+"""Call the command as a user does: in this process, or in a new one."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ QUIET = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceW
 
 
 class Ended(NamedTuple):
-    """How a command ended: its exit code, and what it said."""
+    """How a command ended: exit code, stdout and stderr."""
 
     code: object
     out: str
@@ -31,7 +31,7 @@ class Ended(NamedTuple):
 
 
 def call(*arguments):
-    """Run the command in this process; signals, warnings and logging are as they were afterwards."""
+    """Run the command in this process, and restore signal handlers, warnings and logging."""
     out, err, argv, path = io.StringIO(), io.StringIO(), sys.argv, list(sys.path)
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     loggers = {name: list(logging.getLogger(name).handlers) for name in ("facesegl", "py.warnings")}
@@ -53,7 +53,7 @@ def call(*arguments):
 
 @contextlib.contextmanager
 def _as_python_warns():
-    """Warnings as a person has them, not the errors that the tests make of them."""
+    """Show warnings as Python does, instead of raising them as the tests do."""
     shown = warnings.formatwarning
     with warnings.catch_warnings():
         warnings.resetwarnings()
@@ -69,7 +69,7 @@ def script():
 
 
 def start(*arguments, environment=None, **how):
-    """Start the installed command in a process of its own, in the current folder."""
+    """Start the installed command in a new process, in the current folder."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS), **(environment or {})}
     return subprocess.Popen(
         [script(), *map(str, arguments)],
@@ -80,13 +80,13 @@ def start(*arguments, environment=None, **how):
 
 
 def run(*arguments, **how):
-    """Run it to its end."""
+    """Run the installed command in a new process, to its end."""
     process = start(*arguments, **how)
     out, err = process.communicate(timeout=120)
     return Ended(process.returncode, out or "", err or "")
 
 
-# What bash calls when the tab key is pressed, called for each line that is given to the script.
+# What bash calls when the tab key is pressed, for each line given to the script.
 TAB = """
     eval "$(facesegl -sc install=bash)" || exit 1
     for line; do
@@ -99,7 +99,7 @@ TAB = """
 
 
 def tab(*lines, command=None, environment=None):
-    """What a real bash offers after each line, with the installed command (or another) on its path."""
+    """The completions of a real bash after each line, with the installed command (or another) on its path."""
     folder = (command or script()).parent
     given = environment or {**os.environ, "HOME": str(Path().absolute())}
     shell = subprocess.run(
@@ -116,21 +116,21 @@ def tab(*lines, command=None, environment=None):
 
 
 def assert_reported(ended, code, *messages):
-    """The exit code, and one line for each problem: each `message` is a list of parts of it, or one part."""
+    """Check the exit code and that each problem is one line; each message is a part of its line, or a list of parts."""
     word = "stopped" if code in (130, 143) else "error"
     assert ended.code == code, ended.err
     assert "Traceback" not in ended.err
     assert "Logging error" not in ended.err
-    told = ended.lines(word)
-    assert len(told) == len(messages), ended.err
+    reported = ended.lines(word)
+    assert len(reported) == len(messages), ended.err
     assert not ended.lines("warning"), ended.err
-    for line, parts in zip(told, messages, strict=True):
+    for line, parts in zip(reported, messages, strict=True):
         for part in [parts] if isinstance(parts, str) else parts:
             assert part in line
 
 
 def half_files(folder):
-    """What a write that was broken off would leave."""
+    """What an interrupted write would leave."""
     return [path for path in Path(folder).rglob("*") if path.name.endswith(".part")]
 
 

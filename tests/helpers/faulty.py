@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -13,21 +14,23 @@ from facesegl.sources import FASSEG
 
 
 class SignallingFASSEG(FASSEG):
-    """Sends this process a signal when a mask is read for the n-th time."""
+    """Sends this process a signal when a mask is read for the n-th time; caching reads them in threads."""
 
     def __init__(self, root: str, version: str, signum: int, at: int) -> None:
         super().__init__(root, version)
-        self.signum, self.at, self.read = signum, at, 0
+        self.signum, self.at, self.read, self.counting = signum, at, 0, threading.Lock()
 
     def read_mask(self, sample, taxonomy):
-        self.read += 1
-        if self.read == self.at:
+        with self.counting:
+            self.read += 1
+            is_due = self.read == self.at
+        if is_due:
             os.kill(os.getpid(), self.signum)
         return super().read_mask(sample, taxonomy)
 
 
 class SignalAtSetup(pl.Callback):
-    """Sends this process a signal when `trainer.fit` begins, before Lightning listens to any."""
+    """Sends this process a signal when `trainer.fit` begins, before Lightning handles any."""
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
@@ -37,7 +40,7 @@ class SignalAtSetup(pl.Callback):
 
 
 class FillDisk(pl.Callback):
-    """Fills the disk below `folder` when a step begins, but for `room` bytes."""
+    """Fills the disk at `folder` when a step begins, except for `room` bytes."""
 
     def __init__(self, folder: str, at_step: int, room: int) -> None:
         self.folder, self.at_step, self.room = Path(folder), at_step, room
@@ -52,7 +55,7 @@ class FillDisk(pl.Callback):
 
 
 class FailIf(pl.Callback):
-    """Ends a training whose command holds all of some words."""
+    """Fails a training whose command has all of the given words."""
 
     def __init__(self, words: list[str]) -> None:
         self.words = words

@@ -1,4 +1,4 @@
-"""Small trainings, and a callback that disturbs one."""
+"""Small trainings, and a callback that sends a signal to one."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ SMALL_UNET = [*SMALL, "model.channels=4", "model.depth=3"]
 
 
 class Signal(pl.Callback):
-    """Sends this process a signal after a step, once; `marker` remembers that it did."""
+    """Sends this process a signal after a step, once: then the file `marker` exists."""
 
     def __init__(self, after_step: int, signum: int, marker: str) -> None:
         self.after_step, self.signum, self.marker = after_step, signum, Path(marker)

@@ -1,9 +1,7 @@
-"""Killed at any moment and continued, a training ends with the weights that it would have had."""
+"""A training that is killed at any moment and resumed ends with the same weights as an undisturbed one."""
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,13 +9,10 @@ import pytest
 import torch
 
 from facesegl.reporting.history import read_history
+from helpers.calling import assert_reported, run, runs, start
 from helpers.trainings import SMALL, SMALL_UNET, disturbed
 
 RECIPES = {"default": SMALL_UNET, "reference": [*SMALL, "experiment=reference"]}
-
-
-def run_folders(tmp_path):
-    return sorted(path.parent for path in (tmp_path / "runs").glob("*/*/result.json"))
 
 
 def weights(folder):
@@ -48,46 +43,46 @@ def assert_same_end(one, other):
     ],
     ids=["in an epoch", "at its end", "sigterm", "ctrl-c", "before a checkpoint"],
 )
-def test_a_run_goes_on_bit_for_bit_in_its_own_folder(facesegl, fasseg, tmp_path, recipe, after_step, signum, code):
+def test_a_run_resumes_bit_for_bit_in_its_own_folder(fasseg, recipe, after_step, signum, code):
     command = ["train", "data.fold=null", *RECIPES[recipe], *disturbed(after_step, signum)]
-    stopped = facesegl(*command)
-    assert stopped.returncode == code, stopped.stderr
-    assert (tmp_path / "disturbed").exists()
-    (folder,) = run_folders(tmp_path)
+    stopped = run(*command)
+    assert stopped.code == code, stopped.err
+    assert Path("disturbed").exists()
+    (folder,) = runs()
     state = json.loads((folder / "result.json").read_text())["state"]
     assert state == ("running" if signum == signal.SIGKILL else "stopped")
 
-    resumed = facesegl(*command, "resume=auto")
-    assert resumed.returncode == 0, resumed.stderr
-    assert f"going on with {folder.relative_to(tmp_path)}" in resumed.stderr
-    assert run_folders(tmp_path) == [folder]
+    resumed = run(*command, "resume=auto")
+    assert resumed.code == 0, resumed.err
+    assert f"resuming {folder}" in resumed.err
+    assert runs() == [folder]
     assert json.loads((folder / "result.json").read_text())["state"] == "done"
 
-    undisturbed = facesegl(*command)  # the marker is there: nothing disturbs it
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    (other,) = set(run_folders(tmp_path)) - {folder}
+    undisturbed = run(*command)  # the marker exists: nothing disturbs it
+    assert undisturbed.code == 0, undisturbed.err
+    (other,) = set(runs()) - {folder}
     assert_same_end(folder, other)
 
 
 @pytest.mark.slow
-def test_gradients_that_wait_for_other_batches_are_kept(facesegl, fasseg, tmp_path):
+def test_accumulated_gradients_are_kept(fasseg):
     accumulating = ["data.fold=null", "data.batch_size=1", "trainer.accumulate_grad_batches=2"]
     command = ["train", *SMALL_UNET, *accumulating, *disturbed(0, signal.SIGTERM)]  # after a batch, before any step
-    assert facesegl(*command).returncode == 143
-    assert facesegl(*command, "resume=auto").returncode == 0
-    assert facesegl(*command).returncode == 0  # undisturbed
-    assert_same_end(*run_folders(tmp_path))
+    assert run(*command).code == 143
+    assert run(*command, "resume=auto").code == 0
+    assert run(*command).code == 0  # undisturbed
+    assert_same_end(*runs())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after_step", [3, 4, 5, 6])
-def test_a_resumed_run_stops_early_where_it_would_have_and_keeps_the_same_best(facesegl, fasseg, tmp_path, after_step):
+def test_a_resumed_run_stops_early_where_it_would_have_and_keeps_the_same_best(fasseg, after_step):
     stopping = ["trainer.max_epochs=12", "callbacks.early_stopping.patience=2", "optimizer.lr=1e-3"]
     command = ["train", *SMALL_UNET, *stopping, *disturbed(after_step)]
-    assert facesegl(*command).returncode == -9
-    assert facesegl(*command, "resume=auto").returncode == 0
-    assert facesegl(*command).returncode == 0  # undisturbed
-    folders = run_folders(tmp_path)
+    assert run(*command).code == -9
+    assert run(*command, "resume=auto").code == 0
+    assert run(*command).code == 0  # undisturbed
+    folders = runs()
     assert_same_end(*folders)
     best, other = (torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True) for folder in folders)
     assert (best["epoch"], best["global_step"]) == (other["epoch"], other["global_step"])
@@ -96,14 +91,14 @@ def test_a_resumed_run_stops_early_where_it_would_have_and_keeps_the_same_best(f
 
 @pytest.mark.slow
 @pytest.mark.parametrize("logger", ["csv", "tensorboard"])
-def test_a_resumed_run_keeps_its_curves_and_adds_up_its_seconds(facesegl, fasseg, tmp_path, logger):
+def test_a_resumed_run_keeps_its_curves_and_adds_up_its_seconds(fasseg, logger):
     command = ["train", *SMALL_UNET, f"logger={logger}", *disturbed(5, signal.SIGTERM)]
-    facesegl(*command)
-    (folder,) = run_folders(tmp_path)
+    run(*command)
+    (folder,) = runs()
     before = json.loads((folder / "result.json").read_text())["seconds"]["training"]
-    again = facesegl(*command, "resume=auto")
-    assert again.returncode == 0
-    assert "deleted" not in again.stderr
+    again = run(*command, "resume=auto")
+    assert again.code == 0
+    assert "deleted" not in again.err
     history = read_history(folder)
     assert history["val/loss"].epochs == history["train/loss"].epochs == [1, 2, 3]
     after = json.loads((folder / "result.json").read_text())["seconds"]["training"]
@@ -112,24 +107,20 @@ def test_a_resumed_run_keeps_its_curves_and_adds_up_its_seconds(facesegl, fasseg
 
 
 @pytest.mark.slow
-def test_a_second_start_leaves_a_live_run_alone(fasseg, facesegl, tmp_path):
+def test_a_second_start_does_not_touch_a_live_run(fasseg):
     command = ["train", "data.fold=null", *SMALL_UNET, "trainer.max_epochs=2000"]
-    live = subprocess.Popen([sys.executable, "-m", "facesegl", *command], cwd=tmp_path, stderr=subprocess.PIPE)
+    live = start(*command)
     try:
         deadline = time.monotonic() + 60
-        while not list(Path(tmp_path).glob("runs/*/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
+        while not list(Path().glob("runs/*/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
             time.sleep(0.1)
-        (folder,) = run_folders(tmp_path)
-        explicit = facesegl(*command, f"resume={folder}")
-        assert explicit.returncode == 2
-        assert "still going on" in explicit.stderr
-        automatic = facesegl(*command[:-1], "trainer.max_epochs=1", "resume=auto")
-        assert automatic.returncode == 0, automatic.stderr
-        assert "a new one starts" in automatic.stderr
-        same = subprocess.Popen(
-            [sys.executable, "-m", "facesegl", *command, "resume=auto"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-        )
-        while len(run_folders(tmp_path)) < 3 and same.poll() is None:
+        (folder,) = runs()
+        assert_reported(run(*command, f"resume={folder}"), 2, "still running")
+        automatic = run(*command[:-1], "trainer.max_epochs=1", "resume=auto")
+        assert automatic.code == 0, automatic.err
+        assert "a new one starts" in automatic.err
+        same = start(*command, "resume=auto")
+        while len(runs()) < 3 and same.poll() is None:
             time.sleep(0.1)
         same.send_signal(signal.SIGTERM)
         try:
@@ -137,7 +128,7 @@ def test_a_second_start_leaves_a_live_run_alone(fasseg, facesegl, tmp_path):
         finally:
             same.kill()
         assert same.returncode == 143
-        assert len(run_folders(tmp_path)) == 3  # it took a folder of its own
+        assert len(runs()) == 3  # it took a new folder
         assert live.poll() is None
     finally:
         live.send_signal(signal.SIGTERM)
@@ -146,15 +137,14 @@ def test_a_second_start_leaves_a_live_run_alone(fasseg, facesegl, tmp_path):
 
 
 @pytest.mark.slow
-def test_other_configs_and_finished_runs_do_not_go_on(facesegl, fasseg, tmp_path):
-    assert facesegl("train", *SMALL_UNET).returncode == 0
-    (folder,) = run_folders(tmp_path)
-    done = facesegl("train", *SMALL_UNET, f"resume={folder}")
-    assert (done.returncode, "that run is done" in done.stderr) == (2, True)
-    other = facesegl("train", *SMALL_UNET, "seed=1", f"resume={folder}")
-    assert (other.returncode, "had another config or other data" in other.stderr) == (2, True)
-    named = facesegl("train", *SMALL_UNET, "seed=1", f"paths.run={folder}", "resume=auto")
-    assert (named.returncode, "had another config or other data" in named.stderr) == (2, True)
-    nothing = facesegl("train", *SMALL_UNET, "resume=nowhere")
-    assert (nothing.returncode, "no such run folder or checkpoint" in nothing.stderr) == (4, True)
-    assert run_folders(tmp_path) == [folder]
+def test_other_configs_and_finished_runs_are_not_resumed(fasseg):
+    assert run("train", *SMALL_UNET).code == 0
+    (folder,) = runs()
+    for code, words, overrides in (
+        (2, "that run is done", [f"resume={folder}"]),
+        (2, "had another config or other data", ["seed=1", f"resume={folder}"]),
+        (2, "had another config or other data", ["seed=1", f"paths.run={folder}", "resume=auto"]),
+        (4, "no such run folder or checkpoint", ["resume=nowhere"]),
+    ):
+        assert_reported(run("train", *SMALL_UNET, *overrides), code, words)
+    assert runs() == [folder]

@@ -1,4 +1,4 @@
-"""One file a verb of the command line, and what several verbs share: the data sets that a model or a user names.
+"""The verbs of the command line, one file each, and what several verbs share.
 
-What computes scores is in `evaluation/`, what shows them in `reporting/`, and run folders in `runs/`.
+Scores are computed in `evaluation/` and shown in `reporting/`; run folders are in `runs/`.
 """

@@ -1,4 +1,4 @@
-"""Build what a plan names before a photo is read, so that what only constructors know is told in time."""
+"""Build everything that a plan names before a photo is read, so that constructors report errors early."""
 
 import contextlib
 import re
@@ -9,20 +9,20 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from facesegl.commands.quiet import quiet
 from facesegl.config.check import check
 from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
+from facesegl.console import quiet
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.nets.fcn import check_size, stride_of
 
 GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}
-"""Parameters that no config gives, by the key of their node: the code does."""
+"""Parameters that the code passes and no config sets, by the key of their node."""
 
 
 class Parts(NamedTuple):
-    """What a training is made of, before it has seen a photo."""
+    """Data, net and loss of a training; no photo has been read."""
 
     faces: FaceDataModule
     net: nn.Module
@@ -34,7 +34,7 @@ def build_parts(plan: DictConfig) -> Parts:
     """Build data, net and loss, and try everything else that a plan names.
 
     Raises:
-        ConfigError: what a constructor refuses, or what contradicts what was built.
+        ConfigError: what a constructor refuses, or what does not fit the data and the net.
     """
     require_name(plan.name)
     faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
@@ -50,10 +50,10 @@ def build_parts(plan: DictConfig) -> Parts:
 
 
 def try_all(configs: Sequence[Composed]) -> None:
-    """Build the parts of many configs, as the jobs of a sweep have them, and drop them again.
+    """Build the parts of each config of a sweep, and drop them again.
 
     Raises:
-        ConfigError: what any constructor refuses, each told once.
+        ConfigError: what any constructor refuses, each message once.
     """
     problems: list[str] = []
     for config in configs:
@@ -66,9 +66,9 @@ def try_all(configs: Sequence[Composed]) -> None:
 
 
 def require_name(name: str) -> None:
-    """Refuse a `name` that would lead out of the folder of all runs."""
+    """Refuse a `name` outside the folder of all runs."""
     if not re.fullmatch(r"[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*", name):
-        raise ConfigError(f"name={name!r}: expected the name of a folder below paths.runs, such as name=first-try.")
+        raise ConfigError(f"name={name!r}: expected the name of a folder below paths.runs, e.g. name=first-try.")
 
 
 def _require_an_end(trainer: Mapping[str, Any]) -> None:
@@ -78,10 +78,10 @@ def _require_an_end(trainer: Mapping[str, Any]) -> None:
 
 
 def _require_sensible_callbacks(callbacks: Mapping[str, Any], faces: FaceDataModule) -> None:
-    """What Lightning's own callbacks would only notice in the middle of a training."""
+    """Report now what Lightning's own callbacks would only report in the middle of a training."""
     known = ["train/loss", "val/loss", "val/miou", *(f"val/iou/{name}" for name in faces.taxonomy.names)]
     problems = [
-        f"callbacks.{name}.monitor={node['monitor']}: nothing of that name is logged; there are: {', '.join(known)}."
+        f"callbacks.{name}.monitor={node['monitor']}: nothing of that name is logged; available: {', '.join(known)}."
         for name, node in callbacks.items()
         if node and node.get("monitor") not in (None, *known)
     ]
@@ -95,7 +95,7 @@ def _require_sensible_callbacks(callbacks: Mapping[str, Any], faces: FaceDataMod
 
 
 def _try_optimizer(plan: DictConfig) -> None:
-    """One step on a number: optimiser and schedule are built in earnest only when Lightning asks for them."""
+    """Take one step on a scalar: Lightning builds optimizer and schedule only when the training starts."""
     weight = nn.Parameter(torch.zeros(1))
     weight.grad = torch.ones(1)
     with _refusing("optimizer", plan.optimizer):
@@ -108,9 +108,9 @@ def _try_optimizer(plan: DictConfig) -> None:
 
 @contextlib.contextmanager
 def _refusing(key: str, node: Mapping[str, Any]) -> Iterator[None]:
-    """What torch says of wrong values, as one line about the config."""
+    """Turn torch's errors about wrong values into one line about the config."""
     values = ", ".join(f"{name}={value}" for name, value in node.items() if not name.startswith("_"))
     try:
         yield
     except (TypeError, ValueError, RuntimeError, OverflowError, ConfigError) as error:
-        raise ConfigError(f"{key}: {' '.join(str(error).split())}; it was given {values}.") from error
+        raise ConfigError(f"{key}: {' '.join(str(error).split())}; the values are {values}.") from error

@@ -1,6 +1,6 @@
-"""Hold models against each other on the same photos: which is better, and what may be the luck of the photos.
+"""`facesegl compare`: compare models on the same photos, with confidence intervals.
 
-Each thing that is compared is a run's folder with its counts, a counts.npz, or a model's file, which is scored first.
+Each argument is a run folder with its counts, a counts.npz, or a model's file, which is scored first.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from facesegl.commands.evaluate import evaluate
-from facesegl.data.datamodule import SETS
+from facesegl.config.schema import SETS
 from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.evaluation.comparison import Comparison, Scored, compare_counts, pick
 from facesegl.evaluation.counts_file import NAME, read_counts
@@ -36,18 +36,18 @@ def compare(
     overrides: Sequence[str] = (),
     config_dirs: Sequence["str | Path"] = (),
 ) -> Comparison:
-    """Hold models against each other on the photos that all of them have; the first is what others are held against.
+    """Compare models on the photos that all of them have; the first is the baseline.
 
     Args:
         things: folders of scored runs, their counts.npz, or models' files, which are scored first.
-        set: one of `facesegl.data.SETS`; None for the headline that all have.
+        set: one of `facesegl.data.SETS`; None for the headline set that all have.
         overrides: keys and groups of conf/evaluate.yaml for the models that are scored first: `paths.data=FOLDER`.
-        config_dirs: folders with a person's own groups.
+        config_dirs: folders with the user's own config groups.
 
     Raises:
-        ConfigError: nothing to compare, other classes, a set that one lacks, no photo that all have.
+        ConfigError: nothing to compare, different classes, a set that one lacks, no shared photo.
         CheckpointError: counts or a model that cannot be read.
-        DataError: the models were held against other masks.
+        DataError: the models were scored with different masks.
     """
     _require_question(things, set, overrides)
     opened = _each(_open, map(Path, things))
@@ -61,7 +61,7 @@ def compare(
         )
     name = _choose(ready, set) if ready else set
     if ready and name:
-        _shared_photos(ready, name)  # what is wrong with them is told before minutes are spent on the others
+        _shared_photos(ready, name)  # report problems before minutes are spent on scoring
     scored = _score_the_rest(opened, name, overrides, config_dirs)
     name = _choose(scored, name)
     return compare_counts(scored, name, _shared_photos(scored, name))
@@ -73,9 +73,9 @@ def _require_question(things: Sequence["str | Path"], set: str | None, overrides
         problems.append(f"compare: {len(things) or 'nothing'} to compare; expected two runs or models, or more.")
     if set is not None and set not in SETS:
         problems.append(f"--set {set}: no such set; {suggestion(set, SETS)}.")
-    problems += [f"{key}: say it as --set NAME." for key in overrides if key.lstrip("+").startswith("set=")]
+    problems += [f"{key}: give it as --set NAME." for key in overrides if key.lstrip("+").startswith("set=")]
     problems += [
-        f"{key}: many may be scored, each in a folder of its own; choose their place by paths.runs=FOLDER."
+        f"{key}: several models may be scored, each in its own folder; choose their parent with paths.runs=FOLDER."
         for key in overrides
         if key.lstrip("+").startswith("paths.run=")
     ]
@@ -85,19 +85,14 @@ def _require_question(things: Sequence["str | Path"], set: str | None, overrides
 
 @dataclass(frozen=True)
 class _Model:
-    """A model that has to be scored first."""
+    """A model to be scored first."""
 
     path: Path
     classes: tuple[str, ...]
 
 
 def _open(path: Path) -> _Model | Scored:
-    """Read the counts of a thing, or the card of a model that is to be scored.
-
-    Raises:
-        ConfigError: it is neither.
-        CheckpointError: it is damaged.
-    """
+    """Read counts, or the card of a model to be scored."""
     if path.is_dir() and (path / NAME).is_file():
         return Scored(path, path, read_counts(path))
     if path.is_dir():
@@ -107,25 +102,23 @@ def _open(path: Path) -> _Model | Scored:
     if path.is_file() and path.suffix in SUFFIXES:
         return _Model(path, tuple(read_card(path)["taxonomy"]["classes"]))
     fact = "neither counts nor a model" if path.exists() else "no such file or folder"
-    raise ConfigError(
-        f"{path}: {fact}; expected a run's folder, its {NAME}, or a model's file ({', '.join(SUFFIXES)})."
-    )
+    raise ConfigError(f"{path}: {fact}; expected a run folder, its {NAME}, or a model's file ({', '.join(SUFFIXES)}).")
 
 
 def _instead(folder: Path) -> str:
-    """What is wrong with a folder without counts, and what to name in its place."""
+    """What a folder without counts is, and what to name instead."""
     if (last := folder / "checkpoints" / "last.ckpt").is_file():
         return f"a run without {NAME}; name its {last.relative_to(folder)}, which is scored first."
     if job := first_job(folder):
-        return f"the folder of a sweep; name those of its jobs, such as {job}."
-    return f"a folder without {NAME}; expected that of a scored run."
+        return f"the folder of a sweep; name the folders of its jobs, e.g. {job}."
+    return f"a folder without {NAME}; expected the folder of a scored run."
 
 
 def _require_same_classes(things: "Sequence[_Model | Scored]") -> None:
     first = things[0]
     problems = [
-        f"{thing.path}: other classes than {first.path} ({_other_names(thing.classes, first.classes)}); only models of "
-        f"the same classes can be compared."
+        f"{thing.path}: different classes from {first.path} ({_other_names(thing.classes, first.classes)}); expected "
+        f"models of the same classes."
         for thing in things
         if thing.classes != first.classes
     ]
@@ -140,7 +133,7 @@ def _other_names(here: Sequence[str], there: Sequence[str]) -> str:
 
 
 def _choose(things: Sequence[Scored], set: str | None) -> str:
-    """The set that is asked for, or else the first by preference, if all have it."""
+    """The set that is asked for, or else the preferred one of those that all have."""
     for name in [set] if set else _BY_PREFERENCE:
         if all(name in thing.saved.sets for thing in things):
             return name
@@ -149,7 +142,7 @@ def _choose(things: Sequence[Scored], set: str | None) -> str:
         raise ConfigError(*dict.fromkeys(_without(set, thing) for thing in lacking))
     scored = "; ".join(f"{thing.path} on {a_few(thing.saved.sets)}" for thing in things)
     raise ConfigError(
-        f"compare: no set on which all were scored: {scored}. Name their checkpoints instead of the runs: those are "
+        f"compare: no set on which all were scored: {scored}. Name their checkpoints instead of the runs: they are "
         f"scored first, on the same set."
     )
 
@@ -164,12 +157,7 @@ def _without(set: str, thing: Scored) -> str:
 
 
 def _shared_photos(things: Sequence[Scored], set: str) -> list[str]:
-    """The photos of a set that all have, in the order of the first.
-
-    Raises:
-        ConfigError: there is none.
-        DataError: they were held against other masks.
-    """
+    """The photos of a set that all have, in the order of the first."""
     shared = [photo for photo in things[0].saved.sets[set] if all(photo in one.saved.sets[set] for one in things)]
     if not shared:
         remedy = (
@@ -186,7 +174,7 @@ def _shared_photos(things: Sequence[Scored], set: str) -> list[str]:
 
 
 def _require_same_truth(things: Sequence[Scored], photos: Sequence[str]) -> None:
-    """Each photo has as many true pixels of each class, and as many on its boundary, whatever model looked at it."""
+    """Compare the numbers of true pixels and boundary pixels of each class in each photo."""
     first, problems = things[0], []
     of_first = _truth(first, photos)
     for thing in things[1:]:
@@ -202,7 +190,7 @@ def _require_same_truth(things: Sequence[Scored], photos: Sequence[str]) -> None
 
 
 def _truth(thing: Scored, photos: Sequence[str]) -> np.ndarray:
-    """(N, C, 2) int64: the true pixels of each class, and those on its boundary."""
+    """(N, C, 2) int64: the true pixels of each class, and its boundary pixels."""
     counts, boundary = pick(thing.saved, photos)
     return np.stack([counts.sum(axis=2), boundary[:, :, 3]], axis=-1)
 
@@ -213,17 +201,17 @@ def _score_the_rest(
     overrides: Sequence[str],
     config_dirs: Sequence["str | Path"],
 ) -> list[Scored]:
-    """Score each model that has no counts yet, once."""
+    """Score each model without counts, once."""
     to_score = "test" if set is None or set in TOUCHES_TEST else set
     keys = [f"set={to_score}", *overrides]
     done: dict[Path, Scored] = {}
     for thing in things:
         if isinstance(thing, _Model) and thing.path not in done:
             log.info("scoring %s", thing.path)
-            places = [word for place in config_dirs for word in ("--config-dir", str(place))]
-            command = shlex.join(["facesegl", "evaluate", *places, str(thing.path), *keys])
+            dirs = [word for path in config_dirs for word in ("--config-dir", str(path))]
+            command = shlex.join(["facesegl", "evaluate", *dirs, str(thing.path), *keys])
             folder = evaluate([thing.path], keys, config_dirs, command=command).folder
-            log.info("kept in %s", folder)
+            log.info("saved in %s", folder)
             done[thing.path] = Scored(thing.path, folder, read_counts(folder))
     return [thing if isinstance(thing, Scored) else done[thing.path] for thing in things]
 

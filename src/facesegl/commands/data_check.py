@@ -54,7 +54,7 @@ def check_data(
         return [diagnose(read_facts(source, taxonomy, strict=False)) for source in _versions_in(root, version)]
     if version is not None:
         raise ConfigError(f"--version {version}: a version of what? Give FASSEG's folder first.")
-    from facesegl.commands.datasets_chosen import choose_data  # imports torch, which FASSEG alone does not need
+    from facesegl.commands.datasets import choose_data  # imports torch, which FASSEG alone does not need
 
     faces = choose_data(overrides, config_dirs, verb="data check")
     facts = read_facts(faces.source, faces.taxonomy, strict=faces.strict)

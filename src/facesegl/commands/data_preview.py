@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facesegl.commands.datasets_chosen import choose_data
+from facesegl.commands.datasets import choose_data
 from facesegl.console import track
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.drawing.canvas import hatch_void

@@ -1,164 +1,173 @@
-"""The data that a model names: found again from its card, wherever the model's file lies now."""
+"""Build the data that a command works on: those that a model's card names, or those that the command line chooses."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from facesegl.card import Card
-from facesegl.commands.make_card import A_PATH
+from facesegl.card import A_PATH, Card
+from facesegl.commands.build import GIVEN, require_name
 from facesegl.config.check import check
 from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
-from facesegl.config.schema import EvaluateKeys
+from facesegl.config.schema import EvaluateKeys, Node, Place, Seed
 from facesegl.config.signatures import places_in
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError
+from facesegl.prediction.model import read_card
+from facesegl.prediction.predictor import Predictor
 from facesegl.runs.result import read_result
 
 log = logging.getLogger(__name__)
 
-GIVEN = {"data": {"augment"}}
-"""Parameters that no config gives to data that are only looked at."""
-
 _OF_TRAINING = {"model", "loss", "optimizer", "schedule", "augment", "trainer", "callbacks", "logger"}
+
+_UNUSED_KEYS = ("name", "resume", "init", "trust", *sorted(_OF_TRAINING - {"augment"}))
+
+
+class Opened(NamedTuple):
+    """Models with their data, ready to be scored.
+
+    Attributes:
+        card: that of the first model.
+        plan: the checked config of the evaluation.
+        predictor: one model or an ensemble.
+        faces: set up.
+    """
+
+    card: Card
+    plan: DictConfig
+    predictor: Predictor
+    faces: FaceDataModule
+
+
+def open_models(
+    files: Sequence[Path],
+    overrides: Sequence[str] = (),
+    config_dirs: Sequence["str | Path"] = (),
+    *,
+    tta: bool | None = None,
+) -> Opened:
+    """Open models with the data that the first one's card names, or others that the overrides name.
+
+    Args:
+        files: checkpoints or exported models.
+        overrides: keys and groups of conf/evaluate.yaml, e.g. `paths.data=FOLDER`.
+        config_dirs: folders with the user's own config groups.
+        tta: test-time augmentation; None for what the config says.
+
+    Raises:
+        ConfigError: overrides that are wrong, or data of other classes.
+        CheckpointError: a model that cannot be read or trusted.
+        DataError: the data are missing or wrong.
+    """
+    card = read_card(files[0])
+    plan = _plan(card, files[0], overrides, config_dirs)
+    predictor = Predictor(*files, device=plan.device, tta=plan.tta if tta is None else tta, trust=plan.trust)
+    return Opened(card, plan, predictor, _build_faces(plan, card))
 
 
 def open_faces(
     card: Card, model: Path, overrides: Sequence[str] = (), config_dirs: Sequence["str | Path"] = ()
 ) -> FaceDataModule:
-    """Build and set up the data that a card names, or others that the overrides name.
+    """The data of `open_models` alone, set up; `card` is that of the file `model`."""
+    return _build_faces(_plan(card, model, overrides, config_dirs), card)
 
-    Args:
-        card: a checked card.
-        model: the file that it came from.
-        overrides: keys and groups of conf/evaluate.yaml, such as `paths.data=FOLDER`.
-        config_dirs: folders with a person's own groups.
 
-    Raises:
-        ConfigError: overrides that are wrong, or data of other classes.
-        DataError: the data are not there, or are wrong.
-    """
-    composed = config_to_evaluate(card, model, overrides, config_dirs)
-    faces = build_faces(check(composed, roots=EvaluateKeys, given=GIVEN), card)
+def warn_of_other_data(card: Card, faces: FaceDataModule) -> bool:
+    """Whether a model was trained on other data than these; if so, this logs a warning."""
+    name, fingerprint = (card["data"].get(key) for key in ("name", "fingerprint"))
+    now = faces.cache.fingerprint
+    if fingerprint == now:
+        return False
+    log.warning(
+        "these are other data than it was trained on: %s (%s) and not %s (%s)",
+        faces.source.name,
+        now,
+        name,
+        fingerprint,
+    )
+    return True
+
+
+def _plan(card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence["str | Path"]) -> DictConfig:
+    plan = check(_config_to_evaluate(card, model, overrides, config_dirs), roots=EvaluateKeys, given=GIVEN)
+    require_name(plan.name)
+    return plan
+
+
+def _build_faces(plan: DictConfig, card: Card) -> FaceDataModule:
+    faces: FaceDataModule = build(plan.data)
+    ours, theirs = list(faces.taxonomy.names), list(card["taxonomy"]["classes"])
+    if ours != theirs:
+        raise ConfigError(
+            f"data: these have the classes {', '.join(ours)}; the model was trained on {', '.join(theirs)}. Score it "
+            f"on data of the same classes."
+        )
     faces.setup("test")
     return faces
 
 
-def build_faces(plan: DictConfig, card: Card) -> FaceDataModule:
-    """Build the data of a plan, which have the classes of the card.
-
-    Raises:
-        ConfigError: they have others.
-    """
-    faces: FaceDataModule = build(plan.data)
-    _require_same_classes(faces, card)
-    return faces
-
-
-def config_to_evaluate(
+def _config_to_evaluate(
     card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence["str | Path"]
 ) -> Composed:
-    """The config to evaluate with; data that the command line does not name are those of the card."""
+    """Compose conf/evaluate.yaml; data that the command line does not name are those of the card."""
     typed = [override.split("=", 1)[0].lstrip("+~").replace("data/taxonomy", "data.taxonomy") for override in overrides]
     chosen = [] if "data" in typed else [f"data={card['data']['choice']}"]
     if foreign := sorted({key.partition(".")[0] for key in typed} & _OF_TRAINING):
         raise ConfigError(*(f"{key}: evaluate takes everything about the net from the model." for key in foreign))
     composed = Composed.of([*chosen, *overrides], config_name="evaluate", config_dirs=config_dirs)
     config = composed.config
-    around = _RunAround.of(model)
+    defaults = _CardDefaults(card, model, typed)
     with open_dict(config):
         if chosen:
-            taking = _Taking(typed, model, around)
-            taking.into(config.data, card["data"]["values"], "data")
-            taking.require_all()
+            defaults.fill(config.data)
         elif config.data is not None:
-            if "data.image_size" not in typed:
-                config.data.image_size = card["image_size"]
-            _deal_as_learnt(config, card, typed)
-            if OmegaConf.is_missing(config.data, "taxonomy"):
-                config.data.taxonomy = card["taxonomy"]
+            defaults.fill_other_data(config)
         if config.paths.data is None:
-            config.paths.data = around.place("paths.data") or "data"
+            config.paths.data = defaults.recorded_path("paths.data") or "data"
     return composed
 
 
-def _deal_as_learnt(config: DictConfig, card: Card, typed: Sequence[str]) -> None:
-    """Data that the command line names have the model's own folds where they are its own, and none where not."""
-    learnt = card["data"]["values"] if config.choices.data == card["data"]["choice"] else {"fold": None}
-    for key in ("fold", "folds", "fold_seed"):
-        if key in learnt and key in config.data and f"data.{key}" not in typed:
-            config.data[key] = learnt[key]
+class _CardDefaults:
+    """Fill a config of data from a model's card, without overwriting what the command line says.
 
-
-class _Taking:
-    """What a card says of its data, set in a config; not what the command line says.
-
-    Names are those that the node has, never paths to others, and a taxonomy is taken as a whole. Where things lie comes
-    from the run around the model; where there is none, from the config itself.
+    Only keys that the config has are set, never interpolations of paths, and a taxonomy is taken as a whole. Paths come
+    from the record of the run folder around the model; without one, they are as in the config.
     """
 
-    def __init__(self, typed: Sequence[str], model: Path, around: "_RunAround") -> None:
-        self._typed, self._model, self._around = typed, model, around
+    def __init__(self, card: Card, model: Path, typed: Sequence[str]) -> None:
+        self._card, self._model, self._typed = card, model, typed
+        self._record = read_result(model.resolve().parent.parent) or {}
         self._lacking: list[str] = []
 
-    def into(self, node: DictConfig, values: Mapping[str, Any], key: str, all_places: bool = False) -> None:
-        """Set what `values` say in a node; a place is never theirs to say."""
-        places = [*values] if all_places else places_in(node)
-        written: Any = OmegaConf.to_container(node)
-        for name, value in values.items():
-            full = f"{key}.{name}"
-            if any(one == full or (one.startswith(f"{full}.") and name == "taxonomy") for one in self._typed):
-                continue
-            if name not in node.keys() or (name == "taxonomy" and not isinstance(value, Mapping | None)):  # noqa: SIM118
-                raise CheckpointError(
-                    f"{self._model}: its card says {full}, which these data do not have; it is not trusted."
-                )
-            inner = written[name]
-            if name in places and not isinstance(value, Mapping) and value not in (None, A_PATH):
-                raise CheckpointError(
-                    f"{self._model}: its card says where {full} lies, which no card does; it is not trusted."
-                )
-            if isinstance(value, Mapping) and isinstance(inner, Mapping) and name != "taxonomy":
-                self.into(node[name], value, full, all_places=name in places)
-            elif value == A_PATH:
-                self._place(node, str(name), full)
-            elif "${paths." not in str(inner):
-                node[name] = value
-
-    def _place(self, node: DictConfig, name: str, full: str) -> None:
-        """Set where something lies; a config of the person's own may know it by itself."""
-        found = self._around.place(full)
-        if found is not None and Path(found.partition("{")[0]).parent.is_dir():
-            node[name] = found
-        elif OmegaConf.is_missing(node, name) or node[name] is None:
-            self._lacking.append(full)
-
-    def require_all(self) -> None:
-        """Ask for what neither the command line, nor the run around the model, nor the config knows."""
+    def fill(self, data: DictConfig) -> None:
+        """Fill the data that the card names."""
+        self._fill(data, self._card["data"]["values"], "data")
         if self._lacking:
             asked = " ".join(f"{key}=PATH" for key in self._lacking)
             raise ConfigError(
-                f"{self._model}: a model's file does not say where its photos lie, and its run is not around it; give "
-                f"{asked}"
+                f"{self._model}: a model's file does not hold the paths of its photos, and it is not in its run "
+                f"folder; give {asked}"
             )
 
+    def fill_other_data(self, config: DictConfig) -> None:
+        """Fill data that the command line names: image size, folds if the data are the card's, taxonomy if missing."""
+        data, of_card = config.data, self._card["data"]
+        if "data.image_size" not in self._typed:
+            data.image_size = self._card["image_size"]
+        folds = of_card["values"] if config.choices.data == of_card["choice"] else {"fold": None}
+        for key in ("fold", "folds", "fold_seed"):
+            if key in folds and key in data and f"data.{key}" not in self._typed:
+                data[key] = folds[key]
+        if OmegaConf.is_missing(data, "taxonomy"):
+            data.taxonomy = self._card["taxonomy"]
 
-class _RunAround:
-    """What the run that made a model says of where things lie, if that run's folder is still around the model."""
-
-    def __init__(self, record: Mapping[str, Any]) -> None:
-        self._record = record
-
-    @classmethod
-    def of(cls, model: Path) -> "_RunAround":
-        """The run around a model's file."""
-        return cls(read_result(model.resolve().parent.parent) or {})
-
-    def place(self, key: str) -> str | None:
-        """A path of its config; a relative one began where the run was started."""
+    def recorded_path(self, key: str) -> str | None:
+        """A path in the config of the run around the model; a relative one is relative to where the run started."""
         value: Any = self._record.get("config")
         for name in key.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
@@ -167,20 +176,73 @@ class _RunAround:
             return None
         return value if value.startswith("~") else str(Path(started) / value)
 
+    def _fill(self, node: DictConfig, values: Mapping[str, Any], key: str, all_paths: bool = False) -> None:
+        paths = [*values] if all_paths else places_in(node)
+        written: Any = OmegaConf.to_container(node)
+        for name, value in values.items():
+            full = f"{key}.{name}"
+            if any(one == full or (one.startswith(f"{full}.") and name == "taxonomy") for one in self._typed):
+                continue
+            if name not in written or (name == "taxonomy" and not isinstance(value, Mapping | None)):
+                raise CheckpointError(
+                    f"{self._model}: its card sets {full}, which these data do not have; do not use it."
+                )
+            if name in paths and not isinstance(value, Mapping) and value not in (None, A_PATH):
+                raise CheckpointError(
+                    f"{self._model}: its card holds a path, {full}, which no card does; do not use it."
+                )
+            if isinstance(value, Mapping) and isinstance(written[name], Mapping) and name != "taxonomy":
+                self._fill(node[name], value, full, all_paths=name in paths)
+            elif value == A_PATH:
+                self._fill_path(node, str(name), full)
+            elif "${paths." not in str(written[name]):
+                node[name] = value
 
-def tell_other_data(card: Card, faces: FaceDataModule) -> bool:
-    """Whether these are other data than a model learnt from; if so, the log says it."""
-    learnt, now = (card["data"].get("name"), card["data"].get("fingerprint")), faces.cache.fingerprint
-    if learnt[1] == now:
-        return False
-    log.warning("these are other data than it was trained on: %s (%s) and not %s (%s)", faces.source.name, now, *learnt)
-    return True
+    def _fill_path(self, node: DictConfig, name: str, full: str) -> None:
+        found = self.recorded_path(full)
+        if found is not None and Path(found.partition("{")[0]).parent.is_dir():
+            node[name] = found
+        elif OmegaConf.is_missing(node, name) or node[name] is None:  # else the user's own config knows it
+            self._lacking.append(full)
 
 
-def _require_same_classes(faces: FaceDataModule, card: Card) -> None:
-    ours, theirs = list(faces.taxonomy.names), list(card["taxonomy"]["classes"])
-    if ours != theirs:
-        raise ConfigError(
-            f"data: these have the classes {', '.join(ours)}; the checkpoint learnt {', '.join(theirs)}. Score it on "
-            f"data of its own classes."
-        )
+@dataclass(frozen=True)
+class _DataPaths:
+    data: Place
+    cache: Place
+
+
+@dataclass(frozen=True)
+class _DataKeys:
+    """The root keys of `conf/train.yaml` that data need."""
+
+    seed: Seed
+    paths: _DataPaths
+    data: Node
+    augment: Node | None = None
+    choices: dict[str, Any] | None = None
+
+
+def choose_data(overrides: Sequence[str], config_dirs: Sequence["str | Path"] = (), *, verb: str) -> FaceDataModule:
+    """Build the data that overrides choose, as for training; no photo is read.
+
+    Args:
+        overrides: keys and groups of conf/train.yaml that are about data: `data=synthetic`, `paths.data=FOLDER`.
+        config_dirs: folders with the user's own config groups.
+        verb: the name of the command, for messages.
+
+    Raises:
+        ConfigError: everything that is wrong with them.
+    """
+    if foreign := [text for text in overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] in _UNUSED_KEYS]:
+        raise ConfigError(*(f"{text}: {verb} works on data alone; leave it out." for text in foreign))
+    composed = Composed.of(overrides, config_dirs=config_dirs)
+    config = composed.config
+    with open_dict(config):
+        for name in _UNUSED_KEYS:
+            config.pop(name, None)
+        for name in ("runs", "run"):  # nothing is written there
+            config.paths.pop(name, None)
+    plan = check(composed, roots=_DataKeys, given=GIVEN)
+    faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
+    return faces

@@ -1,18 +1,12 @@
-"""Score a model on the data that it names, or on others."""
+"""`facesegl evaluate`: score a model on the data it was trained on, or on others."""
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
-from facesegl.card import Card
-from facesegl.commands.build import require_name
-from facesegl.commands.datasets import GIVEN, build_faces, config_to_evaluate, tell_other_data
-from facesegl.config.check import check
+from facesegl.commands.datasets import Opened, open_models, warn_of_other_data
 from facesegl.config.identity import to_plain
-from facesegl.config.schema import EvaluateKeys
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.data.hashes import digest
 from facesegl.drawing.panel import draw_panel
@@ -20,7 +14,7 @@ from facesegl.errors import ConfigError
 from facesegl.evaluation.score_files import write_scores
 from facesegl.evaluation.scoring import SetScores, save_counts, score, sets_to_score, worst_first
 from facesegl.files import replacing
-from facesegl.prediction.model import model_file, read_card
+from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
 from facesegl.provenance import command_line
 from facesegl.runs.folder import new_folder, recording
@@ -38,31 +32,26 @@ def evaluate(
     Args:
         models: files or run folders; they may have been moved anywhere.
         overrides: keys and groups of conf/evaluate.yaml, as on the command line: `set=val`, `data=fasseg_v1`.
-        config_dirs: folders with a person's own groups.
-        command: what repeats this; None for what was typed.
+        config_dirs: folders with the user's own config groups.
+        command: the command line that repeats this; None for that of this process.
 
     Raises:
         FaceseglError: whatever ends it; each class is an exit code.
     """
     files = [model_file(model) for model in models]
-    card = read_card(files[0])
-    composed = config_to_evaluate(card, files[0], overrides, config_dirs)
-    plan = check(composed, roots=EvaluateKeys, given=GIVEN)
-    require_name(plan.name)
-    predictor = Predictor(*files, device=plan.device, tta=plan.tta, trust=plan.trust)
-    faces = build_faces(plan, card)
-    faces.setup("test")
+    opened = open_models(files, overrides, config_dirs)
+    _, plan, predictor, faces = opened
     sets = sets_to_score(plan.set, faces)
     if "val" in sets:
         _require_held_out(predictor, faces)
     for name in sets:
-        faces.indices(name)  # an empty set is told before there is a folder
+        faces.indices(name)  # an empty set is reported before there is a folder
     result = Result(
         folder=new_folder(plan),
         command=command or command_line(),
         config=to_plain(plan),
         identity=digest([to_plain(plan.data), faces.cache.fingerprint, sets]),
-        data=_describe(card, composed.config, faces),
+        data=_describe(opened),
         scored=[str(file) for file in files],
     )
     with recording(result):
@@ -76,38 +65,41 @@ def evaluate(
 
 
 def _require_held_out(predictor: Predictor, faces: FaceDataModule) -> None:
-    """Refuse to score photos as held out that a model has learnt from: of the same data, those of other folds.
+    """Refuse to score as held out what a model was trained on: photos of the same data, in other folds.
 
     Raises:
-        ConfigError: which models they are, and what to do.
+        ConfigError: such models, each with a remedy.
     """
-    if faces.val.size and not faces.fold_of:  # the data have photos for validation of their own
+    if faces.val.size and not faces.fold_of:  # the data come with a validation set
         return
-    dealt = {"fold": faces.fold, "folds": faces.folds, "fold_seed": faces.fold_seed}
+    asked = {"fold": faces.fold, "folds": faces.folds, "fold_seed": faces.fold_seed}
     problems = []
     for model in predictor.models:
         data = model.card["data"]
-        learnt = {key: data["values"].get(key) for key in dealt}
-        if data.get("fingerprint") != faces.cache.fingerprint or (learnt == dealt and faces.val.size):
+        own = {key: data["values"].get(key) for key in asked}
+        if data.get("fingerprint") != faces.cache.fingerprint or (own == asked and faces.val.size):
             continue
-        if learnt["fold"] is None:
+        if own["fold"] is None:
             fact = "all training photos (data.fold=null); score set=test."
         else:
-            own, asked = (" ".join(f"data.{key}={value}" for key, value in keys.items()) for keys in (learnt, dealt))
             remedy = "Score each model alone, without these keys, or set=test."
-            fact = f"photos that {asked} holds out; expected {own}. {remedy}"
-        problems.append(f"{model.name}: set=val: it learnt from {fact}")
+            fact = f"photos that {_as_keys(asked)} holds out; expected {_as_keys(own)}. {remedy}"
+        problems.append(f"{model.name}: set=val: it was trained on {fact}")
     if problems:
         raise ConfigError(*problems)
 
 
-def _describe(card: Card, config: DictConfig, faces: FaceDataModule) -> dict[str, Any]:
-    trained_on = {name: card["data"].get(name) for name in ("name", "fingerprint")}
+def _as_keys(values: Mapping[str, Any]) -> str:
+    return " ".join(f"data.{key}={value}" for key, value in values.items())
+
+
+def _describe(opened: Opened) -> dict[str, Any]:
+    card, plan, _, faces = opened
     return {
-        "choice": config.choices.data,
+        "choice": plan.choices.data,
         **faces.summary(),
-        "trained_on": trained_on,
-        "other_data": tell_other_data(card, faces),
+        "trained_on": {name: card["data"].get(name) for name in ("name", "fingerprint")},
+        "other_data": warn_of_other_data(card, faces),
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from facesegl.commands.datasets import open_faces, tell_other_data
+from facesegl.commands.datasets import open_faces, warn_of_other_data
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.export.certificate import Certificate
@@ -177,7 +177,7 @@ def _faces(
         raise DataError(
             *error.problems, f"{job.target}: {why}; give paths.data=FOLDER with those of {job.file}, {remedy}."
         ) from error
-    tell_other_data(job.model.card, faces)
+    warn_of_other_data(job.model.card, faces)
     return faces
 
 

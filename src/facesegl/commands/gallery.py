@@ -8,13 +8,9 @@ from typing import Any
 
 import torch
 
-from facesegl.commands.datasets import GIVEN, build_faces, config_to_evaluate
-from facesegl.config.check import check
-from facesegl.config.schema import EvaluateKeys
+from facesegl.commands.datasets import open_models
 from facesegl.errors import CheckpointError, ConfigError, FaceseglError
 from facesegl.evaluation.counts_file import read_counts
-from facesegl.prediction.model import read_card
-from facesegl.prediction.predictor import Predictor
 from facesegl.reporting.images import Shown, show
 from facesegl.reporting.run_page import Gallery
 from facesegl.scores.counts import miou
@@ -48,13 +44,8 @@ def gallery(
 def _gallery(
     folder: Path, record: Mapping[str, Any], overrides: Sequence[str], config_dirs: Sequence["str | Path"]
 ) -> Gallery:
-    files = model_files(folder, record)
-    card = read_card(files[0])
-    plan = check(config_to_evaluate(card, files[0], overrides, config_dirs), roots=EvaluateKeys, given=GIVEN)
     tta = bool((record.get("config") or {}).get("tta"))
-    predictor = Predictor(*files, device=plan.device, tta=tta, trust=plan.trust)
-    faces = build_faces(plan, card)
-    faces.setup("test")
+    _, _, predictor, faces = open_models(model_files(folder, record), overrides, config_dirs, tta=tta)
     scores = _scores(folder)
     index_of = {row.id: index for index, row in enumerate(faces.cache.rows)}
     if missing := [name for name in scores if name not in index_of]:

@@ -1,8 +1,8 @@
-"""Many trainings from one command: Hydra makes the jobs, each leaves a note, and the notes make the table.
+"""`facesegl train -m`: Hydra runs the jobs, each writes a job.json, and these make the table.
 
-A job leaves job.json beside its run's files, whatever its end was and whatever launcher ran it: the command reads them
-when all jobs are over, and names those that failed. What was typed stands in sweep.json, so that `resume=auto` finds a
-sweep that was stopped, and goes on in its folder.
+Every job writes its job.json, however it ends and whatever launcher runs it; the command reads them when all jobs have
+ended, and names those that failed. The command line is kept in sweep.json, from which `resume=auto` finds an unfinished
+sweep.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from facesegl.commands.train import train
 from facesegl.config.compose import Composed, conf_dir, loosen, quoted
 from facesegl.errors import FaceseglError, Stopped
 from facesegl.files import write_json
+from facesegl.provenance import replaced_argv
 from facesegl.runs.folder import is_live, locked, make_folder
 from facesegl.runs.sweep_jobs import read_notes
 
@@ -34,8 +35,8 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
 
     Args:
         configs: those of its jobs; the first one names the sweep.
-        overrides: as typed; checked before.
-        config_dirs: folders with a person's own groups.
+        overrides: those of the command line, already checked.
+        config_dirs: folders with the user's own config groups.
 
     Returns:
         The sweep's folder.
@@ -52,33 +53,30 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
     folder = (unfinished or make_folder(sweeps)).absolute()
     write_json(folder / _ABOUT, about)
     loosened = loosen(overrides, config_dirs=config_dirs)
-    places = [argument for place in config_dirs for argument in ("--config-dir", str(place))]
-    typed, sys.argv = sys.argv, [sys.argv[0], "-m", *places, *loosened, f"hydra.sweep.dir={quoted(str(folder))}"]
-    job = partial(_job, command=Path(typed[0]).name, typed=list(overrides), config_dirs=config_dirs)
-    try:
-        with locked(folder):
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
-    finally:
-        sys.argv = typed
+    dirs = [argument for path in config_dirs for argument in ("--config-dir", str(path))]
+    arguments = ["-m", *dirs, *loosened, f"hydra.sweep.dir={quoted(str(folder))}"]
+    job = partial(_job, program=sys.argv[0], typed=list(overrides), config_dirs=config_dirs)
+    with locked(folder), replaced_argv([sys.argv[0], *arguments]):
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     return folder
 
 
 def _unfinished(sweeps: Path, about: Mapping[str, Any]) -> Path | None:
-    """The newest sweep of the same jobs that has one to be done, and is not running."""
+    """The newest sweep of the same jobs that is neither done nor running."""
     for path in sorted(sweeps.glob(f"*/{_ABOUT}"), reverse=True):
         folder = path.parent
         with contextlib.suppress(OSError, ValueError, RecursionError):
             done = sum(note["state"] == "done" for note in read_notes(folder))
             same = json.loads(path.read_text(encoding="utf-8")) == about
             if same and done < about["jobs"] and not is_live(folder):
-                log.info("resume=auto: going on with %s, of whose %d jobs %d are done", folder, about["jobs"], done)
+                log.info("resume=auto: resuming %s, of whose %d jobs %d are done", folder, about["jobs"], done)
                 return folder
     log.info("resume=auto: no unfinished sweep of these jobs in %s; a new one starts", sweeps)
     return None
 
 
-def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs: Sequence[Path]) -> None:
-    """One job. What it raises Hydra tells at its end; a signal ends the whole sweep."""
+def _job(_config: DictConfig, *, program: str, typed: Sequence[str], config_dirs: Sequence[Path]) -> None:
+    """Run one job. A failure is recorded in its job.json; a signal ends the whole sweep."""
     from hydra.core.hydra_config import HydraConfig
 
     job = HydraConfig.get()
@@ -86,13 +84,13 @@ def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs
     overrides = [text if text in typed else text.removeprefix("++") for text in job.overrides.task]
     swept = [text for text in overrides if text not in typed]
     note: dict[str, Any] = {"job": job.job.num, "overrides": swept, "run": str(folder), "set": None, "miou": None}
-    sys.argv = [command, "train", *overrides]  # what repeats this job alone; other ranks are started from it
     log.info("job %s: %s", job.job.num, shlex.join(swept))
     try:
         composed = Composed.of(overrides, config_dirs=config_dirs)
         with open_dict(composed.config):
             composed.config.paths.run = str(folder)
-        result = train(composed)
+        with replaced_argv([program, "train", *overrides]):  # repeats this job alone
+            result = train(composed)
         headline = next(iter(result.scores), None)
         miou = result.scores[headline]["scores"]["miou"] if headline else None
         note |= {"state": "done", "run": str(result.folder), "set": headline, "miou": miou}
@@ -103,7 +101,6 @@ def _job(_config: DictConfig, *, command: str, typed: Sequence[str], config_dirs
         note |= {"state": "failed", "exit_code": error.exit_code, "messages": list(error.problems)}
         for problem in error.problems:
             log.error("job %s: %s", job.job.num, problem)
-        # told above and in the note: raised on, it would only be told again
     except BaseException as error:
         note |= {"state": "failed", "exit_code": FaceseglError.exit_code, "messages": [repr(error)]}
         raise

@@ -1,4 +1,4 @@
-"""Train one model as a config says, score its last checkpoint, and leave both in a run folder."""
+"""`facesegl train`: train one model, score its last checkpoint, and keep both in a run folder."""
 
 import logging
 from collections.abc import Iterator
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import ProgressBar
 from torch import nn
 
+from facesegl.card import make_card
 from facesegl.commands.build import GIVEN, build_parts
-from facesegl.commands.make_card import make_card
-from facesegl.commands.quiet import quiet
 from facesegl.config.check import check
 from facesegl.config.compose import Composed
-from facesegl.config.identity import identity, to_plain
+from facesegl.config.identity import identity as identity_of
+from facesegl.config.identity import to_plain
 from facesegl.config.instantiate import build
+from facesegl.console import quiet
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.evaluation.score_files import write_scores
@@ -30,89 +30,71 @@ from facesegl.learning.module import SegmentationModule
 from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
 from facesegl.provenance import command_line
-from facesegl.runs.folder import joined, new_folder, recording
-from facesegl.runs.result import Result, load_result
-from facesegl.runs.resume import Resumed, find_run
-from facesegl.runs.signals import stops_after_a_step, stops_at_once
+from facesegl.runs.folder import new_folder, recording, run_of_rank_zero
+from facesegl.runs.result import Result, Run
+from facesegl.runs.resume import find_run
+from facesegl.runs.signals import stop_after_step, stop_now
 
 log = logging.getLogger(__name__)
 
 
 @quiet()
 def train(composed: Composed, command: str | None = None) -> Result:
-    """Train one model as a config says, score its last checkpoint, and leave both in a run folder.
+    """Train one model as a config says, score its last checkpoint, and keep both in a run folder.
 
     Args:
-        composed: the config and where its keys came from.
-        command: what repeats this; None for what was typed.
+        composed: the config, and which of its keys were typed.
+        command: the command line that repeats this; None for that of this process.
 
     Raises:
-        FaceseglError: whatever is wrong; each class is an exit code. The run folder, if there is one yet, says it too.
+        FaceseglError: whatever is wrong; each class is an exit code. If there is a run folder, its record says it too.
         Stopped: a signal ended it.
     """
-    if joined():
-        logging.getLogger("facesegl").setLevel(logging.WARNING)  # the first process of the run says it all
+    joined = run_of_rank_zero()
+    if joined:
+        logging.getLogger("facesegl").setLevel(logging.WARNING)  # rank 0 logs for all
     config = composed.config
-    plan = check(composed, given=GIVEN)  # every problem at once; nothing is written before it has passed
+    plan = check(composed, given=GIVEN)  # reports all problems; nothing is written before it has passed
     pl.seed_everything(plan.seed, verbose=False)
     faces, net, loss = build_parts(plan)
     if plan.init:
         _take_weights(net, plan.init)
     faces.setup("fit")  # builds the cache; what is wrong with the data ends it here
-    run = identity(config, faces.cache.key)
-    resumed = _resumed(plan, run)
-    if resumed and resumed.done:
-        return load_result(resumed.folder)
-    folder = resumed.folder if resumed else new_folder(plan)
-    plan = _placed(composed, folder, resumed)
-    checkpoint = resumed.checkpoint if resumed else None
-    with recording(_record(folder, config, plan, faces, run, command), checkpoint) as result:
-        _describe(folder, plan, faces)
-        result.parameters = sum(weights.numel() for weights in net.parameters())
-        card = make_card(config, plan, faces, parameters=result.parameters, command=result.command)
+    identity = identity_of(config, faces.cache.key)
+    run = joined or find_run(plan, identity) or Run(new_folder(plan))
+    if run.is_done:
+        return Result.of(run)
+    plan = _plan_of(run, composed)
+    parameters = sum(weights.numel() for weights in net.parameters())
+    result = Result(
+        folder=run.folder,
+        command=command or command_line(),
+        config=to_plain(plan),
+        identity=identity,
+        data={"choice": config.choices.data, **faces.summary()},
+        seconds=run.record.get("seconds") or {},
+        parameters=parameters,
+    )
+    with recording(result, run.checkpoint):
+        _describe(run.folder, plan, faces)
+        card = make_card(config, plan, faces.facts(), parameters, result.command, result.versions)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         with result.phase("training"):
-            trainer = _fit(plan, module, faces, checkpoint)
+            trainer = _fit(plan, module, faces, run.checkpoint)
         if trainer.is_global_zero:
-            with stops_at_once("while it was scored; it is trained", "The same command with resume=auto scores it."):
+            with stop_now("while it was scored; it is trained", "The same command with resume=auto scores it."):
                 _score(result, plan, faces)
     return result
 
 
-def _resumed(plan: DictConfig, run: str) -> Resumed | None:
-    """The run that is to go on, if one is asked for and found, or that this process was started for."""
-    if first := joined():
-        return Resumed(*first)
-    resumed = find_run(plan.resume, Path(plan.paths.runs) / plan.name, plan.paths.run, run) if plan.resume else None
-    if resumed and resumed.done:
-        log.info("%s is done already; these are its scores", resumed.folder)
-    elif resumed:
-        where = f"from {resumed.checkpoint}" if resumed.checkpoint else "from its beginning: it has no checkpoint yet"
-        log.info("going on with %s, %s", resumed.folder, where)
-    return resumed
-
-
-def _record(
-    folder: Path, config: DictConfig, plan: DictConfig, faces: FaceDataModule, run: str, command: str | None
-) -> Result:
-    return Result(
-        folder=folder,
-        command=command or command_line(),
-        config=to_plain(plan),
-        identity=run,
-        data={"choice": config.choices.data, **faces.summary()},
-    )
-
-
-def _placed(composed: Composed, folder: Path, resumed: Resumed | None) -> DictConfig:
-    """The plan again, now that the run has a folder; a resumed run keeps its precision on another machine."""
-    placed = OmegaConf.masked_copy(composed.config, [str(key) for key in composed.config])
-    with open_dict(placed):
-        placed.paths.run = str(folder)
-        if resumed and (folder / "config.yaml").is_file():
-            before = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-            placed.trainer.precision = before["trainer"]["precision"]
-    return check(replace(composed, config=placed), given=GIVEN, again=True)
+def _plan_of(run: Run, composed: Composed) -> DictConfig:
+    """The plan with the run's folder; a resumed run keeps its precision on any machine."""
+    config = OmegaConf.masked_copy(composed.config, [str(key) for key in composed.config])
+    with open_dict(config):
+        config.paths.run = str(run.folder)
+        if run.record:
+            config.trainer.precision = run.record["config"]["trainer"]["precision"]
+    return check(replace(composed, config=config), given=GIVEN, again=True)
 
 
 def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
@@ -128,7 +110,7 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
         },
     )
     log.info(
-        "learning from %d photos, %s; %s on %s; run folder %s",
+        "training on %d photos, %s; %s on %s; run folder %s",
         len(faces.train),
         f"validating on {len(faces.val)}" if faces.val.size else "none held out",
         plan.trainer.precision,
@@ -139,10 +121,10 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
 
 def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, checkpoint: Path | None) -> pl.Trainer:
     built = [build(node) for node in _callbacks(plan, faces)]
-    callbacks = sorted(built, key=lambda one: isinstance(one, LastCheckpoint))  # it keeps what the others have noted
+    callbacks = sorted(built, key=lambda one: isinstance(one, LastCheckpoint))  # it saves the state of the others
     given: dict[str, Any] = {} if faces.val.size else {"limit_val_batches": 0}
     if "enable_progress_bar" not in plan.trainer and not any(isinstance(one, ProgressBar) for one in callbacks):
-        given["enable_progress_bar"] = False  # or Lightning would add one of its own
+        given["enable_progress_bar"] = False  # or Lightning would add its default one
     trainer: pl.Trainer = build(
         plan.trainer,
         logger=[build(node) for node in (plan.logger or {}).values() if node] or False,
@@ -150,40 +132,40 @@ def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, ch
         plugins=[WholeCheckpointIO()],
         **given,
     )
-    with stops_after_a_step(trainer, "The same command with resume=auto goes on."):
+    with stop_after_step(trainer, "The same command with resume=auto resumes it."):
         trainer.fit(module, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
     return trainer
 
 
 def _callbacks(plan: DictConfig, faces: FaceDataModule) -> Iterator[Any]:
-    """The callbacks that have something to do; each other one is named."""
+    """The callbacks that have something to do; the others are logged."""
     for name, node in (plan.callbacks or {}).items():
         if not node:
             continue
         if str(node.get("monitor", "")).startswith("val/") and not faces.val.size:
-            log.info("callbacks.%s is left out: data.fold=null holds no photo out to watch", name)
+            log.info("callbacks.%s is left out: data.fold=null holds out no photo to monitor", name)
         elif node["_target_"].endswith(".LearningRateMonitor") and not plan.logger:
-            log.info("callbacks.%s is left out: logger=none leaves it nothing to write to", name)
+            log.info("callbacks.%s is left out: logger=none gives it nothing to write to", name)
         else:
             yield node
 
 
 def _take_weights(net: nn.Module, path: str) -> None:
-    """Start from another checkpoint's weights: what fits by name and shape is taken, the rest is listed."""
-    state, own = read_checkpoint(model_file(path))["state_dict"], net.state_dict()
-    theirs = {name.removeprefix("net."): value for name, value in state.items()}
+    """Load another checkpoint's weights where name and shape match, and log the rest."""
+    own = net.state_dict()
+    theirs = {k.removeprefix("net."): value for k, value in read_checkpoint(model_file(path))["state_dict"].items()}
     fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
-    if not any(value.dim() > 1 for value in fitting.values()):  # a bias alone may fit by chance
-        raise ConfigError(f"init={path}: none of its weights fits this net by name and shape. Is it another model?")
+    if not any(value.dim() > 1 for value in fitting.values()):  # a bias alone may match by chance
+        raise ConfigError(f"init={path}: none of its weights matches this net by name and shape. Is it another model?")
     net.load_state_dict(fitting, strict=False)
     rest = [name for name in own if name not in fitting]
     log.info(
-        "init: took %d of %d tensors from %s; new are: %s", len(fitting), len(own), path, ", ".join(rest) or "none"
+        "init: loaded %d of %d tensors from %s; not loaded: %s", len(fitting), len(own), path, ", ".join(rest) or "none"
     )
 
 
 def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
-    """Score the last checkpoint: the held-out photos, or the test photos where nothing is left to choose."""
+    """Score the last checkpoint on the held-out photos, or on the test photos if none are held out."""
     last = result.folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
         log.info("no scores: without callbacks.checkpoint there is no last.ckpt to score")
@@ -191,7 +173,7 @@ def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
     if faces.held_out == "test" and not faces.test.size:
         log.info("no scores: the data have no test photos, and data.fold=null holds none out")
         return
-    # the person named the net's class in a config of their own: that is trust enough for this file
+    # the user's own config names the net's class, which is enough to trust this file
     trust = [*plan.trust, plan.model["_target_"].partition(".")[0]]
     with result.phase("scoring"):
         scored = score(Predictor(last, device="cpu", trust=trust), faces, sets_to_score(faces.held_out, faces))

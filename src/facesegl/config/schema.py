@@ -4,15 +4,32 @@
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NewType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType
 
 from annotated_types import Ge, Lt, MinLen
 
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 Place = Annotated[str, MinLen(1)]
 
-Node = NewType("Node", dict[str, Any])  # a mapping with a `_target_`
-Nodes = NewType("Nodes", dict[str, Any])  # nodes by name; null turns one off
+SETS = {
+    "train": "the training photos",
+    "val": "the photos held out for validation",
+    "test": "the test photos",
+    "test_clean": "the test photos whose pixels are not in the training photos too",
+    "test_strict": "the test photos of persons who are not in the training photos, as far as is known",
+}
+"""The sets that can be scored, with a description."""
+
+if TYPE_CHECKING:
+    SetName = str
+else:
+    SetName = Literal[tuple(SETS)]
+
+Node = NewType("Node", dict[str, Any])
+"""A mapping with a `_target_`."""
+
+Nodes = NewType("Nodes", dict[str, Any])
+"""Nodes by name; null switches one off."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,7 @@ class EvaluateKeys:
     seed: Seed
     panels: Annotated[int, Ge(0)]
     tta: bool
-    set: Literal["train", "val", "test", "test_clean", "test_strict"]
+    set: SetName
     device: str
     trust: list[str]
     paths: Paths

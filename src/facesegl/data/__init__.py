@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from facesegl._lazy import attach
 
 if TYPE_CHECKING:
+    from facesegl.config.schema import SETS as SETS
     from facesegl.data.augment import Augment as Augment
     from facesegl.data.augment import unpack_masks as unpack_masks
     from facesegl.data.cache import FaceCache as FaceCache
     from facesegl.data.cache import Row as Row
-    from facesegl.data.datamodule import SETS as SETS
     from facesegl.data.datamodule import FaceDataModule as FaceDataModule
     from facesegl.data.dataset import Batch as Batch
     from facesegl.data.dataset import CachedBatch as CachedBatch
@@ -27,7 +27,7 @@ __getattr__, __dir__, __all__ = attach(
         "FaceCache": "facesegl.data.cache",
         "FaceDataModule": "facesegl.data.datamodule",
         "Row": "facesegl.data.cache",
-        "SETS": "facesegl.data.datamodule",
+        "SETS": "facesegl.config.schema",
         "digest": "facesegl.data.hashes",
         "unpack_masks": "facesegl.data.augment",
     },

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from facesegl.config.schema import SETS
 from facesegl.data.augment import Augment, unpack_masks
 from facesegl.data.cache import FaceCache, Row, identical_photos
 from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
@@ -21,15 +22,6 @@ from facesegl.sources.source import Source
 from facesegl.sources.splits import assign_folds
 
 log = logging.getLogger(__name__)
-
-SETS = {
-    "train": "the photos that are trained on",
-    "val": "the photos held out for validation",
-    "test": "the test photos",
-    "test_clean": "the test photos whose pixels are not also in training",
-    "test_strict": "the test photos of persons who are not in training, as far as is known",
-}
-"""The sets that can be scored, with a description."""
 
 
 class FaceDataModule(pl.LightningDataModule):
@@ -186,6 +178,16 @@ class FaceDataModule(pl.LightningDataModule):
         mean = total / len(self.train)
         deviation = np.sqrt(np.maximum(squares / len(self.train) - mean**2, 0))
         return {"mean": mean.tolist(), "std": np.maximum(deviation, 1.0).tolist()}
+
+    def facts(self) -> dict[str, Any]:
+        """What a model's card holds of the data it was trained on: name, fingerprint, taxonomy, image size, ..."""
+        return {
+            "name": self.source.name,
+            "fingerprint": self.cache.fingerprint,
+            "taxonomy": self.taxonomy.to_mapping(),
+            "normalisation": self.normalisation(),
+            "image_size": self.image_size,
+        }
 
     def class_shares(self) -> Tensor:
         """Each class's share of the training pixels, with equal weight for each photo: (C,) float64."""

@@ -1,4 +1,4 @@
-"""Everything that computes results: scoring of photo sets, their counts on disk, and comparisons of models.
+"""Compute results: score sets of photos, keep their counts on disk, and compare models.
 
 The metrics themselves are in `scores/`; tables and pages are in `reporting/`.
 """

@@ -1,4 +1,4 @@
-"""Models on the same photos: their scores, the differences, and how far those may be the luck of the photos."""
+"""Compare models on the same photos: scores, differences, and confidence intervals of the differences."""
 
 import itertools
 import math
@@ -23,18 +23,18 @@ LEVEL_IN_WORDS = f"{100 * LEVEL:g} %"
 DEFINITION = (
     "IoU at native size, counts pooled over all photos; mIoU is the mean over classes, background included; boundary F "
     f"at 2 pixels. Intervals: {LEVEL_IN_WORDS}, percentiles of a paired bootstrap over persons ({RESAMPLES} draws, the "
-    "same for all; Efron and Tibshirani 1993). They hold the luck of the photos, not that of a training: compare "
-    "several seeds before you call a recipe better."
+    "same for all; Efron and Tibshirani 1993). They cover the choice of photos, not the randomness of training: "
+    "compare several seeds before you call a recipe better."
 )
 
 _FEW = 20
-"""Of fewer persons an interval is clearly too narrow: of draws from real photos' counts, the 95 % interval held the
-truth in 93 % with 44 persons, 90 % with 20, 87 % with 10 and 82 % with 6."""
+"""With fewer persons the intervals are too narrow: on counts of real photos the 95 % interval covered the true value in
+93 % of draws of 44 persons, 90 % of 20, 87 % of 10 and 82 % of 6."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What has counts already, which lie in the folder `run`."""
+    """A scored model, with the counts in its run folder."""
 
     path: Path
     run: Path
@@ -42,7 +42,7 @@ class Scored:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes' names."""
+        """The class names."""
         return self.saved.classes
 
 
@@ -51,11 +51,11 @@ class Compared:
     """One of the models.
 
     Attributes:
-        letter: what the tables call it.
-        path: as it was given.
-        scored: the model's file, as its counts name it.
+        letter: its name in the tables.
+        path: as given.
+        scored: the model's file, as named in its counts.
         run: the folder with its counts.
-        scores: on the photos that all models have.
+        scores: on the photos shared by all models.
         left_out: its photos that another model lacks.
     """
 
@@ -72,12 +72,12 @@ class Difference:
     """How much higher one model scores than another.
 
     Attributes:
-        model: the letter of the one.
-        against: the letter of the other, whose scores are subtracted.
-        verdict: in words, by mIoU.
-        miou: of the mIoU.
-        boundary_f: of the mean boundary F.
-        iou: of each class.
+        model: the letter of the model.
+        against: the letter of the model whose scores are subtracted.
+        verdict: in words, from the mIoU.
+        miou: in mIoU.
+        boundary_f: in mean boundary F.
+        iou: in IoU, for each class.
     """
 
     model: str
@@ -106,12 +106,12 @@ class Comparison:
     Attributes:
         set: the name of the set.
         data: the name of the data.
-        photos: the ids of the photos that all have.
-        persons: how many persons they show, as far as is known.
-        classes: the classes' names.
+        photos: the ids of the shared photos.
+        persons: the number of persons in them, as far as is known.
+        classes: the class names.
         models: in the order given.
-        differences: of each pair, those to the first model first.
-        notes: what a reader should know.
+        differences: of each pair, those from the first model first.
+        notes: caveats for the reader.
     """
 
     set: str
@@ -146,7 +146,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Counted:
-    """A model with what was counted on each photo, and its scores on each draw of persons."""
+    """A model with its counts on each photo, and its scores on each bootstrap draw."""
 
     model: Compared
     counts: np.ndarray
@@ -155,15 +155,16 @@ class _Counted:
 
 
 def compare_counts(things: Sequence[Scored], set: str, photos: Sequence[str]) -> Comparison:
-    """Hold scored models against each other on photos that all of them have, under the same masks.
+    """Compare scored models on shared photos with the same masks.
 
     Args:
-        things: two or more, of the same classes; the first is what the others are held against.
+        things: two or more, of the same classes; the first is the baseline.
         set: the name of the set.
         photos: the ids of the photos.
     """
     picked = [pick(thing.saved, photos) for thing in things]
-    groups = min((_groups(thing.saved, photos) for thing in things), key=lambda each: len({*each}))  # the wariest
+    # the most conservative grouping, the one with the fewest persons
+    groups = min((_groups(thing.saved, photos) for thing in things), key=lambda each: len({*each}))
     persons = len({*groups})
     counted = [
         _Counted(_compared(_letter(number), thing, counts, set, photos), *counts, drawn)
@@ -186,7 +187,7 @@ def compare_counts(things: Sequence[Scored], set: str, photos: Sequence[str]) ->
 
 
 def _letter(number: int) -> str:
-    """A to Z, then AA, as a spreadsheet has them."""
+    """A to Z, then AA, as in a spreadsheet."""
     before, last = divmod(number, 26)
     return (_letter(before - 1) if before else "") + chr(ord("A") + last)
 
@@ -211,7 +212,7 @@ def _compared(
 
 
 def _difference(one: _Counted, other: _Counted, groups: Sequence[str]) -> Difference:
-    """How much higher `one` scores than `other`; a class's interval needs enough persons who have that class."""
+    """`one` minus `other`; the interval of a class needs enough persons with that class."""
     persons, persons_of = len({*groups}), _persons_of_classes(one.counts + other.counts, groups)
 
     def estimate(
@@ -237,7 +238,7 @@ def _difference(one: _Counted, other: _Counted, groups: Sequence[str]) -> Differ
 
 
 def _persons_of_classes(counts: np.ndarray, groups: Sequence[str]) -> list[int]:
-    """Of counts (N, C, C): how many persons have each class, in the truth or in a prediction."""
+    """The number of persons with each class in truth or prediction, from counts (N, C, C)."""
     there = (counts.sum(axis=2) + counts.sum(axis=1)) > 0
     return [len({group for group, has in zip(groups, of_class, strict=True) if has}) for of_class in there.T]
 
@@ -248,8 +249,8 @@ def _same(one: _Counted, other: _Counted) -> bool:
 
 def _verdict(miou: Estimate, photos: int, persons: int) -> str:
     if persons < FEWEST:
-        return f"{number(persons, 'person')}: too few to tell"
-    return {1: "better", -1: "worse"}.get(miou.sign, f"no difference that {photos} photos could tell")
+        return f"{number(persons, 'person')}: too few for a verdict"
+    return {1: "better", -1: "worse"}.get(miou.sign, f"no significant difference on {photos} photos")
 
 
 def _notes_on_photos(things: Sequence[Scored], counted: Sequence[_Counted], set: str) -> Iterator[str]:
@@ -265,29 +266,29 @@ def _notes_on_photos(things: Sequence[Scored], counted: Sequence[_Counted], set:
         yield f"The data differ (fingerprints {a_few(fingerprints)}), but the masks of these photos agree."
     for one, other in itertools.combinations(counted, 2):
         if _same(one, other):
-            yield f"{one.model.letter} and {other.model.letter} counted the same on every photo: are they one model?"
+            yield f"{one.model.letter} and {other.model.letter} agree on every photo: are they the same model?"
 
 
 def _notes_on_luck(differences: Sequence[Difference], persons: int) -> Iterator[str]:
     if persons < FEWEST:
-        yield f"No intervals: they need {FEWEST} persons at least, these photos show {persons}."
+        yield f"No intervals: they need at least {FEWEST} persons, these photos show {persons}."
         return
     if persons < _FEW:
         yield (
-            f"{persons} persons are few: the intervals come out too narrow. Take what misses 0 by little for no "
+            f"{persons} persons are few: the intervals are too narrow. Treat an interval that barely excludes 0 as no "
             f"difference."
         )
     if len(differences) > 1:
         yield (
-            f"{len(differences)} pairs are compared: of models that do not differ, one pair in 20 looks as if it did. "
-            f"Trust the pair that you meant to compare, not the largest difference of many."
+            f"{len(differences)} pairs are compared: of pairs without a difference, one in 20 seems to have one. Trust "
+            f"the pair that you meant to compare, not the largest difference of many."
         )
     else:
-        yield "The verdict is that of mIoU. Of the other lines, one in 20 misses 0 by luck alone."
+        yield "The verdict is about mIoU. Of the other rows, one in 20 excludes 0 by chance."
 
 
 def pick(saved: SavedCounts, photos: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The counts (N, C, C) and boundary counts (N, C, 4) of some photos, in their order."""
-    place = {photo: index for index, photo in enumerate(saved.photos)}
-    places = [place[photo] for photo in photos]
-    return saved.counts[places], saved.boundary[places]
+    index_of = {photo: index for index, photo in enumerate(saved.photos)}
+    indices = [index_of[photo] for photo in photos]
+    return saved.counts[indices], saved.boundary[indices]

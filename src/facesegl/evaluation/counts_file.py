@@ -1,7 +1,7 @@
-"""counts.npz: what was counted on each photo of a scored run, so that models can be compared on the same photos later.
+"""counts.npz: the confusion and boundary counts of each photo of a scored run, from which models are compared.
 
-Counts travel, as checkpoints do: they are plain arrays and text, nothing in them is ever run, and what does not fit
-together is refused.
+The file may come from elsewhere: it holds plain arrays and text, nothing in it is ever run, and inconsistent parts are
+refused.
 """
 
 import io
@@ -18,26 +18,26 @@ from facesegl.errors import CheckpointError, MachineError
 from facesegl.files import replacing
 
 FORMAT = 1
-"""Raised whenever the arrays change their meaning."""
+"""Raised whenever the meaning of the arrays changes."""
 
 NAME = "counts.npz"
-"""What the file is called in a run's folder."""
+"""The file's name in a run folder."""
 
 
 @dataclass(frozen=True, eq=False)
 class SavedCounts:
-    """The counts of every photo that was scored.
+    """The counts of every scored photo.
 
     Attributes:
-        classes: the classes' names, by index.
+        classes: the class names, by index.
         photos: the photos' ids.
-        groups: the person of each photo, as far as is known; else the photo.
+        groups: the person in each photo if known; else the photo.
         sets: the ids of each set, the headline first.
         counts: (N, C, C) int64, [photo, truth, prediction].
-        boundary: (N, C, 4) int64, what the boundary score pools.
+        boundary: (N, C, 4) int64, which the boundary score pools.
         scored: the model that was scored.
         data: the name of the data.
-        fingerprint: what names their content.
+        fingerprint: of their content.
     """
 
     classes: tuple[str, ...]
@@ -51,7 +51,7 @@ class SavedCounts:
     fingerprint: str
 
     def write(self, folder: Path) -> None:
-        """Write counts.npz whole or not at all.
+        """Write counts.npz atomically.
 
         Raises:
             MachineError: it cannot be written.
@@ -74,23 +74,27 @@ def read_counts(path: Path) -> SavedCounts:
     """Read the counts of a run; nothing in the file is run.
 
     Args:
-        path: the file, or the run's folder.
+        path: the file, or the run folder.
 
     Raises:
-        CheckpointError: no such file, or one that is cut off, damaged, or of another kind or format.
-        MachineError: it may not be read.
+        CheckpointError: no such file, or one that is truncated, damaged, or of another kind or format.
+        MachineError: it cannot be read.
     """
     path = path / NAME if path.is_dir() else path
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected the counts of a scored run. Score it with evaluate.")
+        raise CheckpointError(
+            f"{path}: no such file; expected the counts of a scored run. Score it with facesegl evaluate."
+        )
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise MachineError(f"{path}: cannot be read: {error.strerror}. Change its rights, or copy it again.") from error
+        raise MachineError(
+            f"{path}: cannot be read: {error.strerror}. Change its permissions, or copy it again."
+        ) from error
     about, counts, boundary = _unpack(content, path)
     _require_format(about, path)
     if not (_is_sound(about) and _fit(about, counts, boundary)):
-        raise CheckpointError(f"{path}: its parts do not fit each other; is it damaged? Score the model anew.")
+        raise CheckpointError(f"{path}: its parts are inconsistent; is it damaged? Score the model again.")
     return SavedCounts(
         classes=tuple(about["classes"]),
         photos=tuple(about["photos"]),
@@ -108,18 +112,18 @@ def _unpack(content: bytes, path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return json.loads(str(arrays["about"])), arrays["counts"], arrays["boundary"]
-    except Exception:  # zipfile, zlib, NumPy and JSON each have their own for what is damaged
-        raise CheckpointError(f"{path}: no counts of facesegl, or cut off; score the model anew.") from None
+    except Exception:  # zipfile, zlib, NumPy and JSON each raise their own for damaged data
+        raise CheckpointError(f"{path}: not counts of facesegl, or truncated; score the model again.") from None
 
 
 def _require_format(about: Any, path: Path) -> None:
     found = about.get("format") if isinstance(about, dict) else None
     if found != FORMAT:
-        raise CheckpointError(f"{path}: its format is {found!r}, this facesegl reads {FORMAT}; score the model anew.")
+        raise CheckpointError(f"{path}: its format is {found!r}, this facesegl reads {FORMAT}; score the model again.")
 
 
 def _is_sound(about: Mapping[str, Any]) -> bool:
-    """Whether the text holds what it should, and says nothing twice."""
+    """Whether the text has the expected keys and types, without duplicates."""
     lists = [about.get(name) for name in ("classes", "photos", "groups")]
     sets, texts = about.get("sets"), [about.get(name) for name in ("scored", "data", "fingerprint")]
     if not (isinstance(sets, dict) and all(map(_are_texts, [*lists, *sets.values()]))):
@@ -134,7 +138,7 @@ def _is_sound(about: Mapping[str, Any]) -> bool:
 
 
 def _fit(about: Mapping[str, Any], counts: np.ndarray, boundary: np.ndarray) -> bool:
-    """Whether the arrays have the shapes that the text asks for, and are counts."""
+    """Whether the arrays are counts, in the shapes that the text implies."""
     photos, classes = len(about["photos"]), len(about["classes"])
     return (
         counts.shape == (photos, classes, classes)

@@ -11,14 +11,16 @@ Cell = str | float | None
 
 
 def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
-    """Write scores.csv, a row a set and class, and per_image.csv, a row a photo, worst first."""
+    """Write scores.csv (a row per set and class), confusion.csv, by_tag.csv, and per_image.csv (worst photo first)."""
     rows: list[list[Cell]] = []
     for name, found in scored.items():
-        beside = (found.floor, found.agreement)
+        yardsticks = (found.floor, found.agreement)
         for label, value in found.scores.iou.items():
-            yardsticks = (scores.iou[label] if scores else None for scores in beside)
-            rows.append([name, label, value, found.scores.dice[label], *yardsticks])
-        rows.append([name, "mIoU", found.scores.miou, None, *(scores.miou if scores else None for scores in beside)])
+            others = (scores.iou[label] if scores else None for scores in yardsticks)
+            rows.append([name, label, value, found.scores.dice[label], *others])
+        rows.append(
+            [name, "mIoU", found.scores.miou, None, *(scores.miou if scores else None for scores in yardsticks)]
+        )
     write_csv(folder / "scores.csv", ["set", "class", "iou", "dice", "floor_iou", "agreement_iou"], rows)
     classes = list(next(iter(scored.values())).scores.iou)
     names = [f"iou_{name}" for name in classes]

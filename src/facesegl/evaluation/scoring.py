@@ -1,4 +1,4 @@
-"""Score a checkpoint file at native size, and its yardsticks by the same code."""
+"""Score a model file at native size; floor and agreement are scored by the same code."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -23,15 +23,15 @@ from facesegl.scores.summary import Scores, summarise
 from facesegl.scores.yardsticks import agreement, commonest_classes
 
 Masker = Callable[[np.ndarray], np.ndarray]
-"""Gives the mask (H, W) uint8 of a photo (H, W, 3) uint8."""
+"""Returns the mask (H, W) uint8 of an image (H, W, 3) uint8."""
 
 
 class PhotoCounts(NamedTuple):
-    """What was counted on one photo at native size.
+    """The counts of one photo at native size.
 
     Attributes:
         counts: (C, C) int64, [truth, prediction].
-        boundary: (C, 4) int64, what the boundary score pools.
+        boundary: (C, 4) int64, which the boundary score pools.
     """
 
     counts: Tensor
@@ -40,15 +40,15 @@ class PhotoCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class SetScores:
-    """The scores of one set of photos, and what they are to be held against.
+    """The scores of one set of photos, and the yardsticks to compare them with.
 
     Attributes:
-        scores: of the checkpoint.
-        floor: of a model that never looks: per pixel the commonest class of the training masks.
-        agreement: of two people's masks of the same photos against each other, where the data have such.
-        tags: the scores of the photos that share a tag, such as `pose=+30`.
+        scores: of the model.
+        floor: of a constant baseline: at each pixel the commonest class of the training masks.
+        agreement: between two annotators' masks of the same photos; None without such photos.
+        tags: the scores of the photos that share a tag, e.g. `pose=+30`.
         photos: the scores of each photo, by id.
-        counts: what was counted on each photo, by id.
+        counts: the counts of each photo, by id.
     """
 
     scores: Scores
@@ -59,7 +59,7 @@ class SetScores:
     counts: Mapping[str, PhotoCounts]
 
     def to_dict(self) -> dict[str, Any]:
-        """Builtin values for result.json; the photos' scores stand in per_image.csv."""
+        """Builtin values for result.json; the scores of single photos are in per_image.csv."""
         return {
             "scores": self.scores.to_dict(),
             "floor": self.floor.to_dict(),
@@ -69,7 +69,7 @@ class SetScores:
 
 
 def sets_to_score(asked: str, faces: FaceDataModule) -> list[str]:
-    """`test` stands for all sets of test photos that are not empty; any other set for itself."""
+    """`test` means all sets of test photos that are not empty; any other set means itself."""
     if asked != "test":
         return [asked]
     whole = ["test", *(name for name in ("test_clean", "test_strict") if faces.has(name))]
@@ -77,47 +77,47 @@ def sets_to_score(asked: str, faces: FaceDataModule) -> list[str]:
 
 
 def score(predictor: Predictor, faces: FaceDataModule, sets: Sequence[str]) -> dict[str, SetScores]:
-    """Score what a predictor says on sets of photos: native size, void left out, counts pooled over each set.
+    """Score a predictor on sets of photos: at native size, void ignored, counts pooled over each set.
 
     Args:
-        predictor: of a file; weights still in memory are never scored.
+        predictor: of a file; weights in memory are never scored.
         faces: set up.
-        sets: names of `facesegl.data.SETS`.
+        sets: names in `facesegl.data.SETS`.
 
     Raises:
-        DataError: a set has no photo, or a photo or mask can no longer be read.
+        DataError: a set has no photo, or a photo or mask cannot be read any more.
     """
-    places = {name: [int(place) for place in faces.indices(name)] for name in sets}
-    every = sorted({place for some in places.values() for place in some})
-    of_model, of_floor = count_photos(faces, every, lambda photo: predictor(photo).index, floor(faces))
+    indices = {name: [int(index) for index in faces.indices(name)] for name in sets}
+    every = sorted({index for some in indices.values() for index in some})
+    of_model, of_floor = count_photos(faces, every, lambda image: predictor(image).index, floor(faces))
     both = agreement_of(faces)
-    return {name: _of_set(some, faces, of_model, of_floor, both) for name, some in places.items()}
+    return {name: _of_set(some, faces, of_model, of_floor, both) for name, some in indices.items()}
 
 
 def _of_set(
-    places: Sequence[int],
+    indices: Sequence[int],
     faces: FaceDataModule,
     of_model: Mapping[int, PhotoCounts],
     of_floor: Mapping[int, PhotoCounts],
     both: Scores | None,
 ) -> SetScores:
-    names, ids = faces.taxonomy.names, faces.ids(places)
+    names, ids = faces.taxonomy.names, faces.ids(indices)
     by_tag: dict[str, list[PhotoCounts]] = {}
-    for place in places:
-        for tag in faces.cache.rows[place].tags:
-            by_tag.setdefault(tag, []).append(of_model[place])
+    for index in indices:
+        for tag in faces.cache.rows[index].tags:
+            by_tag.setdefault(tag, []).append(of_model[index])
     return SetScores(
-        scores=pooled(names, (of_model[place] for place in places)),
-        floor=pooled(names, (of_floor[place] for place in places)),
+        scores=pooled(names, (of_model[index] for index in indices)),
+        floor=pooled(names, (of_floor[index] for index in indices)),
         agreement=both,
         tags={tag: pooled(names, counted) for tag, counted in by_tag.items()},
-        photos={name: pooled(names, [of_model[place]]) for name, place in zip(ids, places, strict=True)},
-        counts={name: of_model[place] for name, place in zip(ids, places, strict=True)},
+        photos={name: pooled(names, [of_model[index]]) for name, index in zip(ids, indices, strict=True)},
+        counts={name: of_model[index] for name, index in zip(ids, indices, strict=True)},
     )
 
 
 def save_counts(folder: Path, scored: Mapping[str, SetScores], faces: FaceDataModule, result: Result) -> None:
-    """Leave `counts.npz`: what was counted on each photo, so that models can be compared on the same photos later."""
+    """Write `counts.npz`, from which models are compared on the same photos."""
     every = {photo: counted for found in scored.values() for photo, counted in found.counts.items()}
     groups = {row.id: row.group for row in faces.cache.rows}
     SavedCounts(
@@ -134,51 +134,52 @@ def save_counts(folder: Path, scored: Mapping[str, SetScores], faces: FaceDataMo
 
 
 def worst_first(scores: Mapping[str, float]) -> list[str]:
-    """Photos by their own mIoU; those of nothing but void have none (NaN), and come last."""
+    """Photos by their mIoU; those of void alone have none (NaN) and come last."""
     return sorted(scores, key=lambda photo: (math.isnan(scores[photo]), scores[photo]))
 
 
-def count_photos(faces: FaceDataModule, places: Collection[int], *maskers: Masker) -> list[dict[int, PhotoCounts]]:
-    """Hold the masks that each masker gives against the truth, each photo opened once.
+def count_photos(faces: FaceDataModule, indices: Collection[int], *maskers: Masker) -> list[dict[int, PhotoCounts]]:
+    """Compare the masks of each masker with the truth, opening each photo once.
 
     Args:
         faces: set up.
-        places: the photos' places in the cache.
-        maskers: what gives a mask for a photo.
+        indices: the photos' indices in the cache.
+        maskers: functions from image to mask.
 
     Returns:
-        For each masker, place to counts.
+        For each masker, index to counts.
     """
     counted: list[dict[int, PhotoCounts]] = [{} for _ in maskers]
-    for place in track(places, total=len(places), what="scoring"):
-        photo, truth = faces.native(place)
+    for index in track(indices, total=len(indices), what="scoring"):
+        image, truth = faces.native(index)
         for counts, masker in zip(counted, maskers, strict=True):
-            counts[place] = _count(masker(photo), truth, faces.taxonomy.num_classes)
+            counts[index] = _count(masker(image), truth, faces.taxonomy.num_classes)
     return counted
 
 
 def floor(faces: FaceDataModule) -> Masker:
-    """A model that never looks: at each pixel the commonest class of the training masks, whatever the photo."""
+    """A constant baseline: at each pixel the commonest class of the training masks, for any photo."""
     mask = commonest_classes(faces.training_masks(), faces.taxonomy.num_classes)
     known = mask[mask != VOID]
-    mask[mask == VOID] = np.bincount(known).argmax() if known.size else 0  # it has to say something there too
-    return lambda photo: restore_mask(mask, *photo.shape[:2])
+    mask[mask == VOID] = (
+        np.bincount(known).argmax() if known.size else 0
+    )  # void in all masks; a prediction needs a class
+    return lambda image: restore_mask(mask, *image.shape[:2])
 
 
 def agreement_of(faces: FaceDataModule) -> Scores | None:
-    """Score two people's masks of the same photos against each other; None where no photo was masked twice."""
+    """Inter-annotator agreement: scores between two masks of the same photo; None if no photo was annotated twice."""
     num_classes = faces.taxonomy.num_classes
     pairs = ((faces.mask(one), faces.mask(other)) for one, other in faces.duplicates())
     counted = [
         PhotoCounts(agreement([pair], num_classes), boundary_counts(*pair, num_classes))
         for pair in pairs
-        if not np.array_equal(*pair)  # a copy is no second opinion
+        if not np.array_equal(*pair)  # a copy is not a second annotation
     ]
     return pooled(faces.taxonomy.names, counted) if counted else None
 
 
 def _count(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> PhotoCounts:
-    """Hold one mask (H, W) against another."""
     counts = confusion_counts(torch.from_numpy(prediction), torch.from_numpy(truth), num_classes)
     return PhotoCounts(counts, boundary_counts(prediction, truth, num_classes))
 

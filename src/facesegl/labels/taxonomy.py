@@ -266,9 +266,14 @@ def _wrong_with(name: str) -> str:
         return "holds characters that cannot be printed"
     if not name.strip():
         return "is blank; expected letters"
-    if name in RESERVED or "${" in name:  # it would be evaluated where a config is built from a card
+    if is_config_syntax(name):  # it would be evaluated where a config is built from a card
         return "has a special meaning in a config; expected another"
     return ""
+
+
+def is_config_syntax(text: str) -> bool:
+    """Whether OmegaConf or Hydra would act on a text from elsewhere: `${...}`, or one of their reserved keys."""
+    return text in RESERVED or "${" in text
 
 
 def _repeated(values: tuple[Any, ...]) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from facesegl.errors import ConfigError
-from facesegl.labels.taxonomy import RESERVED
+from facesegl.labels.taxonomy import is_config_syntax
 
 _DEEPEST = 5
 
@@ -58,7 +58,7 @@ def _require_plain(file: str, text: str) -> None:
 
 def _require_harmless(file: str, value: str, keys: set[str] | None) -> None:
     """Look at one word of a YAML file; `keys` are those before it in its mapping, where it is a key."""
-    if "${" in value or value in RESERVED:
+    if is_config_syntax(value):
         raise ConfigError(f"data.taxonomy={file}: {value} means something in a config and nothing among classes")
     if keys is not None:
         if value in keys:

@@ -1,4 +1,4 @@
-"""The run folder: its files, its lock, its record, and which run to resume.
+"""Run folders: their files, lock and record, which run to resume, and how signals end one.
 
-What fills it (training, scoring) is in `commands/` and `evaluation/`.
+What fills them (training, scoring) is in `commands/` and `evaluation/`.
 """

@@ -1,10 +1,14 @@
-"""A run's folder: made for one run alone, locked while that runs, and never left in doubt.
+"""A run folder: made for one run, locked while that is running, its state always on record.
 
 runs/<name>/<date_time>/          (a job of a sweep: runs/<name>/<date_time>/<job>/)
   config.yaml  folds.json  log.txt  result.json  scores.csv  per_image.csv
   checkpoints/  tensorboard/  panels/
 
-A state of `running` in result.json without a holder of the lock is a run that died.
+A run whose state in result.json is `running` while nobody holds the lock has died.
+
+For a training on several devices Lightning starts the command again for each further rank, with the environment of
+rank 0. Rank 0 names its run there in two variables; a process that finds them joins that run, and leaves records, log
+lines and output to rank 0.
 """
 
 import contextlib
@@ -14,7 +18,6 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import filelock
 import yaml
@@ -22,7 +25,7 @@ from omegaconf import DictConfig
 
 from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
 from facesegl.files import machine_errors, write_text
-from facesegl.runs.result import Result, read_result
+from facesegl.runs.result import Result, Run, read_result
 
 log = logging.getLogger(__name__)
 
@@ -30,30 +33,30 @@ _LOCK = ".lock"
 _FOLDER, _CHECKPOINT = "FACESEGL_RUN_FOLDER", "FACESEGL_RUN_CHECKPOINT"
 
 
-class Joined(NamedTuple):
-    """The run of the process that started this one: the other ranks of a training have no folder of their own.
-
-    Attributes:
-        folder: the run's folder.
-        checkpoint: where it goes on; None for a new run.
-    """
-
-    folder: Path
-    checkpoint: Path | None
-
-
-def joined() -> Joined | None:
-    """The run that this process was started for, if it is not the first of a run."""
+def run_of_rank_zero() -> Run | None:
+    """The run that this process joins as a further rank; None in any other process."""
     folder, checkpoint = os.environ.get(_FOLDER), os.environ.get(_CHECKPOINT)
-    return Joined(Path(folder), Path(checkpoint) if checkpoint else None) if folder else None
+    if not folder:
+        return None
+    return Run(Path(folder), Path(checkpoint) if checkpoint else None, read_result(Path(folder)) or {})
+
+
+@contextlib.contextmanager
+def _named_for_other_ranks(folder: Path, checkpoint: Path | None) -> Iterator[None]:
+    os.environ[_FOLDER] = str(folder.absolute())
+    os.environ[_CHECKPOINT] = str(checkpoint.absolute()) if checkpoint else ""
+    try:
+        yield
+    finally:
+        del os.environ[_FOLDER], os.environ[_CHECKPOINT]
 
 
 def new_folder(plan: DictConfig) -> Path:
-    """Make the folder that a plan's `paths.run` names (a sweep names one a job), or a new one by date and time.
+    """Make the folder that a plan's `paths.run` names (as sweeps do for each job), or one named by date and time.
 
     Raises:
         ConfigError: that folder holds a run already.
-        MachineError: it cannot be made there.
+        MachineError: it cannot be made.
     """
     if plan.paths.run is None:
         return make_folder(Path(plan.paths.runs) / plan.name)
@@ -62,16 +65,16 @@ def new_folder(plan: DictConfig) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     if before := read_result(folder):
         state = before.get("state")
-        rest = "init=RUN starts from its weights" if state == "done" else "resume=auto goes on with a training"
+        rest = "init=RUN starts from its weights" if state == "done" else "resume=auto resumes a training"
         raise ConfigError(f"paths.run={folder}: it holds a run already, which is {state}. Name another folder; {rest}.")
     return folder
 
 
 def make_folder(parent: Path) -> Path:
-    """Make a folder below `parent` that nobody else has, named by date and time.
+    """Make a new folder below `parent`, named by date and time.
 
     Raises:
-        MachineError: it cannot be made there.
+        MachineError: it cannot be made.
     """
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     with machine_errors(parent):
@@ -85,15 +88,15 @@ def make_folder(parent: Path) -> Path:
 
 
 def _set_aside(folder: Path) -> None:
-    """Give what an earlier start of a run has written a number, where its writer would begin by deleting it."""
+    """Number the folder of an earlier start of the run, which its logger would delete."""
     if folder.is_dir():
-        places = (folder.with_name(f"{folder.name}_{number}") for number in itertools.count(1))
-        folder.replace(next(place for place in places if not place.exists()))
+        names = (folder.with_name(f"{folder.name}_{number}") for number in itertools.count(1))
+        folder.replace(next(name for name in names if not name.exists()))
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock, which dies with its process; yields False if a live run has it."""
+    """Hold the folder's lock, which ends with the process; yields False if another process holds it."""
     lock = filelock.FileLock(folder / _LOCK)
     try:
         with machine_errors(folder):
@@ -116,40 +119,35 @@ def is_live(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def recording(result: Result, checkpoint: Path | None = None) -> Iterator[Result]:
-    """Keep the record of a run: config.yaml, and result.json and log.txt from start to end, whatever the end is.
+def recording(result: Result, checkpoint: Path | None = None) -> Iterator[None]:
+    """Write config.yaml, and result.json and log.txt from start to end, however the block ends.
 
     Args:
-        result: the record.
-        checkpoint: where the run goes on; None for a new one. The other ranks are told.
+        result: the record to write.
+        checkpoint: the one that the run resumes from, for other ranks.
 
     Raises:
         MachineError: another process holds the folder.
     """
-    if joined():
-        yield result
+    if run_of_rank_zero():
+        yield
         return
     with locked(result.folder) as free:
         if not free:
-            raise MachineError(f"{result.folder}: a live run holds this folder; wait for it, or start a new run.")
-        before = read_result(result.folder) or {}
-        result.seconds = before.get("seconds") or {}
+            raise MachineError(f"{result.folder}: another process is using this run folder; wait, or start a new run.")
         _set_aside(result.folder / "csv")
-        os.environ[_FOLDER] = str(result.folder.absolute())
-        os.environ[_CHECKPOINT] = str(checkpoint.absolute()) if checkpoint else ""
-        try:
-            with _log_file(result.folder / "log.txt"):
-                result.write()
-                config = yaml.safe_dump(result.config, sort_keys=False, allow_unicode=True)
-                write_text(result.folder / "config.yaml", config)
-                yield from _ended(result)
-        finally:
-            del os.environ[_FOLDER], os.environ[_CHECKPOINT]
+        with _named_for_other_ranks(result.folder, checkpoint), _log_file(result.folder / "log.txt"):
+            result.write()
+            config = yaml.safe_dump(result.config, sort_keys=False, allow_unicode=True)
+            write_text(result.folder / "config.yaml", config)
+            with _recorded_end(result):
+                yield
 
 
-def _ended(result: Result) -> Iterator[Result]:
+@contextlib.contextmanager
+def _recorded_end(result: Result) -> Iterator[None]:
     try:
-        yield result
+        yield
         result.state = "done"
     except BaseException as error:
         stopped = isinstance(error, Stopped | KeyboardInterrupt)
@@ -164,7 +162,7 @@ def _ended(result: Result) -> Iterator[Result]:
 
 @contextlib.contextmanager
 def _log_file(path: Path) -> Iterator[None]:
-    """What the command says, with times, in the run's folder too."""
+    """Log to a file too, with times."""
     logger = logging.getLogger("facesegl")
     with machine_errors(path):
         handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")

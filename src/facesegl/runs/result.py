@@ -1,12 +1,12 @@
-"""result.json: what was run, on which data, with which outcome."""
+"""result.json: the record of a run, with config, data, outcome and scores."""
 
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from facesegl.files import write_json
 from facesegl.provenance import git_state, machine, versions
@@ -18,6 +18,25 @@ TOUCHES_TEST = frozenset({"test", "test_clean", "test_strict"})
 """The sets of test photos."""
 
 
+class Run(NamedTuple):
+    """A run folder, as a command found or made it.
+
+    Attributes:
+        folder: its path.
+        checkpoint: the one to resume from; None if there is none.
+        record: its result.json; empty for a new run.
+    """
+
+    folder: Path
+    checkpoint: Path | None = None
+    record: Mapping[str, Any] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has ended without an error."""
+        return self.record.get("state") == "done"
+
+
 @dataclass
 class Result:
     """The record of a run; written when it starts and when it ends.
@@ -25,16 +44,16 @@ class Result:
     Attributes:
         folder: the run's folder.
         state: running, done, failed or stopped.
-        command: what was typed.
+        command: the command line.
         config: the resolved config.
-        identity: 12 hex digits that name config and data, whatever the machine.
+        identity: 12 hex digits that identify config and data on any machine.
         data: name, choice and fingerprint of the data, numbers of photos.
-        scores: a set's name to its scores and yardsticks.
-        scored: the model files that the scores are of; several are an ensemble.
-        seconds: a phase's name to its CPU- and wall-seconds; starts of a resumed run add up.
-        parameters: how many numbers the net learns.
-        failure: the exit code and messages, if there was one.
-        started_in: the folder that relative paths of the config start from.
+        scores: for each set its scores and yardsticks.
+        scored: the model files that were scored; several are an ensemble.
+        seconds: for each phase its CPU and wall seconds, summed over the starts of a resumed run.
+        parameters: the net's number of trainable parameters.
+        failure: exit code and messages of a run that failed or was stopped.
+        started_in: the folder that relative paths in the config start from.
     """
 
     folder: Path
@@ -54,12 +73,17 @@ class Result:
     machine: dict[str, Any] = field(default_factory=machine)
 
     def write(self) -> None:
-        """Write result.json whole or not at all."""
+        """Write result.json atomically."""
         write_json(self.folder / "result.json", {"schema": SCHEMA, **asdict(self), "folder": str(self.folder)})
+
+    @classmethod
+    def of(cls, run: Run) -> "Result":
+        """The result of a run that has ended, from its record."""
+        return cls(**{each.name: run.record[each.name] for each in fields(cls)} | {"folder": run.folder})
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the CPU- and wall-seconds of a block to those of a phase."""
+        """Add the CPU and wall seconds of a block to those of a phase."""
         cpu, wall = time.process_time(), time.monotonic()
         try:
             yield
@@ -70,15 +94,9 @@ class Result:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The content of a run folder's result.json as plain data, or None where there is none that can be read."""
+    """The content of a run folder's result.json as plain data; None if it is missing or unreadable."""
     try:
         content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def load_result(folder: Path) -> Result:
-    """The record of a run that this facesegl wrote, read again."""
-    content = read_result(folder) or {}
-    return Result(**{each.name: content[each.name] for each in fields(Result)} | {"folder": folder})

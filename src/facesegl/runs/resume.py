@@ -1,103 +1,96 @@
-"""Which run goes on, and from which checkpoint."""
+"""Which run `resume` means, and which checkpoint it continues from."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from omegaconf import DictConfig
 
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.runs.folder import is_live
-from facesegl.runs.result import read_result
+from facesegl.runs.result import Run, read_result
 
 log = logging.getLogger(__name__)
 
-
-class Resumed(NamedTuple):
-    """A run to go on with.
-
-    Attributes:
-        folder: its folder.
-        checkpoint: where it goes on; None if it died before its first one.
-        done: whether nothing is left to do.
-    """
-
-    folder: Path
-    checkpoint: Path | None
-    done: bool = False
+_NEW_RUN = "To start a new run from its weights use init=CHECKPOINT."
 
 
-def find_run(resume: str, runs: Path, run: str | None, identity: str) -> Resumed | None:
-    """Find the run that `resume` means.
+def find_run(plan: DictConfig, identity: str) -> Run | None:
+    """Find the run that `plan.resume` means: `auto`, a run folder, or a checkpoint in one.
 
     Args:
-        resume: `auto`, a run folder, or a checkpoint in one.
-        runs: the folder of all runs of that name.
-        run: the folder that the run is to have, if it is named.
+        plan: a checked config.
         identity: that of config and data now.
 
     Returns:
-        The run, or None if `auto` finds none that is unfinished.
+        The run, with its record; None without `resume`, or if `auto` finds no unfinished run. With `auto` a run whose
+        folder `paths.run` names may be done.
 
     Raises:
-        ConfigError: the run is another one, is done, or still alive.
+        ConfigError: the run has another identity, is done, or is still running.
         CheckpointError: no such folder or checkpoint.
     """
-    if resume.casefold() == "auto":
-        if run and (before := read_result(Path(run))):
-            _require_same(resume, Path(run), before, identity)
-            if before.get("state") == "done":
-                return Resumed(Path(run), None, done=True)
-            return _newest_unfinished([Path(run)], identity, runs)
-        return _newest_unfinished(_below(runs), identity, runs)
-    folder = _folder_of(Path(resume))
-    result = read_result(folder)
-    if result is None:
-        raise CheckpointError(f"resume={resume}: {folder} has no readable result.json; expected the folder of a run.")
-    if is_live(folder):
-        raise ConfigError(f"resume={resume}: that run is still going on; wait for it, or stop it first.")
-    _require_same(resume, folder, result, identity)
-    if result.get("state") == "done":
-        raise ConfigError(
-            f"resume={resume}: that run is done. To start a new run from its weights use init=CHECKPOINT."
-        )
-    checkpoint = Path(resume) if Path(resume).is_file() else _checkpoint(folder)
-    return Resumed(folder, checkpoint)
-
-
-def _require_same(resume: str, folder: Path, result: Mapping[str, Any], identity: str) -> None:
-    if result.get("identity") != identity:
-        raise ConfigError(
-            f"resume={resume}: the run in {folder} had another config or other data; a run goes on only as it began "
-            f"(its config is in {folder / 'config.yaml'}). To start a new run from its weights use init=CHECKPOINT."
-        )
-
-
-def _below(runs: Path) -> list[Path]:
-    """Run folders, those of sweeps' jobs too."""
-    return [path.parent for pattern in ("*/result.json", "*/*/result.json") for path in runs.glob(pattern)]
-
-
-def _newest_unfinished(folders: Sequence[Path], identity: str, runs: Path) -> Resumed | None:
-    unfinished = []
-    for folder in folders:
-        result = read_result(folder) or {}
-        if result.get("identity") == identity and result.get("state") != "done" and not is_live(folder):
-            unfinished.append(((folder / "result.json").stat().st_mtime_ns, folder))
-    if not unfinished:
-        log.info("resume=auto: no unfinished run of this config and data in %s; a new one starts", runs)
+    if not plan.resume:
         return None
-    folder = max(unfinished)[1]
-    return Resumed(folder, _checkpoint(folder))
+    run = _automatic(plan, identity) if plan.resume.casefold() == "auto" else _named(plan.resume, identity)
+    if run is None:
+        log.info("resume=auto: no unfinished run of this config and data in %s; a new one starts", _parent(plan))
+    elif run.is_done:
+        log.info("%s is done already; these are its scores", run.folder)
+    else:
+        start = f"from {run.checkpoint}" if run.checkpoint else "from the beginning: it has no checkpoint yet"
+        log.info("resuming %s %s", run.folder, start)
+    return run
 
 
-def _checkpoint(folder: Path) -> Path | None:
+def _parent(plan: DictConfig) -> Path:
+    return Path(plan.paths.runs, plan.name)
+
+
+def _automatic(plan: DictConfig, identity: str) -> Run | None:
+    named = Path(plan.paths.run) if plan.paths.run else None
+    if named and (record := read_result(named)):
+        _require_same(plan.resume, named, record, identity)
+        run = Run(named, _last_checkpoint(named), record)
+        return run if run.is_done else _newest_unfinished([run], identity)
+    below = [path.parent for pattern in ("*/result.json", "*/*/result.json") for path in _parent(plan).glob(pattern)]
+    return _newest_unfinished((Run(path, _last_checkpoint(path), read_result(path) or {}) for path in below), identity)
+
+
+def _newest_unfinished(runs: Iterable[Run], identity: str) -> Run | None:
+    unfinished = [
+        run for run in runs if run.record.get("identity") == identity and not run.is_done and not is_live(run.folder)
+    ]
+    return max(unfinished, key=lambda run: ((run.folder / "result.json").stat().st_mtime_ns, run.folder), default=None)
+
+
+def _named(resume: str, identity: str) -> Run:
+    path = Path(resume)
+    in_checkpoints = path.is_file() and path.parent.name == "checkpoints"
+    if not (path.is_dir() or in_checkpoints):
+        raise CheckpointError(f"resume={resume}: no such run folder or checkpoint; expected e.g. runs/NAME/DATE.")
+    folder = path.parent.parent if in_checkpoints else path
+    record = read_result(folder)
+    if record is None:
+        raise CheckpointError(f"resume={resume}: {folder} has no readable result.json; expected a run folder.")
+    if is_live(folder):
+        raise ConfigError(f"resume={resume}: that run is still running; wait for it, or stop it first.")
+    _require_same(resume, folder, record, identity)
+    run = Run(folder, path if in_checkpoints else _last_checkpoint(folder), record)
+    if run.is_done:
+        raise ConfigError(f"resume={resume}: that run is done. {_NEW_RUN}")
+    return run
+
+
+def _require_same(resume: str, folder: Path, record: Mapping[str, Any], identity: str) -> None:
+    if record.get("identity") != identity:
+        raise ConfigError(
+            f"resume={resume}: the run in {folder} had another config or other data; a run is resumed only with those "
+            f"that it started with (its config is in {folder / 'config.yaml'}). {_NEW_RUN}"
+        )
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
     last = folder / "checkpoints" / "last.ckpt"
     return last if last.is_file() else None
-
-
-def _folder_of(path: Path) -> Path:
-    if path.is_dir():
-        return path
-    if path.is_file() and path.parent.name == "checkpoints":
-        return path.parent.parent
-    raise CheckpointError(f"resume={path}: no such run folder or checkpoint; expected one such as runs/NAME/DATE.")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a training after the step that they meet, with a checkpoint of it."""
+"""Ctrl-C and SIGTERM end a training after the current step, with a checkpoint."""
 
 import contextlib
 import logging
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def stops_after_a_step(trainer: pl.Trainer, how_to_go_on: str) -> Iterator[None]:
-    """Around `trainer.fit`: the first Ctrl-C ends it as SIGTERM does, after a step; the second ends it at once.
+def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
+    """Wrap `trainer.fit`: the first Ctrl-C, like SIGTERM, ends it after the current step; the second ends it at once.
 
     Args:
-        trainer: whose training it is.
-        how_to_go_on: the last part of the message.
+        trainer: the trainer.
+        resume_hint: the end of the message.
 
     Raises:
         Stopped: a signal ended the training.
@@ -31,8 +31,8 @@ def stops_after_a_step(trainer: pl.Trainer, how_to_go_on: str) -> Iterator[None]
     received = signal.SIGTERM
 
     def terminate(_signum: int, _frame: Any) -> None:
-        if not trainer.received_sigterm:  # Lightning listens from shortly before its first step on
-            raise Stopped(f"by {received.name} before a step. {how_to_go_on}", received)
+        if not trainer.received_sigterm:  # Lightning handles it from shortly before its first step
+            raise Stopped(f"by {received.name} before a step. {resume_hint}", received)
 
     def interrupt(_signum: int, _frame: Any) -> None:
         nonlocal received
@@ -45,20 +45,20 @@ def stops_after_a_step(trainer: pl.Trainer, how_to_go_on: str) -> Iterator[None]
         with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
             yield
     except SIGTERMException:
-        raise Stopped(f"by {received.name} after a step, {_kept(trainer)}. {how_to_go_on}", received) from None
+        raise Stopped(f"by {received.name} after a step, {_kept(trainer)}. {resume_hint}", received) from None
     except SystemExit as error:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
-        raise Stopped(f"at once by SIGINT. {how_to_go_on}", signal.SIGINT) from None
+        raise Stopped(f"at once by SIGINT. {resume_hint}", signal.SIGINT) from None
 
 
 @contextlib.contextmanager
-def stops_at_once(what: str, how_to_go_on: str) -> Iterator[None]:
-    """Around work that a signal ends where it is, so that the message says what was done and how to go on.
+def stop_now(what: str, resume_hint: str) -> Iterator[None]:
+    """Wrap work that a signal ends at once: the message says what was being done and how to resume.
 
     Args:
-        what: what is being done, as in "while it was scored".
-        how_to_go_on: the last part of the message.
+        what: what is being done, e.g. "while it was scored".
+        resume_hint: the end of the message.
 
     Raises:
         Stopped: a signal ended it.
@@ -66,14 +66,14 @@ def stops_at_once(what: str, how_to_go_on: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Stopped(f"by SIGINT {what}. {how_to_go_on}", signal.SIGINT) from None
+        raise Stopped(f"by SIGINT {what}. {resume_hint}", signal.SIGINT) from None
     except Stopped as error:
         signum = signal.Signals(error.exit_code - 128)
-        raise Stopped(f"by {signum.name} {what}. {how_to_go_on}", signum) from None
+        raise Stopped(f"by {signum.name} {what}. {resume_hint}", signum) from None
 
 
 def _kept(trainer: pl.Trainer) -> str:
-    """What is left of a training that SIGTERM ended; the validation of an epoch is not waited for."""
+    """Which checkpoint a training has left; a signal also ends a validation that has not finished."""
     written = [one.written_step for one in trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)]
     if not written:
         return "without a checkpoint, since callbacks.checkpoint is none"
@@ -85,7 +85,7 @@ def _kept(trainer: pl.Trainer) -> str:
 
 @contextlib.contextmanager
 def _handlers(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
     before = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}

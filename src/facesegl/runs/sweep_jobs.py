@@ -1,4 +1,4 @@
-"""What the jobs of a sweep left: their notes, and a row a configuration, its seeds folded into mean and spread."""
+"""The jobs of a sweep: their job.json files, and a row per configuration with mean and spread over its seeds."""
 
 import json
 import statistics
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from facesegl.runs.result import read_result
 
-MOST_CLASSES = 12  # of more than these a row has the mean alone
+MOST_CLASSES = 12  # with more, a row has no class scores
 
 
 class Job(NamedTuple):
@@ -16,12 +16,12 @@ class Job(NamedTuple):
 
     Attributes:
         number: its number.
-        values: what it overrode, by key.
-        set: what that is scored on; empty if it has no score.
+        values: its overrides, by key.
+        set: the set it is scored on; empty if it has no score.
         miou: its headline score; None if it has none.
         classes: the IoU of each class.
-        command: what repeats it.
-        page: its own report as seen from the sweep's page; empty if there is none.
+        command: the command line that repeats it.
+        page: its report, relative to the sweep's page; empty if there is none.
     """
 
     number: int
@@ -37,12 +37,12 @@ class Row(NamedTuple):
     """A configuration.
 
     Attributes:
-        values: what it overrode, in the order of the table's keys.
-        mean: the mean of its seeds' scores; None if none has one.
-        sd: their standard deviation (of a sample); None below two.
-        n: how many have a score.
+        values: its overrides, in the order of the table's keys.
+        mean: the mean score over its seeds; None if none has one.
+        sd: the sample standard deviation; None for fewer than two scores.
+        n: the number of scores.
         classes: the mean IoU of each class.
-        jobs: its jobs, by number.
+        jobs: its jobs, in order.
     """
 
     values: list[str]
@@ -55,23 +55,23 @@ class Row(NamedTuple):
 
 def best_first(folder: Path) -> list[dict[str, Any]]:
     """The notes of a sweep's jobs, highest headline score first, jobs without one last."""
-    return sorted(read_notes(folder), key=lambda note: -(-1 if note["miou"] is None else note["miou"]))
+    return sorted(read_notes(folder), key=lambda note: _rank(note["miou"]))
 
 
 def read_notes(folder: Path) -> list[dict[str, Any]]:
-    """The notes of a sweep's jobs, in the order of the jobs; a job that died without one has the state `died`."""
+    """The job.json of each job of a sweep, in order; a job that died without one has the state `died`."""
     notes = []
-    for place in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
+    for run in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
         try:
-            notes.append(json.loads((place / "job.json").read_text(encoding="utf-8")))
+            notes.append(json.loads((run / "job.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, RecursionError):
-            died = {"state": "died", "messages": ["it left no word"], "exit_code": 70, "run": str(place)}
-            notes.append({"job": int(place.name), "overrides": [], "set": None, "miou": None, **died})
+            died = {"state": "died", "messages": ["it has no job.json"], "exit_code": 70, "run": str(run)}
+            notes.append({"job": int(run.name), "overrides": [], "set": None, "miou": None, **died})
     return notes
 
 
 def failures(folder: Path) -> list[str]:
-    """A line for each job that failed, and one that counts them; nothing if all are done."""
+    """A line for each job that failed, and one with their number; empty if all are done."""
     notes = read_notes(folder)
     failed = [note for note in notes if note["state"] != "done"]
     lines = [
@@ -82,27 +82,31 @@ def failures(folder: Path) -> list[str]:
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """The jobs of a sweep, by number."""
+    """The jobs of a sweep, in order."""
     return [_job(folder, note) for note in read_notes(folder)]
 
 
 def swept(jobs: Sequence[Job]) -> list[str]:
-    """The keys that differ between jobs, but for the seed, in the order in which they were given."""
+    """The keys whose values differ between jobs, except the seed, in the order of the command line."""
     keys = dict.fromkeys(key for job in jobs for key in job.values if key != "seed")
     return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
 
 
 def fold(jobs: Sequence[Job], keys: Sequence[str]) -> list[Row]:
-    """One row for all jobs of equal values, best mean first, rows without a score last."""
+    """One row for all jobs with equal values, best mean first, rows without a score last."""
     together: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
         together.setdefault(tuple(job.values.get(key, "") for key in keys), []).append(job)
     rows = [_row(list(values), same) for values, same in together.items()]
-    return sorted(rows, key=lambda row: -(-1 if row.mean is None else row.mean))
+    return sorted(rows, key=lambda row: _rank(row.mean))
+
+
+def _rank(score: float | None) -> tuple[bool, float]:
+    return score is None, -(score or 0.0)
 
 
 def spread(row: Row) -> str:
-    """A row's score in words.
+    """A row's score as text.
 
     Example:
         >>> spread(Row([], 0.8123, 0.0101, 3, [], []))
@@ -122,16 +126,16 @@ def _row(values: list[str], jobs: list[Job]) -> Row:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return statistics.fmean(there) if there else None
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
 
 
 def _job(folder: Path, note: Mapping[str, Any]) -> Job:
-    place = Path(note["run"]) if Path(note["run"]).is_dir() else folder / str(note["job"])
-    record = read_result(place) or {}
+    run = Path(note["run"]) if Path(note["run"]).is_dir() else folder / str(note["job"])
+    record = read_result(run) or {}
     found: dict[str, Any] = next(iter((record.get("scores") or {}).values()), {})
     pairs = (text.lstrip("+~").partition("=") for text in note["overrides"])
-    page = place / "report.html"
+    page = run / "report.html"
     return Job(
         number=note["job"],
         values={key: value for key, _, value in pairs},
@@ -139,5 +143,5 @@ def _job(folder: Path, note: Mapping[str, Any]) -> Job:
         miou=note["miou"],
         classes=found.get("scores", {}).get("iou", {}),
         command=record.get("command", ""),
-        page=f"{note['job']}/report.html" if place.absolute().parent == folder.absolute() and page.is_file() else "",
+        page=f"{note['job']}/report.html" if run.absolute().parent == folder.absolute() and page.is_file() else "",
     )
