@@ -11,8 +11,8 @@ from facesegl.data.datamodule import FaceDataModule
 from facesegl.data.hashes import digest
 from facesegl.drawing.panel import draw_panel
 from facesegl.errors import ConfigError
-from facesegl.evaluation.score_files import write_scores
-from facesegl.evaluation.scoring import SetScores, save_counts, score, sets_to_score, worst_first
+from facesegl.evaluation.score_files import worst_first, write_scores
+from facesegl.evaluation.scoring import SetScores, save_counts, score, sets_to_score
 from facesegl.files import replacing
 from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor

@@ -1,11 +1,17 @@
 """Scores as CSV files: scores.csv, confusion.csv, by_tag.csv and per_image.csv."""
 
+from __future__ import annotations
+
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from facesegl.evaluation.scoring import SetScores, worst_first
 from facesegl.files import write_csv
-from facesegl.scores.summary import Scores
+
+if TYPE_CHECKING:
+    from facesegl.evaluation.scoring import SetScores
+    from facesegl.scores.summary import Scores
 
 Cell = str | float | None
 
@@ -56,3 +62,8 @@ def _of_tags(scored: Mapping[str, SetScores]) -> list[list[Cell]]:
 
 def _photos(scored: Mapping[str, SetScores]) -> dict[str, Scores]:
     return {photo: scores for found in scored.values() for photo, scores in found.photos.items()}
+
+
+def worst_first(scores: Mapping[str, float]) -> list[str]:
+    """Photos by their mIoU; those of void alone have none (NaN) and come last."""
+    return sorted(scores, key=lambda photo: (math.isnan(scores[photo]), scores[photo]))

@@ -1,6 +1,5 @@
 """Score a model file at native size; floor and agreement are scored by the same code."""
 
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,11 +130,6 @@ def save_counts(folder: Path, scored: Mapping[str, SetScores], faces: FaceDataMo
         data=faces.source.name,
         fingerprint=faces.cache.fingerprint,
     ).write(folder)
-
-
-def worst_first(scores: Mapping[str, float]) -> list[str]:
-    """Photos by their mIoU; those of void alone have none (NaN) and come last."""
-    return sorted(scores, key=lambda photo: (math.isnan(scores[photo]), scores[photo]))
 
 
 def count_photos(faces: FaceDataModule, indices: Collection[int], *maskers: Masker) -> list[dict[int, PhotoCounts]]:
