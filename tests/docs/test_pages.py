@@ -1,6 +1,5 @@
 """Every command and Python block of README.md and of the pages of docs/ runs, with tiny photos and one epoch."""
 
-import contextlib
 import re
 import shlex
 import shutil
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import facesegl
-from docs.pages import ROOT, TASKS, WRITERS, blocks, commands, inputs, output, text
+from docs.pages import ROOT, TASKS, WRITERS, blocks, commands, inputs, output, section, text
 from drawn import write_faces
 from facesegl import cli
 from facesegl.download import Outcome
@@ -19,6 +18,7 @@ from trees import write_folders
 
 SMALLER = [*SMALL_UNET, "trainer.max_epochs=1"]
 LINES = {tuple(words): page for page in reversed(TASKS) for words in commands(text(page))}  # each once
+OVERRIDES = re.findall(r"`([a-z_./]+=[^`\s]+)`", section("docs/training.md", "Choose and set"))
 PYTHON = [(page, block) for page in TASKS for block in blocks(text(page), "python")]
 
 
@@ -29,9 +29,10 @@ def run(monkeypatch):
 
     def run(words):
         monkeypatch.setattr(sys, "argv", [*words, *(SMALLER if words[1] == "train" else [])])
-        with contextlib.suppress(SystemExit):  # of --help
+        try:
             return cli.main()
-        return 0
+        except SystemExit as ended:  # of --help
+            return ended.code
 
     return run
 
@@ -67,10 +68,22 @@ def here(written, run, tmp_path, monkeypatch):
     return here
 
 
-@pytest.mark.parametrize("words", LINES, ids=[f"{page}: {' '.join(words[1:])}" for words, page in LINES.items()])
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(
+            words,
+            id=f"{page}: {' '.join(words[1:])}",
+            marks=[pytest.mark.slow] if any(word.startswith("sweep=") for word in words) else [],
+        )
+        for words, page in LINES.items()
+    ],
+)
 def test_every_command_runs(words, run, here, capsys):
     here(words)
-    shutil.rmtree(output(words) or "", ignore_errors=True)
+    target = Path(output(words) or "none")
+    shutil.rmtree(target, ignore_errors=True)
+    target.unlink(missing_ok=True)
     assert run(words) == 0, capsys.readouterr().err
 
 
@@ -109,6 +122,10 @@ def test_the_make_targets_of_readme_are_there():
     assert {"demo", "test"} <= {*named} <= {*targets}
 
 
+def test_readme_lists_the_classes_that_its_page_explains():
+    assert blocks(text("README.md"), "yaml") == blocks(text("docs/data.md"), "yaml")
+
+
 def test_readme_is_short():
     assert len(text("README.md").split()) < 1800
 
@@ -127,3 +144,20 @@ def test_the_demo_prints_what_readme_shows(capfd, monkeypatch):
 def plain(table):
     """The words of a table, without its numbers and widths."""
     return re.sub(r"\d\.\d+|nan|─+", "0", " ".join(table.split()))
+
+
+@pytest.mark.parametrize("override", [each for each in OVERRIDES if each not in ("group=option", "key=value")])
+def test_every_choice_and_key_on_the_page_composes(override):
+    assert len(OVERRIDES) > 12
+    facesegl.compose([override])
+
+
+@pytest.mark.slow
+def test_the_check_of_fasseg_prints_what_its_page_shows(real_fasseg, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    (shown,) = blocks(text("docs/fasseg.md"), "console")
+    command, _, expected = shown.partition("\n")
+    words = [str(real_fasseg) if word == "data/fasseg" else word for word in shlex.split(command)[1:]]
+    monkeypatch.setattr(sys, "argv", words)
+    assert cli.main() == 0
+    assert [line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines()] == expected.splitlines()
