@@ -74,7 +74,7 @@ def here(written, run, tmp_path, monkeypatch):
         pytest.param(
             words,
             id=f"{page}: {' '.join(words[1:])}",
-            marks=[pytest.mark.slow] if any(word.startswith("sweep=") for word in words) else [],
+            marks=[pytest.mark.slow] if "-m" in words else [],  # several trainings
         )
         for words, page in LINES.items()
     ],
