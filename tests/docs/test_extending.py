@@ -1,38 +1,35 @@
-"""docs/extending.md is followed to the letter: its files are written, its commands typed, smaller."""
+"""docs/extending.md: its files are written and its commands run, with smaller data."""
 
 import csv
-import re
 import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
+from docs.pages import blocks, section
 from facesegl import cli
 from helpers.faces import write_faces
 
-PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
-SECTIONS = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE))
+SECTION = {title: section("docs/extending.md", title) for title in ("A net", "A loss", "An augmentation", "A data set")}
+CODED = list(SECTION)
+NO_CODE = "What needs no code at all"
+SECTION[NO_CODE] = section("docs/extending.md", NO_CODE)
 SMALLER = ["data.image_size=16", "data.batch_size=2", "trainer=cpu", "trainer.max_epochs=1", "callbacks.panels=null"]
 SMALL_FACES = ["data.source.train=5", "data.source.test=2", "data.source.height=32"]
-CODED = ["A net", "A loss", "An augmentation", "A data set"]
 
 
-def blocks(section, language):
-    return re.findall(rf"```{language}\n(.*?)```", SECTIONS[section], flags=re.DOTALL)
-
-
-def files(section):
-    """The name that stands in a block's first line, and the block."""
+def files(title):
+    """The blocks of a section by the file name in their first line."""
     return {
         block.splitlines()[0].removeprefix("# "): block
-        for kind in ("python", "yaml")
-        for block in blocks(section, kind)
+        for language in ("python", "yaml")
+        for block in blocks(SECTION[title], language)
     }
 
 
-def commands(section):
-    return [line for block in blocks(section, "bash") for line in block.splitlines()]
+def commands(title):
+    return [line for block in blocks(SECTION[title], "bash") for line in block.splitlines()]
 
 
 def smaller(line):
@@ -49,15 +46,15 @@ def run(monkeypatch, *arguments):
 
 @pytest.fixture
 def here(monkeypatch):
-    """The folder of a person who has written the files of the page."""
-    for section in CODED:
-        for name, text in files(section).items():
+    """Write the files of the page into the current folder."""
+    for title in CODED:
+        for name, content in files(title).items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(text, encoding="utf-8")
+            Path(name).write_text(content, encoding="utf-8")
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield
-    for section in CODED:
-        for name in files(section):
+    for title in CODED:
+        for name in files(title):
             sys.modules.pop(Path(name).stem, None)
 
 
@@ -71,21 +68,21 @@ def write_listed():
                 rows.writerow([photo, Path("photos", f"{split}_Labels", photo.name), split.lower(), photo.stem])
 
 
-@pytest.mark.parametrize("section", CODED)
-def test_less_than_thirty_lines_are_enough(section):
-    written = [line for text in files(section).values() for line in text.splitlines()[1:] if line.strip()]
+@pytest.mark.parametrize("title", CODED)
+def test_less_than_thirty_lines_are_enough(title):
+    written = [line for content in files(title).values() for line in content.splitlines()[1:] if line.strip()]
     assert len(written) < 30
 
 
-@pytest.mark.parametrize("section", [*CODED, "What needs no code at all"])
-def test_what_the_page_says_works_as_it_stands(section, here, monkeypatch, capsys):
+@pytest.mark.parametrize("title", [*CODED, NO_CODE])
+def test_the_commands_of_the_page_run(title, here, monkeypatch, capsys):
     write_listed()
-    assert commands(section)
-    for line in commands(section):
+    assert commands(title)
+    for line in commands(title):
         assert run(monkeypatch, *smaller(line)) == 0, (line, capsys.readouterr().err)
 
 
-def test_own_net_is_not_built_without_trust(here, monkeypatch, capsys):
+def test_a_custom_net_is_not_built_without_trust(here, monkeypatch, capsys):
     train, evaluate, export = commands("A net")
     assert run(monkeypatch, *smaller(train)) == 0
     for line, trusting in ((evaluate, "trust=[my_nets]"), (export, "--trust my_nets")):
@@ -96,7 +93,7 @@ def test_own_net_is_not_built_without_trust(here, monkeypatch, capsys):
         assert "my_nets" not in sys.modules
 
 
-def test_own_loss_and_own_augmentation_are_what_the_run_used(here, monkeypatch):
+def test_a_run_uses_the_custom_loss_and_augmentation(here, monkeypatch):
     assert (
         run(
             monkeypatch,
@@ -118,7 +115,7 @@ def test_own_loss_and_own_augmentation_are_what_the_run_used(here, monkeypatch):
         ("model.width=wide", "'wide' is not a whole number"),
     ],
 )
-def test_what_is_wrong_in_an_own_node_is_told_in_one_line(key, message, here, monkeypatch, capsys):
+def test_a_mistake_in_a_custom_node_is_reported_in_one_line(key, message, here, monkeypatch, capsys):
     assert run(monkeypatch, *smaller(f"facesegl train --config-dir mine data=synthetic model=tiny {key}")) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line

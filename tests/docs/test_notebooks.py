@@ -1,4 +1,4 @@
-"""The notebooks: committed as they ran, with nothing of the machine in them; they run from top to bottom anywhere."""
+"""The notebooks are committed as they ran, without traces of the machine, and run from top to bottom anywhere."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ def outputs(notebook):
 
 
 def kinds(notebook):
-    """What each code cell shows, by its id: the streams that it writes to, the forms of its pictures."""
+    """The outputs of each code cell, by its id: names of streams, MIME types of pictures."""
     return {
         cell.id: [output.get("name") or sorted(output.get("data", [])) for output in cell.outputs]
         for cell in cells(notebook, "code")
@@ -39,7 +39,7 @@ def kinds(notebook):
 
 
 def words(notebook):
-    """All that a person reads, and all that programs read beside pictures."""
+    """All texts, metadata included."""
     yield from (cell.source for cell in notebook.cells)
     yield from (str(cell.metadata) for cell in notebook.cells)
     for output in outputs(notebook):
@@ -66,7 +66,7 @@ def test_they_show_no_warnings_and_no_bars(notebook):
     assert not [line for line in words(notebook) if "\r" in line or "\x1b" in line]
 
 
-def test_they_know_nothing_of_the_machine_that_ran_them(notebook):
+def test_they_have_no_traces_of_the_machine_that_ran_them(notebook):
     assert not [line for line in words(notebook) if OF_A_MACHINE.search(line)]
     assert not [cell.id for cell in notebook.cells if "execution" in cell.metadata], "times of execution"
     assert notebook.metadata.kernelspec.name == "python3"
@@ -76,7 +76,7 @@ def test_they_are_small(path):
     assert path.stat().st_size < 1e6
 
 
-def test_they_look_at_drawn_faces_alone(notebook):
+def test_they_use_synthetic_faces_only(notebook):
     code = "\n".join(cell.source for cell in cells(notebook, "code"))
     assert set(re.findall(r"\bdata=(\w+)", code)) == {"synthetic"}
     assert "fasseg" not in code.replace("facesegl", "")
@@ -101,7 +101,7 @@ def test_they_run_from_top_to_bottom_and_leave_nothing_behind(notebook, tmp_path
     here, theirs, temporary = tmp_path / "here", tmp_path / "photos", tmp_path / "tmp"
     for folder in (here, theirs, temporary):
         folder.mkdir()
-    monkeypatch.setenv("FACESEGL_DATA", str(theirs))  # where a person has photos of their own
+    monkeypatch.setenv("FACESEGL_DATA", str(theirs))  # where the user has photos
     monkeypatch.setenv("FACESEGL_CACHE", str(theirs))
     monkeypatch.setenv("TMPDIR", str(temporary))
     committed = kinds(notebook)
@@ -114,4 +114,4 @@ def test_they_run_from_top_to_bottom_and_leave_nothing_behind(notebook, tmp_path
     ).execute()
     assert kinds(run) == committed
     left = [path for folder in (here, theirs, temporary) for path in folder.rglob("*")]
-    assert not left, "a notebook writes below a temporary folder of its own, and removes it"
+    assert not left, "a notebook writes into a temporary folder and removes it"

@@ -1,4 +1,4 @@
-"""An environment that holds a wheel and what it asks for, and nothing of a developer's."""
+"""A virtual environment with a wheel and its dependencies, and nothing of the development environment."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ DEVELOPERS = ("FACESEGL", "PYTHON", "PYTEST", "VIRTUAL_ENV", "XDG_", "COV_")
 
 
 class Environment:
-    """A virtual environment of its own, with a pip that lies outside it."""
+    """A new virtual environment, managed by a pip outside it."""
 
     def __init__(self, folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
@@ -25,36 +25,36 @@ class Environment:
         self.packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)}))
 
     def install(self, wheel: Path, extras: Sequence[str] = ()) -> None:
-        """Install a wheel that asks for nothing that the environment of the tests does not have.
+        """Install a wheel whose dependencies are installed in the environment of the tests.
 
-        What it asks for is not installed again (PyTorch alone would take minutes) but linked out of that environment:
-        just what its metadata name, and what these need in turn. That this is enough is for pip to say.
+        They are not installed again (PyTorch alone would take minutes) but linked: exactly those that its metadata
+        name, and their dependencies. `pip check` verifies that nothing is missing.
         """
         (metadata,) = (each for each in distributions(path=[str(wheel)]) if each.name == "facesegl")
         for needed in closure(metadata.requires or (), extras):
             lend(needed, self.packages)
         asked = f"{wheel}[{','.join(extras)}]" if extras else wheel
-        for told in (self.pip("install", "--no-index", asked), self.pip("check")):
-            assert told.code == 0, told.out + told.err
+        for done in (self.pip("install", "--no-index", asked), self.pip("check")):
+            assert done.code == 0, done.out + done.err
 
     def pip(self, *arguments: object) -> Ended:
-        """Our pip, working on this environment; there is no git."""
+        """Run the tests' pip on this environment, without git."""
         pip = [sys.executable, "-m", "pip", "--python", self.scripts / "python", "--disable-pip-version-check"]
         return ended([*pip, *arguments], Path(), {**os.environ, "PATH": str(self.scripts)})
 
     def python(self, *arguments: object, cwd: Path) -> Ended:
-        """Its interpreter, with nothing else on the path; there is no git."""
-        return ended([self.scripts / "python", *arguments], cwd, {**stranger(cwd), "PATH": str(self.scripts)})
+        """Run its interpreter, without git."""
+        return ended([self.scripts / "python", *arguments], cwd, {**user_environ(cwd), "PATH": str(self.scripts)})
 
     def facesegl(self, *arguments: object, cwd: Path) -> Ended:
-        """The command that was installed here, as somebody else calls it."""
-        return ended([self.scripts / "facesegl", *arguments], cwd, stranger(cwd))
+        """Run its facesegl command, as a user does."""
+        return ended([self.scripts / "facesegl", *arguments], cwd, user_environ(cwd))
 
 
-def stranger(home: Path) -> dict[str, str]:
-    """What somebody has set who is not a developer: nothing that points here."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith(DEVELOPERS)}
-    return {**mine, "HOME": str(home), "OMP_NUM_THREADS": "1"}
+def user_environ(home: Path) -> dict[str, str]:
+    """Return the environment variables of a user: none that point to this checkout."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(DEVELOPERS)}
+    return {**kept, "HOME": str(home), "OMP_NUM_THREADS": "1"}
 
 
 def ended(command: Iterable[object], cwd: Path, environment: dict[str, str]) -> Ended:
@@ -71,7 +71,7 @@ def ended(command: Iterable[object], cwd: Path, environment: dict[str, str]) -> 
 
 
 def closure(requirements: Iterable[str], extras: Sequence[str]) -> list[Distribution]:
-    """What meets all of these requirements, out of what is installed here."""
+    """Return the installed distributions that meet these requirements, recursively."""
     waiting = [each for each in map(Requirement, requirements) if applies(each, extras)]
     met, found = set(), {}
     while waiting:
@@ -84,13 +84,13 @@ def closure(requirements: Iterable[str], extras: Sequence[str]) -> list[Distribu
 
 
 def applies(requirement: Requirement, extras: Iterable[str]) -> bool:
-    """Whether it holds on this machine for somebody who asked for these extras."""
+    """Return whether a requirement applies on this machine with these extras."""
     marker = requirement.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
 def lend(distribution: Distribution, packages: Path) -> None:
-    """Link it into another environment, each package as a whole and all else file by file."""
+    """Link a distribution into another environment: packages as a whole, other files one by one."""
     for inner in wholes(distribution):
         link = packages / inner
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def lend(distribution: Distribution, packages: Path) -> None:
 
 
 def wholes(distribution: Distribution) -> Iterator[PurePath]:
-    """The outermost packages of a distribution, and the files that lie in none (as where others share a namespace)."""
+    """Yield the outermost packages of a distribution, and its files outside of packages (or in namespace packages)."""
     files = [file for file in distribution.files or () if ".." not in file.parts]
     packages = {file.parent for file in files if file.name == "__init__.py"}
     yield from {next((each for each in reversed(file.parents) if each in packages), file) for file in files}

@@ -1,4 +1,4 @@
-"""pyproject.toml asks for what the package imports: all of it, and nothing else."""
+"""pyproject.toml requires everything that the package imports, and nothing else."""
 
 import ast
 import re
@@ -59,13 +59,13 @@ def used() -> set[tuple[str, str, bool]]:
     }
 
 
-def test_whatever_is_imported_is_asked_for():
+def test_every_import_is_required():
     assert {(file, name) for file, name, _ in used() if name not in NEEDED | OF_EXTRAS} == set()
 
 
-def test_what_an_extra_brings_is_not_imported_before_it_is_needed():
+def test_dependencies_of_extras_are_imported_only_when_needed():
     assert {(file, name) for file, name, inside in used() if name in OF_EXTRAS - NEEDED and not inside} == set()
 
 
-def test_nothing_is_asked_for_that_is_not_used():
+def test_every_requirement_is_used():
     assert (NEEDED | OF_EXTRAS) - {name for _, name, _ in used()} - UNSEEN == set()

@@ -1,8 +1,10 @@
-"""What a stranger installs: the wheel that comes out of the sdist, in an environment and a folder of its own."""
+"""What a user installs: the wheel built from the sdist, in a clean environment and an empty folder."""
 
 import email
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import tomllib
 import zipfile
@@ -13,7 +15,7 @@ import pytest
 
 import facesegl
 from helpers.calling import SMALL, SMALL_UNET, assert_reported, tab
-from helpers.clean import Environment, stranger
+from helpers.clean import Environment, user_environ
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -37,13 +39,13 @@ def files(archive):
 def build(tmp_path_factory):
     """Build a `wheel` or an `sdist` of a folder with what pyproject.toml asks for to that end, and nothing else."""
     builder = Environment(tmp_path_factory.mktemp("builder"))
-    told = builder.pip("install", "--quiet", "-c", ROOT / "constraints.txt", *ASKED["build-system"]["requires"])
-    assert told.code == 0, told.err
+    done = builder.pip("install", "--quiet", "-c", ROOT / "constraints.txt", *ASKED["build-system"]["requires"])
+    assert done.code == 0, done.err
 
     def build(kind, source):
         target = tmp_path_factory.mktemp(kind)
-        told = builder.python("-m", "hatchling", "build", "-t", kind, "-d", target, cwd=source)
-        assert told.code == 0, told.err
+        done = builder.python("-m", "hatchling", "build", "-t", kind, "-d", target, cwd=source)
+        assert done.code == 0, done.err
         (archive,) = target.iterdir()
         return archive
 
@@ -57,7 +59,7 @@ def sdist(build):
 
 @pytest.fixture(scope="module")
 def unpack(sdist, tmp_path_factory):
-    """Unpack the sdist into a folder of its own."""
+    """Unpack the sdist into a new folder."""
 
     def unpack():
         folder = tmp_path_factory.mktemp("unpacked")
@@ -83,7 +85,7 @@ def clean(wheel, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def elsewhere(clean, tmp_path_factory):
-    """A folder, empty but for a run of the clean environment on drawn faces."""
+    """A folder with nothing but a run of the clean environment on synthetic faces."""
     folder = tmp_path_factory.mktemp("elsewhere")
     trained = clean.facesegl("train", *SMALL_DATA, *SMALL_UNET, "paths.run=runs/first", cwd=folder)
     assert trained.code == 0, trained.err
@@ -129,12 +131,12 @@ def test_wheel_can_be_built_of_what_it_holds_alone(build, unpack, wheel):
 
 
 def test_pip_makes_the_same_wheel_of_the_sdist(sdist, wheel, tmp_path):
-    told = Environment(tmp_path / "any").pip("wheel", "--no-deps", "--wheel-dir", tmp_path, sdist)
-    assert told.code == 0, told.err
+    done = Environment(tmp_path / "any").pip("wheel", "--no-deps", "--wheel-dir", tmp_path, sdist)
+    assert done.code == 0, done.err
     assert files(tmp_path / wheel.name) == files(wheel)
 
 
-def test_what_somebody_keeps_beside_the_project_is_not_packed(build, unpack, sdist, wheel):
+def test_other_files_in_the_project_folder_are_not_packed(build, unpack, sdist, wheel):
     used = unpack()
     for name in ("env/lib/tests/a.py", "mine/src/anna.jpg", "mine/conf/a.yaml", "mine/Makefile", "anna.jpg", "a.ckpt"):
         (used / name).parent.mkdir(parents=True, exist_ok=True)
@@ -155,14 +157,21 @@ def test_sdist_has_what_make_needs(unpack):
         "notebooks",
         "LICENSE",
         "CHANGELOG.md",
+        ".github/workflows/test.yml",
     ):
         assert (unpack() / name).exists(), name
 
 
-def test_nothing_that_is_packed_names_a_place_of_this_machine(sdist, wheel):
+def test_no_packed_file_names_a_path_of_this_machine(sdist, wheel):
     here = os.fsencode(ROOT)
     for archive in (sdist, wheel):
         assert [name for name, content in files(archive).items() if here in content] == []
+
+
+def test_the_archives_could_be_uploaded(sdist, wheel):
+    words = [sys.executable, "-m", "twine", "check", "--strict", sdist, wheel]
+    checked = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_metadata_say_what_the_project_says(wheel):
@@ -230,16 +239,16 @@ def test_it_sweeps(call, elsewhere):
 
 def test_it_shows_data(call, elsewhere):
     assert "synthetic" in call("data", "check", *SMALL_DATA)
-    (told,) = call("data", "preview", *SMALL_DATA).splitlines()
-    assert (elsewhere.folder / told.removeprefix("picture: ")).is_file()
+    (line,) = call("data", "preview", *SMALL_DATA).splitlines()
+    assert (elsewhere.folder / line.removeprefix("picture: ")).is_file()
 
 
 def test_what_an_extra_brings_is_asked_for_where_it_is_missing(clean, elsewhere):
-    def told(*arguments):
+    def refused(*arguments):
         return clean.facesegl(*arguments, cwd=elsewhere.folder)
 
-    assert_reported(told("report", "runs/first"), 2, "pip install 'facesegl[report]'")
-    assert_reported(told("export", "runs/first", "-o", "model.onnx"), 2, "pip install 'facesegl[export]'")
+    assert_reported(refused("report", "runs/first"), 2, "pip install 'facesegl[report]'")
+    assert_reported(refused("export", "runs/first", "-o", "model.onnx"), 2, "pip install 'facesegl[export]'")
 
 
 def test_with_its_extras_it_writes_the_page_and_an_onnx_model(wheel, call, elsewhere, tmp_path):
@@ -251,7 +260,7 @@ def test_with_its_extras_it_writes_the_page_and_an_onnx_model(wheel, call, elsew
     call("predict", "model.onnx", "data/synthetic", "-o", "masks", by=full)
 
 
-def test_a_net_of_ones_own_comes_with_a_folder_of_groups(clean, call, elsewhere):
+def test_a_custom_net_comes_with_a_folder_of_groups(clean, call, elsewhere):
     folder = elsewhere.folder
     (folder / "mine" / "model").mkdir(parents=True)
     (folder / "mine" / "model" / "tiny.yaml").write_text("_target_: my_nets.Tiny\nwidth: 3\n")
@@ -278,7 +287,7 @@ def test_tab_completes_in_a_real_bash(clean, tmp_path):
         "facesegl train model=",
         "facesegl train trainer.max_",
         command=clean.scripts / "facesegl",
-        environment=stranger(tmp_path),
+        environment=user_environ(tmp_path),
     )
     assert verbs == {"evaluate"}
     assert {"fcn", "unet"} <= {option.removeprefix("model=") for option in options}

@@ -1,0 +1,98 @@
+"""docs/data.md followed to the letter: ten photos and ten masks, and every key that the page offers for them."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from docs.pages import blocks, section, text
+from facesegl import cli
+from facesegl.labels import Taxonomy
+from helpers.trainings import SMALL_UNET
+from helpers.trees import CVAT_LABELS, write_cvat, write_folders, write_label_studio
+
+PAGE = text("docs/data.md")
+CHECK, PREVIEW, TRAIN, EVALUATE = (
+    shlex.split(line)[1:] for line in blocks(section("docs/data.md", "Your own photos"), "bash")[0].splitlines()
+)
+SMALLER = [*SMALL_UNET, "trainer.max_epochs=1"]
+
+
+def offered(start):
+    """The one `key=value ...` on the page that begins so."""
+    (found,) = re.findall(rf"`('?{re.escape(start)}[^`]*)`", PAGE)
+    return shlex.split(found)
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["facesegl", *arguments, *(SMALLER if arguments[0] == "train" else [])])
+    return cli.main()
+
+
+@pytest.fixture
+def ten_faces():
+    write_folders(".", ["anna", *(f"person{number}_1" for number in range(9))])
+    Path("photos/anna.jpg").rename("photos/anna.JPG")
+    Path("masks/person3_1.png").rename("masks/person3_1_mask.png")
+    Path("my.yaml").write_text(blocks(PAGE, "yaml")[0], encoding="utf-8")
+
+
+def test_from_two_folders_to_a_score(ten_faces, monkeypatch, capsys):
+    for arguments in (CHECK, PREVIEW, TRAIN, EVALUATE):
+        assert run(monkeypatch, *arguments) == 0, capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert re.search(r"\b8 photos\b.*\b2\b", shown.err)
+    assert shown.out.count("mIoU per photo") == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "split"),
+    [
+        (["data.fold=null"], "10 train"),
+        (offered("data.source.lists.test="), "8 train, 2 test"),
+        (offered("data.source.shares.test="), "8 train, 2 test"),
+        (["init=runs/mine"], "10 train"),
+        (["loss.class_weights=true"], "10 train"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_page_adds_to_that_works(keys, split, ten_faces, monkeypatch, capsys):
+    assert shlex.join(keys) in PAGE or keys == ["init=runs/mine"]
+    if keys == ["init=runs/mine"]:
+        assert run(monkeypatch, *TRAIN) == 0
+    Path("test.txt").write_text("anna\nperson2_1.jpg\n")
+    assert run(monkeypatch, *TRAIN[:-1], *keys, "paths.run=runs/more") == 0
+    shown = capsys.readouterr().err
+    assert split in shown
+    assert ("init: " in shown) == (keys == ["init=runs/mine"])
+
+
+def test_people_are_found_as_the_page_says(ten_faces, monkeypatch, capsys):
+    assert run(monkeypatch, *TRAIN, *offered("data.source.group=")) == 3
+    shown = capsys.readouterr().err
+    assert "anna.JPG: " in shown
+    assert "data.source.group=person\\d+" in shown
+    Path("photos/anna.JPG").rename("photos/person0_2.JPG")
+    Path("masks/anna.png").rename("masks/person0_2.png")
+    assert run(monkeypatch, *TRAIN, *offered("data.source.group=")) == 0
+
+
+def test_the_remap_on_the_page_is_one():
+    (line,) = re.findall(r"^    remap: .*$", PAGE, flags=re.MULTILINE)
+    taxonomy = Taxonomy.from_mapping({**yaml.safe_load(blocks(PAGE, "yaml")[0]), **yaml.safe_load(line)})
+    assert {name: [*colour] for name, colour in CVAT_LABELS.items()} == taxonomy.to_mapping()["classes"]
+    assert len(taxonomy.raw_numbers()) == 7
+
+
+@pytest.mark.parametrize("tool", ["cvat", "label_studio"])
+def test_exports_of_labelling_tools_are_read_as_the_page_says(tool, monkeypatch, capsys):
+    if tool == "cvat":
+        write_cvat("EXPORT")
+    else:
+        write_label_studio(".")
+        Path("export").rename("EXPORT")
+        Path("photos").rename("PHOTOS")
+    assert run(monkeypatch, "train", *offered(f"data={tool}")) == 0, capsys.readouterr().err

@@ -1,0 +1,163 @@
+"""Every command and Python block of README.md and of the pages of docs/ runs, with tiny photos and one epoch."""
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import facesegl
+from docs.pages import ROOT, TASKS, WRITERS, blocks, commands, inputs, output, section, text
+from facesegl import cli
+from facesegl.download.fetch import Outcome
+from helpers.faces import write_faces
+from helpers.trainings import SMALL_UNET
+from helpers.trees import write_folders
+
+SMALLER = [*SMALL_UNET, "trainer.max_epochs=1"]
+LINES = {tuple(words): page for page in reversed(TASKS) for words in commands(text(page))}  # each once
+OVERRIDES = re.findall(r"`([a-z_./]+=[^`\s]+)`", section("docs/training.md", "Choose and set"))
+PYTHON = [(page, block) for page in TASKS for block in blocks(text(page), "python")]
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run one command in this process; trainings are made small."""
+    monkeypatch.setattr("facesegl.commands.data_download.download", lambda folder, **how: Outcome(folder, 948, 948))
+
+    def run(words):
+        monkeypatch.setattr(sys, "argv", [*words, *(SMALLER if words[1] == "train" else [])])
+        try:
+            return cli.main()
+        except SystemExit as ended:  # of --help
+            return ended.code
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """Photos, masks, and what commands that others build on have written so far."""
+    folder = tmp_path_factory.mktemp("pages")
+    for version in ("V1", "V2"):
+        write_faces(folder / "data" / "fasseg" / version)
+    write_folders(folder, [f"person{number}" for number in range(10)])
+    (folder / "my.yaml").write_text(blocks(text("docs/data.md"), "yaml")[0], encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def here(written, run, tmp_path, monkeypatch):
+    """Go to a folder that has all that some words name."""
+
+    def write(name):
+        if not Path(name).exists():
+            for each in inputs(WRITERS[name]):
+                write(each)
+            assert run(WRITERS[name]) == 0
+
+    def here(words):
+        with monkeypatch.context() as patch:
+            patch.chdir(written)
+            for name in inputs(words):
+                write(name)
+        shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+
+    return here
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(
+            words,
+            id=f"{page}: {' '.join(words[1:])}",
+            marks=[pytest.mark.slow] if "-m" in words else [],  # several trainings
+        )
+        for words, page in LINES.items()
+    ],
+)
+def test_every_command_runs(words, run, here, capsys):
+    here(words)
+    target = Path(output(words) or "none")
+    shutil.rmtree(target, ignore_errors=True)
+    target.unlink(missing_ok=True)
+    assert run(words) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("page", "block"), PYTHON, ids=[page for page, _ in PYTHON])
+def test_every_python_block_runs(page, block, here, monkeypatch, capsys):
+    real = facesegl.train
+    monkeypatch.setattr(facesegl, "train", lambda *overrides: real(*overrides, *SMALLER), raising=False)
+    here(re.findall(r'"(runs/\w+)"', block))
+    exec(compile(block, page, "exec"), {})  # our own page, not a stranger's file
+    printed = capsys.readouterr().out
+    assert "runs/" in printed or "'mouth') (40, 32) (6, 40, 32)" in printed
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/training.md"])
+def test_mistakes_are_reported_as_the_page_says(page, run, monkeypatch, capsys):
+    (shown,) = [block for block in blocks(text(page), "console") if "error:" in block]
+    command, *messages = shown.strip().splitlines()
+    monkeypatch.setattr(sys, "argv", command.removeprefix("$ ").split())
+    assert cli.main() == 2
+    assert sorted(capsys.readouterr().err.strip().splitlines()) == sorted(messages)
+
+
+@pytest.mark.parametrize("page", [*TASKS, *(f"docs/{name}.md" for name in ("extending", "fasseg", "results"))])
+def test_what_a_page_links_to_is_there(page):
+    for link in re.findall(r"\]\(([^)h][^)]*)\)", text(page)):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE) if anchor else []
+        assert not anchor or anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_make_targets_of_readme_are_there():
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = re.findall(r"\bmake ([a-z-]+)", text("README.md"))
+    assert {"demo", "test"} <= {*named} <= {*targets}
+
+
+def test_readme_lists_the_classes_that_its_page_explains():
+    assert blocks(text("README.md"), "yaml") == blocks(text("docs/data.md"), "yaml")
+
+
+def test_readme_is_short():
+    assert len(text("README.md").split()) < 1800
+
+
+def test_the_demo_prints_what_readme_shows(capfd, monkeypatch):
+    recipe = re.search(r"^demo:.*?\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    small = " ".join(["data.source.height=48", *SMALLER]).replace("callbacks.panels=null", "")
+    line = recipe.replace("\\\n", " ").splitlines()[0].replace("$(BIN)/", "").replace("$(RUNS)", "runs")
+    monkeypatch.setattr(sys, "argv", shlex.split(f"{line} {small}"))
+    assert cli.main() == 0
+    (shown,) = [block for block in blocks(text("README.md"), "console") if "make demo" in block]
+    printed = plain(capfd.readouterr().out)
+    assert plain(shown.split("...")[1]) in printed
+
+
+def plain(table):
+    """The words of a table, without its numbers and widths."""
+    return re.sub(r"\d\.\d+|nan|─+", "0", " ".join(table.split()))
+
+
+@pytest.mark.parametrize("override", [each for each in OVERRIDES if each not in ("group=option", "key=value")])
+def test_every_choice_and_key_on_the_page_composes(override):
+    assert len(OVERRIDES) > 12
+    facesegl.compose([override])
+
+
+@pytest.mark.slow
+def test_the_check_of_fasseg_prints_what_its_page_shows(real_fasseg, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    (shown,) = blocks(text("docs/fasseg.md"), "console")
+    command, _, expected = shown.partition("\n")
+    words = [str(real_fasseg) if word == "data/fasseg" else word for word in shlex.split(command)[1:]]
+    monkeypatch.setattr(sys, "argv", words)
+    assert cli.main() == 0
+    assert [line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines()] == expected.splitlines()
