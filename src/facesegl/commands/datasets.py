@@ -13,7 +13,7 @@ from facesegl.config.check import check
 from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
 from facesegl.config.schema import EvaluateKeys
-from facesegl.config.signatures import places_in
+from facesegl.config.signatures import path_keys
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.runs.result import read_result
@@ -106,7 +106,7 @@ class _Taking:
 
     def into(self, node: DictConfig, values: Mapping[str, Any], key: str, all_places: bool = False) -> None:
         """Set what `values` say in a node; a place is never theirs to say."""
-        places = [*values] if all_places else places_in(node)
+        places = [*values] if all_places else path_keys(node)
         written: Any = OmegaConf.to_container(node)
         for name, value in values.items():
             full = f"{key}.{name}"

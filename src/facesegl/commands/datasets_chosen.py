@@ -11,7 +11,7 @@ from facesegl.commands.datasets import GIVEN
 from facesegl.config.check import check
 from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
-from facesegl.config.schema import Node, Place, Seed
+from facesegl.config.schema import Node, PathText, Seed
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import ConfigError
 
@@ -20,8 +20,8 @@ _LEFT = ("name", "resume", "init", "trust", "model", "loss", "optimizer", "sched
 
 @dataclass(frozen=True)
 class _DataPaths:
-    data: Place
-    cache: Place
+    data: PathText
+    cache: PathText
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from facesegl.card import FORMAT, Card
 from facesegl.config.identity import to_plain
-from facesegl.config.signatures import places_in
+from facesegl.config.signatures import path_keys
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.files import readable
 from facesegl.provenance import versions
@@ -53,7 +53,7 @@ def make_card(config: DictConfig, plan: DictConfig, faces: FaceDataModule, *, pa
 def _travelling(plan: Mapping[str, Any], written: Any) -> dict[str, Any]:
     """What a data node says beside what is built and where things lie: `fold`, `seed`, `source.version`, ..."""
     kept: dict[str, Any] = {}
-    places = places_in(plan)
+    places = path_keys(plan)
     for key, value in plan.items():
         as_written = written.get(key) if isinstance(written, Mapping) else None
         if key in places and "${paths." not in str(as_written):
