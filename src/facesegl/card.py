@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl.config.identity import to_plain
 from facesegl.config.schema import SETS
-from facesegl.config.signatures import places_in
+from facesegl.config.signatures import path_keys
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.files import readable
 from facesegl.labels.taxonomy import RESERVED, Taxonomy, is_config_syntax
@@ -105,7 +105,7 @@ def make_card(
 def _portable(plan: Mapping[str, Any], written: Any) -> dict[str, Any]:
     """The values of a data node without classes and paths: `fold`, `seed`, `source.version`, ..."""
     kept: dict[str, Any] = {}
-    paths = places_in(plan)
+    paths = path_keys(plan)
     for key, value in plan.items():
         as_written = written.get(key) if isinstance(written, Mapping) else None
         if key in paths and "${paths." not in str(as_written):

@@ -32,9 +32,6 @@ def taxonomy_of(name):
     return Taxonomy.from_mapping(to_plain(plan_of(f"data/taxonomy={name}").data.taxonomy))
 
 
-# what the files say
-
-
 @pytest.mark.parametrize("file", ALL)
 def test_a_file_is_yaml_without_tabs_hydra_interpolations_or_absolute_paths(file):
     text = (CONF / file).read_text(encoding="utf-8")
@@ -49,9 +46,6 @@ def test_every_group_of_the_design_exists():
         *("data", "model", "loss", "optimizer", "schedule", "augment"),
         *("trainer", "callbacks", "logger", "paths", "experiment", "sweep"),
     }
-
-
-# each choice composes, passes the check and builds
 
 
 @pytest.mark.parametrize(("group", "name"), [choice for choice in CHOICES if choice != ("trainer", "gpu")])
@@ -181,9 +175,6 @@ def test_evaluate_composes_without_data():
     plan = check(config, roots=EvaluateKeys, given=GIVEN)
     assert (plan.set, plan.device, plan.panels, plan.name) == ("test", "auto", 4, "evaluate")
     assert (plan.seed, plan.trust, plan.data) == (0, [], None)
-
-
-# the defaults
 
 
 def test_defaults_are_those_of_the_table():

@@ -11,13 +11,7 @@ from facesegl.config import compose as composing
 
 FILES = {
     "train.yaml": """
-        defaults:
-          - data: faces
-          - model: unet
-          - optimizer: adamw
-          - trainer: cpu
-          - experiment: null
-          - _self_
+        defaults: [data: faces, model: unet, optimizer: adamw, trainer: cpu, experiment: null, _self_]
         name: small
         seed: 0
         resume: null
@@ -31,15 +25,8 @@ FILES = {
         logger: {}
     """,
     "evaluate.yaml": """
-        name: scored
-        set: test
-        seed: 0
-        panels: 0
-        tta: false
-        device: cpu
-        trust: []
-        paths: {data: data, runs: runs, cache: cache}
-        data: null
+        {name: scored, set: test, seed: 0, panels: 0, tta: false, device: cpu, trust: [], data: null,
+         paths: {data: data, runs: runs, cache: cache}}
     """,
     "data/faces.yaml": """
         defaults: [taxonomy: six]
@@ -53,20 +40,9 @@ FILES = {
     "model/fcn.yaml": "{_target_: small_parts.OpenNet, channels: [4]}",
     "optimizer/adamw.yaml": "{_target_: torch.optim.AdamW, _partial_: true, lr: 1e-2, betas: [0.9, 0.999]}",
     "optimizer/sgd.yaml": "{_target_: torch.optim.SGD, _partial_: true, lr: 0.1}",
-    "trainer/cpu.yaml": """
-        _target_: pytorch_lightning.Trainer
-        accelerator: cpu
-        max_epochs: 2
-        precision: 32-true
-    """,
-    "experiment/fast.yaml": """
-        # @package _global_
-        trainer: {max_epochs: 1}
-    """,
-    "sweep/seeds.yaml": """
-        # @package _global_
-        hydra: {sweeper: {params: {seed: "1,2,3"}}}
-    """,
+    "trainer/cpu.yaml": "{_target_: pytorch_lightning.Trainer, accelerator: cpu, max_epochs: 2, precision: 32-true}",
+    "experiment/fast.yaml": "# @package _global_\ntrainer: {max_epochs: 1}",
+    "sweep/seeds.yaml": "# @package _global_\nhydra: {sweeper: {params: {seed: '1,2,3'}}}",
 }
 
 PARTS = """

@@ -12,8 +12,9 @@ def of(*overrides: str, data_key: str = "d") -> str:
     return identity(compose(overrides), data_key)
 
 
-def test_identity_is_twelve_hex_digits():
+def test_identity_is_twelve_hex_digits_that_depend_on_the_data():
     assert re.fullmatch("[0-9a-f]{12}", of())
+    assert of(data_key="e") != of()
 
 
 def test_order_of_overrides_and_keys_does_not_matter():
@@ -34,10 +35,6 @@ def test_paths_loggers_and_the_progress_bar_do_not_count(override: str):
 @pytest.mark.parametrize("override", ["seed=1", "optimizer.lr=3", "model=fcn", "~callbacks.early_stopping", "init=x"])
 def test_what_changes_the_training_is_another_run(override: str):
     assert of(override) != of()
-
-
-def test_other_data_are_another_run():
-    assert of(data_key="e") != of()
 
 
 def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):

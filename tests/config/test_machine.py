@@ -1,6 +1,6 @@
 import pytest
 
-from facesegl.config.machine import resolve_accelerator, resolve_precision
+from facesegl.config.machine import auto_precision, resolve_accelerator
 from facesegl.errors import MachineError
 
 
@@ -17,13 +17,12 @@ def devices(monkeypatch: pytest.MonkeyPatch):
 
 def test_auto_is_bf16_only_where_the_device_computes_in_it(devices):
     devices(amx_bf16=True)
-    assert resolve_precision("auto", "cpu") == "bf16-mixed"
+    assert auto_precision("cpu") == "bf16-mixed"
     devices(avx512_bf16=False, avx2=True)
-    assert resolve_precision("auto", "cpu") == "32-true"
+    assert auto_precision("cpu") == "32-true"
     devices(cuda=True)
-    assert resolve_precision("auto", "cuda") == "bf16-mixed"
-    assert resolve_precision("auto", "mps") == "32-true"
-    assert resolve_precision("16-mixed", "cpu") == "16-mixed"
+    assert auto_precision("cuda") == "bf16-mixed"
+    assert auto_precision("mps") == "32-true"
 
 
 def test_auto_is_the_best_device(devices):

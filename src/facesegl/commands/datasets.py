@@ -13,8 +13,8 @@ from facesegl.commands.build import GIVEN, require_name
 from facesegl.config.check import check
 from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
-from facesegl.config.schema import EvaluateKeys, Node, Place, Seed
-from facesegl.config.signatures import places_in
+from facesegl.config.schema import EvaluateKeys, Node, PathText, Seed
+from facesegl.config.signatures import path_keys
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.prediction.model import read_card
@@ -177,7 +177,7 @@ class _CardDefaults:
         return value if value.startswith("~") else str(Path(started) / value)
 
     def _fill(self, node: DictConfig, values: Mapping[str, Any], key: str, all_paths: bool = False) -> None:
-        paths = [*values] if all_paths else places_in(node)
+        paths = [*values] if all_paths else path_keys(node)
         written: Any = OmegaConf.to_container(node)
         for name, value in values.items():
             full = f"{key}.{name}"
@@ -208,8 +208,8 @@ class _CardDefaults:
 
 @dataclass(frozen=True)
 class _DataPaths:
-    data: Place
-    cache: Place
+    data: PathText
+    cache: PathText
 
 
 @dataclass(frozen=True)

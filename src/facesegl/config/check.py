@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl.config.compose import Composed, ConfigDirs, sweep, try_compose
-from facesegl.config.machine import resolve_accelerator, resolve_precision
+from facesegl.config.machine import auto_precision, resolve_accelerator
 from facesegl.config.schema import Node, Nodes, TrainKeys
 from facesegl.config.signatures import Signature, locate
 from facesegl.config.values import fit
@@ -149,7 +149,7 @@ class _Walk:
                 if isinstance(trainer.get("accelerator"), str):
                     trainer["accelerator"] = resolve_accelerator(trainer["accelerator"])
                 if precision == "auto":
-                    trainer["precision"] = resolve_precision(precision, trainer.get("accelerator", "cpu"))
+                    trainer["precision"] = auto_precision(trainer.get("accelerator", "cpu"))
             except MachineError as error:
                 self.machine_problems += error.problems
                 trainer["precision"] = None if precision == "auto" else precision

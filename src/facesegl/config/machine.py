@@ -3,15 +3,8 @@
 from facesegl.errors import MachineError
 
 
-def resolve_precision(precision: str, accelerator: str) -> str:
-    """Lightning's name of the precision to train in: for `auto`, bf16 where the device computes in it.
-
-    Args:
-        precision: `auto`, or one of Lightning's names, which is returned.
-        accelerator: a resolved one: `cpu`, `cuda`, `mps`, ...
-    """
-    if precision != "auto":
-        return precision
+def auto_precision(accelerator: str) -> str:
+    """Lightning's name of the precision for `auto`: bf16 if the device (`cpu`, `cuda`, `mps`, ...) computes in it."""
     import torch
 
     if accelerator == "cpu":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType
 from annotated_types import Ge, Lt, MinLen
 
 Seed = Annotated[int, Ge(0), Lt(2**32)]
-Place = Annotated[str, MinLen(1)]
+PathText = Annotated[str, MinLen(1)]
 
 SETS = {
     "train": "the training photos",
@@ -43,10 +43,10 @@ class Paths:
         run: the folder of this run; None for a new one in `runs`, named by date and time.
     """
 
-    data: Place | None
-    runs: Place
-    cache: Place
-    run: Place | None = None
+    data: PathText | None
+    runs: PathText
+    cache: PathText
+    run: PathText | None = None
 
 
 @dataclass(frozen=True)

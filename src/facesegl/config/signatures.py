@@ -71,7 +71,7 @@ class Signature:
         )
 
 
-def places_in(node: Mapping[str, Any]) -> list[str]:
+def path_keys(node: Mapping[str, Any]) -> list[str]:
     """The keys of a node whose parameters take a path, alone or in a mapping."""
     try:
         signature = Signature.of(locate(str(node["_target_"])))
