@@ -51,12 +51,7 @@ class Checkup:
 
 
 def diagnose(facts: Facts, others: Iterable[Finding] = ()) -> Checkup:
-    """Run every check on the facts of a data set.
-
-    Args:
-        facts: what is known of it.
-        others: findings of other checks.
-    """
+    """Run every check on the facts of a data set; `others` are findings of other checks on it."""
     return Checkup(facts, sorted([*find(facts), *others], key=lambda finding: SEVERITIES.index(finding.severity)))
 
 

@@ -17,8 +17,7 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """Worst first.
 
-- error: do not train on this yet. Training would refuse these data, or be trained or scored on something else than it
-  reports.
+- error: do not train on this yet: training would refuse the data, or be scored on something else than it reports.
 - warning: worth a look. Training reports it too and skips what it must, or the files alone cannot settle it.
 - note: how the data are.
 """
@@ -58,7 +57,7 @@ class Finding:
 
 def find(facts: Facts) -> Iterator[Finding]:
     """Run every check on the facts of a data set."""
-    for check in (_files, _duplicates, _classes, _inexact, _photos):
+    for check in (_files, _duplicates, _classes, _inexact, _shapes, _photos):
         yield from check(facts)
 
 
@@ -117,7 +116,6 @@ _error, _warning, _note = partial(_row, "error"), partial(_row, "warning"), part
 
 
 def _case(words: Callable[[PhotoFacts], str] | None = None) -> Callable[[PhotoFacts], Case]:
-    """Describe a photo by its id, and by some words in brackets."""
     return lambda photo: Case(photo.sample.id + (f" ({words(photo)})" if words else ""), (photo.sample.id,))
 
 
@@ -129,20 +127,12 @@ def _files(facts: Facts) -> Iterator[Finding]:
         facts.problems,
         Case,
     )
-    yield from _refused(
-        "unreadable",
-        "file",
-        "that cannot be read: training refuses to start",
-        "Copy each again, or remove the photo and its mask.",
-        [refused for refused in facts.refused if not refused.readable],
-    )
-    yield from _refused(
-        "foreign",
-        "mask",
-        "in other colours or values than the classes': training refuses to start",
-        "Give the masks' colours or values as data.taxonomy=FILE.yaml, or replace the files.",
-        [refused for refused in facts.refused if refused.readable],
-    )
+    unreadable, foreign = ([one for one in facts.refused if one.readable == readable] for readable in (False, True))
+    what = f"{number(len(unreadable), 'file')} that cannot be read: training refuses to start"
+    yield from _refused("unreadable", what, "Copy each again, or remove the photo and its mask.", unreadable)
+    what = f"{number(len(foreign), 'mask')} in other colours or values than the classes': training refuses to start"
+    remedy = "Give the masks' colours or values as data.taxonomy=FILE.yaml, or replace the files."
+    yield from _refused("foreign", what, remedy, foreign)
     if not facts.fitting("train") and not facts.problems:
         yield Finding(
             "error", "empty", "no usable training photo", "Training needs labelled photos in the split train."
@@ -175,11 +165,11 @@ def _files(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _refused(check: str, noun: str, text: str, remedy: str, refused: Sequence[Refused]) -> Iterator[Finding]:
-    """A case for each line about a file; the count is that of the files."""
+def _refused(check: str, what: str, remedy: str, refused: Sequence[Refused]) -> Iterator[Finding]:
     if refused:
-        cases = [Case(line, (one.sample.id,)) for one in refused for line in one.why]
-        yield Finding("error", check, f"{number(len(refused), noun)} {text}", remedy, cases)
+        yield Finding(
+            "error", check, what, remedy, [Case(line, (one.sample.id,)) for one in refused for line in one.why]
+        )
 
 
 def _mismatch(photo: PhotoFacts) -> Case:
@@ -262,8 +252,7 @@ def _alike(pair: tuple[PhotoFacts, PhotoFacts, int]) -> Case:
 
 
 def _same(pair: tuple[PhotoFacts, PhotoFacts]) -> Case:
-    """Two photos of the same pixels; class counts that differ are masks that differ."""
-    photo, other = pair
+    photo, other = pair  # if their class counts differ, so do their masks
     differs = "" if (photo.class_pixels == other.class_pixels).all() else ", with another mask"
     return Case(f"{photo.sample.id} = {other.sample.id}{differs}", (photo.sample.id, other.sample.id))
 
@@ -278,9 +267,9 @@ def _person(person: tuple[str, dict[str, list[PhotoFacts]]]) -> Case:
 def _classes(facts: Facts) -> Iterator[Finding]:
     if not facts.fitting("train"):
         return
-    train, names = facts.counts("train"), facts.taxonomy.names
+    train = facts.counts("train")
     if (train.pixels > 0).sum() <= 1:
-        name = names[int(train.pixels.argmax())] if train.pixels.any() else "void"
+        name = facts.taxonomy.names[int(train.pixels.argmax())] if train.pixels.any() else "void"
         yield Finding(
             "error",
             "one_class",
@@ -288,6 +277,12 @@ def _classes(facts: Facts) -> Iterator[Finding]:
             "Compare the masks' colours or values with the taxonomy, and its remap.",
         )
         return
+    for check in (_missing_and_rare, _shares_apart, _void):
+        yield from check(facts)
+
+
+def _missing_and_rare(facts: Facts) -> Iterator[Finding]:
+    train, names = facts.counts("train"), facts.taxonomy.names
     others = [facts.counts(split).photos for split in facts.splits if split != "train"]
     scored = np.sum([np.zeros_like(train.photos), *others], axis=0)
     yield from _warning(
@@ -312,18 +307,29 @@ def _classes(facts: Facts) -> Iterator[Finding]:
             f"{names[index]} ({percent(float(train.shares[index]))}, in {number(int(train.photos[index]), 'mask')})"
         ),
     )
+
+
+def _shares_apart(facts: Facts) -> Iterator[Finding]:
+    train, names = facts.counts("train").shares, facts.taxonomy.names
     for split in (split for split in facts.splits if split != "train" and facts.counts(split).pixels.any()):
         shares = facts.counts(split).shares
-        low, high = np.minimum(train.shares, shares), np.maximum(train.shares, shares)
+        low, high = np.minimum(train, shares), np.maximum(train, shares)
         # where a class is rare in both, its shares mean nothing
-        times = np.where((high >= _RARE) & (train.shares > 0), high / np.maximum(low, 1e-9), 1)
+        times = np.where((high >= _RARE) & (train > 0), high / np.maximum(low, 1e-9), 1)
         yield from _warning(
             "shares",
             f"<class|classes> with more than {_APART:g} times the share in one of train and {split}",
             "Were both labelled by the same rules? With other proportions a score is that of another task.",
             [index for index in np.argsort(-times, kind="stable") if times[index] > _APART],
-            _shares(names, train.shares, shares),
+            _shares(names, train, shares),
         )
+
+
+def _shares(names: Sequence[str], *shares: np.ndarray) -> Callable[[int], Case]:
+    return lambda index: Case(f"{names[index]} ({' and '.join(percent(float(each[index])) for each in shares)})")
+
+
+def _void(facts: Facts) -> Iterator[Finding]:
     yield from _warning(
         "void",
         "<mask> of nothing but void: neither trained on nor scored",
@@ -331,10 +337,6 @@ def _classes(facts: Facts) -> Iterator[Finding]:
         [photo for photo in facts.photos if photo.void and not photo.class_pixels.any()],
         _case(),
     )
-
-
-def _shares(names: Sequence[str], *shares: np.ndarray) -> Callable[[int], Case]:
-    return lambda index: Case(f"{names[index]} ({' and '.join(percent(float(each[index])) for each in shares)})")
 
 
 def _inexact(facts: Facts) -> Iterator[Finding]:
@@ -357,7 +359,7 @@ def _inexact(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _photos(facts: Facts) -> Iterator[Finding]:
+def _shapes(facts: Facts) -> Iterator[Finding]:
     yield from _warning(
         "specks",
         f"<mask> with more than {_SPECKS} specks (islands of a few pixels)",
@@ -383,6 +385,9 @@ def _photos(facts: Facts) -> Iterator[Finding]:
         [photo for photo in facts.photos if odd(photo)],
         lambda photo: Case(f"{photo.sample.id}: {', '.join(odd(photo))}", (photo.sample.id,)),
     )
+
+
+def _photos(facts: Facts) -> Iterator[Finding]:
     turned = [photo for photo in facts.photos if photo.turn != 1 and photo.fits]
     # a mask of the upright photo's size, which is not that of the photo as it is stored, certainly follows the rotation
     sure = [photo for photo in turned if photo.turn >= 5 and photo.size[0] != photo.size[1]]
