@@ -265,7 +265,7 @@ def test_a_run_that_is_not_there_is_told_with_the_nearest_that_is(tmp_path):
     Path("runs/final").mkdir(parents=True)
     for verb in ("evaluate", "info"):
         assert_told(call(verb, "runs/fnal"), 4, "runs/fnal: no such file or folder; did you mean runs/final?")
-        assert_told(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model's file")
+        assert_told(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model file")
 
 
 def test_a_sweep_is_told_with_its_jobs(tmp_path):
