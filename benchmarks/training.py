@@ -1,4 +1,4 @@
-"""CPU-seconds of `facesegl train` beside a bare PyTorch loop over the same net and the same batches.
+"""CPU-seconds of `facesegl train` next to a bare PyTorch loop over the same net and the same batches.
 
     python benchmarks/training.py [--rounds 3] [--epochs 20] [KEY=VALUE ...]
 
@@ -73,7 +73,7 @@ def bare(keys: list[str]) -> float:
 
 
 def _arrays(plan: DictConfig) -> tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]:
-    """Photos (N, S, S, 3) uint8 and index masks (N, S, S) uint8 that are learnt from, and their normalisation."""
+    """Photos (N, S, S, 3) uint8 and index masks (N, S, S) uint8 of the training set, and its normalisation."""
     faces = build(plan.data)
     faces.setup("fit")
     masks = np.stack(list(faces.training_masks()))

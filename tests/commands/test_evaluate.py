@@ -265,7 +265,7 @@ def test_a_missing_run_is_reported_with_the_nearest_name(tmp_path):
     Path("runs/final").mkdir(parents=True)
     for verb in ("evaluate", "info"):
         assert_reported(call(verb, "runs/fnal"), 4, "runs/fnal: no such file or folder; did you mean runs/final?")
-        assert_reported(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model's file")
+        assert_reported(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model file")
 
 
 def test_a_sweep_folder_is_reported_with_its_jobs(tmp_path):

@@ -1,4 +1,4 @@
-"""Models without a net, whose every number can be checked by hand."""
+"""Models without a net, whose numbers can be checked by hand."""
 
 import json
 from pathlib import Path
@@ -30,13 +30,13 @@ class Painter:
 
 
 def channels(photos):
-    """Three classes: as dark, as red and as blue as the photo is."""
+    """Logits of three classes: the darkness, the red and the blue of the photo."""
     red, blue = photos[:, 0] / 32.0, photos[:, 2] / 32.0
     return np.stack([4 - np.maximum(red, blue), red, blue], axis=1)
 
 
 def halves(photos):
-    """Class 1 on the left half and class 2 on the right one, whatever the photo."""
+    """Class 1 on the left half and class 2 on the right half of any photo."""
     batch, _, height, width = photos.shape
     logits = np.zeros((batch, 3, height, width))
     logits[:, 1, :, : width // 2] = 5
@@ -45,7 +45,7 @@ def halves(photos):
 
 
 def onnx_model(path, output="logits", metadata=None):
-    """A model of ours without a net: a class for each channel of the photo, and three more."""
+    """A tiny ONNX model: a class for each channel of the photo, and three more."""
     from onnx import TensorProto, helper, numpy_helper
 
     weights = np.zeros((6, 3, 1, 1), np.float32)

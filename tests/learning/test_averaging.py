@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 class Noting(pl.Callback):
-    """Keeps the raw weights after every step."""
+    """Records the raw weights after every step."""
 
     def __init__(self):
         self.after = []
@@ -24,7 +24,7 @@ class Noting(pl.Callback):
 
 
 def averages(states, decay):
-    """What the average should be, from the raw weights after each step, in float64 and plain Python."""
+    """The expected average of the raw weights after each step, in float64."""
     average = {name: value.double() for name, value in states[0].items()}
     for update, state in enumerate(states[1:], start=1):
         keep = min(decay, (1 + update) / (10 + update))
@@ -47,7 +47,7 @@ def trained(fasseg, tmp_path):
 
 
 @pytest.mark.parametrize("decay", [0.99, 0.3])
-def test_averages_are_those_of_an_independent_sum_with_a_quick_start(trained, decay):
+def test_averages_match_an_independent_computation_with_a_fast_start(trained, decay):
     raw, checkpoint, _ = trained(decay)
     assert len(raw) == 8
     expected = averages(raw, decay)
@@ -64,7 +64,7 @@ def test_a_count_of_batches_is_copied_and_not_averaged(trained):
     assert all(value.dtype == torch.int64 for value in counts.values())
 
 
-def test_the_checkpoint_holds_averaged_weights_to_use_and_raw_ones_to_go_on_with(trained):
+def test_the_checkpoint_has_averaged_weights_and_raw_ones_to_resume_with(trained):
     raw, checkpoint, _ = trained(0.99)
     for name, value in raw[-1].items():
         assert torch.equal(checkpoint["current_model_state"][name], value)
@@ -72,7 +72,7 @@ def test_the_checkpoint_holds_averaged_weights_to_use_and_raw_ones_to_go_on_with
     assert any(not torch.equal(value, raw[-1][name]) for name, value in checkpoint["state_dict"].items())
 
 
-def test_the_averaged_weights_are_what_is_loaded_and_what_is_left_in_memory(trained, tmp_path, photos):
+def test_the_averaged_weights_are_loaded_and_stay_in_memory(trained, tmp_path, photos):
     _, checkpoint, module = trained(0.9)
     loaded = SegmentationModule.load_from_checkpoint(tmp_path / "ck" / "last.ckpt")
     for name, value in loaded.state_dict().items():
@@ -80,7 +80,7 @@ def test_the_averaged_weights_are_what_is_loaded_and_what_is_left_in_memory(trai
         assert torch.equal(value, module.state_dict()[name])
 
 
-def test_the_averaged_weights_are_what_is_validated(fasseg, tmp_path):
+def test_the_averaged_weights_are_validated(fasseg, tmp_path):
     faces, module = face_module(), make_module()
     callbacks = [AveragedWeights(0.9), LastCheckpoint(str(tmp_path / "ck"), every_s=0)]
     trainer = make_trainer(3, callbacks, enable_checkpointing=True)
@@ -91,7 +91,7 @@ def test_the_averaged_weights_are_what_is_validated(fasseg, tmp_path):
     assert logged == pytest.approx(float(module.loss(loaded(batch.image).detach(), batch.target)), rel=1e-5)
 
 
-def test_steps_are_averaged_and_not_batches_under_accumulation(trained):
+def test_with_accumulation_steps_are_averaged_not_batches(trained):
     raw, checkpoint, _ = trained(0.99, accumulate_grad_batches=2)
     expected = averages(raw[1::2], 0.99)  # two batches a step
     for name, value in checkpoint["state_dict"].items():

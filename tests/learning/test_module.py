@@ -36,7 +36,7 @@ def trained(fasseg, tmp_path):
     return module.eval(), "moved=[to] here.ckpt"
 
 
-# the file and nothing else
+# loading
 
 
 def test_a_checkpoint_alone_in_a_folder_gives_the_same_logits(trained, photos):
@@ -48,28 +48,28 @@ def test_a_checkpoint_alone_in_a_folder_gives_the_same_logits(trained, photos):
     assert type(loaded.net) is UNet
 
 
-def test_the_card_is_the_only_hyper_parameter_and_comes_back_as_it_was(trained):
+def test_the_card_is_the_only_hyper_parameter_and_is_read_back_unchanged(trained):
     _, path = trained
     saved = torch.load(path, weights_only=True)
     assert saved["hyper_parameters"] == make_card()
     assert dict(SegmentationModule.load_from_checkpoint(path).hparams) == make_card()
 
 
-def test_what_a_loss_knows_of_the_classes_is_not_in_the_checkpoint(trained):
+def test_class_weights_of_the_loss_are_not_in_the_checkpoint(trained):
     module, path = trained
     assert module.loss.weight is not None
     state = torch.load(path, weights_only=True)["state_dict"]
     assert all(name.startswith("net.") for name in state)
 
 
-def test_a_loaded_module_goes_to_the_device_it_is_asked_for(trained):
+def test_a_loaded_module_is_on_the_given_device(trained):
     _, path = trained
     for device in ("cpu", torch.device("cpu")):
         module = SegmentationModule.load_from_checkpoint(path, map_location=device)
         assert {value.device.type for value in (*module.parameters(), module.mean)} == {"cpu"}
 
 
-def test_an_own_net_is_taken_as_it_is_and_the_card_is_checked():
+def test_a_custom_net_is_used_as_it_is_and_the_card_is_checked():
     net = make_net()
     assert SegmentationModule(net, card=make_card()).net is net
     with pytest.raises(CheckpointError, match="card: its card lacks taxonomy"):
@@ -79,7 +79,7 @@ def test_an_own_net_is_taken_as_it_is_and_the_card_is_checked():
 # predicting
 
 
-def test_photos_are_normalised_by_the_cards_own_numbers(photos):
+def test_photos_are_normalised_by_the_mean_and_std_of_the_card(photos):
     net = make_net()
     module = SegmentationModule(net, card=make_card()).eval()
     mean, std = (np.float32(make_card()["normalisation"][name]).reshape(1, 3, 1, 1) for name in ("mean", "std"))
@@ -105,17 +105,17 @@ def test_predicting_is_in_eval_mode_and_leaves_the_mode_and_the_statistics_alone
     assert not first.requires_grad
 
 
-def test_the_mode_comes_back_after_a_net_that_failed(photos):
+def test_the_mode_is_restored_after_a_net_has_failed(photos):
     module = make_module().train()
     with pytest.raises(RuntimeError):
         module.predict_masks(photos[:, :1].expand(-1, 7, -1, -1))
     assert module.training
 
 
-# learning
+# training
 
 
-def test_what_is_logged_as_miou_is_that_of_the_pooled_counts_of_the_fold(fasseg):
+def test_the_logged_miou_is_that_of_the_pooled_counts_of_the_fold(fasseg):
     faces, module = face_module(batch_size=1), make_module()
     trainer = fit(module, faces, 2)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -129,7 +129,7 @@ def test_what_is_logged_as_miou_is_that_of_the_pooled_counts_of_the_fold(fasseg)
         assert logged[f"val/iou/{name}"] == pytest.approx(value, abs=1e-6, nan_ok=True)
 
 
-def test_what_is_logged_as_loss_is_the_mean_over_photos(fasseg):
+def test_the_logged_loss_is_the_mean_over_photos(fasseg):
     faces, module = face_module(fold=None, batch_size=4), make_module(lr=0.0, optimizer=torch.optim.SGD)
     trainer = fit(module, faces)
     batches = [faces.on_after_batch_transfer(batch, 0) for batch in _again(faces)]
@@ -140,7 +140,7 @@ def test_what_is_logged_as_loss_is_the_mean_over_photos(fasseg):
     assert float(trainer.callback_metrics["train/loss"]) == pytest.approx(np.average(losses, weights=sizes), rel=1e-5)
 
 
-def test_what_only_fills_a_ranks_batch_does_not_lower_the_loss(fasseg, monkeypatch):
+def test_padding_of_a_rank_does_not_lower_the_loss(fasseg, monkeypatch):
     faces, module, logged = face_module(fold=0), make_module(loss=CrossEntropyDice(class_weights=False, dice=1.0)), {}
     faces.setup("fit")
     monkeypatch.setattr(module, "log", lambda name, value, batch_size, **_: logged.update({name: batch_size}))
@@ -152,13 +152,13 @@ def test_what_only_fills_a_ranks_batch_does_not_lower_the_loss(fasseg, monkeypat
 
 
 def _again(faces):
-    """The batches of the first epoch once more."""
+    """The batches of the first epoch again."""
     faces.load_state_dict({"batches": 0})
     return list(faces.train_dataloader())
 
 
-def test_void_is_not_learnt():
-    """Two batches that differ in the photo under void alone, beyond the net's sight, make the same step."""
+def test_void_is_ignored_in_training():
+    """Two batches that differ only under void have the same gradients."""
     steps = []
     for shade in (0, 255):
         photo = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8), dtype=np.uint8))
@@ -173,7 +173,7 @@ def test_void_is_not_learnt():
 
 
 class PoisonedLoss(CrossEntropy):
-    """Not a number from a certain batch on, or only in it."""
+    """Not finite in one batch, or from it on."""
 
     def __init__(self, batch, value=math.nan, lasting=False):
         super().__init__(class_weights=False)
@@ -198,7 +198,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_photos(fasseg, batch, val
     assert caught.value.exit_code == 6
 
 
-def test_the_last_good_weights_stay_when_a_loss_is_not_finite(fasseg, tmp_path):
+def test_the_last_finite_weights_stay_saved_when_a_loss_is_not_finite(fasseg, tmp_path):
     last = LastCheckpoint(str(tmp_path / "ck"), every_s=0)
     with pytest.raises(TrainingError):
         fit(make_module(loss=PoisonedLoss(6, lasting=True)), face_module(fold=None), 9, [last])
@@ -207,7 +207,7 @@ def test_the_last_good_weights_stay_when_a_loss_is_not_finite(fasseg, tmp_path):
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
 
 
-def test_a_long_epoch_does_not_go_on_for_long_without_a_finite_loss(tmp_path, fasseg):
+def test_a_long_epoch_stops_soon_after_a_loss_that_is_not_finite(tmp_path, fasseg):
     for number in range(7, 130):
         write_pair(fasseg, "Train", number, number)
     loss = PoisonedLoss(3, lasting=True)
@@ -216,7 +216,7 @@ def test_a_long_epoch_does_not_go_on_for_long_without_a_finite_loss(tmp_path, fa
     assert loss.seen <= 60
 
 
-def test_the_loss_gets_the_class_shares_of_the_photos_that_are_learnt_from(fasseg):
+def test_the_loss_gets_the_class_shares_of_the_training_set(fasseg):
     faces, loss = face_module(fold=1), CrossEntropy(class_weights=True)
     fit(make_module(loss=loss), faces)
     expected = CrossEntropy(class_weights=True)
@@ -224,11 +224,11 @@ def test_the_loss_gets_the_class_shares_of_the_photos_that_are_learnt_from(fasse
     assert torch.equal(loss.weight, expected.weight)
 
 
-def test_a_loss_that_asks_for_no_class_shares_works_too(fasseg):
+def test_a_loss_without_class_shares_works_too(fasseg):
     fit(make_module(loss=torch.nn.CrossEntropyLoss(ignore_index=VOID)), face_module())
 
 
-def test_a_schedule_moves_with_every_step(fasseg):
+def test_a_schedule_steps_with_the_optimizer(fasseg):
     steps = []
 
     def schedule(optimizer, total_steps):
@@ -240,7 +240,7 @@ def test_a_schedule_moves_with_every_step(fasseg):
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_dropout_follows_from_the_batch_and_not_from_what_was_drawn_before(fasseg):
+def test_dropout_is_seeded_by_the_batch(fasseg):
     card = {"_target_": "facesegl.nets.FCN", "num_classes": 6}
     ends = []
     for drawn_before in (1, 2):
@@ -255,7 +255,7 @@ def test_dropout_follows_from_the_batch_and_not_from_what_was_drawn_before(fasse
 
 
 @pytest.mark.slow
-def test_one_photo_is_learnt_by_heart(tmp_path):
+def test_one_photo_can_be_overfitted(tmp_path):
     write_pair(tmp_path / "data" / "fasseg" / "V2", "Train", 1, 0, height=160, width=128)
     faces = face_module(fold=None, image_size=64, batch_size=1)
     net = {**NET, "channels": 8, "depth": 3}

@@ -1,4 +1,4 @@
-"""Whatever a photo's file says of itself, its mask lies where a viewer shows the face."""
+"""Masks match photos as a viewer shows them, for every format, mode and orientation."""
 
 import struct
 from pathlib import Path
@@ -26,7 +26,7 @@ TURNS = {
     7: lambda upright: np.rot90(upright, 2).transpose(1, 0, 2),
     8: lambda upright: np.rot90(upright, -1),
 }
-"""How a camera stores an upright photo when it says that orientation."""
+"""How an upright photo is stored for each EXIF orientation."""
 
 
 def brightness(photos):
@@ -36,7 +36,7 @@ def brightness(photos):
 
 
 def assert_found(source):
-    """The bright part, and nothing else, is class 1; only its rim may be off, since the model sees fewer pixels."""
+    """Exactly the bright part is class 1, except at its rim, since the model's input is smaller."""
     found = Predictor(Painter(brightness, image_size=24))(source).index
     expected = (GREY == BRIGHT).astype(np.uint8)
     assert found.shape == expected.shape
@@ -47,7 +47,7 @@ def assert_found(source):
 
 
 def with_alpha(colours, transparent):
-    """Dark parts that are transparent where they stand in for white."""
+    """Transparent parts, which a viewer shows as white."""
     alpha = np.full(colours.shape[:2], 255, np.uint8)
     alpha[transparent] = 0
     return np.dstack([colours, alpha])
@@ -60,44 +60,38 @@ def palette(transparent=None):
 
 
 WHITE_WHERE_BRIGHT = np.full_like(RGB, DARK)
+PLAIN = Image.fromarray(RGB)
+ALPHA = Image.fromarray(with_alpha(WHITE_WHERE_BRIGHT, GREY == BRIGHT))
 FILES = {
-    "grey.png": (Image.fromarray(GREY), {}),
-    "grey.jpg": (Image.fromarray(GREY), {}),
-    "black and white.png": (Image.fromarray(GREY == BRIGHT), {}),
-    "black and white.tif": (Image.fromarray(GREY == BRIGHT), {}),
-    "plain.jpg": (Image.fromarray(RGB), {}),
-    "progressive.jpg": (Image.fromarray(RGB), {"progressive": True}),
-    "plain.webp": (Image.fromarray(RGB), {}),
-    "plain.tga": (Image.fromarray(RGB), {}),
-    "palette.png": (palette(), {}),
-    "palette.gif": (palette(), {}),
+    **{f"grey.{suffix}": (Image.fromarray(GREY), {}) for suffix in ("png", "jpg")},
+    **{f"black and white.{suffix}": (Image.fromarray(GREY == BRIGHT), {}) for suffix in ("png", "tif")},
+    **{f"plain.{suffix}": (PLAIN, {}) for suffix in ("jpg", "webp", "tga")},
+    "progressive.jpg": (PLAIN, {"progressive": True}),
+    **{f"palette.{suffix}": (palette(), {}) for suffix in ("png", "gif")},
     "palette with a transparent colour.png": (palette(1), {"transparency": 1}),
     "grey with alpha.png": (Image.fromarray(with_alpha(GREY, GREY == BRIGHT)), {}),
-    "alpha.png": (Image.fromarray(with_alpha(WHITE_WHERE_BRIGHT, GREY == BRIGHT)), {}),
-    "alpha.webp": (Image.fromarray(with_alpha(WHITE_WHERE_BRIGHT, GREY == BRIGHT)), {"lossless": True}),
-    "16 bits.png": (Image.fromarray(GREY.astype(np.uint16) * 257), {}),
-    "16 bits.tif": (Image.fromarray(GREY.astype(np.uint16) * 257), {}),
+    "alpha.png": (ALPHA, {}),
+    "alpha.webp": (ALPHA, {"lossless": True}),
+    **{f"16 bits.{suffix}": (Image.fromarray(GREY.astype(np.uint16) * 257), {}) for suffix in ("png", "tif")},
     "32 bits.tif": (Image.fromarray(GREY.astype(np.int32) << 23), {}),
     "8 of 32 bits.tif": (Image.fromarray(GREY.astype(np.int32)), {}),
-    "float to 1.tif": (Image.fromarray(GREY.astype(np.float32) / 255), {}),
-    "float to 255.tif": (Image.fromarray(GREY.astype(np.float32)), {}),
+    **{f"float to {top}.tif": (Image.fromarray(GREY.astype(np.float32) / 255 * top), {}) for top in (1, 255)},
     "float to 65535.tif": (Image.fromarray(GREY.astype(np.float32) * 257), {}),
-    "print.jpg": (Image.fromarray(RGB).convert("CMYK"), {}),
-    "print.tif": (Image.fromarray(RGB).convert("CMYK"), {}),
-    "luma.tif": (Image.fromarray(RGB).convert("YCbCr"), {}),
-    "lab.tif": (Image.fromarray(RGB).convert("LAB"), {}),
+    **{f"print.{suffix}": (PLAIN.convert("CMYK"), {}) for suffix in ("jpg", "tif")},
+    "luma.tif": (PLAIN.convert("YCbCr"), {}),
+    "lab.tif": (PLAIN.convert("LAB"), {}),
 }
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_photos_of_every_kind_are_seen_as_they_look(name):
+def test_photos_of_every_format_are_read_as_a_viewer_shows_them(name):
     image, options = FILES[name]
     image.save(name, **options)
     assert_found(name)
 
 
 @pytest.mark.parametrize(("colours", "mode"), [(GREY, "La"), (RGB, "RGBA")])
-def test_photos_whose_colours_were_multiplied_by_alpha_are_seen_as_they_look(colours, mode):
+def test_photos_with_premultiplied_alpha_are_read_as_a_viewer_shows_them(colours, mode):
     Image.fromarray(with_alpha(colours, np.s_[:0])).save("film.tif")
     extra_samples = struct.Struct("<HHI")
     content = bytearray(Path("film.tif").read_bytes())
@@ -109,7 +103,7 @@ def test_photos_whose_colours_were_multiplied_by_alpha_are_seen_as_they_look(col
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "I", "F"])
-def test_pillow_images_of_every_mode_are_seen_as_they_look(mode):
+def test_pillow_images_of_every_mode_are_read_as_a_viewer_shows_them(mode):
     steps = {"La": ("LA", "La"), "RGBa": ("RGBA", "RGBa"), "1": ("L", "1")}.get(mode, (mode,))
     image = Image.fromarray(np.where(RGB == BRIGHT, 255, 0).astype(np.uint8) if mode == "1" else RGB)
     for step in steps:
@@ -117,14 +111,14 @@ def test_pillow_images_of_every_mode_are_seen_as_they_look(mode):
     assert_found(image)
 
 
-def test_numbers_that_are_none_leave_the_rest_as_it_is():
+def test_nan_and_inf_do_not_change_other_pixels():
     odd = GREY.astype(np.float32) / 255
     odd[0, 0], odd[0, 1], odd[0, 2] = np.nan, np.inf, -np.inf
     Image.fromarray(odd).save("odd.tif")
     assert_found("odd.tif")
 
 
-def test_of_several_pictures_in_a_file_the_first_is_taken():
+def test_the_first_of_several_pictures_in_a_file_is_used():
     others = [Image.fromarray(255 - RGB), Image.fromarray(np.zeros_like(RGB))]
     for name in ("animated.gif", "animated.webp", "animated.png", "pages.tif"):
         Image.fromarray(RGB).save(name, save_all=True, append_images=others)
@@ -135,7 +129,7 @@ def test_of_several_pictures_in_a_file_the_first_is_taken():
 
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("name", ["phone.jpg", "phone.png", "phone.webp", "phone.tif"])
-def test_masks_lie_on_the_upright_photo(name, orientation):
+def test_masks_are_upright(name, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(TURNS[orientation](RGB))).save(name, exif=exif)
@@ -143,7 +137,7 @@ def test_masks_lie_on_the_upright_photo(name, orientation):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "I;16"])
-def test_photos_of_other_modes_are_turned_as_well(mode):
+def test_photos_of_other_modes_are_rotated_as_well(mode):
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = np.ascontiguousarray(TURNS[6](RGB))
@@ -161,11 +155,11 @@ def exif_of(*entries):
 
 
 TURNED = (0x0112, 3, 1, b"\0\6\0\0")
-NO_NUMBER = (0x0100, 2, 4, b"abc\0")  # a width that is a text: Pillow cannot write it anew
+NO_NUMBER = (0x0100, 2, 4, b"abc\0")  # a width that is text, which Pillow cannot write
 
 
 @pytest.mark.parametrize("name", ["phone.jpg", "phone.png", "phone.webp"])
-def test_an_odd_tag_beside_it_does_not_keep_a_photo_from_being_turned(name):
+def test_a_photo_with_a_malformed_tag_is_still_rotated(name):
     stored = np.ascontiguousarray(TURNS[6](RGB))
     Image.fromarray(stored).save(name, exif=exif_of(NO_NUMBER, TURNED))
     assert_found(name)
@@ -183,7 +177,7 @@ def test_an_odd_tag_beside_it_does_not_keep_a_photo_from_being_turned(name):
         exif_of((0x0112, 5, 1, b"\0\0\0\x08")),
     ],
 )
-def test_photos_with_broken_exif_data_are_taken_as_they_lie(name, exif):
+def test_photos_with_broken_exif_data_are_not_rotated(name, exif):
     Image.fromarray(RGB).save(name, exif=exif)
     assert_found(name)
 

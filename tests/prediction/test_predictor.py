@@ -14,7 +14,7 @@ def photo(height=20, width=14, seed=0):
 
 
 def by_hand(function, image, size=8):
-    """Probabilities (C, H, W) in PyTorch's own words."""
+    """Probabilities (C, H, W) computed by PyTorch."""
     small = resize_photo(image, size, size).transpose(2, 0, 1)[None]
     logits = torch.from_numpy(function(small).astype(np.float32))
     large = torch.nn.functional.interpolate(logits, size=image.shape[:2], mode="bilinear")
@@ -30,7 +30,7 @@ def test_a_photo_is_segmented_at_its_own_size():
     assert found.confidence == pytest.approx(expected.max(0).mean(), abs=1e-6)
 
 
-def test_bands_of_a_large_photo_are_parts_of_the_whole(monkeypatch):
+def test_a_large_photo_in_bands_has_the_same_result(monkeypatch):
     whole = Predictor(Painter(channels))(photo())
     index, confidence, probabilities = whole.index, whole.confidence, whole.probabilities
     monkeypatch.setattr("facesegl.prediction.upsample._BAND", 3 * 14 * 6)
@@ -41,20 +41,20 @@ def test_bands_of_a_large_photo_are_parts_of_the_whole(monkeypatch):
     assert found.confidence == pytest.approx(confidence)
 
 
-def test_an_ensemble_averages_probabilities_whatever_size_each_model_sees():
+def test_an_ensemble_averages_probabilities_of_models_of_any_input_size():
     found = Predictor(Painter(channels, image_size=8), Painter(halves, image_size=16))(photo())
     expected = (by_hand(channels, photo(), 8) + by_hand(halves, photo(), 16)) / 2
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
     assert (found.index == expected.argmax(0)).all()
 
 
-def test_a_mirrored_second_look_is_mirrored_back_with_left_and_right_swapped():
-    # it calls the left half class 1 and the right half class 2, also in the mirror: both looks agree after the swap
+def test_tta_mirrors_masks_back_with_left_and_right_classes_swapped():
+    # the model predicts class 1 on the left half of any image, so both views agree once classes are swapped back
     once, twice = Predictor(Painter(halves))(photo()), Predictor(Painter(halves), tta=True)(photo())
     np.testing.assert_allclose(twice.probabilities, once.probabilities, atol=1e-6)
 
 
-def test_a_mirrored_second_look_sees_the_mirrored_photo():
+def test_tta_predicts_the_mirrored_photo():
     model = Painter(channels, taxonomy=FASSEG6)
     model.function = lambda photos: np.repeat(photos[:, :1], 6, axis=1)
     Predictor(model, tta=True)(photo())
@@ -62,7 +62,7 @@ def test_a_mirrored_second_look_sees_the_mirrored_photo():
     assert (second == first[..., ::-1]).all()
 
 
-def test_a_mirror_image_gives_the_mirrored_mask_with_a_second_look():
+def test_with_tta_a_mirrored_photo_has_the_mirrored_mask():
     def lopsided(photos):
         ramp = np.linspace(0, 4, photos.shape[-1])
         return channels(photos) + ramp * np.array([0, 1, 0])[:, None, None]
@@ -72,7 +72,7 @@ def test_a_mirror_image_gives_the_mirrored_mask_with_a_second_look():
     np.testing.assert_allclose(other.probabilities[[0, 2, 1], :, ::-1], one.probabilities, atol=1e-5)
 
 
-def test_photos_of_any_sizes_go_through_the_net_at_once():
+def test_photos_of_any_sizes_are_one_batch():
     model = Painter(channels)
     several = [photo(20, 14, 0), photo(5, 40, 1), photo(1, 1, 2)]
     together = Predictor(model).many(several)
@@ -81,25 +81,11 @@ def test_photos_of_any_sizes_go_through_the_net_at_once():
         assert (found.index == Predictor(Painter(channels))(image).index).all()
 
 
-@pytest.mark.parametrize(
-    "turn",
-    [
-        lambda pixels: Image.fromarray(pixels),
-        lambda pixels: Image.fromarray(pixels).convert("RGBA"),
-        lambda pixels: np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)]),
-    ],
-    ids=["PIL", "PIL with alpha", "array with alpha"],
-)
-def test_a_photo_may_come_in_any_form(turn):
-    predictor = Predictor(Painter(channels))
-    assert (predictor(turn(photo())).index == predictor(photo()).index).all()
-
-
-def test_a_photo_may_be_a_file_or_grey(tmp_path):
-    predictor = Predictor(Painter(channels))
-    Image.fromarray(photo()).save("me.png")
-    assert (predictor("me.png").index == predictor(photo()).index).all()
-    grey = photo()[..., 0]
+def test_a_photo_may_be_a_file_a_pillow_image_or_an_array_of_any_mode():
+    predictor, image, grey = Predictor(Painter(channels)), Image.fromarray(photo()), photo()[..., 0]
+    image.save("me.png")
+    for same in ("me.png", image, image.convert("RGBA"), np.dstack([photo(), np.full((20, 14), 255, np.uint8)])):
+        assert (predictor(same).index == predictor(photo()).index).all()
     assert (predictor(grey).index == predictor(np.dstack([grey] * 3)).index).all()
 
 
@@ -112,7 +98,7 @@ def test_an_array_that_is_no_photo_is_refused(array):
         Predictor(Painter(channels))(array)
 
 
-def test_models_of_other_classes_are_no_ensemble():
+def test_models_with_different_classes_are_no_ensemble():
     strangers = [Painter(channels, taxonomy=FASSEG6, name=name) for name in ("b.ckpt", "c.ckpt")]
     with pytest.raises(ConfigError) as refused:
         Predictor(Painter(channels), *strangers)
@@ -120,11 +106,11 @@ def test_models_of_other_classes_are_no_ensemble():
     assert "left eye" in str(refused.value)
 
 
-def test_no_model_is_told():
+def test_no_model_is_an_error():
     with pytest.raises(ConfigError, match="at least one"):
         Predictor()
 
 
-def test_a_folder_without_a_checkpoint_is_told(tmp_path):
+def test_a_folder_without_a_checkpoint_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match=r"checkpoints/last\.ckpt"):
         Predictor(tmp_path)

@@ -114,7 +114,8 @@ def name_outputs(photos: Sequence[Photo]) -> dict[str, Photo]:
         (one, other), file = next(iter(clashes.items()))
         more = f" ({len(clashes) - 1} more pairs clash as well)" if len(clashes) > 1 else ""
         raise ConfigError(
-            f"{one} and {other}: both would be written to {file}{more}; rename one, or predict them into two folders."
+            f"{one} and {other}: both would be written to {file}{more}; rename one, give the "
+            f"folder above both, or predict them into two folders."
         )
     return dict(zip(names, photos, strict=True))
 
