@@ -131,8 +131,8 @@ def test_numbers_are_never_cut_and_names_are_shown_as_they_are(chain):
     assert "[folder]" in shown
     for name in names:
         assert name[:50] in shown
-    told = drawn(info_table(read_info(folder / "run")))
-    assert all(name in " ".join(told.split()) for name in names if len(name) < 10 and name.strip() == name)
+    shown = drawn(info_table(read_info(folder / "run")))
+    assert all(name in " ".join(shown.split()) for name in names if len(name) < 10 and name.strip() == name)
 
 
 def drawn(table):
@@ -151,8 +151,8 @@ def test_of_many_classes_a_line_names_the_largest_alone(chain):
 def test_below_the_floor_only_classes_that_are_there_are_missed():
     scores = {"iou": dict.fromkeys("abcdefghijkl", 0.0), "miou": 0.0, "confusion": np.eye(12, dtype=int).tolist()}
     scores["iou"]["k"], scores["confusion"][11][11] = 0.5, 0  # l was predicted, and is nowhere
-    told = below_the_floor({"val": {"scores": scores, "floor": {"miou": 0.5}}})
-    assert "It never finds a, b, c, d, e, f, g, h and 2 more." in told
+    shown = below_the_floor({"val": {"scores": scores, "floor": {"miou": 0.5}}})
+    assert "It never finds a, b, c, d, e, f, g, h and 2 more." in shown
 
 
 def test_tags_of_many_classes_fit_a_terminal():
@@ -298,8 +298,8 @@ def test_two_runs_on_own_data_are_compared_person_by_person():
     write_many_classes(".", 17)
     for seed in (0, 1):
         assert call("train", *MANY, *QUICK, f"seed={seed}", f"paths.run={seed}").code == 0
-    told = json.loads(call("compare", "0", "1", "--set", "val", "--json").out)
-    assert [*told["models"][0]["scores"]["iou"]] == [f"class {index}" for index in range(17)]
+    shown = json.loads(call("compare", "0", "1", "--set", "val", "--json").out)
+    assert [*shown["models"][0]["scores"]["iou"]] == [f"class {index}" for index in range(17)]
 
 
 def test_a_sweep_over_forty_classes_has_a_page():
