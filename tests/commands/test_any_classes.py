@@ -169,8 +169,8 @@ def test_of_many_classes_the_summary_names_only_the_largest(chain):
 def test_below_the_floor_only_classes_of_the_truth_are_missed():
     scores = {"iou": dict.fromkeys("abcdefghijkl", 0.0), "miou": 0.0, "confusion": np.eye(12, dtype=int).tolist()}
     scores["iou"]["k"], scores["confusion"][11][11] = 0.5, 0  # l was predicted, and is nowhere
-    words = below_the_floor({"val": {"scores": scores, "floor": {"miou": 0.5}}})
-    assert "It never finds a, b, c, d, e, f, g, h and 2 more." in words
+    shown = below_the_floor({"val": {"scores": scores, "floor": {"miou": 0.5}}})
+    assert "It never finds a, b, c, d, e, f, g, h and 2 more." in shown
 
 
 def test_tags_of_many_classes_fit_a_terminal():
@@ -316,8 +316,8 @@ def test_two_runs_on_a_custom_folder_are_compared():
     write_many_classes(".", 17)
     for seed in (0, 1):
         assert call("train", *MANY, *QUICK, f"seed={seed}", f"paths.run={seed}").code == 0
-    compared = json.loads(call("compare", "0", "1", "--set", "val", "--json").out)
-    assert [*compared["models"][0]["scores"]["iou"]] == [f"class {index}" for index in range(17)]
+    shown = json.loads(call("compare", "0", "1", "--set", "val", "--json").out)
+    assert [*shown["models"][0]["scores"]["iou"]] == [f"class {index}" for index in range(17)]
 
 
 @pytest.mark.slow

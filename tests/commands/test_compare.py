@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import facesegl
 from facesegl.commands.compare import compare
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.evaluation.counts_file import SavedCounts, read_counts
 from facesegl.reporting.comparison_table import comparison_table
 from facesegl.scores import resampled_scores
+from helpers.calling import train_in
 from helpers.faces import write_faces
 from helpers.trainings import SMALL_UNET
 
@@ -340,13 +340,7 @@ def trained(tmp_path_factory):
     """The data and two runs on all of its training photos, for one and for two epochs."""
     folder = tmp_path_factory.mktemp("trained")
     write_faces(folder / "data" / "fasseg" / "V2", test=8)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        patched.setenv("FACESEGL_CACHE", str(folder / "cache"))
-        return [
-            facesegl.train(*SMALL_UNET, "data.fold=null", f"trainer.max_epochs={epochs}", f"paths.runs={folder}").folder
-            for epochs in (1, 2)
-        ]
+    return [train_in(folder, *SMALL_UNET, "data.fold=null", f"trainer.max_epochs={epochs}").folder for epochs in (1, 2)]
 
 
 def test_a_checkpoint_is_scored_first_and_its_counts_kept(trained, caplog):

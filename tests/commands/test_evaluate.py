@@ -14,14 +14,14 @@ from facesegl.commands.compare import compare
 from facesegl.errors import ConfigError
 from facesegl.evaluation.counts_file import read_counts
 from facesegl.prediction import read_card
-from helpers.calling import assert_reported, call
+from helpers.calling import assert_reported, call, train_in
 from helpers.faces import FASSEG6, write_faces, write_pair
 from helpers.trainings import SMALL_UNET
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A checkpoint, alone in a folder, and the photos that it learnt from elsewhere."""
+    """A folder with data, and the result of a training on all of its training photos."""
     folder = tmp_path_factory.mktemp("trained")
     v2 = write_faces(folder / "data" / "fasseg" / "V2")
     for kind in ("RGB", "Labels"):  # test/2 is train/4 again, with a mask of its own
@@ -29,11 +29,7 @@ def trained(tmp_path_factory):
     mask = np.array(Image.open(v2 / "Test_Labels" / "2.bmp"))
     mask[20:24, :] = FASSEG6.colours[0]
     Image.fromarray(mask).save(v2 / "Test_Labels" / "2.bmp")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        patched.setenv("FACESEGL_CACHE", str(folder / "cache"))
-        result = facesegl.train(*SMALL_UNET, "data.fold=null", f"paths.runs={folder / 'runs'}")
-    return folder, result
+    return folder, train_in(folder, *SMALL_UNET, "data.fold=null")
 
 
 def test_a_moved_checkpoint_alone_gives_the_same_scores(trained, monkeypatch, tmp_path):
@@ -130,7 +126,7 @@ def test_scores_go_to_the_given_folder_and_never_overwrite_a_run(trained, monkey
 
 
 def test_photos_that_a_model_was_trained_on_are_never_scored_as_held_out(trained, monkeypatch):
-    folder, result = trained  # learnt from all of them
+    folder, result = trained  # on all of them
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
     whole = result.folder / "checkpoints" / "last.ckpt"
     for keys in ([], ["data.fold=0"], ["data=fasseg_v2"], ["data=fasseg_v2", "data.fold=0"]):
@@ -159,9 +155,9 @@ def test_the_training_photos_of_other_data_can_be_scored(trained, tmp_path, caps
 def test_training_photos_can_be_scored_too(trained, monkeypatch):
     folder, result = trained
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
-    learnt = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "set=train", "panels=0")
-    assert learnt.scores["train"]["scores"]["photos"] == 6
-    assert not (learnt.folder / "panels").exists()
+    scored = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "set=train", "panels=0")
+    assert scored.scores["train"]["scores"]["photos"] == 6
+    assert not (scored.folder / "panels").exists()
 
 
 def test_no_path_of_this_machine_travels_in_a_checkpoint(trained):

@@ -18,7 +18,7 @@ def celebamask(tmp_path):
     return write_celebamask(tmp_path / "data" / "CelebAMask-HQ", photos=6, val=1, test=1)
 
 
-def learnt(*overrides):
+def first_batch(*overrides):
     """The first batch of a training in which every photo is mirrored and nothing else is done: before and after."""
     config = compose(["data=celebamask_hq", "data.image_size=32", "data.batch_size=4", "augment=flip", *overrides])
     config.augment.flip = 1.0
@@ -37,7 +37,7 @@ def middle(target, name):
 
 
 def test_a_flipped_left_eye_is_a_right_one_on_the_right_side(celebamask):
-    before, after = learnt()
+    before, after = first_batch()
     unmirrored = unpack_masks(before.packed).long()
     assert torch.equal(after.image, before.image.flip(-1).float())
     expected = unmirrored.flip(-1)
@@ -52,5 +52,5 @@ def test_a_flipped_left_eye_is_a_right_one_on_the_right_side(celebamask):
 
 
 def test_without_pairs_a_flipped_left_eye_is_on_the_right(celebamask):
-    _, after = learnt("data.taxonomy.pairs=[]")
+    _, after = first_batch("data.taxonomy.pairs=[]")
     assert (middle(after.target, "l_eye") > middle(after.target, "r_eye")).all()

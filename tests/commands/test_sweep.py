@@ -39,8 +39,8 @@ def test_seeds_of_one_configuration_are_folded_into_mean_and_spread(fasseg, monk
     for rate in (0.01, 0.002):
         of_rate = [job for job in jobs if job["config"]["optimizer"]["lr"] == rate]
         scores = [job["scores"]["val"]["scores"]["miou"] for job in of_rate]
-        told = f"{statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f} (2)"
-        assert any(str(rate) in row.split() and told in row for row in rows), rows
+        expected = f"{statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f} (2)"
+        assert any(str(rate) in row.split() and expected in row for row in rows), rows
 
 
 def test_one_seed_alone_has_no_spread(fasseg, monkeypatch, capsys):

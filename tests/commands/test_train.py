@@ -1,9 +1,9 @@
 import csv
+import importlib
 import json
 import logging
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +12,23 @@ import torch
 import yaml
 
 import facesegl
-from facesegl.errors import ConfigError, DataError, Stopped
+from facesegl.errors import DataError, Stopped
 from facesegl.runs.folder import locked
 from facesegl.sources import read_rgb
-from helpers.calling import run, runs
-from helpers.faces import CLASSES
+from helpers.calling import run, runs, train_in
+from helpers.faces import CLASSES, write_faces
 from helpers.trainings import SMALL_UNET, disturbed
+
+train_module = importlib.import_module("facesegl.commands.train")
 
 
 @pytest.fixture(scope="module")
 def held_out(tmp_path_factory):
-    """One short training with a fold, in a folder of its own; the tests only look at what it left."""
-    from helpers.faces import write_faces
-
+    """The result of one short training with a fold."""
     folder = tmp_path_factory.mktemp("held_out")
     write_faces(folder / "data" / "fasseg" / "V2")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        patched.setenv("FACESEGL_CACHE", str(folder / "cache"))
-        small = [item for item in SMALL_UNET if item != "callbacks.panels=null"]
-        return facesegl.train(*small, "callbacks.panels.every=1", f"paths.runs={folder / 'runs'}")
+    small = [item for item in SMALL_UNET if item != "callbacks.panels=null"]
+    return train_in(folder, *small, "callbacks.panels.every=1")
 
 
 def test_a_run_folder_holds_all_that_the_run_was(held_out):
@@ -39,12 +36,8 @@ def test_a_run_folder_holds_all_that_the_run_was(held_out):
     left = {"config.yaml", "folds.json", "log.txt", "result.json", "scores.csv", "per_image.csv", "checkpoints"}
     assert names >= left | {"tensorboard", "panels"}
     assert {path.name for path in (held_out.folder / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
-    assert [path.name for path in sorted((held_out.folder / "panels").iterdir())] == [
-        "augmented.png",
-        "epoch_0001.png",
-        "epoch_0002.png",
-        "epoch_0003.png",
-    ]
+    panels = [path.name for path in sorted((held_out.folder / "panels").iterdir())]
+    assert panels == ["augmented.png", *(f"epoch_000{epoch}.png" for epoch in (1, 2, 3))]
     assert not list(held_out.folder.rglob("*.part"))
 
 
@@ -127,9 +120,7 @@ def test_a_run_that_fails_says_so_in_its_folder(fasseg, monkeypatch):
     def refuse(*_):
         raise DataError("a mask went away")
 
-    monkeypatch.setattr(
-        sys.modules["facesegl.commands.train"], "score", refuse
-    )  # the package has a function of that name
+    monkeypatch.setattr(train_module, "score", refuse)
     with pytest.raises(DataError):
         facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "name=failing")
     (path,) = Path("runs/failing").glob("*/result.json")
@@ -148,20 +139,12 @@ def test_a_run_starts_from_the_weights_of_another_and_lists_the_rest(fasseg, cap
     assert "not loaded: down.3" in caplog.text
 
 
-def test_a_folder_that_holds_a_run_is_not_written_over(fasseg, tmp_path):
-    facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
-    with pytest.raises(ConfigError, match="it holds a run already"):
-        facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
-
-
 def test_a_named_folder_is_resumed_with_resume_auto(fasseg, monkeypatch, caplog):
-    import facesegl.commands.train
-
     def stop(*_):
         raise Stopped("enough", 15)
 
     with monkeypatch.context() as patched:
-        patched.setattr(sys.modules["facesegl.commands.train"], "score", stop)
+        patched.setattr(train_module, "score", stop)
         with pytest.raises(Stopped):
             facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine")
     with caplog.at_level(logging.INFO, "facesegl"):

@@ -1,4 +1,4 @@
-"""Checkpoints that are none, broken or hostile: exit code 4, nothing of theirs runs, no run folder."""
+"""Checkpoints that are missing, broken or hostile: exit code 4, no code of theirs runs, no run folder is made."""
 
 import os
 import pickle
@@ -13,7 +13,7 @@ from helpers.faces import write_faces
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A trained checkpoint, and beside it the data that it was trained on."""
+    """A trained checkpoint, next to the data that it was trained on."""
     folder = tmp_path_factory.mktemp("trained")
     write_faces(folder / "data" / "fasseg" / "V2")
     ended = call("train", *SMALL_UNET, *(f"paths.{name}={folder / name}" for name in ("data", "runs", "cache")))
@@ -210,7 +210,7 @@ def test_a_missing_gpu_is_reported(evaluate, trained):
 def test_wrong_arguments_next_to_a_checkpoint_are_reported(evaluate, trained, more, message):
     ended = evaluate(trained, more)
     assert_refused(ended, message, code=4 if more == "x" else 2)
-    assert "defaults list" not in ended.err, "that is Hydra's word, not a person's"
+    assert "defaults list" not in ended.err, "a term of Hydra's"
 
 
 def test_evaluate_has_no_sweeps(trained):

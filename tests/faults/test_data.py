@@ -28,7 +28,7 @@ def v2(fasseg):
 
 
 def write_other_size(v2, number):
-    """A mask of another size beside a photo."""
+    """A mask of another size than its photo."""
     write_pair(v2, "Train", number, 9, height=30)
     mask = v2 / "Train_Labels" / f"{number}.bmp"
     other = mask.read_bytes()
@@ -74,8 +74,8 @@ def test_mask_of_another_size_is_left_out_and_named(v2):
     write_other_size(v2, 2)
     ended = train()
     assert ended.code == 0, ended.err
-    (told,) = ended.lines("warning")
-    assert "Train_Labels/2.bmp: the mask is 32x30, its photo 32x40; train/2 is left out" in told
+    (warning,) = ended.lines("warning")
+    assert "Train_Labels/2.bmp: the mask is 32x30, its photo 32x40; train/2 is left out" in warning
     assert "train/2" not in (runs()[0] / "folds.json").read_text()
 
 
@@ -114,11 +114,11 @@ def test_a_pipe_and_a_device_among_the_files_are_reported_without_blocking(v2):
     mask.unlink()
     os.mkfifo(photo)
     mask.symlink_to("/dev/zero")
-    told = [["Train_RGB/2.bmp: a named pipe, not a regular file"], ["Test_Labels/1.bmp: a device, not a regular file"]]
-    assert_refused(train(), *told)
+    lines = ["Train_RGB/2.bmp: a named pipe, not a regular file", "Test_Labels/1.bmp: a device, not a regular file"]
+    assert_refused(train(), *lines)
     checked, previewed = call("data", "check", "--json"), call("data", "preview")
-    assert all(part in checked.out for (part,) in told)
-    assert told[0][0] in previewed.err
+    assert all(line in checked.out for line in lines)
+    assert lines[0] in previewed.err
     assert (checked.code, previewed.code) == (1, 0)
 
 

@@ -1,4 +1,4 @@
-"""What the machine refuses: exit code 5, one line, the old file or the new one, never half of one."""
+"""What the machine refuses: exit code 5, one line, the old file or the new one, never half a file."""
 
 import contextlib
 import json

@@ -89,7 +89,7 @@ SCORES = {
 
 
 def changed(value, put):
-    """A card in which one value after the other, at any depth, is another one, or gone, or has another beside it."""
+    """A card in which one value after the other, at any depth, is replaced, removed, or gets a neighbour."""
     for key in list(value) if isinstance(value, dict) else range(len(value)):
         if isinstance(value[key], dict | list):
             yield from changed(value[key], put)
@@ -109,14 +109,14 @@ def test_a_card_of_any_other_form_is_refused_or_shown(value, monkeypatch):
     card = make_card(parameters=12, command="facesegl train", scores={"test": {"scores": SCORES, "floor": SCORES}})
     card["scores"]["test"]["agreement"] = None
     check_card(card, "model.ckpt")
-    told = []
+    problems = []
     Path("model.ckpt").touch()
     monkeypatch.setattr(info, "read_card", lambda _: card)
     for what in changed(card, value):
         try:
             check_card(card, "model.ckpt")
         except CheckpointError as error:
-            told += error.problems
+            problems += error.problems
             continue
         about = read_info(Path("model.ckpt"))
         shown = Console(file=io.StringIO(), width=100)
@@ -125,8 +125,8 @@ def test_a_card_of_any_other_form_is_refused_or_shown(value, monkeypatch):
             shown.print(score_table(about["scores"], about["data"]["name"]))
         assert "\x1b" not in shown.file.getvalue(), what
         json.dumps(about, ensure_ascii=False).encode()
-    assert told
-    assert all(len(problem) < 2000 and problem.startswith("model.ckpt: ") for problem in told)
+    assert problems
+    assert all(len(problem) < 2000 and problem.startswith("model.ckpt: ") for problem in problems)
 
 
 @pytest.mark.parametrize("size", [1, 17, 40])

@@ -1,4 +1,4 @@
-"""Trainings that go wrong, many at once, and with a person's own parts."""
+"""Trainings that fail, several at once, and with custom classes."""
 
 import json
 import signal

@@ -11,6 +11,9 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
+import facesegl
 from facesegl import cli
 
 TESTS = Path(__file__).parents[1]
@@ -49,6 +52,14 @@ def call(*arguments):
         for signum, handler in handlers.items():
             signal.signal(signum, handler)
     return Ended(code, out.getvalue(), err.getvalue())
+
+
+def train_in(folder, *overrides):
+    """Train in a folder, which then has runs and a cache; returns the result."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("FACESEGL_CACHE", str(folder / "cache"))
+        return facesegl.train(*overrides, f"paths.runs={folder / 'runs'}")
 
 
 @contextlib.contextmanager

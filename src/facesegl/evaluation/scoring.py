@@ -1,25 +1,29 @@
 """Score a model file at native size; floor and agreement are scored by the same code."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from facesegl.console import track
-from facesegl.data.datamodule import FaceDataModule
 from facesegl.evaluation.counts_file import SavedCounts
 from facesegl.labels.resize import restore_mask
 from facesegl.labels.taxonomy import VOID
-from facesegl.prediction.predictor import Predictor
-from facesegl.runs.result import Result
 from facesegl.scores.boundary import boundary_counts
 from facesegl.scores.counts import confusion_counts
 from facesegl.scores.summary import Scores, summarise
 from facesegl.scores.yardsticks import agreement, commonest_classes
+
+if TYPE_CHECKING:
+    from facesegl.data.datamodule import FaceDataModule
+    from facesegl.prediction.predictor import Predictor
+    from facesegl.runs.result import Result
 
 Masker = Callable[[np.ndarray], np.ndarray]
 """Returns the mask (H, W) uint8 of an image (H, W, 3) uint8."""
