@@ -1,9 +1,11 @@
 """Build everything that a plan names before a photo is read, so that constructors report errors early."""
 
+from __future__ import annotations
+
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
@@ -12,9 +14,11 @@ from torch import nn
 from facesegl.config.check import check
 from facesegl.config.instantiate import build
 from facesegl.console import quiet
-from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.nets.fcn import check_size, stride_of
+
+if TYPE_CHECKING:
+    from facesegl.data.datamodule import FaceDataModule
 
 GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}
 """Parameters that the code passes and no config sets, by the key of their node."""
