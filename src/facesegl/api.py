@@ -1,9 +1,9 @@
 """`facesegl.train` and `facesegl.evaluate`: the verbs as Python functions."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from facesegl.provenance import command_of
 from facesegl.runs.result import Result
 
 
@@ -24,7 +24,7 @@ def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:
     from facesegl.commands.train import train
     from facesegl.config.compose import Composed
 
-    return train(Composed.of(overrides, config_dirs=config_dirs), _command("train", overrides, config_dirs))
+    return train(Composed.of(overrides, config_dirs=config_dirs), command_of("train", overrides, config_dirs))
 
 
 def evaluate(
@@ -45,10 +45,4 @@ def evaluate(
 
     models = [model] if isinstance(model, str | Path) else list(model)
     words = [*map(str, models), *overrides]
-    return evaluate(models, overrides, config_dirs, _command("evaluate", words, config_dirs))
-
-
-def _command(verb: str, words: Sequence[str], config_dirs: Sequence["str | Path"]) -> str:
-    """The command line that repeats a call from Python."""
-    dirs = [word for path in config_dirs for word in ("--config-dir", str(path))]
-    return shlex.join(["facesegl", verb, *words, *dirs])
+    return evaluate(models, overrides, config_dirs, command_of("evaluate", words, config_dirs))

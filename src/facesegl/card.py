@@ -5,25 +5,21 @@ that it names is the net's, which is built only if it is an `nn.Module` of faces
 by name.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from facesegl.config.identity import to_plain
+import yaml
+
 from facesegl.config.schema import SETS
 from facesegl.config.signatures import path_keys
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.files import readable
 from facesegl.labels.taxonomy import RESERVED, Taxonomy, is_config_syntax
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
 FORMAT = 1
 """The card's format; raised whenever an older facesegl could misread a newer card."""
@@ -61,8 +57,8 @@ _OPTIONAL: dict[str, type] = {"parameters": int, "command": str, "scores": dict}
 
 
 def make_card(
-    config: DictConfig,
-    plan: DictConfig,
+    config: Mapping[str, Any],
+    plan: Mapping[str, Any],
     facts: Mapping[str, Any],
     parameters: int,
     command: str,
@@ -73,29 +69,26 @@ def make_card(
     It holds no absolute path and one `_target_`, the net's; the config is included as text, for people to read.
 
     Args:
-        config: as composed, with its interpolations.
+        config: as composed, with its interpolations, as builtin values.
         plan: the same, checked and resolved.
         facts: those of the data, as `FaceDataModule.facts` returns them.
         parameters: the net's number of trainable parameters.
         command: the command line that repeats the run.
         versions: of the packages, by name.
     """
-    import yaml
-    from omegaconf import OmegaConf
-
     return {
         "format": FORMAT,
-        "net": {**to_plain(plan.model), "num_classes": len(facts["taxonomy"]["classes"])},
+        "net": {**plan["model"], "num_classes": len(facts["taxonomy"]["classes"])},
         "taxonomy": facts["taxonomy"],
         "normalisation": facts["normalisation"],
         "image_size": facts["image_size"],
         "data": {
-            "choice": str(config.choices.data),
+            "choice": str(config["choices"]["data"]),
             "name": facts["name"],
             "fingerprint": facts["fingerprint"],
-            "values": _portable(to_plain(plan.data), OmegaConf.to_container(config.data)),
+            "values": _portable(plan["data"], config["data"]),
         },
-        "config": yaml.safe_dump(_without_paths(OmegaConf.to_container(config)), sort_keys=False),
+        "config": yaml.safe_dump(_without_paths(config), sort_keys=False),
         "versions": dict(versions),
         "parameters": parameters,
         "command": readable(shlex.join(_without_path(word) for word in shlex.split(command))),

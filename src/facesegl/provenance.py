@@ -62,6 +62,12 @@ def command_line() -> str:
     return shlex.join(["facesegl" if name == "__main__.py" else name, *sys.argv[1:]])
 
 
+def command_of(verb: str, words: Sequence[str], config_dirs: Sequence["str | Path"]) -> str:
+    """The command line that repeats a call from Python."""
+    dirs = [word for path in config_dirs for word in ("--config-dir", str(path))]
+    return shlex.join(["facesegl", verb, *words, *dirs])
+
+
 @contextlib.contextmanager
 def replaced_argv(words: Sequence[str]) -> Iterator[None]:
     """Replace sys.argv: Hydra takes its arguments from there, Lightning the command for further ranks."""

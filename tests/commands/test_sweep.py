@@ -78,8 +78,7 @@ def test_shipped_sweeps_sweep(fasseg, monkeypatch, tmp_path, name):
 
 
 def test_a_stopped_sweep_resumes_in_its_folder_and_repeats_no_finished_job(fasseg, tmp_path):
-    signalling = [word.replace("=disturbed", f"={tmp_path / 'disturbed'}") for word in disturbed(5, signal.SIGTERM)]
-    command = ["train", "-m", *SMALL_UNET, "trainer.max_epochs=1,3,2", *signalling]
+    command = ["train", "-m", *SMALL_UNET, "trainer.max_epochs=1,3,2", *disturbed(5, signal.SIGTERM)]
     stopped = call(*command)  # in its second job: the first has no fifth step
     assert stopped.code == 143, stopped.err
     (folder,) = (tmp_path / "runs" / "fasseg_v2-unet").iterdir()

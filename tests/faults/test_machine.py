@@ -12,6 +12,7 @@ import torch
 
 from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs, start
 from helpers.faces import write_faces
+from helpers.trainings import disturbed
 
 
 @contextlib.contextmanager
@@ -145,14 +146,7 @@ def test_signal_before_the_first_step_ends_it_too(fasseg, signum, code):
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
-    ended = train(
-        *("trainer.max_epochs=5", "+callbacks.disturb._target_=helpers.trainings.Signal"),
-        *(
-            "+callbacks.disturb.after_step=3",
-            f"+callbacks.disturb.signum={int(signum)}",
-            "+callbacks.disturb.marker=seen",
-        ),
-    )
+    ended = train("trainer.max_epochs=5", *disturbed(3, signum))
     assert_reported(ended, code, [signum.name, "checkpoint", "resume=auto"])
     assert "stopped: stopped" not in ended.err
     (folder,) = runs()

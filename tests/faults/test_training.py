@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs, start
+from helpers.trainings import disturbed
 
 
 def train(*more):
@@ -87,11 +88,7 @@ def test_sweep_continues_after_a_failed_job_and_names_it_at_the_end(fasseg):
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_ends_the_whole_sweep(fasseg, signum, code):
-    ended = sweep(
-        *("seed=0,1,2", "trainer.max_epochs=2", "+callbacks.disturb._target_=helpers.trainings.Signal"),
-        *("+callbacks.disturb.after_step=1", f"+callbacks.disturb.signum={int(signum)}"),
-        f"+callbacks.disturb.marker={Path('seen').absolute()}",
-    )
+    ended = sweep("seed=0,1,2", "trainer.max_epochs=2", *disturbed(1, signum))
     assert_reported(ended, code, signum.name)
     assert {name: note["state"] for name, note in jobs().items()} == {"0": "stopped"}
 

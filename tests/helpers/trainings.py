@@ -34,5 +34,5 @@ def disturbed(after_step, signum=signal.SIGKILL):
         "+callbacks.disturb._target_=helpers.trainings.Signal",
         f"+callbacks.disturb.after_step={after_step}",
         f"+callbacks.disturb.signum={int(signum)}",
-        "+callbacks.disturb.marker=disturbed",
+        f"+callbacks.disturb.marker={Path('disturbed').absolute()}",
     ]

@@ -4,7 +4,6 @@ Each argument is a run folder with its counts, a counts.npz, or a model's file, 
 """
 
 import logging
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.evaluation.comparison import Comparison, Scored, compare_counts, pick
 from facesegl.evaluation.counts_file import NAME, read_counts
 from facesegl.prediction.model import SUFFIXES, first_job, read_card
+from facesegl.provenance import command_of
 from facesegl.runs.result import TOUCHES_TEST
 from facesegl.text import a_few, suggestion
 
@@ -208,8 +208,7 @@ def _score_the_rest(
     for thing in things:
         if isinstance(thing, _Model) and thing.path not in done:
             log.info("scoring %s", thing.path)
-            dirs = [word for path in config_dirs for word in ("--config-dir", str(path))]
-            command = shlex.join(["facesegl", "evaluate", *dirs, str(thing.path), *keys])
+            command = command_of("evaluate", [str(thing.path), *keys], config_dirs)
             folder = evaluate([thing.path], keys, config_dirs, command=command).folder
             log.info("saved in %s", folder)
             done[thing.path] = Scored(thing.path, folder, read_counts(folder))
@@ -217,7 +216,7 @@ def _score_the_rest(
 
 
 def _each(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-    """Make something of each item; what is wrong with any of them is told at once."""
+    """Map a function over items, and report the errors of all of them together."""
     made: list[Made] = []
     errors: list[FaceseglError] = []
     for item in items:

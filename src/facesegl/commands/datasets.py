@@ -1,10 +1,12 @@
 """Build the data that a command works on: those that a model's card names, or those that the command line chooses."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -15,11 +17,13 @@ from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
 from facesegl.config.schema import EvaluateKeys, Node, PathText, Seed
 from facesegl.config.signatures import path_keys
-from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.prediction.model import read_card
 from facesegl.prediction.predictor import Predictor
 from facesegl.runs.result import read_result
+
+if TYPE_CHECKING:
+    from facesegl.data.datamodule import FaceDataModule
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +51,7 @@ class Opened(NamedTuple):
 def open_models(
     files: Sequence[Path],
     overrides: Sequence[str] = (),
-    config_dirs: Sequence["str | Path"] = (),
+    config_dirs: Sequence[str | Path] = (),
     *,
     tta: bool | None = None,
 ) -> Opened:
@@ -71,7 +75,7 @@ def open_models(
 
 
 def open_faces(
-    card: Card, model: Path, overrides: Sequence[str] = (), config_dirs: Sequence["str | Path"] = ()
+    card: Card, model: Path, overrides: Sequence[str] = (), config_dirs: Sequence[str | Path] = ()
 ) -> FaceDataModule:
     """The data of `open_models` alone, set up; `card` is that of the file `model`."""
     return _build_faces(_plan(card, model, overrides, config_dirs), card)
@@ -93,7 +97,7 @@ def warn_of_other_data(card: Card, faces: FaceDataModule) -> bool:
     return True
 
 
-def _plan(card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence["str | Path"]) -> DictConfig:
+def _plan(card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence[str | Path]) -> DictConfig:
     plan = check(_config_to_evaluate(card, model, overrides, config_dirs), roots=EvaluateKeys, given=GIVEN)
     require_name(plan.name)
     return plan
@@ -112,7 +116,7 @@ def _build_faces(plan: DictConfig, card: Card) -> FaceDataModule:
 
 
 def _config_to_evaluate(
-    card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence["str | Path"]
+    card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence[str | Path]
 ) -> Composed:
     """Compose conf/evaluate.yaml; data that the command line does not name are those of the card."""
     typed = [override.split("=", 1)[0].lstrip("+~").replace("data/taxonomy", "data.taxonomy") for override in overrides]
@@ -223,7 +227,7 @@ class _DataKeys:
     choices: dict[str, Any] | None = None
 
 
-def choose_data(overrides: Sequence[str], config_dirs: Sequence["str | Path"] = (), *, verb: str) -> FaceDataModule:
+def choose_data(overrides: Sequence[str], config_dirs: Sequence[str | Path] = (), *, verb: str) -> FaceDataModule:
     """Build the data that overrides choose, as for training; no photo is read.
 
     Args:

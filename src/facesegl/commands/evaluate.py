@@ -1,13 +1,14 @@
 """`facesegl evaluate`: score a model on the data it was trained on, or on others."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facesegl.commands.datasets import Opened, open_models, warn_of_other_data
 from facesegl.config.identity import to_plain
-from facesegl.data.datamodule import FaceDataModule
 from facesegl.data.hashes import digest
 from facesegl.drawing.panel import draw_panel
 from facesegl.errors import ConfigError
@@ -20,11 +21,14 @@ from facesegl.provenance import command_line
 from facesegl.runs.folder import new_folder, recording
 from facesegl.runs.result import Result
 
+if TYPE_CHECKING:
+    from facesegl.data.datamodule import FaceDataModule
+
 
 def evaluate(
-    models: Sequence["str | Path"],
+    models: Sequence[str | Path],
     overrides: Sequence[str] = (),
-    config_dirs: Sequence["str | Path"] = (),
+    config_dirs: Sequence[str | Path] = (),
     command: str | None = None,
 ) -> Result:
     """Score a model, or several as one ensemble: float32, native size, counts pooled over each set.

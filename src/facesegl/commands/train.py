@@ -1,10 +1,12 @@
 """`facesegl train`: train one model, score its last checkpoint, and keep both in a run folder."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -19,7 +21,6 @@ from facesegl.config.identity import identity as identity_of
 from facesegl.config.identity import to_plain
 from facesegl.config.instantiate import build
 from facesegl.console import quiet
-from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import ConfigError
 from facesegl.evaluation.score_files import write_scores
 from facesegl.evaluation.scoring import save_counts, score, sets_to_score
@@ -34,6 +35,9 @@ from facesegl.runs.folder import new_folder, recording, run_of_rank_zero
 from facesegl.runs.result import Result, Run
 from facesegl.runs.resume import find_run
 from facesegl.runs.signals import stop_after_step, stop_now
+
+if TYPE_CHECKING:
+    from facesegl.data.datamodule import FaceDataModule
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +81,8 @@ def train(composed: Composed, command: str | None = None) -> Result:
     )
     with recording(result, run.checkpoint):
         _describe(run.folder, plan, faces)
-        card = make_card(config, plan, faces.facts(), parameters, result.command, result.versions)
+        written: Any = OmegaConf.to_container(config)
+        card = make_card(written, result.config, faces.facts(), parameters, result.command, result.versions)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         with result.phase("training"):
             trainer = _fit(plan, module, faces, run.checkpoint)
