@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from facesegl.labels import VOID, pack_onehot, shrink_mask
-from facesegl.synthetic import draw_face
+from facesegl.synthetic.render import draw_face
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from facesegl.config.schema import SETS
 from facesegl.config.signatures import path_keys
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.files import readable
-from facesegl.labels.taxonomy import RESERVED, Taxonomy, is_config_syntax
+from facesegl.labels.taxonomy import Taxonomy, is_config_syntax
 
 FORMAT = 1
 """The card's format; raised whenever an older facesegl could misread a newer card."""
@@ -186,7 +186,9 @@ def check_card(card: Any, place: str) -> None:
 
 def _untrusted(card: Mapping[str, Any]) -> str:
     """Why a card is more than plain data; empty if it is not."""
-    net = {name: value for name, value in card["net"].items() if name not in RESERVED}  # its one class is checked later
+    net = {
+        str(name).strip("_"): value for name, value in card["net"].items()
+    }  # `_target_`, its one class, is checked later
     for name, value in (("net", net), *((name, card[name]) for name in ("taxonomy", "normalisation", "data"))):
         if found := _config_syntax(value):
             return f" has {found} in {name}; expected plain values. Do not use this file."

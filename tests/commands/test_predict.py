@@ -530,7 +530,7 @@ def test_the_command_names_what_failed_and_ends_with_one():
     [
         ([], "predict: the following arguments are required"),
         (["model.onnx", "x.jpg"], "predict: the following arguments are required: -o"),
-        (["model.onnx", "x.jpg", "-o", "out", "--batch-size", "0"], "--batch-size: 0 is no whole number from 1"),
+        (["model.onnx", "x.jpg", "-o", "out", "--batch-size", "0"], "--batch-size: 0 is not a whole number from 1"),
         (["model.onnx", "x.jpg", "-o", "out", "--tt"], "--tt"),
         (["model.onnx", "-o", "out"], "a model, but no photos"),
     ],
