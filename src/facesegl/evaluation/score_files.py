@@ -37,7 +37,6 @@ def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
 
 
 def _confusion(scored: Mapping[str, SetScores]) -> str:
-    """A row per set and true class: the number of its pixels predicted as each class."""
     names = list(next(iter(scored.values())).scores.iou)
     rows: list[list[Cell]] = [
         [name, truth, *map(str, row)]
@@ -48,7 +47,6 @@ def _confusion(scored: Mapping[str, SetScores]) -> str:
 
 
 def _of_tags(scored: Mapping[str, SetScores]) -> str:
-    """A row per set and tag, e.g. a pose; empty without tags."""
     rows: list[list[Cell]] = [
         [name, tag, str(scores.photos), scores.miou, scores.boundary_f, *scores.iou.values()]
         for name, found in scored.items()
@@ -71,7 +69,6 @@ def _csv(head: list[str], rows: list[list[Cell]]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    """Six digits; empty for an absent class."""
     if isinstance(cell, float):
         return "" if math.isnan(cell) else f"{cell:.6f}"
     return cell or ""
