@@ -112,7 +112,6 @@ def _try_optimizer(plan: DictConfig) -> None:
 
 @contextlib.contextmanager
 def _refusing(key: str, node: Mapping[str, Any]) -> Iterator[None]:
-    """Turn torch's errors about wrong values into one line about the config."""
     values = ", ".join(f"{name}={value}" for name, value in node.items() if not name.startswith("_"))
     try:
         yield

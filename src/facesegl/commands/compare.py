@@ -92,7 +92,6 @@ class _Model:
 
 
 def _open(path: Path) -> _Model | Scored:
-    """Read counts, or the card of a model to be scored."""
     if path.is_dir() and (path / NAME).is_file():
         return Scored(path, path, read_counts(path))
     if path.is_dir():
@@ -106,7 +105,6 @@ def _open(path: Path) -> _Model | Scored:
 
 
 def _instead(folder: Path) -> str:
-    """What a folder without counts is, and what to name instead."""
     if (last := folder / "checkpoints" / "last.ckpt").is_file():
         return f"a run without {NAME}; name its {last.relative_to(folder)}, which is scored first."
     if job := first_job(folder):
@@ -133,7 +131,6 @@ def _other_names(here: Sequence[str], there: Sequence[str]) -> str:
 
 
 def _choose(things: Sequence[Scored], set: str | None) -> str:
-    """The set that is asked for, or else the preferred one of those that all have."""
     for name in [set] if set else _BY_PREFERENCE:
         if all(name in thing.saved.sets for thing in things):
             return name
@@ -157,7 +154,6 @@ def _without(set: str, thing: Scored) -> str:
 
 
 def _shared_photos(things: Sequence[Scored], set: str) -> list[str]:
-    """The photos of a set that all have, in the order of the first."""
     shared = [photo for photo in things[0].saved.sets[set] if all(photo in one.saved.sets[set] for one in things)]
     if not shared:
         remedy = (
@@ -201,7 +197,6 @@ def _score_the_rest(
     overrides: Sequence[str],
     config_dirs: Sequence["str | Path"],
 ) -> list[Scored]:
-    """Score each model without counts, once."""
     to_score = "test" if set is None or set in TOUCHES_TEST else set
     keys = [f"set={to_score}", *overrides]
     done: dict[Path, Scored] = {}
@@ -216,7 +211,6 @@ def _score_the_rest(
 
 
 def _each(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-    """Map a function over items, and report the errors of all of them together."""
     made: list[Made] = []
     errors: list[FaceseglError] = []
     for item in items:

@@ -143,7 +143,6 @@ def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, ch
 
 
 def _callbacks(plan: DictConfig, faces: FaceDataModule) -> Iterator[Any]:
-    """The callbacks that have something to do; the others are logged."""
     for name, node in (plan.callbacks or {}).items():
         if not node:
             continue
@@ -170,7 +169,6 @@ def _take_weights(net: nn.Module, path: str) -> None:
 
 
 def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
-    """Score the last checkpoint on the held-out photos, or on the test photos if none are held out."""
     last = result.folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
         log.info("no scores: without callbacks.checkpoint there is no last.ckpt to score")
