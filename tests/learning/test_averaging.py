@@ -6,11 +6,9 @@ import torch
 
 from facesegl.learning import AveragedWeights, LastCheckpoint, SegmentationModule
 from helpers.faces import face_module
-from helpers.modules import make_module, make_trainer
+from helpers.modules import bare_trainer, make_module, make_trainer
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
-)
+pytestmark = bare_trainer
 
 
 class Noting(pl.Callback):

@@ -15,11 +15,9 @@ from facesegl.config.compose import conf_dir
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.learning import LastCheckpoint, SegmentationModule, WholeCheckpointIO, read_checkpoint
 from helpers.faces import face_module
-from helpers.modules import NET, make_card, make_module, make_net, make_trainer
+from helpers.modules import NET, bare_trainer, make_card, make_module, make_net, make_trainer
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
-)
+pytestmark = bare_trainer
 load = SegmentationModule.load_from_checkpoint
 
 

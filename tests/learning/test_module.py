@@ -12,11 +12,9 @@ from facesegl.losses import CrossEntropy, CrossEntropyDice
 from facesegl.nets import FCN, UNet
 from facesegl.scores import PooledCounts, iou, miou
 from helpers.faces import face_module, write_pair
-from helpers.modules import NET, make_card, make_module, make_net, make_trainer
+from helpers.modules import NET, bare_trainer, make_card, make_module, make_net, make_trainer
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
-)
+pytestmark = bare_trainer
 
 
 def fit(module, faces, epochs=1, callbacks=(), **trainer):

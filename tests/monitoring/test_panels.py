@@ -13,12 +13,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from facesegl.drawing import canvas
 from facesegl.labels import Taxonomy
 from facesegl.monitoring import PanelCallback, panels
-from helpers.modules import make_trainer
+from helpers.modules import bare_trainer, make_trainer
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
-    pytest.mark.filterwarnings(r"ignore:.*isinstance\(treespec, LeafSpec\).*"),
-]
+pytestmark = bare_trainer
 FACE = Taxonomy(names=("wall", "skin", "mouth"), colours=((255, 0, 0), (255, 255, 0), (0, 255, 0)))
 
 

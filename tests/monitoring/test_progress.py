@@ -10,12 +10,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from facesegl import console
 from facesegl.monitoring import TrainingProgress, progress
-from helpers.modules import make_trainer
+from helpers.modules import bare_trainer, make_trainer
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
-    pytest.mark.filterwarnings(r"ignore:.*isinstance\(treespec, LeafSpec\).*"),
-]
+pytestmark = bare_trainer
 
 
 class Line(pl.LightningModule):
