@@ -37,7 +37,7 @@ def test_a_photo_of_almost_one_colour_has_no_hash():
 
 
 @pytest.mark.parametrize("step", [3, 7, 2048])
-def test_the_nearest_hash_does_not_depend_on_the_blocks_and_an_earlier_one_is_never_a_later_one(monkeypatch, step):
+def test_the_nearest_and_the_nearest_earlier_hash_do_not_depend_on_the_blocks(monkeypatch, step):
     monkeypatch.setattr(duplicates, "_STEP", step)
     some, among = hashes(11), [*hashes(17, seed=1), hashes(11)[4]]
     indices, bits = nearest(some, among)

@@ -145,7 +145,7 @@ def test_photos_in_two_splits_are_as_bad_as_what_they_spoil(split, other, severi
     assert remedy in found.remedy
 
 
-def test_a_skipped_photo_is_no_duplicate_and_an_identical_one_is_not_reported_again_as_alike():
+def test_skipped_and_identical_photos_are_not_reported_again():
     assert {check for _, check, _ in reported(facts(photo("test/1", pixels="train/1", mask_size=(9, 9))))} == {"size"}
     assert len(reported(facts(photo("test/1", pixels="train/2", dhash=photo("train/2").dhash)))) == 1
 
@@ -198,9 +198,7 @@ def test_one_class_everywhere_is_an_error():
         ([(100_000, 60_000, 30_000, 4000, 100, 2000)] * 4, [], ("rare", ["eyes (0.051 %, in 4 masks)"])),
     ],
 )
-def test_rare_classes_are_reported_with_their_share_and_missing_ones_with_the_masks_that_score_them(
-    training, others, expected
-):
+def test_rare_and_missing_classes_are_reported_with_their_share_and_masks(training, others, expected):
     photos = [photo(f"train/x{n}", classes=classes) for n, classes in enumerate(training)]
     assert reported(Facts("faces", FASSEG6, [*photos, *others])) == [("warning", *expected)]
 

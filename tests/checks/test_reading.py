@@ -26,7 +26,7 @@ def decoded(mask):
     return Decoded(mask, np.zeros(mask.shape, bool))
 
 
-def test_every_photo_is_read_in_the_order_of_the_source_and_its_pixels_of_each_class_are_counted(fasseg):
+def test_every_photo_is_read_in_order_and_its_pixels_of_each_class_are_counted(fasseg):
     facts = read(fasseg)
     found = [photo.sample.id for photo in facts.photos]
     assert found == [*(f"train/{n}" for n in range(1, 7)), *(f"test/{n}" for n in range(1, 4))]

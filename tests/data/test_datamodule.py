@@ -62,7 +62,7 @@ def test_without_a_fold_all_photos_are_trained_on(fasseg):
         faces.indices("val")
 
 
-def test_test_clean_excludes_photos_of_the_training_split_and_test_strict_also_its_persons(tmp_path):
+def test_test_clean_excludes_training_photos_and_test_strict_also_their_persons(tmp_path):
     v2 = write_faces(tmp_path / "data" / "fasseg" / "V2", train=6, test=4)
     double(v2, "Train/2", "Test/2")
     for fold in (None, 0, 1, 2):

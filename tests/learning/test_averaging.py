@@ -54,7 +54,7 @@ def test_averages_over_steps_match_an_independent_computation_with_a_fast_start(
             torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_the_checkpoint_has_averaged_weights_counts_of_batches_and_raw_weights_to_resume_with(trained):
+def test_the_checkpoint_has_averaged_weights_and_raw_ones_to_resume_with(trained):
     raw, checkpoint, *_ = trained(0.99)
     averaged = checkpoint["state_dict"]
     counts = [value for name, value in averaged.items() if name.endswith("num_batches_tracked")]

@@ -266,7 +266,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkey
 
 
 def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
-    """For real, by a limit of the system: torch's own writer tells of it by a RuntimeError, as of a full disk."""
+    """By a real limit of the system, for which torch's writer raises a RuntimeError, as for a full disk."""
     path = tmp_path / "last.ckpt"
     WholeCheckpointIO().save_checkpoint({"step": 1}, path)
     before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)

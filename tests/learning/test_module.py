@@ -49,7 +49,7 @@ def test_a_checkpoint_alone_in_a_folder_gives_the_same_logits_on_the_given_devic
         assert {value.device.type for value in (*there.parameters(), there.mean)} == {"cpu"}
 
 
-def test_a_checkpoint_has_the_card_as_only_hyper_parameter_and_no_class_weights_of_the_loss(trained):
+def test_the_card_is_the_only_hyperparameter_and_class_weights_are_not_saved(trained):
     module, path = trained
     saved = torch.load(path, weights_only=True)
     assert saved["hyper_parameters"] == make_card()

@@ -144,7 +144,7 @@ def test_nineteen_of_twenty_intervals_hold_the_truth():
     assert np.mean(apart) < 0.8  # what is hard for both falls out of the difference
 
 
-def test_only_an_interval_on_one_side_of_zero_is_conclusive_and_without_draws_there_is_none():
+def test_only_an_interval_on_one_side_of_zero_is_conclusive():
     signs = [Estimate(0.1, low, high).sign for low, high in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.2), (0, 0))]
     assert signs == [1, -1, 0, 0]
     assert interval(np.array([np.nan, 2.0, 2.0])) == (2, 2)

@@ -72,7 +72,7 @@ def test_a_small_case_counted_by_hand():
     assert accuracy(counts).item() == pytest.approx(2 / 3)
 
 
-def test_an_absent_class_is_left_out_one_that_is_only_predicted_is_zero_and_nothing_but_void_is_nan():
+def test_absent_classes_are_left_out_and_only_predicted_ones_are_zero():
     target = torch.tensor([[0, 0], [1, 1]])
     counts = confusion_counts(target, target, 3)
     assert iou(counts)[2].isnan()

@@ -6,7 +6,7 @@ from facesegl.labels import VOID, restore_mask
 from facesegl.scores import agreement, commonest_classes, iou
 
 
-def test_each_pixel_takes_its_commonest_class_on_a_tie_the_lower_index_and_void_only_alone():
+def test_each_pixel_takes_its_commonest_class_and_void_only_alone():
     masks = np.uint8([[[0, 1, 2]], [[0, 1, 1]], [[2, 1, 2]]])
     assert commonest_classes(masks, 3).tolist() == [[0, 1, 2]]
     masks = [np.uint8([[2, VOID, VOID]]), np.uint8([[1, VOID, VOID]]), np.uint8([[VOID, 2, VOID]])]

@@ -76,7 +76,7 @@ def test_celebamask_has_one_file_per_part_at_half_the_photos_size(celebamask):
         assert (mask(module, name) == expected.repeat(2, 0).repeat(2, 1)).all()
 
 
-def test_celebamask_is_cached_at_native_size_and_changing_one_part_changes_the_fingerprint(celebamask):
+def test_celebamask_is_cached_at_native_size_with_a_fingerprint_of_every_part(celebamask):
     module = faces("data=celebamask_hq", "data.image_size=32")
     module.setup("fit")
     assert not module.cache.left_out

@@ -48,7 +48,7 @@ def test_a_line_that_matches_no_single_photo_is_reported_with_its_number(tmp_pat
     assert problems == [f"{tmp_path / 'test.txt'}:2: {line} matches no photo; correct it or remove the line."]
 
 
-def test_without_a_training_list_all_other_photos_are_for_training_and_with_one_they_have_no_split(tmp_path):
+def test_only_without_a_training_list_are_all_other_photos_for_training(tmp_path):
     found, _ = assigned(tmp_path, test="c/eve\n")
     assert found == {photo.name: "test" if photo.name == "c/eve" else "train" for photo in PHOTOS}
     assert assigned(tmp_path, train="anna 1", test="c/eve")[0] == {"anna 1": "train", "c/eve": "test"}
