@@ -15,11 +15,6 @@ def hashes(count, seed=0):
     return [np.random.default_rng([seed, n]).bytes(32) for n in range(count)]
 
 
-@pytest.fixture
-def photo():
-    return draw_photo(draw_mask(3, 200, 160), 3)
-
-
 def test_a_bit_is_set_if_the_pixel_to_the_right_is_lighter():
     columns = np.repeat(np.array([0, 200, 100] * 6, np.uint8)[:17], 10)
     photo = np.broadcast_to(columns[None, :, None], (160, 170, 3)).copy()
@@ -27,13 +22,11 @@ def test_a_bit_is_set_if_the_pixel_to_the_right_is_lighter():
     assert dhash(photo) == np.packbits(np.tile(row[:16], (16, 1))).tobytes()
 
 
-@pytest.mark.parametrize("size", [(80, 100), (160, 160), (320, 400)])
-def test_a_resized_copy_looks_alike(photo, size):
-    copy = np.asarray(Image.fromarray(photo).resize(size))
-    assert bits_apart(dhash(photo), dhash(copy)) <= ALIKE
-
-
-def test_another_photo_does_not_look_alike(photo):
+def test_a_resized_copy_looks_alike_and_another_photo_does_not():
+    photo = draw_photo(draw_mask(3, 200, 160), 3)
+    for size in ((80, 100), (160, 160), (320, 400)):
+        copy = np.asarray(Image.fromarray(photo).resize(size))
+        assert bits_apart(dhash(photo), dhash(copy)) <= ALIKE
     other = np.random.default_rng(1).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     assert bits_apart(dhash(photo), dhash(other)) > 2 * ALIKE
 
@@ -44,7 +37,7 @@ def test_a_photo_of_almost_one_colour_has_no_hash():
 
 
 @pytest.mark.parametrize("step", [3, 7, 2048])
-def test_the_nearest_hash_does_not_depend_on_the_blocks(monkeypatch, step):
+def test_the_nearest_and_the_nearest_earlier_hash_do_not_depend_on_the_blocks(monkeypatch, step):
     monkeypatch.setattr(duplicates, "_STEP", step)
     some, among = hashes(11), [*hashes(17, seed=1), hashes(11)[4]]
     indices, bits = nearest(some, among)
@@ -52,14 +45,8 @@ def test_the_nearest_hash_does_not_depend_on_the_blocks(monkeypatch, step):
         every = [bits_apart(one, other) for other in among]
         assert (index, apart) == (every.index(min(every)), min(every))
     assert (indices[4], bits[4]) == (17, 0)
-
-
-@pytest.mark.parametrize("step", [3, 7, 2048])
-def test_the_nearest_earlier_hash_is_never_a_later_one(monkeypatch, step):
-    monkeypatch.setattr(duplicates, "_STEP", step)
     some = [*hashes(9), hashes(9)[2], *hashes(4, seed=2)]
-    indices, bits = nearest(some)
-    for number, (index, apart) in enumerate(zip(indices, bits, strict=True), start=1):
+    for number, (index, apart) in enumerate(zip(*nearest(some), strict=True), start=1):
         every = [bits_apart(some[number], other) for other in some[:number]]
         assert (index, apart) == (every.index(min(every)), min(every))
 

@@ -145,8 +145,9 @@ def test_photos_in_two_splits_are_as_bad_as_what_they_spoil(split, other, severi
     assert remedy in found.remedy
 
 
-def test_a_skipped_photo_is_no_duplicate():
+def test_skipped_and_identical_photos_are_not_reported_again():
     assert {check for _, check, _ in reported(facts(photo("test/1", pixels="train/1", mask_size=(9, 9))))} == {"size"}
+    assert len(reported(facts(photo("test/1", pixels="train/2", dhash=photo("train/2").dhash)))) == 1
 
 
 @pytest.mark.parametrize(("bits", "similar"), [(0, True), (36, True), (37, False)])
@@ -155,10 +156,6 @@ def test_photos_that_look_alike_across_splits_are_a_warning(bits, similar):
     found = reported(facts(photo("test/1", dhash=dhash)))
     words = f"test/1 ~ train/2 ({bits} bits)"
     assert found == ([("warning", "alike_across", [words])] if similar else [])
-
-
-def test_identical_photos_are_not_reported_again_as_alike():
-    assert len(reported(facts(photo("test/1", pixels="train/2", dhash=photo("train/2").dhash)))) == 1
 
 
 def test_photos_alike_within_a_split_are_a_note_unless_they_show_one_person():
@@ -189,22 +186,21 @@ def test_one_class_everywhere_is_an_error():
     assert "background" in one(flat).what
 
 
-def test_classes_without_a_training_mask_are_reported_with_the_masks_that_score_them():
-    seen = (100, 60, 30, 4, 0, 0)
-    data = Facts(
-        "faces",
-        FASSEG6,
-        [photo(f"train/{n}", classes=seen) for n in range(3)] + [photo("test/1", classes=(100, 60, 30, 4, 0, 6))],
-    )
-    assert reported(data) == [("warning", "missing", ["mouth (in 1 other mask)", "eyes (in no other either)"])]
-
-
-def test_rare_classes_are_reported_with_their_share():
-    few = [photo(f"train/x{n}", classes=(100, 60, 30, 4, 0, 2)) for n in range(4)]
-    data = Facts("faces", FASSEG6, [*few, photo("train/9", classes=(100, 60, 30, 4, 4, 2))])
-    assert reported(data) == [("warning", "rare", ["eyes (0.407 %, in 1 mask)"])]
-    tiny = [photo(f"train/x{n}", classes=(100_000, 60_000, 30_000, 4000, 100, 2000)) for n in range(4)]
-    assert reported(Facts("faces", FASSEG6, tiny)) == [("warning", "rare", ["eyes (0.051 %, in 4 masks)"])]
+@pytest.mark.parametrize(
+    ("training", "others", "expected"),
+    [
+        (
+            [(100, 60, 30, 4, 0, 0)] * 3,
+            [photo("test/1", classes=(100, 60, 30, 4, 0, 6))],
+            ("missing", ["mouth (in 1 other mask)", "eyes (in no other either)"]),
+        ),
+        ([(100, 60, 30, 4, 0, 2)] * 4 + [(100, 60, 30, 4, 4, 2)], [], ("rare", ["eyes (0.407 %, in 1 mask)"])),
+        ([(100_000, 60_000, 30_000, 4000, 100, 2000)] * 4, [], ("rare", ["eyes (0.051 %, in 4 masks)"])),
+    ],
+)
+def test_rare_and_missing_classes_are_reported_with_their_share_and_masks(training, others, expected):
+    photos = [photo(f"train/x{n}", classes=classes) for n, classes in enumerate(training)]
+    assert reported(Facts("faces", FASSEG6, [*photos, *others])) == [("warning", *expected)]
 
 
 def test_anti_aliased_edges_are_a_note_and_half_a_mask_is_a_warning():

@@ -26,18 +26,15 @@ def decoded(mask):
     return Decoded(mask, np.zeros(mask.shape, bool))
 
 
-def test_every_photo_is_read_in_the_order_of_the_source(fasseg):
+def test_every_photo_is_read_in_order_and_its_pixels_of_each_class_are_counted(fasseg):
     facts = read(fasseg)
-    assert [photo.sample.id for photo in facts.photos] == [f"train/{n}" for n in range(1, 7)] + [
-        f"test/{n}" for n in range(1, 4)
-    ]
+    found = [photo.sample.id for photo in facts.photos]
+    assert found == [*(f"train/{n}" for n in range(1, 7)), *(f"test/{n}" for n in range(1, 4))]
     assert facts.splits == ["train", "test"]
     assert all(photo.fits and photo.turn == 1 for photo in facts.photos)
-
-
-def test_pixels_of_each_class_are_counted(fasseg):
-    mask = draw_mask(0)
-    assert of(read(fasseg), "train/1").class_pixels.tolist() == np.bincount(mask.ravel(), minlength=6).tolist()
+    assert facts.photos[0].class_pixels.tolist() == np.bincount(draw_mask(0).ravel(), minlength=6).tolist()
+    held = [value for photo in facts.photos for value in photo if isinstance(value, np.ndarray)]
+    assert all(value.shape == (len(CLASSES),) for value in held), "facts keep no pixels"
 
 
 def test_inexact_pixels_are_counted_by_their_guessed_class(fasseg):
@@ -63,11 +60,8 @@ def test_unreadable_files_are_kept_apart_from_the_readable_ones(fasseg):
     (fasseg / "Train_Labels" / "2.bmp").write_text("hello")
     shutil.copy(fasseg / "Train_RGB" / "3.bmp", fasseg / "Train_Labels" / "3.bmp")
     facts = read(fasseg)
-    assert [(refused.sample.id, refused.readable) for refused in facts.refused] == [
-        ("train/1", False),
-        ("train/2", False),
-        ("train/3", True),
-    ]
+    refused = [(refused.sample.id, refused.readable) for refused in facts.refused]
+    assert refused == [("train/1", False), ("train/2", False), ("train/3", True)]
     assert len(facts.photos) == 6
     assert "far from every class colour" in facts.refused[2].why[0]
 
@@ -111,36 +105,22 @@ def test_a_photo_that_shows_its_mask_is_detected(grey):
     picture = np.stack([mask] * 3, axis=-1) if grey else mask_to_colours(mask, FASSEG6)
     assert facts_of(SAMPLE, picture, 1, decoded(mask), FASSEG6).shows_mask
     assert not facts_of(SAMPLE, draw_photo(mask, 1), 1, decoded(mask), FASSEG6).shows_mask
-
-
-def test_a_black_photo_with_a_background_mask_does_not_show_its_mask():
-    mask = np.zeros((20, 20), np.uint8)
+    wall = decoded(np.zeros((20, 20), np.uint8))
     black = Taxonomy(names=("wall", "face"), colours=((0, 0, 0), (255, 255, 255)))
-    assert not facts_of(SAMPLE, np.zeros((20, 20, 3), np.uint8), 1, decoded(mask), black).shows_mask
+    assert not facts_of(SAMPLE, np.zeros((20, 20, 3), np.uint8), 1, wall, black).shows_mask, "nor a black photo"
 
 
-def test_specks_are_no_parts_and_void_is_neither():
+def test_specks_are_no_parts_whose_size_scales_with_the_photo_and_void_is_neither():
     mask = np.zeros((256, 256), np.uint8)
     mask[10:20, 10:20] = mask[50:60, 10:20] = 4
     mask[100, 100], mask[120, 100:119] = 2, 1
     mask[200:203, 200:203] = VOID
     facts = facts_of(SAMPLE, np.zeros((256, 256, 3), np.uint8), 1, decoded(mask), FASSEG6)
-    assert facts.specks == 2
-    assert facts.parts.tolist() == [1, 0, 0, 0, 2, 0]
-    assert facts.void == 9
-
-
-def test_the_size_of_a_speck_scales_with_the_photo():
+    assert (facts.specks, facts.parts.tolist(), facts.void) == (2, [1, 0, 0, 0, 2, 0], 9)
     mask = np.zeros((32, 32), np.uint8)
     mask[5, 5:7] = mask[9, 9] = 4
     facts = facts_of(SAMPLE, np.zeros((32, 32, 3), np.uint8), 1, decoded(mask), FASSEG6)
     assert (facts.specks, facts.parts.tolist()) == (1, [1, 0, 0, 0, 1, 0])
-
-
-def test_facts_keep_no_pixels(fasseg):
-    facts = read(fasseg)
-    held = [value for photo in facts.photos for value in photo if isinstance(value, np.ndarray)]
-    assert all(value.shape == (len(CLASSES),) for value in held)
 
 
 def test_only_a_few_photos_are_open_at_once(tmp_path, monkeypatch):

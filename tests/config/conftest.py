@@ -2,7 +2,7 @@
 
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -112,3 +112,16 @@ def _importable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _composed_from_it(monkeypatch: pytest.MonkeyPatch, small_conf: Path) -> None:
     monkeypatch.setattr(composing, "conf_dir", lambda: small_conf)
+
+
+@pytest.fixture
+def devices(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that pretends that the machine has these devices."""
+
+    def have(cuda: bool = False, mps: bool = False, **cpu: bool) -> None:
+        monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: cuda)
+        monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+        monkeypatch.setattr("torch.cpu.get_capabilities", lambda: cpu)
+
+    return have

@@ -133,10 +133,15 @@ def test_key_for_kwargs_passes_only_with_a_plus(caplog: pytest.LogCaptureFixture
     assert "model.kernel is not checked: small_parts.OpenNet takes it by its **kwargs" in caplog.messages
 
 
-def test_subclass_that_passes_kwargs_on_is_checked_with_its_parents_parameters():
-    assert problems("model={_target_: small_parts.Handing, extra: 1, dropout: 2}") == [
-        "model.dropout: 2 is not less than 1"
-    ]
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["model={_target_: small_parts.Handing, extra: 1, dropout: 2}"], "model.dropout: 2 is not less than 1"),
+        (["optimizer.eps=${optimizer.lr}", "optimizer.lr=abc"], "optimizer.lr: 'abc' is not a number"),
+    ],
+)
+def test_value_is_reported_once_also_for_a_parameter_of_the_parent_or_a_reference(overrides: list[str], problem: str):
+    assert problems(*overrides) == [problem]
 
 
 def test_class_that_does_not_import_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -155,10 +160,6 @@ def test_missing_and_unresolved_values_are_named(monkeypatch: pytest.MonkeyPatch
     assert "seed: has no value yet; give one with seed=VALUE" in found
     assert "name: ${nothing.here} does not resolve: Interpolation key 'nothing.here' not found" in found
     assert any(line.startswith("paths.runs: ${oc.env:NOT_SET_HERE} does not resolve") for line in found)
-
-
-def test_value_of_another_key_is_reported_there_alone():
-    assert problems("optimizer.eps=${optimizer.lr}", "optimizer.lr=abc") == ["optimizer.lr: 'abc' is not a number"]
 
 
 def test_sweep_checks_every_value_once_and_reports_each_problem_once():
@@ -222,17 +223,14 @@ def test_taxonomy_file_with_anything_but_classes_is_reported_once_and_runs_no_co
     assert not Path("made").exists()
 
 
-def test_auto_becomes_what_the_machine_has(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+def test_auto_becomes_what_the_machine_has(devices):
+    devices(avx512_bf16=True)
     trainer = plan("trainer.accelerator=auto", "trainer.precision=auto").trainer
     assert (trainer.accelerator, trainer.precision) == ("cpu", "bf16-mixed")
 
 
-def test_missing_gpu_is_a_machine_error_unless_the_config_is_wrong_too(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+def test_missing_gpu_is_a_machine_error_unless_the_config_is_wrong_too(devices):
+    devices()
     with pytest.raises(MachineError, match=r"^trainer.accelerator=gpu: this machine has no such GPU[^\n]*$"):
         plan("trainer.accelerator=gpu", "trainer.precision=auto")
     with pytest.raises(ConfigError):

@@ -23,23 +23,13 @@ def test_groups_and_values_compose_as_hydra_does():
     assert config.trainer.max_epochs == 1
     assert list(config.callbacks) == ["early_stopping"]
     assert config.data.root == "data/faces"
-
-
-def test_other_configs_compose_by_name():
     assert compose(["set=val"], config_name="evaluate").set == "val"
 
 
 def test_every_wrong_override_is_reported_at_once():
-    overrides = [
-        "model=unnet",
-        "data/taxonomy=seven",
-        "data/taxonmy=six",
-        "paths.data=/a=b",
-        "seed",
-        "a =1",
-        "~nothing",
-    ]
-    assert problems(*overrides, "+seed=3", "+experiment=fast", "seed=1,2", "model=null") == [
+    groups = ["model=unnet", "data/taxonomy=seven", "data/taxonmy=six"]
+    others = ["paths.data=/a=b", "seed", "a =1", "~nothing", "+seed=3", "+experiment=fast", "seed=1,2", "model=null"]
+    assert problems(*groups, *others) == [
         "model=unnet: no such model; did you mean unet? There are: fcn, unet",
         "data/taxonomy=seven: no such data/taxonomy; there are: six, two",
         "data/taxonmy=six: there is no group data/taxonmy; did you mean data/taxonomy?",
@@ -55,11 +45,8 @@ def test_every_wrong_override_is_reported_at_once():
     ]
 
 
-def test_remedy_for_an_unreadable_value_works():
-    assert compose(['paths.data="/a=b [1]"']).paths.data == "/a=b [1]"
-
-
 def test_value_that_does_not_merge_is_reported_with_its_cause():
+    assert compose(['paths.data="/a=b [1]"']).paths.data == "/a=b [1]"
     (problem,) = problems("model.channels={a: 1}")
     assert problem.startswith("model.channels={a: 1}: ")
     assert "++" not in problem
@@ -74,11 +61,8 @@ def test_a_custom_folder_adds_choices(tmp_path: Path):
     assert ["model=mine"] in sweep(["model=glob(m*)"], config_dirs=[folder])
 
 
-def test_missing_custom_folder_is_named(tmp_path: Path):
+def test_missing_custom_folder_and_broken_yaml_in_one_are_reported_in_one_line(tmp_path: Path):
     assert problems(config_dirs=[tmp_path / "none"]) == [f"--config-dir {tmp_path / 'none'}: there is no such folder"]
-
-
-def test_broken_yaml_in_a_custom_folder_is_reported_in_one_line(tmp_path: Path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "bad.yaml").write_text("a: [1")
     (problem,) = problems("model=bad", config_dirs=[tmp_path])
@@ -120,28 +104,23 @@ def test_help_fills_hydras_template_with_groups_and_values(tmp_path: Path):
         help_text("train", ["model=unnet"], [])
 
 
-def test_sweep_shows_every_value_once_with_the_first_of_the_others():
-    assert sweep(["a=1,2,3", "b=choice(x,'y z')", "c=7"]) == [
-        ["a=1", "b=x", "c=7"],
-        ["a=2", "b=x", "c=7"],
-        ["a=3", "b=x", "c=7"],
-        ["a=1", r"b=y\ z", "c=7"],
-    ]
-
-
-def test_ranges_globs_and_intervals_are_swept():
-    assert sweep(["seed=range(1,4)"]) == [["seed=1"], ["seed=2"], ["seed=3"]]
-    assert sweep(["model=glob(*)"]) == [["model=fcn"], ["model=unet"]]
-    assert sweep(["optimizer.lr=interval(0.1, 0.2)"]) == [["optimizer.lr=0.1"], ["optimizer.lr=0.2"]]
-
-
-def test_sweep_in_a_file_counts_unless_the_command_line_sets_the_key():
-    assert sweep(["+sweep=seeds"]) == [[f"seed={seed}", "+sweep=seeds"] for seed in (1, 2, 3)]
-    assert sweep(["+sweep=seeds", "seed=9"]) == [["+sweep=seeds", "seed=9"]]
-
-
-def test_override_that_cannot_be_parsed_stays_in_every_job():
-    assert sweep(["seed=1,2", "a b"]) == [["seed=1", "a b"], ["seed=2", "a b"]]
+@pytest.mark.parametrize(
+    ("overrides", "jobs"),
+    [
+        (
+            ["a=1,2,3", "b=choice(x,'y z')", "c=7"],  # every value once, with the first of the others
+            [*([f"a={a}", "b=x", "c=7"] for a in (1, 2, 3)), ["a=1", r"b=y\ z", "c=7"]],
+        ),
+        (["seed=range(1,4)"], [["seed=1"], ["seed=2"], ["seed=3"]]),
+        (["model=glob(*)"], [["model=fcn"], ["model=unet"]]),
+        (["optimizer.lr=interval(0.1, 0.2)"], [["optimizer.lr=0.1"], ["optimizer.lr=0.2"]]),
+        (["+sweep=seeds"], [[f"seed={seed}", "+sweep=seeds"] for seed in (1, 2, 3)]),
+        (["+sweep=seeds", "seed=9"], [["+sweep=seeds", "seed=9"]]),  # the command line wins over the file
+        (["seed=1,2", "a b"], [["seed=1", "a b"], ["seed=2", "a b"]]),  # which cannot be parsed
+    ],
+)
+def test_sweep_has_every_value_of_lists_ranges_globs_intervals_and_files(overrides: list[str], jobs: list[list[str]]):
+    assert sweep(overrides) == jobs
 
 
 def test_conf_is_next_to_the_source_or_in_the_package(monkeypatch: pytest.MonkeyPatch):
@@ -154,16 +133,14 @@ def test_conf_is_next_to_the_source_or_in_the_package(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", ["a, b", "fötös", "x(y)", "it's", "a=b", "[1", "{split}/x y"])
-def test_a_value_that_names_an_existing_folder_is_that_path(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_value_that_names_an_existing_folder_is_that_path(name, tmp_path):
     (tmp_path / name).mkdir(parents=True)
     assert compose([f"data.root={name}"]).data.root == name
     assert compose([f"data.root={tmp_path}/{name}"]).data.root == f"{tmp_path}/{name}"
     assert problems(f"data.root={name}".replace("{split}", "ä") + "?ä")
 
 
-def test_several_values_stay_several_unless_a_folder_has_that_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_several_values_stay_several_unless_a_folder_has_that_name(tmp_path):
     for name in ("a", "b", "c,d"):
         (tmp_path / name).mkdir()
     assert sweep(["data.root=a,b", "seed=1,2"]) == [

@@ -17,11 +17,13 @@ def test_identity_is_twelve_hex_digits_that_depend_on_the_data():
     assert of(data_key="e") != of()
 
 
-def test_order_of_overrides_and_keys_does_not_matter():
+def test_order_of_overrides_and_keys_does_not_matter_and_the_config_is_not_changed():
     assert of("seed=3", "optimizer.lr=1e-3") == of("optimizer.lr=1e-3", "seed=3")
     config = compose()
     reordered = OmegaConf.create(dict(reversed(OmegaConf.to_container(config).items())))
-    assert identity(reordered, "d") == of()
+    assert identity(reordered, "d") == identity(config, "d") == of()
+    assert config == compose()
+    assert config.paths.data == "data"
 
 
 @pytest.mark.parametrize(
@@ -44,18 +46,9 @@ def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     assert of("seed=${oc.env:SOME_SEED}") != first
 
 
-def test_identity_does_not_change_the_config():
-    config = compose()
-    identity(config, "d")
-    assert config.paths.data == "data"
-
-
-def test_plain_config_is_builtin_and_resolved():
+def test_plain_config_is_builtin_and_resolved_or_names_what_does_not_resolve():
     plain = to_plain(compose())
     assert plain["data"]["root"] == "data/faces"
     assert type(plain["optimizer"]["betas"]) is list
-
-
-def test_plain_config_names_what_does_not_resolve():
     with pytest.raises(ConfigError, match=r"^a\.b: "):
         to_plain(OmegaConf.create({"a": {"b": "${nowhere}"}}))

@@ -27,16 +27,12 @@ def test_partial_node_becomes_a_function_with_what_is_given():
     assert [*optimizer.defaults["betas"]] == [0.9, 0.999]
 
 
-def test_nothing_builds_nothing():
-    assert build(None) is None
-    assert build({}) is None
-
-
-def test_nodes_by_name_build_without_their_nulls():
-    nodes = {"relu": {"_target_": "torch.nn.ReLU"}, "off": None}
-    built = build(nodes)
+def test_nodes_by_name_build_without_their_nulls_and_nothing_builds_nothing():
+    built = build({"relu": {"_target_": "torch.nn.ReLU"}, "off": None})
     assert list(built) == ["relu"]
     assert isinstance(built["relu"], torch.nn.ReLU)
+    assert build(None) is None
+    assert build({}) is None
 
 
 def test_error_of_a_constructor_names_the_key():

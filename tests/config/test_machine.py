@@ -4,17 +4,6 @@ from facesegl.config.machine import auto_precision, resolve_accelerator
 from facesegl.errors import MachineError
 
 
-@pytest.fixture
-def devices(monkeypatch: pytest.MonkeyPatch):
-    def have(cuda: bool = False, mps: bool = False, **cpu: bool) -> None:
-        monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
-        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: cuda)
-        monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
-        monkeypatch.setattr("torch.cpu.get_capabilities", lambda: cpu)
-
-    return have
-
-
 def test_auto_is_bf16_only_where_the_device_computes_in_it(devices):
     devices(amx_bf16=True)
     assert auto_precision("cpu") == "bf16-mixed"

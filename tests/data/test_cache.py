@@ -15,7 +15,7 @@ from PIL import Image
 from facesegl.data import FaceCache
 from facesegl.data import hashes as contents
 from facesegl.errors import DataError, MachineError
-from facesegl.labels import pack_onehot, shrink_mask, unpack_onehot
+from facesegl.labels import VOID, Taxonomy, pack_onehot, shrink_mask, unpack_onehot
 from facesegl.sources import FASSEG, read_rgb, resize_photo
 from helpers.faces import FASSEG6
 
@@ -28,7 +28,7 @@ def files(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-def test_images_and_one_hot_masks_are_in_npy_files(fasseg, tmp_path):
+def test_images_and_one_hot_masks_are_in_npy_files_and_samples_and_key_in_the_manifest(fasseg, tmp_path):
     built = cache(tmp_path)
     photos, masks = (np.load(built.folder / name) for name in ("photos.npy", "masks.npy"))
     assert photos.shape == (9, 16, 16, 3)
@@ -40,6 +40,10 @@ def test_images_and_one_hot_masks_are_in_npy_files(fasseg, tmp_path):
     assert (masks[0] == pack_onehot(shrink_mask(mask, 16, 16, 6), 6)).all()
     assert built.rows[0].id == "train/1"
     assert built.rows[0].class_pixels == tuple(np.bincount(mask.ravel(), minlength=6))
+    manifest = json.loads((built.folder / "manifest.json").read_text())
+    assert [row["id"] for row in manifest["rows"]] == [sample.id for sample in built.samples]
+    assert manifest["key"] == built.key
+    assert str(built.folder).endswith(f"fasseg_v2-16-{built.key}")
 
 
 def test_a_second_start_builds_nothing_and_opens_no_image(fasseg, tmp_path, monkeypatch):
@@ -159,11 +163,8 @@ def test_corrupt_remembered_hashes_are_recomputed(fasseg, tmp_path, content):
     if isinstance(content, dict):  # what would be believed: the file's own size and time, where the entry has two
         entry = content["{}"]
         stats = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
-        own = {
-            path: stat + entry[2:] if isinstance(entry, list) and len(entry) > 1 else entry
-            for path, stat in stats.items()
-        }
-        content = json.dumps(own)
+        has_stats = isinstance(entry, list) and len(entry) > 1
+        content = json.dumps({path: stat + entry[2:] if has_stats else entry for path, stat in stats.items()})
     (tmp_path / "cache" / "contents.json").write_text(content)
     assert cache(tmp_path).fingerprint == first.fingerprint
 
@@ -227,16 +228,14 @@ module.FaceCache(FASSEG("data/fasseg", "V2"), FASSEG6, 16, module.Path("cache"))
 
 
 def test_concurrent_starts_build_one_cache(fasseg, tmp_path, monkeypatch, caplog):
-    import facesegl.data.cache as module
-
-    builds, real = [], module.FaceCache._write
+    builds, real = [], FaceCache._write
 
     def write(self):
         builds.append(threading.get_ident())
         time.sleep(0.3)
         real(self)
 
-    monkeypatch.setattr(module.FaceCache, "_write", write)
+    monkeypatch.setattr(FaceCache, "_write", write)
     found = []
     with caplog.at_level(logging.INFO):
         threads = [threading.Thread(target=lambda: found.append(cache(tmp_path))) for _ in range(3)]
@@ -277,17 +276,7 @@ def test_all_broken_files_are_reported_at_once_and_nothing_is_kept(fasseg, tmp_p
     assert not list((tmp_path / "cache").glob("*/manifest.json"))
 
 
-def test_the_manifest_lists_the_samples_and_the_key(fasseg, tmp_path):
-    built = cache(tmp_path)
-    manifest = json.loads((built.folder / "manifest.json").read_text())
-    assert [row["id"] for row in manifest["rows"]] == [sample.id for sample in built.samples]
-    assert manifest["key"] == built.key
-    assert str(built.folder).endswith(f"fasseg_v2-16-{built.key}")
-
-
 def test_void_has_no_bit_in_the_cache(fasseg, tmp_path):
-    from facesegl.labels import VOID, Taxonomy
-
     mapping = FASSEG6.to_mapping()
     del mapping["classes"]["background"]
     taxonomy = Taxonomy.from_mapping({**mapping, "void": [255, 0, 0]})
@@ -295,6 +284,12 @@ def test_void_has_no_bit_in_the_cache(fasseg, tmp_path):
     mask = unpack_onehot(built.read(np.array([0]))[1][0])
     assert mask[0, 0] == VOID
     assert set(np.unique(mask)) <= {0, 1, 2, 3, 4, VOID}
+
+
+def test_another_size_or_decoding_makes_another_cache(fasseg, tmp_path, monkeypatch):
+    one, other = cache(tmp_path, 16), cache(tmp_path, 24)
+    monkeypatch.setattr(FASSEG, "reading", "another rule")
+    assert len({one.folder, other.folder, cache(tmp_path, 16).folder}) == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -308,9 +303,3 @@ def test_a_file_instead_of_the_cache_folder_is_a_machine_error(fasseg, tmp_path)
     (tmp_path / "cache").write_text("")
     with pytest.raises(MachineError, match=r"a file is in the way|not a folder"):
         cache(tmp_path)
-
-
-def test_another_size_or_decoding_makes_another_cache(fasseg, tmp_path, monkeypatch):
-    one, other = cache(tmp_path, 16), cache(tmp_path, 24)
-    monkeypatch.setattr(FASSEG, "reading", "another rule")
-    assert len({one.folder, other.folder, cache(tmp_path, 16).folder}) == 3

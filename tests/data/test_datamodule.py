@@ -13,6 +13,7 @@ from facesegl.errors import ConfigError, DataError
 from facesegl.labels import VOID
 from facesegl.sources import FASSEG, read_rgb, resize_photo
 from helpers.faces import FASSEG6, draw_mask, face_module, write_faces, write_pair
+from helpers.modules import bare_trainer, make_trainer
 
 GEOMETRY = {"flip": 0.5, "rotate": 15, "scale": 0.2, "shift": 0.1, "shear": 5, "elastic": 0.01}
 FACE = Augment(**GEOMETRY, brightness=0.1, contrast=0.2, saturation=0.2, gamma=0.2)
@@ -61,21 +62,15 @@ def test_without_a_fold_all_photos_are_trained_on(fasseg):
         faces.indices("val")
 
 
-def test_test_clean_excludes_photos_of_the_training_split_whatever_the_fold(fasseg):
-    double(fasseg, "Train/2", "Test/2")
-    for fold in (None, 0, 1, 2):
-        faces = opened(fold=fold)
-        assert ids(faces, "test") == ["test/1", "test/2", "test/3"]
-        assert ids(faces, "test_clean") == ["test/1", "test/3"]
-
-
-def test_test_strict_also_excludes_persons_of_the_training_split(tmp_path):
+def test_test_clean_excludes_training_photos_and_test_strict_also_their_persons(tmp_path):
     v2 = write_faces(tmp_path / "data" / "fasseg" / "V2", train=6, test=4)
     double(v2, "Train/2", "Test/2")
-    faces = opened(fold=1)
-    # FASSEG's own list: test/3 looks like train/1, test/1 like train/3
-    assert ids(faces, "test_clean") == ["test/1", "test/3", "test/4"]
-    assert ids(faces, "test_strict") == ["test/4"]
+    for fold in (None, 0, 1, 2):
+        faces = opened(fold=fold)
+        assert ids(faces, "test") == ["test/1", "test/2", "test/3", "test/4"]
+        # FASSEG's own list: test/3 looks like train/1, test/1 like train/3
+        assert ids(faces, "test_clean") == ["test/1", "test/3", "test/4"]
+        assert ids(faces, "test_strict") == ["test/4"]
 
 
 def test_duplicate_training_photos_are_in_the_same_fold(fasseg):
@@ -93,13 +88,10 @@ def test_duplicates_are_pairs_of_photos_with_two_masks(fasseg):
     assert pairs == {("train/2", "test/2"), ("train/3", "test/1")}
 
 
-def test_an_unknown_set_is_reported_with_the_known_ones(fasseg):
+def test_an_unknown_set_and_more_folds_than_persons_are_errors(fasseg):
     message = "set=tset: no such set; expected one of train, val, test, test_clean, test_strict"
     with pytest.raises(ConfigError, match=message):
         opened().indices("tset")
-
-
-def test_more_folds_than_persons_are_an_error(fasseg):
     with pytest.raises(DataError, match=r"data\.folds=7"):
         opened(folds=7)
 
@@ -110,12 +102,9 @@ def test_all_invalid_arguments_are_reported_at_once():
     message = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 5
     assert all(f"data.{name}=" in message for name in ("image_size", "batch_size", "fold", "folds", "workers"))
-
-
-@pytest.mark.parametrize("fold", [-1, 3])
-def test_an_invalid_fold_is_reported_with_the_valid_range(fold):
-    with pytest.raises(ConfigError, match=rf"data.fold={fold}: expected 0 to 2, since data.folds=3, or null"):
-        face_module(fold=fold)
+    for fold in (-1, 3):
+        with pytest.raises(ConfigError, match=rf"data.fold={fold}: expected 0 to 2, since data.folds=3, or null"):
+            face_module(fold=fold)
 
 
 def test_normalisation_is_computed_from_the_training_photos_only(fasseg):
@@ -137,13 +126,16 @@ def test_photos_of_one_color_have_a_standard_deviation_of_1(fasseg):
     assert opened(fold=None).normalisation() == {"mean": [10.0, 20.0, 30.0], "std": [1.0, 1.0, 1.0]}
 
 
-def test_class_shares_are_those_of_the_native_training_masks(fasseg):
-    faces = opened(fold=2)
-    masks = [draw_mask(int(name.split("/")[1]) - 1) for name in ids(faces, "train")]
-    counts = np.bincount(np.concatenate([mask.ravel() for mask in masks]), minlength=6)
-    shares = faces.class_shares()
-    assert shares.dtype == torch.float64
-    np.testing.assert_allclose(shares.numpy(), counts / counts.sum(), rtol=1e-12)
+def test_class_shares_are_those_of_the_native_training_masks_whatever_their_size(fasseg):
+    write_pair(fasseg, "Train", 1, 0, height=400, width=300)
+    sizes = {"train/1": {"height": 400, "width": 300}}
+    for fold in (1, None):
+        faces = opened(fold=fold)
+        masks = [draw_mask(int(name.split("/")[1]) - 1, **sizes.get(name, {})) for name in ids(faces, "train")]
+        assert len({mask.shape for mask in masks}) == 2
+        expected = np.mean([np.bincount(mask.ravel(), minlength=6) / mask.size for mask in masks], axis=0)
+        assert faces.class_shares().dtype == torch.float64
+        np.testing.assert_allclose(faces.class_shares().numpy(), expected, rtol=1e-12)
 
 
 def test_training_masks_are_those_of_the_training_batches(fasseg):
@@ -173,8 +165,8 @@ def test_only_training_batches_are_augmented(fasseg):
     plain = faces.on_after_batch_transfer(batch, 0)
     trained = with_trainer(faces, training=True).on_after_batch_transfer(batch, 0)
     seen = with_trainer(faces, training=False).on_after_batch_transfer(batch, 0)
-    assert torch.equal(plain.image, batch.image)
-    assert torch.equal(seen.image, batch.image)
+    unchanged = with_trainer(opened(augment=None), training=True).on_after_batch_transfer(batch, 0)
+    assert all(torch.equal(other.image, batch.image) for other in (plain, seen, unchanged))
     assert torch.equal(seen.target, plain.target)
     assert trained.image.shape == batch.image.shape
     assert not torch.equal(trained.image, batch.image)
@@ -195,12 +187,6 @@ def test_augmentation_depends_only_on_the_batchs_seed(fasseg):
     assert torch.equal(first.target, again.target)
     other = faces.on_after_batch_transfer(batch._replace(seed=batch.seed + 7), 0)
     assert not torch.equal(first.image, other.image)
-
-
-def test_without_augmentation_training_uses_the_cached_pixels(fasseg):
-    faces = with_trainer(opened(augment=None), training=True)
-    batch = next(iter(faces.train_dataloader()))
-    assert torch.equal(faces.on_after_batch_transfer(batch, 0).image, batch.image)
 
 
 def test_a_flip_swaps_left_and_right_classes(fasseg):
@@ -240,18 +226,7 @@ def fitted(fasseg, tmp_path):
 
     def fit(faces, epochs, checkpoint=None):
         watching = Watching()
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            max_epochs=epochs,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            log_every_n_steps=1,
-            **({} if faces.fold is not None else {"limit_val_batches": 0}),
-        )
+        trainer = make_trainer(epochs, validate=faces.fold is not None)
         trainer.fit(watching, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
         trainer.save_checkpoint(tmp_path / "fitted.ckpt")
         return watching
@@ -259,7 +234,7 @@ def fitted(fasseg, tmp_path):
     return fit
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*")
+@bare_trainer
 def test_a_trainer_trains_on_augmented_batches_and_validates_on_plain_ones(fitted):
     faces = face_module(augment=FACE)
     shown = fitted(faces, 2)
@@ -269,7 +244,7 @@ def test_a_trainer_trains_on_augmented_batches_and_validates_on_plain_ones(fitte
     assert [place for batch in shown.validated for place in batch.indices.tolist()] == faces.val.tolist() * 2
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*")
+@bare_trainer
 def test_a_resumed_trainer_gets_the_batches_of_an_uninterrupted_one(fitted, tmp_path):
     straight = fitted(face_module(augment=FACE, fold=None), 4).seen
     first = fitted(face_module(augment=FACE, fold=None), 2).seen
@@ -294,13 +269,10 @@ def test_the_state_is_the_number_of_batches(fasseg):
 
 def test_a_mask_of_another_size_is_left_out_or_an_error_if_strict(fasseg):
     Image.new("RGB", (31, 40), FASSEG6.colours[1]).save(fasseg / "Train_Labels" / "3.bmp")
-    with pytest.raises(DataError, match=r"3\.bmp: the mask is 31x40, its photo 32x40"):
-        opened(strict=True)
-    faces = opened(fold=None)
-    assert "train/3" not in ids(faces, "train")
-    assert len(faces.train) == 5
-    with pytest.raises(DataError, match=r"3\.bmp: the mask is 31x40, its photo 32x40"):
-        opened(strict=True)  # also with the existing cache
+    for _ in ("without a cache", "with one"):
+        with pytest.raises(DataError, match=r"3\.bmp: the mask is 31x40, its photo 32x40"):
+            opened(strict=True)
+        assert ids(opened(fold=None), "train") == [f"train/{number}" for number in (1, 2, 4, 5, 6)]
 
 
 def test_a_preview_has_validation_photos_without_augmentation(fasseg):
@@ -313,12 +285,9 @@ def test_a_preview_has_validation_photos_without_augmentation(fasseg):
     assert not (batch.target == VOID).any()
 
 
-def test_a_preview_has_at_most_all_photos(fasseg):
+def test_a_preview_has_at_most_all_photos_and_without_validation_training_photos(fasseg):
     _, batch, shown = opened().preview(50)
     assert len(batch.image) == len(shown) == 2
-
-
-def test_a_preview_without_validation_has_training_photos_and_says_so(fasseg):
     faces = opened(fold=None)
     name, batch, shown = faces.preview(4)
     assert name == "train"
@@ -338,12 +307,3 @@ def test_a_validation_split_of_the_source_replaces_the_fold(fasseg):
         faces = opened(source=WithVal("data/fasseg", "V2"), fold=fold)
         assert ids(faces, "val") == ["train/4"]
         assert len(faces.train) == 5
-
-
-def test_photos_of_any_size_have_equal_weight_in_class_shares(fasseg):
-    write_pair(fasseg, "Train", 1, 0, height=400, width=300)
-    faces = opened(fold=None)
-    masks = [faces.mask(int(place)) for place in faces.train]
-    assert len({mask.shape for mask in masks}) > 1
-    expected = np.mean([np.bincount(mask.ravel(), minlength=6) / mask.size for mask in masks], axis=0)
-    assert faces.class_shares().numpy() == pytest.approx(expected)

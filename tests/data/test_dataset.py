@@ -121,13 +121,11 @@ def test_validation_has_each_photo_once_on_any_number_of_ranks(world_size, numbe
     assert len({len(batches) for batches in ranks}) == 1
     shown = np.concatenate([draw.indices for batches in ranks for draw in batches])
     assert sorted(shown[shown != PADDING]) == indices.tolist()
+    assert epoch_of(seed=None) == epoch_of(seed=None, start=3) == INDICES.tolist(), "in the same order in every epoch"
 
 
-def test_validation_has_the_same_order_every_epoch():
-    assert epoch_of(seed=None) == epoch_of(seed=None, start=3) == INDICES.tolist()
-
-
-def test_padding_is_a_black_image_with_a_mask_of_void(faces):
+def test_padding_is_a_black_image_with_a_mask_of_void_and_does_not_modify_the_cache(faces):
+    before = faces.cache.read(np.arange(2))
     draw = list(order(np.arange(3), 2, seed=None, rank=1, world_size=2))[-1]
     assert draw.indices.tolist() == [2, PADDING]
     batch = faces.__getitems__(draw)
@@ -136,11 +134,6 @@ def test_padding_is_a_black_image_with_a_mask_of_void(faces):
     masks = unpack_masks(batch.packed)
     assert (masks[1] == VOID).all()
     assert (masks[0] != VOID).all()
-
-
-def test_padding_does_not_modify_the_cache(faces):
-    before = faces.cache.read(np.arange(2))
-    faces.__getitems__(list(order(np.arange(3), 2, seed=None, rank=1, world_size=2))[-1])
     after = faces.cache.read(np.arange(2))
     assert all((one == other).all() for one, other in zip(before, after, strict=True))
 
@@ -153,13 +146,6 @@ def test_a_batch_has_uint8_images_packed_masks_and_indices(faces):
     photos, masks = faces.cache.read(batch.indices.numpy())
     assert (batch.image.permute(0, 2, 3, 1).numpy() == photos).all()
     assert (batch.packed.numpy() == masks).all()
-
-
-def test_a_worker_loads_the_same_batches_as_the_main_process(faces):
-    alone, worker = loader(faces), loader(faces, workers=1)
-    for _ in range(2):
-        same(list(alone), list(worker))
-    assert alone.state_dict() == worker.state_dict() == {"batches": 6}
 
 
 @pytest.mark.parametrize("workers", [0, 1])

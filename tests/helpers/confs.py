@@ -6,11 +6,8 @@ from omegaconf import OmegaConf
 from facesegl.config.compose import compose, conf_dir
 
 CONF = conf_dir()
-ALL = [
-    file
-    for file in sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
-    if not file.startswith("hydra/")
-]
+FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
+ALL = [file for file in FILES if not file.startswith("hydra/")]
 SHARED = {"data/base/faces", "data/base/source"}  # included by other files of the group
 NEEDED = {  # what a choice of data leaves to the user
     "folder": ["data.source.images=photos", "data.source.masks=masks", "data/taxonomy=fasseg"],

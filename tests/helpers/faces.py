@@ -61,16 +61,7 @@ def write_faces(folder, train=6, test=3, **size):
 def face_module(**changes):
     """A small data module over `data/fasseg/V2` in the test's folder, with one of three folds held out."""
     given = {
-        "source": FASSEG("data/fasseg", "V2"),
-        "taxonomy": FASSEG6,
-        "image_size": 16,
-        "batch_size": 2,
-        "fold": 0,
-        "folds": 3,
-        "fold_seed": 0,
-        "strict": False,
-        "workers": 0,
-        "seed": 0,
-        "cache": "cache",
+        **{"source": FASSEG("data/fasseg", "V2"), "taxonomy": FASSEG6, "cache": "cache", "strict": False},
+        **{"image_size": 16, "batch_size": 2, "workers": 0, "seed": 0, "fold": 0, "folds": 3, "fold_seed": 0},
     }
     return FaceDataModule(**{**given, **changes})

@@ -1,5 +1,6 @@
 """Small untrained modules, their cards and trainers."""
 
+import pytest
 import pytorch_lightning as pl
 import torch
 
@@ -8,6 +9,9 @@ from facesegl.losses import CrossEntropy
 from facesegl.nets import UNet
 from helpers.faces import FASSEG6
 
+bare_trainer = pytest.mark.filterwarnings(  # what Lightning warns of when facesegl does not configure the trainer
+    "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
+)
 NET = {"_target_": "facesegl.nets.UNet", "num_classes": 6, "channels": 2, "depth": 2}
 
 
@@ -41,17 +45,9 @@ def make_module(net=None, loss=None, lr=1e-2, schedule=None, optimizer=torch.opt
 
 
 def make_trainer(epochs, callbacks=(), validate=True, **changes):
+    silent = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 1}
     given = {
-        "accelerator": "cpu",
-        "max_epochs": epochs,
-        "callbacks": list(callbacks),
-        "logger": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "enable_checkpointing": False,
-        "num_sanity_val_steps": 0,
-        "use_distributed_sampler": False,
-        "log_every_n_steps": 1,
-        "limit_val_batches": 1.0 if validate else 0,
+        **{"accelerator": "cpu", "max_epochs": epochs, "callbacks": list(callbacks), "use_distributed_sampler": False},
+        **{"enable_checkpointing": False, "num_sanity_val_steps": 0, "limit_val_batches": 1.0 if validate else 0},
     }
-    return pl.Trainer(**{**given, **changes})
+    return pl.Trainer(**{**silent, **given, **changes})

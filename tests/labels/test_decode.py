@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -32,11 +34,11 @@ def reference(colours, taxonomy):
     pure = np.where(distance.min(-1) <= 32**2, distance.argmin(-1), -1)
     mask = pure.copy()
     for y, x in zip(*np.nonzero(pure < 0), strict=True):
-        radius = 2
-        while not (
-            near := set(pure[max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1].flat) - {-1}
-        ):
+        radius, near = 1, set()
+        while not near:
             radius *= 2
+            window = pure[max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1]
+            near = set(window.flat) - {-1}
         mask[y, x] = min(sorted(near), key=lambda c: distance[y, x, c])
     return mask.astype(np.uint8)
 
@@ -45,17 +47,16 @@ def blend(mask, taxonomy, factor):
     """A mask drawn `factor` times larger and shrunk by averaging."""
     height, width = mask.shape[0] // factor, mask.shape[1] // factor
     painted = mask_to_colours(mask, taxonomy).astype(float)
-    return (
-        painted[: height * factor, : width * factor]
-        .reshape(height, factor, width, factor, 3)
-        .mean((1, 3))
-        .astype(np.uint8)
-    )
+    cells = painted[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    return cells.mean((1, 3)).astype(np.uint8)
 
 
-def test_a_rendered_mask_is_decoded_exactly():
-    mask = random_mask(0)
-    decoded = decode_mask(mask_to_colours(mask, FASSEG), FASSEG)
+@pytest.mark.parametrize("void", [None, (255, 0, 255)])
+def test_a_rendered_mask_is_decoded_exactly_with_or_without_a_colour_for_void(void):
+    taxonomy, mask = dataclasses.replace(FASSEG, void=void), random_mask(0)
+    if void:
+        mask[3:7, 4:9] = VOID
+    decoded = decode_mask(mask_to_colours(mask, taxonomy), taxonomy)
     assert (decoded.mask == mask).all()
     assert not decoded.inexact.any()
     assert decoded.mask.dtype == np.uint8
@@ -89,24 +90,15 @@ def test_a_colour_within_32_is_that_class_and_counts_as_inexact():
     assert decoded.inexact.all()
 
 
-def test_void_may_have_its_own_colour():
-    taxonomy = Taxonomy(names=("a", "b"), colours=((0, 0, 0), (255, 255, 255)), void=(255, 0, 255))
-    mask = np.uint8([[0, 1, VOID, VOID]])
-    assert (decode_mask(mask_to_colours(mask, taxonomy), taxonomy).mask == mask).all()
-
-
-def test_a_photo_given_as_mask_is_an_error_with_share_and_colour():
-    with pytest.raises(DataError, match=r"100% of the pixels are far .*\(12, 90, 40\).*data\.taxonomy=FILE\.yaml"):
-        decode_mask(np.full((8, 8, 3), (12, 90, 40), dtype=np.uint8), FASSEG)
-
-
-def test_half_of_the_pixels_may_be_far_but_no_more():
+def test_half_of_the_pixels_may_be_far_but_no_more_and_the_error_has_share_and_colour():
     colours = np.full((8, 8, 3), FASSEG.colours[1], dtype=np.uint8)
     colours[:4] = (90, 90, 90)
     assert (decode_mask(colours, FASSEG).mask == 1).all()
     colours[4, 0] = (90, 90, 90)
     with pytest.raises(DataError):
         decode_mask(colours, FASSEG)
+    with pytest.raises(DataError, match=r"100% of the pixels are far .*\(12, 90, 40\).*data\.taxonomy=FILE\.yaml"):
+        decode_mask(np.full((8, 8, 3), (12, 90, 40), dtype=np.uint8), FASSEG)
 
 
 def test_several_colours_may_map_to_one_class_and_to_void():
@@ -154,9 +146,6 @@ def test_numbers_of_any_integer_type_are_indices(dtype):
     assert decoded.mask.dtype == np.uint8
     assert (decoded.mask == mask).all()
     assert not decoded.inexact.any()
-
-
-def test_true_is_one():
     assert decode_numbers(np.array([[True, False]]), taxonomy()).mask.tolist() == [[1, 0]]
 
 
@@ -185,20 +174,18 @@ def test_an_unknown_number_is_an_error_with_its_share_and_the_remedy_and_never_v
     assert not are_known(raw, taxonomy())
 
 
-def test_a_remap_lists_every_number_that_may_occur():
-    remapped = taxonomy(remap={5: "wall", 6: "skin"})
-    with pytest.raises(DataError, match=r"holds 0, 1 in .* knows 5 to 6"):
-        decode_numbers(np.uint8([[0, 1, 5, 6]]), remapped)
-
-
-def test_of_many_unknown_numbers_the_first_few_are_reported():
-    with pytest.raises(DataError, match=r"holds 3, 4, 5, 6, 7, 8, 9, 10 and 245 more in"):
-        decode_numbers(np.arange(256, dtype=np.uint8)[None], taxonomy())
-
-
-def test_negative_numbers_are_unknown_ones():
-    with pytest.raises(DataError, match="holds -1 in"):
-        decode_numbers(np.int16([[-1, 0]]), taxonomy())
+@pytest.mark.parametrize(
+    ("numbers", "remap", "message"),
+    [
+        (np.uint8([[0, 1, 5, 6]]), {5: "wall", 6: "skin"}, r"holds 0, 1 in .* knows 5 to 6"),
+        (np.arange(256, dtype=np.uint8)[None], {}, r"holds 3, 4, 5, 6, 7, 8, 9, 10 and 245 more in"),
+        (np.int16([[-1, 0]]), {}, "holds -1 in"),
+    ],
+    ids=["not in the remap", "many", "negative"],
+)
+def test_unknown_numbers_are_reported(numbers, remap, message):
+    with pytest.raises(DataError, match=message):
+        decode_numbers(numbers, taxonomy(remap=remap))
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -218,16 +205,16 @@ def test_if_both_ends_could_be_the_classes_the_one_hot_axis_is():
     assert (decode_layers(np.moveaxis(layers, 0, -1), taxonomy()).mask == mask).all()
 
 
-def test_void_has_no_layer_unless_it_is_remapped():
-    remapped = taxonomy(remap={0: "wall", 1: "skin"}, void=255)
-    layers = (np.array([[0, 1]]) == np.arange(2)[:, None, None]).astype(np.uint8)
-    assert decode_layers(layers, remapped).mask.tolist() == [[0, 1]]
-
-
-def test_layers_are_those_of_the_remapped_numbers():
-    remapped = taxonomy(remap={0: "wall", 1: "skin", 2: "skin", 3: "void"})
-    layers = (np.array([[0, 1], [2, 3]]) == np.arange(4)[:, None, None]).astype(np.uint8)
-    assert decode_layers(layers, remapped).mask.tolist() == [[0, 1], [1, VOID]]
+@pytest.mark.parametrize(
+    ("more", "numbers", "expected"),
+    [
+        ({"remap": {0: "wall", 1: "skin"}, "void": 255}, [[0, 1]], [[0, 1]]),  # void is not remapped, and has no layer
+        ({"remap": {0: "wall", 1: "skin", 2: "skin", 3: "void"}}, [[0, 1], [2, 3]], [[0, 1], [1, VOID]]),
+    ],
+)
+def test_layers_are_those_of_the_remapped_numbers(more, numbers, expected):
+    layers = (np.array(numbers) == np.arange(len(more["remap"]))[:, None, None]).astype(np.uint8)
+    assert decode_layers(layers, taxonomy(**more)).mask.tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -257,23 +244,16 @@ EYE = np.uint8([[0, 0, 255, 0]])
 def test_later_parts_cover_earlier_ones_and_other_pixels_get_the_rest():
     assert overlay_parts([(1, FACE), (4, EYE)], rest=0).mask.tolist() == [[0, 1, 4, 1]]
     assert overlay_parts([(4, EYE), (1, FACE)], rest=VOID).mask.tolist() == [[VOID, 1, 1, 1]]
+    other = np.uint8([[255, 0, 0, 0]])
+    assert overlay_parts([(3, EYE), (3, other)], rest=0).mask.tolist() == [[3, 0, 3, 0]], "parts of a class are joined"
 
 
-def test_the_smallest_part_may_be_on_top_in_any_order():
+def test_the_smallest_class_with_all_its_parts_may_be_on_top_in_any_order():
     for parts in ([(1, FACE), (4, EYE)], [(4, EYE), (1, FACE)]):
         assert overlay_parts(parts, rest=0, smallest_on_top=True).mask.tolist() == [[0, 1, 4, 1]]
-
-
-def test_the_area_of_a_class_is_that_of_all_its_parts():
     left, right = np.uint8([[255, 255, 0, 0, 0]]), np.uint8([[0, 0, 0, 255, 255]])
-    middle = np.uint8([[0, 255, 255, 255, 0]])
-    parts = [(1, left), (1, right), (2, middle)]
+    parts = [(1, left), (1, right), (2, np.uint8([[0, 255, 255, 255, 0]]))]
     assert overlay_parts(parts, rest=0, smallest_on_top=True).mask.tolist() == [[1, 2, 2, 2, 1]]
-
-
-def test_several_parts_of_a_class_are_joined():
-    other = np.uint8([[255, 0, 0, 0]])
-    assert overlay_parts([(3, EYE), (3, other)], rest=0).mask.tolist() == [[3, 0, 3, 0]]
 
 
 @pytest.mark.parametrize("white", [np.True_, np.uint8(1), np.uint8(255), np.uint16(1), np.uint16(65535)])
@@ -302,14 +282,11 @@ def test_parts_of_several_sizes_are_an_error(join):
         join([(1, FACE), (2, np.zeros((1, 3), np.uint8))], rest=0)
 
 
-def test_the_most_likely_class_wins_and_the_first_on_a_tie():
+def test_the_most_likely_class_wins_by_the_sum_of_its_parts_and_the_first_on_a_tie():
     one, other = np.uint8([[255, 128, 100, 0]]), np.uint8([[0, 127, 100, 0]])
     decoded = likeliest_parts([(1, one), (2, other)], rest=0)
     assert decoded.mask.tolist() == [[1, 1, 1, 0]]
     assert decoded.inexact.tolist() == [[False, False, True, True]]
-
-
-def test_the_probabilities_of_a_class_are_summed_over_its_parts():
     parts = [(1, np.uint8([[90]])), (1, np.uint8([[90]])), (2, np.uint8([[120]]))]
     assert likeliest_parts(parts, rest=0).mask.tolist() == [[1]]
     assert likeliest_parts([(1, np.uint8([[200]])), (1, np.uint8([[200]]))], rest=0).mask.tolist() == [[1]]

@@ -14,12 +14,9 @@ def test_a_mask_survives_packing(num_classes):
     assert (unpack_onehot(packed) == mask).all()
 
 
-def test_the_packed_mask_is_one_hot():
+def test_the_packed_mask_is_one_hot_and_void_has_no_bit():
     mask = np.arange(19, dtype=np.uint8)[None]
     onehot = np.unpackbits(pack_onehot(mask, 19), axis=-1, count=19, bitorder="little")
     assert (onehot[0] == np.eye(19)).all()
-
-
-def test_six_classes_cost_one_byte_and_void_has_no_bit():
-    assert packed_depth(6) == 1
     assert pack_onehot(np.uint8([[VOID]]), 6).sum() == 0
+    assert packed_depth(6) == 1

@@ -82,10 +82,8 @@ def test_a_remap_of_one_kind_leaves_the_others_as_they_are(remap, numbers, names
 
 
 def test_a_class_may_be_named_void():
-    taxonomy = Taxonomy.from_mapping(
-        {"classes": {"void": [0, 0, 0], "face": [1, 1, 1]}, "remap": {7: "void", 8: "face"}}
-    )
-    assert taxonomy.raw_numbers() == {7: 0, 8: 1}
+    classes = {"void": [0, 0, 0], "face": [1, 1, 1]}
+    assert Taxonomy.from_mapping({"classes": classes, "remap": {7: "void", 8: "face"}}).raw_numbers() == {7: 0, 8: 1}
 
 
 @pytest.mark.parametrize(

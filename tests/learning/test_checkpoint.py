@@ -15,11 +15,9 @@ from facesegl.config.compose import conf_dir
 from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.learning import LastCheckpoint, SegmentationModule, WholeCheckpointIO, read_checkpoint
 from helpers.faces import face_module
-from helpers.modules import NET, make_card, make_module, make_net, make_trainer
+from helpers.modules import NET, bare_trainer, make_card, make_module, make_net, make_trainer
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
-)
+pytestmark = bare_trainer
 load = SegmentationModule.load_from_checkpoint
 
 
@@ -46,6 +44,10 @@ def names(folder):
 # files that are no checkpoint
 
 
+UNKNOWN = "no checkpoint of facesegl"
+ANOTHER = "no card of facesegl in it; was it written by another program"
+
+
 def test_a_pickle_with_code_is_refused_and_does_not_run(saved, tmp_path):
     torch.save({"state_dict": {}, "hyper_parameters": make_card(), "more": RunsCode()}, tmp_path / "evil.ckpt")
     refused(tmp_path / "evil.ckpt", "it was not opened, since")
@@ -59,19 +61,16 @@ def test_a_whole_module_is_refused_as_it_would_run_code(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content",
-    [torch.zeros(3), [1, 2], {"state_dict": {}}, {"model": {}}, {}, {"hyper_parameters": {}}],
-    ids=["tensor", "list", "no card", "another", "empty", "no weights"],
+    ("content", "message"),
+    [
+        *((torch.zeros(3), UNKNOWN), ([1, 2], UNKNOWN), ({"model": {}}, UNKNOWN), ({}, UNKNOWN)),
+        *(({"state_dict": {}}, UNKNOWN), ({"hyper_parameters": {}}, UNKNOWN)),
+        *(({"state_dict": {}, "hyper_parameters": card}, ANOTHER) for card in ({"lr": 0.1}, None, [1], "card", {})),
+    ],
 )
-def test_another_file_of_torch_is_refused(tmp_path, content):
+def test_a_file_of_another_program_is_refused(tmp_path, content, message):
     torch.save(content, tmp_path / "other.pt")
-    refused(tmp_path / "other.pt", "no checkpoint of facesegl")
-
-
-@pytest.mark.parametrize("card", [{"lr": 0.1}, None, [1], "card", {}])
-def test_a_checkpoint_of_another_program_is_refused(tmp_path, card):
-    torch.save({"state_dict": {}, "hyper_parameters": card}, tmp_path / "other.ckpt")
-    refused(tmp_path / "other.ckpt", "no card of facesegl in it; was it written by another program")
+    refused(tmp_path / "other.pt", message)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
@@ -98,23 +97,10 @@ def test_a_folder_or_a_missing_file_is_reported_with_where_to_look(tmp_path):
 @pytest.mark.parametrize(
     "target",
     [
-        "os.system",
-        "posix.system",
-        "builtins.eval",
-        "facesegl.config.os.makedirs",
-        "facesegl.learning.checkpoint.torch.load",
-        "facesegl.nets.check_size",
-        "facesegl.nets.fcn.nn.Sequential",
-        "torch.nn.Linear",
-        "facesegl.config.TrainKeys",
-        "facesegl.Taxonomy",
-        "facesegl.data.FaceDataModule",
-        "facesegl.nets.NoSuchNet",
-        "facesegl.nothing.Net",
-        "facesegl",
-        "",
-        None,
-        7,
+        *("os.system", "posix.system", "builtins.eval", "facesegl.config.os.makedirs", "torch.nn.Linear"),
+        *("facesegl.learning.checkpoint.torch.load", "facesegl.nets.check_size", "facesegl.nets.fcn.nn.Sequential"),
+        *("facesegl.config.TrainKeys", "facesegl.Taxonomy", "facesegl.data.FaceDataModule"),
+        *("facesegl.nets.NoSuchNet", "facesegl.nothing.Net", "facesegl", "", None, 7),
     ],
 )
 def test_a_card_that_names_anything_but_a_net_is_refused(saved, target, monkeypatch):
@@ -125,11 +111,9 @@ def test_a_card_that_names_anything_but_a_net_is_refused(saved, target, monkeypa
 
 @pytest.mark.parametrize("target", ["os.system", "facesegl.config.os.system"])
 def test_a_command_in_a_card_does_not_run(saved, target):
-    refused(saved(net={"_target_": target, "command": "touch ran"}), "net")
-    refused(saved(net={**NET, "channels": {"_target_": target, "command": "touch ran"}}), "net")
-    refused(
-        saved(net={"_target_": "facesegl.nets.UNet", "_args_": [{"_target_": target, "command": "touch ran"}]}), "net"
-    )
+    command = {"_target_": target, "command": "touch ran"}
+    for net in (command, {**NET, "channels": command}, {"_target_": "facesegl.nets.UNet", "_args_": [command]}):
+        refused(saved(net=net), "net")
 
 
 SECRET = "${oc.env:HOME}"
@@ -200,25 +184,18 @@ def test_weights_that_do_not_fit_their_net_are_reported(saved, change):
     elif change == "no tensor":
         state["net.head.bias"] = "a text"
     refused(saved(state={} if change == "none" else state), "its weights do not fit the net in its card")
-
-
-def test_weights_that_are_no_mapping_are_reported(tmp_path):
-    torch.save({"state_dict": [torch.zeros(1)], "hyper_parameters": make_card()}, tmp_path / "list.ckpt")
-    refused(tmp_path / "list.ckpt", "list.ckpt")
+    refused(saved(state=[torch.zeros(1)]), "last.ckpt")
 
 
 # evaluate with a card
 
 
+EVIL = {"_target_": "os.makedirs", "name": "ran"}
+
+
 @pytest.mark.parametrize(
     "values",
-    [
-        {"taxonomy": {"evil": [{"_target_": "os.makedirs", "name": "ran"}]}},
-        {"taxonomy": {"evil": {"_target_": "os.makedirs", "name": "ran"}}},
-        {"_target_": "os.makedirs", "name": "ran"},
-        {"source": {"_target_": "os.makedirs", "name": "ran"}},
-        {"evil": [{"_target_": "os.makedirs", "name": "ran"}]},
-    ],
+    [{"taxonomy": {"evil": [EVIL]}}, {"taxonomy": {"evil": EVIL}}, EVIL, {"source": EVIL}, {"evil": [EVIL]}],
 )
 def test_a_class_named_outside_the_net_is_refused_and_not_built(saved, fasseg, values):
     path = saved(data={**DATA, "values": values})
@@ -227,19 +204,20 @@ def test_a_class_named_outside_the_net_is_refused_and_not_built(saved, fasseg, v
     assert not Path("ran").exists()
 
 
-@pytest.mark.parametrize("way", ["taxonomy.evil.{}", "taxonomy[evil][{}]", "source.evil.{}"])
-def test_a_key_in_a_card_is_not_a_path_into_the_config(saved, fasseg, way):
-    path = saved(data={**DATA, "values": {way.format("_target_"): "os.makedirs", way.format("name"): "ran"}})
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *(
+            {"values": {way.format(key): value for key, value in EVIL.items()}}
+            for way in ("taxonomy.evil.{}", "taxonomy[evil][{}]", "source.evil.{}")
+        ),
+        {"choice": os.path.relpath("evil", conf_dir() / "data")},
+    ],
+)
+def test_a_card_has_no_path_into_the_config_and_chooses_no_file_outside_conf(saved, fasseg, changes):
+    Path("evil.yaml").write_text("_target_: os.makedirs\nname: ran\n")
     with pytest.raises((CheckpointError, ConfigError)):
-        facesegl.evaluate(path)
-    assert not Path("ran").exists()
-
-
-def test_a_card_chooses_data_of_conf_and_no_other_file(saved, fasseg, tmp_path):
-    (tmp_path / "evil.yaml").write_text("_target_: os.makedirs\nname: ran\n")
-    way = os.path.relpath(tmp_path / "evil", conf_dir() / "data")
-    with pytest.raises((CheckpointError, ConfigError)):
-        facesegl.evaluate(saved(data={**DATA, "choice": way}))
+        facesegl.evaluate(saved(data={**DATA, **changes}))
     assert not Path("ran").exists()
 
 
@@ -288,7 +266,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkey
 
 
 def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
-    """For real, by a limit of the system: torch's own writer tells of it by a RuntimeError, as of a full disk."""
+    """By a real limit of the system, for which torch's writer raises a RuntimeError, as for a full disk."""
     path = tmp_path / "last.ckpt"
     WholeCheckpointIO().save_checkpoint({"step": 1}, path)
     before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)

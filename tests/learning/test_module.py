@@ -12,11 +12,9 @@ from facesegl.losses import CrossEntropy, CrossEntropyDice
 from facesegl.nets import FCN, UNet
 from facesegl.scores import PooledCounts, iou, miou
 from helpers.faces import face_module, write_pair
-from helpers.modules import NET, make_card, make_module, make_net, make_trainer
+from helpers.modules import NET, bare_trainer, make_card, make_module, make_net, make_trainer
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers.*", r"ignore:.*isinstance\(treespec, LeafSpec\).*"
-)
+pytestmark = bare_trainer
 
 
 def fit(module, faces, epochs=1, callbacks=(), **trainer):
@@ -39,34 +37,25 @@ def trained(fasseg, tmp_path):
 # loading
 
 
-def test_a_checkpoint_alone_in_a_folder_gives_the_same_logits(trained, photos):
+def test_a_checkpoint_alone_in_a_folder_gives_the_same_logits_on_the_given_device(trained, photos):
     module, path = trained
     loaded = SegmentationModule.load_from_checkpoint(path)
     assert not loaded.training
     with torch.no_grad():
         assert torch.equal(loaded(photos), module(photos))
     assert type(loaded.net) is UNet
+    for device in ("cpu", torch.device("cpu")):
+        there = SegmentationModule.load_from_checkpoint(path, map_location=device)
+        assert {value.device.type for value in (*there.parameters(), there.mean)} == {"cpu"}
 
 
-def test_the_card_is_the_only_hyper_parameter_and_is_read_back_unchanged(trained):
-    _, path = trained
+def test_the_card_is_the_only_hyperparameter_and_class_weights_are_not_saved(trained):
+    module, path = trained
     saved = torch.load(path, weights_only=True)
     assert saved["hyper_parameters"] == make_card()
     assert dict(SegmentationModule.load_from_checkpoint(path).hparams) == make_card()
-
-
-def test_class_weights_of_the_loss_are_not_in_the_checkpoint(trained):
-    module, path = trained
     assert module.loss.weight is not None
-    state = torch.load(path, weights_only=True)["state_dict"]
-    assert all(name.startswith("net.") for name in state)
-
-
-def test_a_loaded_module_is_on_the_given_device(trained):
-    _, path = trained
-    for device in ("cpu", torch.device("cpu")):
-        module = SegmentationModule.load_from_checkpoint(path, map_location=device)
-        assert {value.device.type for value in (*module.parameters(), module.mean)} == {"cpu"}
+    assert all(name.startswith("net.") for name in saved["state_dict"])
 
 
 def test_a_custom_net_is_used_as_it_is_and_the_card_is_checked():
@@ -216,15 +205,12 @@ def test_a_long_epoch_stops_soon_after_a_loss_that_is_not_finite(tmp_path, fasse
     assert loss.seen <= 60
 
 
-def test_the_loss_gets_the_class_shares_of_the_training_set(fasseg):
+def test_the_loss_gets_the_class_shares_of_the_training_set_if_it_takes_any(fasseg):
     faces, loss = face_module(fold=1), CrossEntropy(class_weights=True)
     fit(make_module(loss=loss), faces)
     expected = CrossEntropy(class_weights=True)
     expected.set_class_shares(faces.class_shares())
     assert torch.equal(loss.weight, expected.weight)
-
-
-def test_a_loss_without_class_shares_works_too(fasseg):
     fit(make_module(loss=torch.nn.CrossEntropyLoss(ignore_index=VOID)), face_module())
 
 

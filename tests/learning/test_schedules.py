@@ -18,13 +18,10 @@ def rates(steps=100, lr=0.02, rise=0.3, start_divisor=25.0, end_divisor=1e4):
     return found
 
 
-def test_the_peak_is_the_optimisers_own_learning_rate_after_the_rise():
+def test_the_peak_is_the_optimizers_learning_rate_and_start_and_end_are_shares_of_it():
     found = rates()
     assert max(found) == pytest.approx(0.02)
     assert found.index(max(found)) == 29  # step 30 of 100, counted from 0
-
-
-def test_it_starts_and_ends_at_the_shares_that_are_asked_for():
     found = rates(start_divisor=10.0, end_divisor=100.0)
     assert found[0] == pytest.approx(0.02 / 10)
     assert found[-1] == pytest.approx(0.02 / 10 / 100)
@@ -40,23 +37,18 @@ def test_it_goes_up_and_down_along_cosines():
     assert found[50:] == sorted(found[50:], reverse=True)
 
 
-def test_each_group_of_weights_has_its_own_peak():
+def test_each_group_of_weights_has_its_own_peak_and_the_state_loads_without_code(tmp_path):
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.1, 0.001)]
-    optimizer = torch.optim.SGD(groups, lr=1.0)
+    optimizer = torch.optim.AdamW(groups, lr=1.0)
     schedule = one_cycle(optimizer, total_steps=10, rise=0.3, start_divisor=25.0, end_divisor=1e4)
+    torch.save([optimizer.state_dict(), schedule.state_dict()], tmp_path / "state.pt")
+    torch.load(tmp_path / "state.pt", weights_only=True)
     seen = []
     for _ in range(9):
         optimizer.step()
         schedule.step()
         seen.append([group["lr"] for group in optimizer.param_groups])
     assert [max(rates) for rates in zip(*seen, strict=True)] == pytest.approx([0.1, 0.001])
-
-
-def test_its_state_is_builtin_values_that_load_without_code(tmp_path):
-    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    schedule = one_cycle(optimizer, total_steps=10, rise=0.3, start_divisor=25.0, end_divisor=1e4)
-    torch.save([optimizer.state_dict(), schedule.state_dict()], tmp_path / "state.pt")
-    torch.load(tmp_path / "state.pt", weights_only=True)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

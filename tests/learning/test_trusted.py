@@ -23,23 +23,20 @@ def test_a_class_of_a_trusted_package_is_built_and_interpolations_stay_text(stra
 @pytest.mark.parametrize(
     "target",
     [
-        "facesegl.config.os.makedirs",
-        "facesegl.files.os.system",
-        "facesegl.files.os.makedirs",
-        "facesegl.files.Path",
-        "facesegl.learning.trusted.importlib.import_module",
-        "facesegl.config.build_trusted",
-        "facesegl.errors.ConfigError",
-        "facesegl.__main__.main",
-        "facesegl..nets",
-        "facesegl.",
-        "facesegl",
-        "facesegl.config.stranger.nets.Net",
+        *(
+            "facesegl.config.os.makedirs",
+            "facesegl.files.os.system",
+            "facesegl.files.os.makedirs",
+            "facesegl.files.Path",
+        ),
+        *("facesegl.learning.trusted.importlib.import_module", "facesegl.config.build_trusted", "facesegl..nets"),
+        *("facesegl.errors.ConfigError", "facesegl.__main__.main", "facesegl.config.stranger.nets.Net"),
+        *("facesegl.", "facesegl", None, 3, ["facesegl"]),
     ],
 )
-def test_the_right_prefix_is_not_enough(stranger, target, monkeypatch):
-    monkeypatch.setattr(os, "system", lambda *_: pytest.fail("ran"))
-    monkeypatch.setattr(os, "makedirs", lambda *_: pytest.fail("ran"))
+def test_nothing_but_a_class_of_facesegl_is_built_and_the_right_prefix_is_not_enough(stranger, target, monkeypatch):
+    for name in ("system", "makedirs"):
+        monkeypatch.setattr(os, name, lambda *_: pytest.fail("ran"))
     before = set(sys.modules)
     with pytest.raises(CheckpointError):
         build(target)
@@ -64,11 +61,8 @@ def test_an_untrusted_package_is_refused_and_not_imported(stranger, trust):
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"width": {"_target_": "os.system", "command": "x"}},
-        {"width": [{"_target_": "os.system"}]},
-        {"width": torch.zeros(1)},
-        {"width": Path("x")},
-        {"width": (1, 2)},
+        *({"width": value} for value in ({"_target_": "os.system", "command": "x"}, [{"_target_": "os.system"}])),
+        *({"width": value} for value in (torch.zeros(1), Path("x"), (1, 2))),
         {"_partial_": True},
         {"_args_": [1]},
     ],
@@ -77,12 +71,6 @@ def test_a_card_with_more_than_builtin_values_is_refused(stranger, parameters):
     with pytest.raises(CheckpointError, match="one _target_ and builtin values"):
         build("stranger.nets.Net", trust=["stranger"], **parameters)
     assert not stranger.exists()
-
-
-@pytest.mark.parametrize("target", [None, 3, ["facesegl"]])
-def test_a_card_without_a_name_is_refused(target):
-    with pytest.raises(CheckpointError):
-        build(target)
 
 
 @pytest.mark.parametrize("parameters", [{}, {**SIZES, "width": 2}, {**SIZES, "channels": 0}])

@@ -35,8 +35,7 @@ def test_weights_are_read_back_to_the_bit(written):
 
 
 def test_a_card_is_read_back_in_any_language(written):
-    classes = {"Rücken": [0, 0, 0], "目": [1, 1, 1]}
-    taxonomy = Taxonomy.from_mapping({"classes": classes, "remap": {7: "目"}})
+    taxonomy = Taxonomy.from_mapping({"classes": {"Rücken": [0, 0, 0], "目": [1, 1, 1]}, "remap": {7: "目"}})
     read = read_weights(written(taxonomy=taxonomy.to_mapping()))
     assert Taxonomy.from_mapping(read["hyper_parameters"]["taxonomy"]) == taxonomy
 
@@ -55,10 +54,6 @@ def test_the_file_has_the_usual_permissions(written, tmp_path):
     assert mode == stat.S_IMODE((tmp_path / "plain").stat().st_mode) != 0o600
 
 
-def _without_card(path):
-    save_file({"a": torch.zeros(1)}, path)
-
-
 def _with(text):
     return lambda path: path.write_bytes(save({"a": torch.zeros(1)}, metadata={"facesegl": text}))
 
@@ -72,7 +67,7 @@ def _with(text):
         (lambda path: path.write_bytes(b""), "cannot be read as safetensors"),
         (lambda path: path.unlink(), "no such file"),
         (lambda path: (path.unlink(), path.mkdir()), "no such file"),
-        (_without_card, "it has no card"),
+        (lambda path: save_file({"a": torch.zeros(1)}, path), "it has no card"),
         (_with("{"), "it has no card"),
         (_with("[" * 100_000), "it has no card"),
         (_with(json.dumps([1])), "no card of facesegl"),

@@ -13,12 +13,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from facesegl.drawing import canvas
 from facesegl.labels import Taxonomy
 from facesegl.monitoring import PanelCallback, panels
-from helpers.modules import make_trainer
+from helpers.modules import bare_trainer, make_trainer
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
-    pytest.mark.filterwarnings(r"ignore:.*isinstance\(treespec, LeafSpec\).*"),
-]
+pytestmark = bare_trainer
 FACE = Taxonomy(names=("wall", "skin", "mouth"), colours=((255, 0, 0), (255, 255, 0), (0, 255, 0)))
 
 
@@ -91,9 +88,18 @@ def test_panels_come_every_few_epochs_and_at_the_end(tmp_path):
         assert panel.width == 4 * 160 + 3 * canvas.GAP + 2 * canvas.MARGIN
 
 
-def test_a_panel_of_the_last_epoch_is_not_drawn_twice(tmp_path):
-    assert len(fit(PanelCallback(tmp_path, photos=1, every=5)).asked) == 1
-    assert names(tmp_path) == ["epoch_0005.png"]
+@pytest.mark.parametrize(
+    ("photos", "every", "flags", "epochs"),
+    [
+        (1, 5, {}, [5]),  # the last epoch's panel is drawn once
+        (1, 2, {"max_epochs": 6, "check_val_every_n_epoch": 3}, [3, 6]),  # panels wait for a validation
+        (0, 1, {}, []),
+    ],
+)
+def test_panels_are_drawn_once_and_wait_for_a_validation(tmp_path, photos, every, flags, epochs):
+    module = fit(PanelCallback(tmp_path, photos=photos, every=every), **flags)
+    assert names(tmp_path) == [f"epoch_{epoch:04}.png" for epoch in epochs]
+    assert len(module.asked) == len(epochs)
 
 
 def test_augmented_photos_are_shown_next_to_the_photos(tmp_path):
@@ -102,11 +108,6 @@ def test_augmented_photos_are_shown_next_to_the_photos(tmp_path):
         pixels = np.asarray(sheet)
     lefts = [canvas.MARGIN + column * (160 + canvas.GAP) for column in range(3)]
     assert [pixels[150, left + 80].tolist() for left in lefts] == [[90] * 3, [140] * 3, [0, 255, 0]]
-
-
-def test_panels_wait_for_a_validation_that_is_less_frequent(tmp_path):
-    fit(PanelCallback(tmp_path, photos=1, every=2), max_epochs=6, check_val_every_n_epoch=3)
-    assert names(tmp_path) == ["epoch_0003.png", "epoch_0006.png"]
 
 
 @pytest.mark.parametrize("validates", [True, False])
@@ -136,11 +137,6 @@ def test_tensorboard_gets_the_panel_and_other_loggers_do_not(tmp_path):
     [image] = events.Images("panels/val")
     with Image.open(tmp_path / "panels/epoch_0005.png") as panel:
         assert (image.width, image.height, image.step) == (*panel.size, 10)
-
-
-def test_no_photos_no_panels(tmp_path):
-    assert fit(PanelCallback(tmp_path, photos=0, every=1)).asked == []
-    assert names(tmp_path) == []
 
 
 def test_it_changes_nothing_in_the_training(tmp_path):

@@ -10,12 +10,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from facesegl import console
 from facesegl.monitoring import TrainingProgress, progress
-from helpers.modules import make_trainer
+from helpers.modules import bare_trainer, make_trainer
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
-    pytest.mark.filterwarnings(r"ignore:.*isinstance\(treespec, LeafSpec\).*"),
-]
+pytestmark = bare_trainer
 
 
 class Line(pl.LightningModule):
@@ -67,8 +64,10 @@ def test_without_a_terminal_there_is_a_line_at_the_start_and_one_at_the_end(line
     assert lines() == ["epoch 1/3  loss 0.500", "epoch 3/3  loss 0.500  val/miou 0.812  took 0:00"]
 
 
-def test_lines_in_between_have_epoch_loss_score_and_time_left(lines):
-    fit(Line(), TrainingProgress(every_s=0))
+@pytest.mark.parametrize("batches", [1, 2])
+def test_lines_in_between_have_epoch_loss_of_a_batch_score_and_time_left(lines, batches):
+    fit(Line(), TrainingProgress(every_s=0), accumulate_grad_batches=batches)
+    assert all("loss 0.500" in line for line in lines())
     assert len(lines()) == 3 * 4 + 1
     assert lines()[5] == "epoch 2/3  loss 0.500  val/miou 0.812  0:00 left"
 
@@ -76,11 +75,6 @@ def test_lines_in_between_have_epoch_loss_score_and_time_left(lines):
 def test_without_validation_there_is_no_score(lines):
     fit(Line(), TrainingProgress(every_s=0), validate=False)
     assert not any("miou" in line for line in lines())
-
-
-def test_the_loss_is_that_of_a_batch_with_accumulation_too(lines):
-    fit(Line(), TrainingProgress(every_s=0), accumulate_grad_batches=2)
-    assert all("loss 0.500" in line for line in lines())
 
 
 def test_a_terminal_has_one_bar_for_the_whole_training_and_is_restored(terminal):

@@ -17,7 +17,7 @@ from facesegl.errors import CheckpointError, ConfigError, MachineError
 from facesegl.learning import build_net
 from facesegl.nets import SMP, weights_follow
 from facesegl.nets.smp import ARCHS
-from helpers.calling import call
+from helpers.calling import assert_reported, call
 from helpers.torchvision_shim import torchvision_shim
 from helpers.trainings import SMALL
 
@@ -77,17 +77,12 @@ def test_logits_have_the_size_of_the_image(arch):
             assert net(torch.rand(2, 3, *size)).shape == (2, 5, *size)
 
 
-def test_images_are_padded_by_their_last_row_and_column_and_the_logits_cropped():
+@pytest.mark.parametrize(("size", "padded"), [((37, 51), (64, 64)), ((64, 96), (64, 96))])
+def test_images_are_padded_by_their_last_row_and_column_if_needed_and_the_logits_cropped(size, padded):
     net = SMP(4, *TINY, None).eval()
-    images = torch.rand(2, 3, 37, 51)
-    extended = functional.pad(images, (0, 64 - 51, 0, 64 - 37), mode="replicate")
-    torch.testing.assert_close(net(images), net.model(extended)[..., :37, :51])
-
-
-def test_a_size_that_fits_reaches_the_packages_net_as_it_is():
-    net = SMP(4, *TINY, None).eval()
-    images = torch.rand(1, 3, 64, 96)
-    assert torch.equal(net(images), net.model(images))
+    images = torch.rand(2, 3, *size)
+    extended = functional.pad(images, (0, padded[1] - size[1], 0, padded[0] - size[0]), mode="replicate")
+    assert torch.equal(net(images), net.model(extended)[..., : size[0], : size[1]])
 
 
 def test_encoders_that_are_torchvisions_own_give_logits_too():
@@ -148,14 +143,16 @@ def test_names_of_timm_may_have_a_tag_for_the_weights():
     assert SMP(6, "Linknet", "tu-mobilenetv3_small_050.lamb_in1k", None)
 
 
-def test_an_encoder_of_a_fixed_size_is_refused_with_that_size():
-    with pytest.raises(ConfigError, match=r"tu-vit_tiny_patch16_224: its images must be 224x224"):
-        SMP(6, "FPN", "tu-vit_tiny_patch16_224", None)
-
-
-def test_an_incompatible_arch_and_encoder_are_refused_with_the_reason():
-    with pytest.raises(ConfigError, match=r"model\.arch=Linknet model\.encoder_name=mit_b0: .*not supported"):
-        SMP(6, "Linknet", "mit_b0", None)
+@pytest.mark.parametrize(
+    ("arch", "encoder", "message"),
+    [
+        ("FPN", "tu-vit_tiny_patch16_224", r"tu-vit_tiny_patch16_224: its images must be 224x224"),
+        ("Linknet", "mit_b0", r"model\.arch=Linknet model\.encoder_name=mit_b0: .*not supported"),
+    ],
+)
+def test_an_encoder_of_a_fixed_size_or_incompatible_with_the_arch_is_refused(arch, encoder, message):
+    with pytest.raises(ConfigError, match=message):
+        SMP(6, arch, encoder, None)
 
 
 def test_a_batch_of_one_that_cannot_be_trained_on_is_refused_with_the_key_to_change():
@@ -174,13 +171,10 @@ def test_a_missing_package_is_named_with_what_installs_it(missing, monkeypatch):
 # pretrained weights
 
 
-def test_pretrained_weights_are_taken(hub):
-    state = SMP(6, "Unet", "efficientnet-b0", "imagenet").model.encoder.state_dict()
-    assert all(torch.equal(state[name], values) for name, values in hub.items())
-
-
-def test_pretrained_weights_get_images_standardised_as_in_their_training(hub):
+def test_pretrained_weights_are_used_with_images_standardized_as_in_their_training(hub):
     net = SMP(6, "Unet", "efficientnet-b0", "imagenet").eval()
+    state = net.model.encoder.state_dict()
+    assert all(torch.equal(state[name], values) for name, values in hub.items())
     photos = torch.rand(2, 3, 32, 32)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     seen = []
@@ -211,10 +205,7 @@ def test_weights_that_cannot_be_fetched_are_reported_with_what_to_do(encoder, no
 
 
 def test_the_command_ends_with_that_line_and_leaves_no_run(fasseg, no_network):
-    ended = call(*TRAIN, "model.encoder_weights=imagenet")
-    assert ended.code == 5
-    assert len(ended.lines("error")) == 1
-    assert "Traceback" not in ended.err
+    assert_reported(call(*TRAIN, "model.encoder_weights=imagenet"), 5, "model.encoder_weights=imagenet: the weights of")
     assert not Path("run").exists()
 
 

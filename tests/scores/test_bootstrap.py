@@ -78,14 +78,10 @@ def test_a_class_that_a_draw_lacks_is_left_out_of_its_mean():
     assert drawn.miou == pytest.approx(np.where(absent, drawn.iou[:, :2].mean(1), drawn.iou.mean(1)))
 
 
-def test_identical_models_have_no_difference():
-    model = make_photos(5)
-    one, other = resampled_scores([model, model], list("abcdefgh"))
+def test_identical_models_have_no_difference_and_swapping_models_mirrors_the_interval():
+    one, other = resampled_scores([make_photos(5), make_photos(5)], list("abcdefgh"))
     assert interval(one.miou - other.miou) == (0, 0)
     assert interval(one.boundary_f - other.boundary_f) == (0, 0)
-
-
-def test_swapping_the_models_mirrors_the_interval():
     one, other = resampled_scores([make_photos(6), make_photos(7)], list("abcdefgh"))
     low, high = interval(one.miou - other.miou)
     assert low < high
@@ -96,11 +92,9 @@ def test_the_order_of_the_photos_does_not_matter():
     models, groups = [make_photos(8), make_photos(9)], np.array(list("aabcddde"))
     order = np.random.default_rng(0).permutation(8)
     shuffled = [(counts[order], boundary[order]) for counts, boundary in models]
-    for here, there in zip(
-        resampled_scores(models, groups, resamples=50),
-        resampled_scores(shuffled, groups[order], resamples=50),
-        strict=True,
-    ):
+    drawn = resampled_scores(models, groups, resamples=50)
+    again = resampled_scores(shuffled, groups[order], resamples=50)
+    for here, there in zip(drawn, again, strict=True):
         assert all(np.array_equal(one, other, equal_nan=True) for one, other in zip(here, there, strict=True))
 
 
@@ -150,14 +144,11 @@ def test_nineteen_of_twenty_intervals_hold_the_truth():
     assert np.mean(apart) < 0.8  # what is hard for both falls out of the difference
 
 
-def test_an_interval_needs_a_draw_with_something_to_score():
-    assert all(map(math.isnan, interval(np.full(10, np.nan))))
-    assert interval(np.array([np.nan, 2.0, 2.0])) == (2, 2)
-
-
 def test_only_an_interval_on_one_side_of_zero_is_conclusive():
     signs = [Estimate(0.1, low, high).sign for low, high in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.2), (0, 0))]
     assert signs == [1, -1, 0, 0]
+    assert interval(np.array([np.nan, 2.0, 2.0])) == (2, 2)
+    assert all(map(math.isnan, interval(np.full(10, np.nan))))
     unknown = Estimate(0.1, math.nan, math.nan)
     assert unknown.sign == 0
     assert unknown.to_dict() == {"difference": 0.1, "low": None, "high": None}

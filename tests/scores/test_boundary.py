@@ -81,9 +81,7 @@ def test_the_border_of_the_photo_is_not_a_boundary():
 
 
 def test_a_class_that_only_one_mask_has_is_zero():
-    target = halves(5)
-    preds = np.zeros_like(target)
-    for one, other in ((preds, target), (target, preds)):
+    for one, other in ((np.zeros_like(halves(5)), halves(5)), (halves(5), np.zeros_like(halves(5)))):
         assert boundary_f(boundary_counts(one, other, 2)).tolist() == [0, 0]
 
 
@@ -100,12 +98,9 @@ def test_a_fitting_outline_matches_next_to_void_too():
     assert boundary_counts(preds, target, 2).tolist() == [[0, 0, 6, 6], [0, 0, 6, 6]]
 
 
-def test_photos_are_pooled_before_the_fractions_are_taken():
+def test_photos_are_pooled_before_precision_and_recall_meet_in_their_harmonic_mean():
     good, bad = boundary_counts(halves(5), halves(5), 2), boundary_counts(halves(9), halves(5), 2)
     assert boundary_f(good + bad).tolist() == [0.5, 0.5]
-
-
-def test_precision_and_recall_meet_in_their_harmonic_mean():
     assert boundary_f(torch.tensor([[3, 4, 1, 2]])).item() == pytest.approx(2 * 0.75 * 0.5 / 1.25)
 
 

@@ -62,13 +62,10 @@ def test_large_groups_are_spread_over_the_folds():
     assert sorted(sizes.values()) == [6, 6, 6, 6]
 
 
-def test_fewer_persons_than_folds_suggest_a_number_that_works():
+def test_fewer_persons_than_folds_suggest_a_number_that_works_unless_it_is_one():
     groups = {"train/1": "ann", "train/2": "bob", "train/3": "ann"}
     with pytest.raises(DataError, match=r"data.folds=3: .* 2 persons or groups.*data.folds=2 or fewer"):
         assign_folds(groups, 3, 0)
     assert assign_folds(groups, 2, 0)["train/1"] == assign_folds(groups, 2, 0)["train/3"]
-
-
-def test_one_person_alone_gets_no_suggestion_of_one_fold():
     with pytest.raises(DataError, match=r"1 persons or groups.*per fold. Use data.fold=null.$"):
         assign_folds({"train/1": "ann", "train/2": "ann"}, 5, 0)

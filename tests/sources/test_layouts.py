@@ -76,23 +76,19 @@ def test_celebamask_has_one_file_per_part_at_half_the_photos_size(celebamask):
         assert (mask(module, name) == expected.repeat(2, 0).repeat(2, 1)).all()
 
 
-def test_celebamask_is_cached_at_native_size_with_three_bytes_per_mask_pixel(celebamask):
+def test_celebamask_is_cached_at_native_size_with_a_fingerprint_of_every_part(celebamask):
     module = faces("data=celebamask_hq", "data.image_size=32")
     module.setup("fit")
     assert not module.cache.left_out
     photos, masks = module.cache.read(np.arange(6))
-    assert (photos.shape, masks.shape) == ((6, 32, 32, 3), (6, 32, 32, 3))
+    assert (photos.shape, masks.shape) == ((6, 32, 32, 3), (6, 32, 32, 3)), "19 classes take three bytes"
     assert module.cache.rows[0].height == 64
-
-
-def test_changing_one_part_changes_the_fingerprint(celebamask):
-    before = faces("data=celebamask_hq", "data.image_size=32").cache
     part = celebamask / "CelebAMask-HQ-mask-anno" / "0" / "00002_nose.png"
     shutil.copy(part.with_name("00001_nose.png"), part)
     changed = faces("data=celebamask_hq", "data.image_size=32").cache
     part.rename(part.with_name("00002_hat.png"))
     renamed = faces("data=celebamask_hq", "data.image_size=32").cache
-    assert len({before.fingerprint, changed.fingerprint, renamed.fingerprint}) == 3
+    assert len({module.cache.fingerprint, changed.fingerprint, renamed.fingerprint}) == 3
 
 
 def test_celebamask_as_fasseg(celebamask):
@@ -132,23 +128,17 @@ def test_parts_are_found_in_any_numbered_folder(celebamask):
 # LaPa and Helen
 
 
+AS_FASSEG = ("background", "skin", "hair", "hair", "eyes", "eyes", "nose", "mouth", "mouth", "mouth", "hair")
+
+
 def test_lapa_has_its_splits_and_numbers():
     write_lapa("data/LaPa", train=3, val=1, test=2)
-    module = faces("data=lapa")
+    module, as_fasseg = faces("data=lapa"), faces("data=lapa", "data/taxonomy=lapa_as_fasseg")
     assert module.taxonomy.names == LAPA
     assert [name.split("/")[0] for name in samples(module)] == ["train"] * 3 + ["val"] + ["test"] * 2
     for seed, name in enumerate(samples(module)):
         assert (mask(module, name) == lapa_mask(seed, 48, 40)).all()
-
-
-AS_FASSEG = ("background", "skin", "hair", "hair", "eyes", "eyes", "nose", "mouth", "mouth", "mouth", "hair")
-
-
-def test_lapa_as_fasseg():
-    write_lapa("data/LaPa", train=1, val=0, test=0)
-    module = faces("data=lapa", "data/taxonomy=lapa_as_fasseg")
-    (name,) = samples(module)
-    assert (mask(module, name) == fasseg_of(lapa_mask(0, 48, 40), *AS_FASSEG)).all()
+        assert (mask(as_fasseg, name) == fasseg_of(lapa_mask(seed, 48, 40), *AS_FASSEG)).all()
 
 
 def test_an_unknown_number_in_lapa_is_reported_with_its_file():
@@ -164,30 +154,31 @@ def test_an_unknown_number_in_lapa_is_reported_with_its_file():
     )
 
 
-def test_helen_has_probabilities_of_eleven_parts_and_three_lists():
-    write_helen("data/SmithCVPR2013_dataset_resized", train=2, val=1, test=1)
+@pytest.fixture
+def helen():
+    return write_helen("data/SmithCVPR2013_dataset_resized", train=2, val=1, test=1)
+
+
+def test_helen_has_probabilities_of_eleven_parts_and_three_lists(helen):
     module = faces("data=helen")
     assert module.taxonomy.names == LAPA
     assert [*samples(module)] == ["train/100032540_1", "train/100032541_1", "val/100032542_1", "test/100032543_1"]
     for seed, name in enumerate(samples(module)):
-        probabilities = soft(lapa_mask(seed, 48, 40), 11)
-        assert (mask(module, name) == probabilities.argmax(0)).all()
+        assert (mask(module, name) == soft(lapa_mask(seed, 48, 40), 11).argmax(0)).all()
         assert (mask(module, name) == lapa_mask(seed, 48, 40)).mean() > 0.97
 
 
-def test_helen_as_fasseg_sums_the_probabilities_of_merged_classes():
-    write_helen("data/SmithCVPR2013_dataset_resized", train=1, val=1, test=1)
+def test_helen_as_fasseg_sums_the_probabilities_of_merged_classes(helen):
     module = faces("data=helen", "data/taxonomy=helen_as_fasseg")
     probabilities = soft(lapa_mask(0, 48, 40), 11).astype(int)
     sums = [sum(probabilities[np.array(AS_FASSEG) == name]) for name in FASSEG]
     assert (mask(module, "train/100032540_1") == np.argmax(sums, axis=0)).all()
 
 
-def test_a_missing_list_of_helen_is_reported():
-    root = write_helen("data/SmithCVPR2013_dataset_resized", train=1, val=1, test=1)
-    (root / "tuning.txt").unlink()
+def test_a_missing_list_of_helen_is_reported(helen):
+    (helen / "tuning.txt").unlink()
     assert problems("data=helen") == [
-        f"{root}/tuning.txt: no such file; expected a text file with one photo name per line."
+        f"{helen}/tuning.txt: no such file; expected a text file with one photo name per line."
     ]
 
 
@@ -200,9 +191,12 @@ def test_missing_data_name_the_config_key_of_their_folder(name):
 # CVAT
 
 
+CVAT = ("data=cvat", "data.source.root=export")
+
+
 def test_a_cvat_export_defines_classes_and_pairs():
     write_cvat("export")
-    module = faces("data=cvat", "data.source.root=export")
+    module = faces(*CVAT)
     assert module.taxonomy.to_mapping()["classes"] == {name: [*colour] for name, colour in CVAT_LABELS.items()}
     assert module.taxonomy.pairs == (("left eye", "right eye"),)
     assert [*samples(module)] == [f"train/frame_{number:06}" for number in range(5)]
@@ -210,34 +204,29 @@ def test_a_cvat_export_defines_classes_and_pairs():
         assert (mask(module, name) == five_classes(number)).all()
 
 
-def test_cvats_subsets_are_splits():
+def test_cvats_subsets_are_splits_and_unlabelled_frames_are_left_out(caplog):
     write_cvat("export", subsets={"Train": [0, 1], "Validation": [2], "TEST": [4], "more": [3]})
-    assert [*samples(faces("data=cvat", "data.source.root=export"))] == [
-        *("train/frame_000000", "train/frame_000001", "val/frame_000002", "train/frame_000003", "test/frame_000004"),
-    ]
-
-
-def test_unlabelled_frames_are_left_out(caplog):
-    write_cvat("export")
+    found = [f"{split}/frame_00000{n}" for n, split in enumerate(("train", "train", "val", "train", "test"))]
+    assert [*samples(faces(*CVAT))] == found
     Path("export/SegmentationClass/frame_000003.png").unlink()
     with caplog.at_level(logging.INFO):
-        assert len(samples(faces("data=cvat", "data.source.root=export"))) == 4
+        assert [*samples(faces(*CVAT))] == [*found[:3], found[4]]
     assert "1 photos have no mask and are left out: frame_000003.jpg" in caplog.text
 
 
 def test_a_cvat_export_without_images_uses_another_folder():
     write_cvat("export")
     Path("export/JPEGImages").rename("frames")
-    (problem,) = problems("data=cvat", "data.source.root=export")
+    (problem,) = problems(*CVAT)
     assert "export again with images, or say where the photos are with data.source.images=FOLDER" in problem
-    assert len(samples(faces("data=cvat", "data.source.root=export", "data.source.images=frames"))) == 5
+    assert len(samples(faces(*CVAT, "data.source.images=frames"))) == 5
 
 
 def test_masks_of_one_channel_hold_the_labels_numbers():
     write_cvat("export", photos=2)
     for number in range(2):
         Image.fromarray(five_classes(number)).save(f"export/SegmentationClass/frame_{number:06}.png")
-    module = faces("data=cvat", "data.source.root=export")
+    module = faces(*CVAT)
     assert (mask(module, "train/frame_000001") == five_classes(1)).all()
 
 
@@ -246,7 +235,7 @@ def test_cvats_labels_may_be_merged_by_color():
     colours = {"0, 0, 0": "rest", "255, 204, 51": "face", "51,221,255": "face", "42, 125, 209": "face"}
     classes = {"rest": [0, 0, 0], "face": [255, 200, 150]}
     Path("merged.yaml").write_text(json.dumps({"classes": classes, "remap": {**colours, "61, 61, 245": "void"}}))
-    config = read_taxonomy(compose(["data=cvat", "data.source.root=export", "data.taxonomy=merged.yaml"]))
+    config = read_taxonomy(compose([*CVAT, "data.taxonomy=merged.yaml"]))
     module = build(config.data, augment=None)
     assert (mask(module, "train/frame_000000") == np.uint8([0, 1, 1, 1, VOID])[five_classes(0)]).all()
 
@@ -256,7 +245,7 @@ def test_a_labelmap_without_a_background_gets_a_black_one_first():
     file = Path("export/labelmap.txt")
     lines = [line for line in file.read_text().splitlines() if not line.startswith("background")]
     file.write_text("\n".join([*lines, "odd: name,x:1,2,3:hand,foot:jump,run"]))
-    module = faces("data=cvat", "data.source.root=export")
+    module = faces(*CVAT)
     assert module.taxonomy.names == ("background", "skin", "left eye", "right eye", "hair", "odd: name,x")
     assert (mask(module, "train/frame_000000") == five_classes(0)).all()
 
@@ -277,7 +266,7 @@ LABELMAP = Path("export/labelmap.txt")
 def test_an_invalid_cvat_export_is_reported(change, message):
     write_cvat("export", photos=1)
     change()
-    assert message in problems("data=cvat", "data.source.root=export")[0]
+    assert message in problems(*CVAT)[0]
 
 
 # Label Studio
@@ -305,15 +294,11 @@ def test_a_label_studio_export_defines_classes_and_the_photos_of_tasks():
     for number, name in enumerate(samples(module)):
         assert (mask(module, name) == five_of(number)).all()
         assert (mask(module, name) == 2).any(), "the eye is not painted over by the skin around it"
-
-
-def test_a_void_rest_is_not_a_class():
-    write_label_studio(".")
-    module = faces(*STUDIO, "data.source.rest=void")
-    assert module.taxonomy.names == ("hair", "left eye", "right eye", "skin")
+    without_rest = faces(*STUDIO, "data.source.rest=void")
+    assert without_rest.taxonomy.names == module.taxonomy.names[1:]
     for number, name in enumerate(samples(module)):
         expected = five_of(number).astype(int) - 1
-        assert (mask(module, name) == np.where(expected < 0, VOID, expected)).all()
+        assert (mask(without_rest, name) == np.where(expected < 0, VOID, expected)).all()
 
 
 def test_without_a_json_export_photos_may_be_named_after_their_tasks():
@@ -360,17 +345,13 @@ def test_unlabelled_photos_are_left_out_and_the_latest_annotation_counts(caplog)
     assert "several people labelled the tasks 11; of each the latest annotation counts" in caplog.text
 
 
-def test_a_brush_may_have_any_name():
+def test_a_brush_may_have_any_name_and_the_masks_may_be_numpy_files():
     write_label_studio(".", photos=1)
     (file,) = Path("export").glob("*.json")
     file.write_text(file.read_text().replace('"tag"', '"my-brush"'))
     for path in Path("export").glob("*.png"):
         path.rename(path.with_name(path.name.replace("-tag-", "-my-brush-").replace("by-1", "by-ann@example.org")))
     assert faces(*STUDIO).taxonomy.names == ("background", "hair", "left eye", "right eye", "skin")
-
-
-def test_an_export_to_numpy_is_read_as_well():
-    write_label_studio(".", photos=1)
     for path in [*Path("export").glob("*.png")]:
         np.save(path.with_suffix(".npy"), np.array(Image.open(path)))
         path.unlink()
@@ -440,22 +421,18 @@ def test_other_contents_of_a_json_export_may_be_anything(key):
         assert survey.samples or survey.problems
 
 
-def test_invalid_label_names_are_reported():
-    write_label_studio(".", photos=1)
+def test_invalid_label_names_and_two_tasks_of_one_photo_are_reported():
+    write_label_studio(".", photos=2)
+    (file,) = Path("export").glob("*.json")
+    file.write_text(file.read_text().replace("Anna \\u00d6 1", "Anna \\u00d6 0").replace("8df1a4cc", "8df1a4cb"))
+    assert "task 12: has the photo photos/Anna Ö 0.jpg of another task" in problems(*STUDIO)[0]
     for path in Path("export").glob("*-tag-hair-0.png"):
         path.rename(path.with_name(path.name.replace("hair", "a\x1bb")))
     with pytest.raises(DataError, match=r"export: of its labels, the name .* holds characters that cannot be printed"):
         faces(*STUDIO)
 
 
-def test_two_tasks_of_one_photo_are_reported():
-    write_label_studio(".", photos=2)
-    (file,) = Path("export").glob("*.json")
-    file.write_text(file.read_text().replace("Anna \\u00d6 1", "Anna \\u00d6 0").replace("8df1a4cc", "8df1a4cb"))
-    assert "task 12: has the photo photos/Anna Ö 0.jpg of another task" in problems(*STUDIO)[0]
-
-
-# every one of them, as the command takes it
+# all of them, as commands use them
 
 
 @pytest.mark.parametrize(
@@ -464,7 +441,7 @@ def test_two_tasks_of_one_photo_are_reported():
         (lambda: write_celebamask("data/CelebAMask-HQ"), ["data=celebamask_hq"], 19),
         (lambda: write_lapa("data/LaPa"), ["data=lapa"], 11),
         (lambda: write_helen("data/SmithCVPR2013_dataset_resized"), ["data=helen"], 11),
-        (lambda: write_cvat("export"), ["data=cvat", "data.source.root=export"], 5),
+        (lambda: write_cvat("export"), [*CVAT], 5),
         (lambda: write_label_studio("."), [*STUDIO], 5),
     ],
     ids=["celebamask_hq", "lapa", "helen", "cvat", "label_studio"],

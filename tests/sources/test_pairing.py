@@ -54,17 +54,17 @@ def test_composed_and_decomposed_letters_are_the_same():
     assert paired([decomposed], ["Zoë.png"])[0] == {decomposed: ["Zoë.png"]}
 
 
-def test_folders_count_if_both_sides_have_them():
-    photos, masks = ["a/1.jpg", "b/1.jpg"], ["b/1.png", "a/1_mask.png"]
-    together, pairs = paired(photos, masks)
-    assert together == {"a/1.jpg": ["a/1_mask.png"], "b/1.jpg": ["b/1.png"]}
-    assert pairs.by_path
-
-
-def test_folders_are_ignored_if_they_yield_no_pair():
-    together, pairs = paired(["1.jpg", "x/2.jpg"], ["0/1.png", "0/2.png"])
-    assert together == {"1.jpg": ["0/1.png"], "x/2.jpg": ["0/2.png"]}
-    assert not pairs.by_path
+@pytest.mark.parametrize(
+    ("photos", "masks", "by_path"),
+    [
+        (["a/1.jpg", "b/1.jpg"], ["a/1_mask.png", "b/1.png"], True),
+        (["1.jpg", "x/2.jpg"], ["0/1.png", "0/2.png"], False),
+    ],
+)
+def test_folders_count_unless_they_yield_no_pair(photos, masks, by_path):
+    together, pairs = paired(photos, masks[::-1])
+    assert together == {photo: [mask] for photo, mask in zip(photos, masks, strict=True)}
+    assert pairs.by_path is by_path
 
 
 def test_ambiguous_names_and_unpaired_files_are_kept_apart():
@@ -78,10 +78,8 @@ def test_ambiguous_names_and_unpaired_files_are_kept_apart():
 @pytest.mark.parametrize(
     ("template", "mask"),
     [
-        ("{stem}_seg", "anna_seg.png"),
-        ("{stem}", "anna.png"),
-        ("m.{stem}.v2", "m.anna.v2.png"),
-        ("({stem})", "(anna).png"),
+        *(("{stem}_seg", "anna_seg.png"), ("{stem}", "anna.png")),
+        *(("m.{stem}.v2", "m.anna.v2.png"), ("({stem})", "(anna).png")),
     ],
 )
 def test_a_template_defines_how_masks_are_named(template, mask):
@@ -91,25 +89,19 @@ def test_a_template_defines_how_masks_are_named(template, mask):
 
 
 def test_numbers_may_be_padded_with_zeros():
-    together, pairs = paired(["0.jpg", "12.jpg", "123456.jpg"], ["00000.png", "00012.png", "123456.png"], "{stem:05}")
-    assert {photo: mask[0] for photo, mask in together.items()} == {
-        "0.jpg": "00000.png",
-        "12.jpg": "00012.png",
-        "123456.jpg": "123456.png",
-    }
+    masks = {"0.jpg": "00000.png", "12.jpg": "00012.png", "123456.jpg": "123456.png"}
+    together, pairs = paired([*masks], [*masks.values()], "{stem:05}")
+    assert {photo: mask[0] for photo, mask in together.items()} == masks
     assert not pairs.without_photo
 
 
-def test_part_names_may_contain_the_separator():
+def test_part_names_may_contain_the_separator_and_come_first():
     photos = found("anna.jpg", "anna_left.jpg", "bob_2.jpg")
     masks = found("anna_left_eye.png", "anna_skin.png", "bob_2_left_eye.png", "bob_2_hair.png")
     pairs = pair(photos, masks, MaskName("{stem}_{part}"))
     parts = {photos[place].name: sorted(mask.part for mask in found) for place, found in pairs.masks.items()}
     assert parts == {"anna": ["skin"], "anna_left": ["eye"], "bob_2": ["hair", "left_eye"]}
     assert not pairs.ambiguous
-
-
-def test_the_part_may_come_first():
     pairs = pair(found("anna 1.jpg"), found("left eye of anna 1.png"), MaskName("{part} of {stem}"))
     assert pairs.masks[0][0].part == "left eye"
 

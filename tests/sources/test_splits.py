@@ -48,12 +48,9 @@ def test_a_line_that_matches_no_single_photo_is_reported_with_its_number(tmp_pat
     assert problems == [f"{tmp_path / 'test.txt'}:2: {line} matches no photo; correct it or remove the line."]
 
 
-def test_without_a_training_list_all_other_photos_are_for_training(tmp_path):
+def test_only_without_a_training_list_are_all_other_photos_for_training(tmp_path):
     found, _ = assigned(tmp_path, test="c/eve\n")
     assert found == {photo.name: "test" if photo.name == "c/eve" else "train" for photo in PHOTOS}
-
-
-def test_with_a_training_list_other_photos_have_no_split(tmp_path):
     assert assigned(tmp_path, train="anna 1", test="c/eve")[0] == {"anna 1": "train", "c/eve": "test"}
 
 
@@ -115,18 +112,14 @@ def test_a_placeholder_in_the_path_matches_the_splits(tmp_path):
         (["train", "training"], "", "both are named for the split train"),
         ([], "{split}/images", "no such folder for any split; .* data.source.images=FOLDER"),
         ([], "nowhere", "nowhere: no such folder, though .* exists; .* with data.source.images=FOLDER"),
+        ([], "export.zip", r"export.zip: a file; expected a folder. Unpack it first"),
     ],
 )
 def test_folders_without_valid_splits_are_reported(tmp_path, made, place, message):
     folders(tmp_path, *made)
+    (tmp_path / "export.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=message):
         split_folders(f"{tmp_path}/{place}", "data.source.images")
-
-
-def test_an_archive_instead_of_a_folder_is_reported(tmp_path):
-    (tmp_path / "export.zip").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"export.zip: a file; expected a folder. Unpack it first"):
-        split_folders(tmp_path / "export.zip", "key")
 
 
 # shares

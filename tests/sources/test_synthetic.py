@@ -14,13 +14,16 @@ def faces(root, **changes):
     )
 
 
-def test_faces_are_rendered_once_in_fassegs_layout(tmp_path):
+def test_faces_are_rendered_once_in_fassegs_layout_and_other_numbers_of_them_elsewhere(tmp_path):
     samples = faces(tmp_path).samples()
     assert [sample.id for sample in samples] == ["train/1", "train/2", "test/1"]
     written = samples[0].photo.stat().st_mtime_ns
     assert faces(tmp_path).samples() == samples
     assert samples[0].photo.stat().st_mtime_ns == written
     assert len({read_rgb(sample.photo).tobytes() for sample in samples}) == 3
+    more = faces(tmp_path, train=3).samples()
+    assert len(more) == 4
+    assert more[0].photo != samples[0].photo
 
 
 def test_other_colors_are_rendered_to_another_folder(tmp_path):
@@ -42,12 +45,6 @@ def test_masks_are_blended_at_edges_and_contain_every_class(tmp_path):
         assert 0.005 < inexact.mean() < 0.12
 
 
-def test_another_number_of_faces_is_rendered_to_another_folder(tmp_path):
-    one, other = faces(tmp_path).samples(), faces(tmp_path, train=3).samples()
-    assert (len(one), len(other)) == (3, 4)
-    assert one[0].photo != other[0].photo
-
-
 @pytest.mark.parametrize("lost", ["Train_RGB/2.bmp", "Train_Labels/1.bmp", "Test_Labels/1.bmp"])
 def test_missing_rendered_files_are_reported_with_a_remedy(tmp_path, lost):
     source = faces(tmp_path)
@@ -63,13 +60,11 @@ def test_missing_rendered_files_are_reported_with_a_remedy(tmp_path, lost):
 
 
 def test_an_interrupted_start_leaves_no_incomplete_folder(tmp_path, monkeypatch):
-    import facesegl.sources.synthetic as module
-
     def die(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "draw_face", die)
+        patched.setattr("facesegl.sources.synthetic.draw_face", die)
         with pytest.raises(KeyboardInterrupt):
             faces(tmp_path).samples()
     assert len(faces(tmp_path).samples()) == 3
