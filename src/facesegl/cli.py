@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
     sys.path.append(str(Path.cwd()))  # a config may name a class in a module of the current folder
     signal.signal(signal.SIGTERM, _stop)
+    sys.unraisablehook = _resend_signal
     try:
         _run(sys.argv[1:])
         sys.stdout.flush()
@@ -255,6 +257,14 @@ def _only(verb: str, folders: Sequence[str]) -> Path | None:
 
 def _stop(signum: int, _frame: Any) -> None:
     raise Stopped(f"by {signal.Signals(signum).name}; finished files on the disk were kept", signum)
+
+
+def _resend_signal(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again if a destructor that it interrupted has swallowed its exception."""
+    if isinstance(unraisable.exc_value, Stopped):
+        threading.Timer(0.05, os.kill, (os.getpid(), unraisable.exc_value.exit_code - 128)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 _VERBS = {

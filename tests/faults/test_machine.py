@@ -144,6 +144,11 @@ def test_signal_before_the_first_step_ends_it_too(fasseg, signum, code):
     assert (result["state"], result["failure"]["exit_code"]) == ("stopped", code)
 
 
+def test_signal_that_a_destructor_swallows_is_sent_again(fasseg):
+    words = ["+callbacks.early._target_=helpers.faulty.SignalInDestructor", "+callbacks.early.signum=15"]
+    assert_reported(run("train", *SMALL_UNET, *words), 143, ["SIGTERM", "before a step", "resume=auto"])
+
+
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
     ended = train("trainer.max_epochs=5", *disturbed(3, signum))

@@ -35,7 +35,7 @@ class Ended(NamedTuple):
 
 def call(*arguments):
     """Run the command in this process, and restore signal handlers, warnings and logging."""
-    out, err, argv, path = io.StringIO(), io.StringIO(), sys.argv, list(sys.path)
+    out, err, argv, path, hook = io.StringIO(), io.StringIO(), sys.argv, list(sys.path), sys.unraisablehook
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     loggers = {name: list(logging.getLogger(name).handlers) for name in ("facesegl", "py.warnings")}
     sys.argv = ["facesegl", *map(str, arguments)]
@@ -45,7 +45,7 @@ def call(*arguments):
     except (KeyboardInterrupt, SystemExit) as end:
         code = end.code if isinstance(end, SystemExit) else "KeyboardInterrupt"
     finally:
-        sys.argv, sys.path[:] = argv, path
+        sys.argv, sys.path[:], sys.unraisablehook = argv, path, hook
         logging.captureWarnings(False)
         for name, before in loggers.items():
             logging.getLogger(name).handlers = before

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -37,6 +38,20 @@ class SignalAtSetup(pl.Callback):
 
     def setup(self, trainer, pl_module, stage):
         os.kill(os.getpid(), self.signum)
+
+
+class SignalInDestructor(SignalAtSetup):
+    """Sends the signal while a destructor runs, which swallows whatever the signal raises."""
+
+    def setup(self, trainer, pl_module, stage):
+        parent = super()
+
+        class Dying:
+            def __del__(self):
+                parent.setup(trainer, pl_module, stage)
+
+        Dying()
+        time.sleep(5)
 
 
 class FillDisk(pl.Callback):
