@@ -180,7 +180,7 @@ def test_an_unknown_number_is_an_error_with_its_share_and_the_remedy_and_never_v
     with pytest.raises(DataError) as caught:
         decode_numbers(raw, taxonomy())
     message = str(caught.value)
-    assert "holds 7 in 3.00% of its pixels; the taxonomy knows 0 to 2" in message
+    assert "contains 7 in 3.00% of its pixels; the taxonomy defines 0 to 2" in message
     assert "`remap: {0: wall, 7: CLASS or void, ...}`" in message
     assert not are_known(raw, taxonomy())
 
@@ -192,7 +192,7 @@ def test_a_remap_lists_every_number_that_may_occur():
 
 
 def test_of_many_unknown_numbers_the_first_few_are_reported():
-    with pytest.raises(DataError, match=r"holds 3, 4, 5, 6, 7, 8, 9, 10 and 245 more in"):
+    with pytest.raises(DataError, match=r"contains 3, 4, 5, 6, 7, 8, 9, 10 and 245 more in"):
         decode_numbers(np.arange(256, dtype=np.uint8)[None], taxonomy())
 
 

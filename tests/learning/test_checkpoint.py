@@ -65,7 +65,7 @@ def test_a_whole_module_is_refused_as_it_would_run_code(tmp_path):
 )
 def test_another_file_of_torch_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pt")
-    refused(tmp_path / "other.pt", "no checkpoint of facesegl")
+    refused(tmp_path / "other.pt", "not a checkpoint of facesegl")
 
 
 @pytest.mark.parametrize("card", [{"lr": 0.1}, None, [1], "card", {}])

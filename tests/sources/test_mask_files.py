@@ -133,7 +133,7 @@ def test_an_unknown_number_is_an_error_and_does_not_turn_numbers_into_colors(cha
     raw = MASK.copy()
     raw[0, 0] = 17
     raw = np.repeat(raw[..., None], 3, 2) if channels == 3 else raw
-    with pytest.raises(DataError, match=r"mask.png: holds 17 in 0.21% of its pixels; the taxonomy knows 0 to 3"):
+    with pytest.raises(DataError, match=r"mask.png: contains 17 in 0.21% of its pixels; the taxonomy defines 0 to 3"):
         read("mask.png", raw)
 
 
@@ -260,7 +260,7 @@ def test_a_broken_part_is_reported_by_its_own_file(tmp_path):
     parts = [(name, tmp_path / f"1_{name}.png") for name in ("skin", "hair")]
     with pytest.raises(DataError) as caught:
         read_mask_parts(parts, "parts", "order", "background", FOUR)
-    assert str(caught.value).startswith(f"{tmp_path / '1_hair.png'}: no image")
+    assert str(caught.value).startswith(f"{tmp_path / '1_hair.png'}: not an image")
 
 
 def test_parts_of_different_sizes_are_reported(tmp_path):

@@ -22,7 +22,7 @@ def read_mask(folder):
     ("content", "message"),
     [
         (b"", "1.bmp: empty"),
-        (b"this is no picture", "1.bmp: no image .it begins with 'this is no p'"),
+        (b"this is no picture", "1.bmp: not an image .it begins with 'this is no p'"),
         (None, "1.bmp: cannot be read as an image .*cut off"),
     ],
 )

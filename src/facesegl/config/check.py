@@ -38,13 +38,13 @@ _UNREAD = object()  # in place of a value that cannot be resolved, which is repo
 def check(
     composed: Composed, *, roots: type = TrainKeys, given: Given | None = None, again: bool = False
 ) -> DictConfig:
-    """Compare a config with what it configures; nothing is built.
+    """Check a config against the signatures of what it configures; nothing is built.
 
     Args:
-        composed: the config, and the keys that overrides brought in.
+        composed: the config, and the keys that overrides added.
         roots: a dataclass whose fields are the keys at the root.
         given: parameters that the code gives later.
-        again: keys that pass unchecked are not logged again.
+        again: whether it was checked before; unchecked keys are then not logged again.
 
     Returns:
         The plan: a resolved copy with the values that were checked (`1` for a float is `1.0`), and with the device and
@@ -52,7 +52,7 @@ def check(
 
     Raises:
         ConfigError: every problem, one line each.
-        MachineError: the config is right, but the device is missing or a path cannot be written.
+        MachineError: the config is valid, but the device is missing or a path cannot be written.
     """
     from omegaconf import OmegaConf
 
@@ -117,13 +117,13 @@ def rehearse(
 
 
 class _Walk:
-    """One walk through a config, and what it finds, one line each."""
+    """A walk through a config that collects its problems, one line each."""
 
     def __init__(self, composed: Composed, given: Given) -> None:
         self.composed = composed
         self.given = given
         self.plain: dict[str, Any] = {}  # the config in builtin containers
-        self.borrowed: set[str] = set()  # keys with the value of another key, where it is reported if it is wrong
+        self.borrowed: set[str] = set()  # keys with the value of another key, where a wrong value is reported
         self.problems: list[str] = []
         self.machine_problems: list[str] = []  # what this machine does not have
         self.notes: list[str] = []  # what passes unchecked
@@ -244,7 +244,7 @@ class _Walk:
             remedy = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else suggestion(name, signature.hints)
             self.problems.append(f"{full}: {fact}; {remedy}")
         elif _is_in(full, self.composed.added):
-            self.notes.append(f"{full} is not checked: {target} takes it by its **kwargs")
+            self.notes.append(f"{full} is not checked: {target} takes it through its **kwargs")
         else:
             guess = f"did you mean {found}? If not, " if found else ""
             fact = f"{target} names no such parameter"
@@ -285,7 +285,7 @@ def _is_in(key: str, keys: Collection[str]) -> bool:
 
 
 def _is_open(value: Any) -> bool:
-    """Whether no type can judge a value yet: something in it is still to be built, or did not resolve."""
+    """Whether a value cannot be checked against a type yet: a part is still to be built, or did not resolve."""
     if isinstance(value, dict):
         return "_target_" in value or any(map(_is_open, value.values()))
     return value is _UNREAD or (isinstance(value, list) and any(map(_is_open, value)))

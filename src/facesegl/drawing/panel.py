@@ -1,4 +1,4 @@
-"""Rows of pictures of one photo each: photo, truth, prediction and error, or photo, augmented photo and mask."""
+"""Draw one row of pictures per photo: photo, truth, prediction and error, or photo, augmented photo and mask."""
 
 from collections.abc import Sequence
 
@@ -54,7 +54,7 @@ def draw_panel(
         _tiles(photo, truth, prediction, taxonomy)
         for photo, truth, prediction in zip(photos, truths, predictions, strict=True)
     ]
-    remarks = [_rightness(truth, prediction) for truth, prediction in zip(truths, predictions, strict=True)]
+    remarks = [_accuracy(truth, prediction) for truth, prediction in zip(truths, predictions, strict=True)]
     return _draw_rows(_PANEL, rows, list(zip(captions, remarks, strict=True)), taxonomy, title, _ERRORS)
 
 
@@ -138,11 +138,11 @@ def _zoom(tile: np.ndarray) -> np.ndarray:
     return tile[::smaller, ::smaller].repeat(larger, axis=0).repeat(larger, axis=1)
 
 
-def _rightness(truth: np.ndarray, prediction: np.ndarray) -> str:
+def _accuracy(truth: np.ndarray, prediction: np.ndarray) -> str:
     labelled = truth != VOID
     if not labelled.any():
         return "all void"
-    return f"{100 * (truth == prediction)[labelled].mean():.1f} % right"
+    return f"{100 * (truth == prediction)[labelled].mean():.1f} % correct"
 
 
 def _write_head(pen: ImageDraw.ImageDraw, title: str, columns: Sequence[str], width: int) -> None:

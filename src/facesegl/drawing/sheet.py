@@ -77,7 +77,7 @@ def draw_sheet(
         write(pen, (left + column * (tile + GAP), head - GAP), name, FAINT)
     for number, row in enumerate(rows):
         for left, entry in zip(lefts, row, strict=False):
-            _place(sheet, pen, entry, left, head + sum(heights[:number]), tile)
+            _draw_entry(sheet, pen, entry, left, head + sum(heights[:number]), tile)
     write_legend(sheet, pen, words, foot, shorten(note, full))
     return sheet
 
@@ -133,7 +133,7 @@ def mark(photo: np.ndarray, share: np.ndarray, colour: tuple[int, int, int]) -> 
     return marked
 
 
-def _place(sheet: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, left: int, top: int, tile: int) -> None:
+def _draw_entry(sheet: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, left: int, top: int, tile: int) -> None:
     wide = len(entry.tiles) * (tile + GAP) - GAP
     remark = shorten(entry.remark, wide / 2)
     room = wide - length(remark) - 2 * GAP

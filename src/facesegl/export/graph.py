@@ -28,7 +28,7 @@ _HALF = 11  # in each of its two parts, whose sums are exact in float32
 
 _LOUD = {
     "torch.onnx._internal.exporter._registration": logging.ERROR,  # torchvision is not installed
-    "torch._guards": logging.CRITICAL,  # raised as well
+    "torch._guards": logging.CRITICAL,  # also raised
     "torch.fx.experimental.symbolic_shapes": logging.ERROR,  # the same
 }
 
@@ -83,15 +83,15 @@ def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
                 verbose=False,
             )
     except Exception as error:  # the exporter lets any exception of its steps through
-        raise CheckpointError(_why_not(net.net, error, name)) from error
+        raise CheckpointError(_export_failure(net.net, error, name)) from error
     assert program is not None
     model: ModelProto = program.model_proto
-    _forget(model.graph)
+    _strip_debug_info(model.graph)
     return model
 
 
 def shrink(photo: Tensor, size: int) -> Tensor:
-    """Resize photos bit for bit as `resize_photo` does, with operators of every runtime.
+    """Resize photos bit for bit as `resize_photo` does, with operators that every runtime has.
 
     The antialiased Resize of ONNX Runtime 1.32 differs by 13 of 255 at the edges, and by 1 elsewhere.
 
@@ -160,17 +160,17 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _why_not(net: nn.Module, error: Exception, name: str) -> str:
+def _export_failure(net: nn.Module, error: Exception, name: str) -> str:
     cause = error.__cause__ or error
     reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0][:160]
     return (
-        f"{name}: its net {type(net).__name__} cannot be exported to ONNX ({reason}). A custom net must declare with "
-        f"`stride` what its input sizes are multiples of, and have no control flow that depends on computed values."
+        f"{name}: its net {type(net).__name__} cannot be exported to ONNX ({reason}). A custom net must declare the "
+        f"`stride` of its input sizes, and have no control flow that depends on computed values."
     )
 
 
-def _forget(graph: "GraphProto") -> None:
-    """Remove what the exporter recorded of this machine: paths and lines of source code."""
+def _strip_debug_info(graph: "GraphProto") -> None:
+    """Remove what the exporter recorded about this machine: paths and lines of source code."""
     named: list[Any] = [*graph.input, *graph.output, *graph.value_info, *graph.initializer]
     for part in (graph, *graph.node, *named):
         part.ClearField("metadata_props")
@@ -178,4 +178,4 @@ def _forget(graph: "GraphProto") -> None:
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                _forget(attribute.g)
+                _strip_debug_info(attribute.g)

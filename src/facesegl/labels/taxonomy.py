@@ -17,7 +17,7 @@ VOID = 255
 Colour = tuple[int, int, int]
 
 Raw = int | str | Colour
-"""A class in a mask as it comes: a number, the name of a part's file, or a colour."""
+"""A class in a raw mask: a number, the name of a part's file, or a colour."""
 
 RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
 """Keys that Hydra treats specially: no class may have such a name, and no card may hold one."""
@@ -69,7 +69,7 @@ class Taxonomy:
         unknown = set(mapping) - {"classes", "pairs", "void", "remap"}
         if unknown:
             raise ConfigError(
-                f"data.taxonomy: {', '.join(map(str, sorted(unknown, key=str)))} is no key of a taxonomy; expected "
+                f"data.taxonomy: {', '.join(map(str, sorted(unknown, key=str)))} is not a key of a taxonomy; expected "
                 f"classes, and optionally pairs, void, remap."
             )
         if problems := _misshapen(mapping):
@@ -106,20 +106,20 @@ class Taxonomy:
         return len(self.names)
 
     def raw_numbers(self) -> dict[int, int]:
-        """From numbers in an index mask to class indices or VOID."""
+        """The class index, or VOID, of each number in an index mask."""
         return self._raw(int, range(self.num_classes))
 
     def raw_names(self) -> dict[str, int]:
-        """From names of parts, each a separate mask file, to class indices or VOID. Later parts cover earlier ones."""
+        """The class index, or VOID, of each part with a separate mask file. Later parts cover earlier ones."""
         numbered = {str(raw): self.value_of(name) for raw, name in self.remap.items() if isinstance(raw, int)}
         return numbered or self._raw(str, self.names)
 
     def raw_colours(self) -> dict[Colour, int]:
-        """From colours in a colour mask to class indices or VOID."""
+        """The class index, or VOID, of each colour in a colour mask."""
         return self._raw(tuple, self.colours)
 
     def _raw(self, kind: type, own: Iterable[Any]) -> dict[Any, int]:
-        """The raw values of a kind: those in `remap`, else the taxonomy's own; and void, if it is of that kind."""
+        """The raw values of a type: those in `remap`, else the classes' own; and void, if it is of that type."""
         remapped = {raw: self.value_of(name) for raw, name in self.remap.items() if isinstance(raw, kind)}
         known = remapped or {raw: index for index, raw in enumerate(own)}
         return {**known, self.void: VOID} if isinstance(self.void, kind) else known
@@ -173,7 +173,7 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def distinct_colours(number: int) -> list[Colour]:
-    """Up to 215 colours, each as far as possible from black, grey and those before it.
+    """Up to 215 colours, each as far as possible from black, grey and the earlier ones.
 
     Example:
         >>> distinct_colours(3)
@@ -250,7 +250,7 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
         f"{name} is in two pairs; expected one left/right partner." for name in _repeated(sum(taxonomy.pairs, ()))
     ]
     for name in dict.fromkeys(name for name in taxonomy.remap.values() if name not in (*names, _TO_VOID)):
-        problems.append(f"remap leads to {name}, which is not a class; expected one of {', '.join(names)}, or void.")
+        problems.append(f"remap maps to {name}, which is not a class; expected one of {', '.join(names)}, or void.")
     if len({type(raw) for raw in taxonomy.remap}) > 1:
         problems.append("remap mixes kinds of raw values; expected only numbers, only names of parts, or only colours.")
     if void in colours:
@@ -263,16 +263,16 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
 
 def _wrong_with(name: str) -> str:
     if not name.isprintable():
-        return "holds characters that cannot be printed"
+        return "contains characters that cannot be printed"
     if not name.strip():
         return "is blank; expected letters"
     if is_config_syntax(name):  # it would be evaluated where a config is built from a card
-        return "has a special meaning in a config; expected another"
+        return "has a special meaning in a config; expected another name"
     return ""
 
 
 def is_config_syntax(text: str) -> bool:
-    """Whether OmegaConf or Hydra would act on a text from elsewhere: `${...}`, or one of their reserved keys."""
+    """Whether OmegaConf or Hydra would interpret a text: `${...}`, or one of their reserved keys."""
     return text in RESERVED or "${" in text
 
 

@@ -37,9 +37,9 @@ Kind = Literal["auto", "colour", "index", "parts", "probabilities"]
 """What a mask's file contains; with `parts` and `probabilities` a mask has several files."""
 
 Overlap = Literal["order", "smallest"]
-"""Which of several overlapping parts counts: the later one in the taxonomy's order, or the smallest."""
+"""Which of several overlapping parts wins: the later one in the taxonomy's order, or the smallest."""
 
-_WITH_ALPHA = ("1", "L", "P", "RGB", "LA", "PA", "RGBA", "La", "RGBa")  # modes whose alpha Pillow knows
+_WITH_ALPHA = ("1", "L", "P", "RGB", "LA", "PA", "RGBA", "La", "RGBa")  # modes whose alpha Pillow can convert
 _SHOWN = 8
 
 
@@ -68,8 +68,8 @@ def read_mask_parts(
 
     Args:
         parts: names and files; a name may occur several times.
-        kind: `parts` for black and white images, `probabilities` for grey ones of which the brightest counts.
-        overlap: which of several black and white parts counts.
+        kind: `parts` for black and white images, `probabilities` for grey ones, of which the brightest wins.
+        overlap: which of several black and white parts wins.
         rest: the class of pixels that belong to no part, or `void`.
         taxonomy: defines the classes and their parts.
 
@@ -115,8 +115,8 @@ def _decoded(colors: np.ndarray, taxonomy: Taxonomy) -> Decoded:
     if decoded.inexact.any() and (foreign := foreign_colour(colors, taxonomy)):
         color, share = foreign
         raise DataError(
-            f"{share:.1%} of its pixels are {color}, which is the colour of no class. Define it in the taxonomy's YAML "
-            f"as a class's own colour, as void, or in remap together with every other colour, such as "
+            f"{share:.1%} of its pixels are {color}, which is not the colour of a class. Define it in the taxonomy's "
+            f"YAML as a class's own colour, as void, or in remap together with every other colour, such as "
             f'`remap: {{"{", ".join(map(str, color))}": CLASS or void, ...}}`.'
         )
     return decoded

@@ -1,4 +1,4 @@
-"""Which photos are for training, validation and test: by folders, lists or shares; and folds of the training photos."""
+"""Split photos into training, validation and test by folders, lists or shares, and the training photos into folds."""
 
 import hashlib
 import re
@@ -80,11 +80,11 @@ class Lists:
 
     def __init__(self, files: Mapping[str, str | Path | None]) -> None:
         if unknown := sorted(set(files) - set(SPLITS)):
-            raise ConfigError(f"data.source.lists: {', '.join(unknown)} is no split; expected {', '.join(SPLITS)}.")
+            raise ConfigError(f"data.source.lists: {', '.join(unknown)} is not a split; expected {', '.join(SPLITS)}.")
         self.files = {split: expanded(file) for split, file in files.items() if file is not None}
 
     def assign(self, photos: Sequence[Found]) -> tuple[dict[int, str], list[str]]:
-        """The split of each photo that has one, by its index, and what is wrong with the lists, one line each."""
+        """The split of each photo in the lists, by its index, and the problems with the lists, one line each."""
         index = PhotoIndex(photos)
         split_of: dict[int, str] = {}
         problems: list[str] = []
@@ -106,7 +106,7 @@ class Lists:
 
 
 def _read(file: Path) -> tuple[list[tuple[int, str]], list[str]]:
-    """The lines of a list with their numbers, without empty ones and comments; and why it cannot be read."""
+    """The entries of a list with their line numbers, and why it cannot be read."""
     try:
         lines = read_text(file, "utf-8-sig").splitlines()
     except DataError as error:

@@ -1,4 +1,4 @@
-"""One person before one camera: every parameter of a portrait, drawn from a seeded generator.
+"""One person in front of one camera: every parameter of a portrait, drawn from a seeded generator.
 
 Lengths are in half head heights, colours are sRGB from 0 to 1.
 """
