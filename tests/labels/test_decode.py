@@ -187,7 +187,7 @@ def test_an_unknown_number_is_an_error_with_its_share_and_the_remedy_and_never_v
 
 def test_a_remap_lists_every_number_that_may_occur():
     remapped = taxonomy(remap={5: "wall", 6: "skin"})
-    with pytest.raises(DataError, match=r"holds 0, 1 in .* knows 5 to 6"):
+    with pytest.raises(DataError, match=r"contains 0, 1 in .* defines 5 to 6"):
         decode_numbers(np.uint8([[0, 1, 5, 6]]), remapped)
 
 

@@ -88,8 +88,8 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
 
 
 def test_a_folder_or_a_missing_file_is_reported_with_where_to_look(tmp_path):
-    refused(tmp_path, "a folder; expected a file, such as its checkpoints/last.ckpt")
-    refused(tmp_path / "last.ckpt", "no such file; expected one such as runs/NAME/DATE/checkpoints/last.ckpt")
+    refused(tmp_path, "a folder; expected a file, e.g. its checkpoints/last.ckpt")
+    refused(tmp_path / "last.ckpt", "no such file; expected a checkpoint, e.g. runs/NAME/DATE/checkpoints/last.ckpt")
 
 
 # the card

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("facesegl")
 
 Given = Mapping[str, Collection[str]]
-"""Parameters that the code gives later, by the key of their node: `{"model": {"num_classes"}}`."""
+"""Parameters that the code passes later, by the key of their node: `{"model": {"num_classes"}}`."""
 
 _KIND_OF = {"taxonomy": "FILE.yaml", "images": "FOLDER", "masks": "FOLDER", "root": "FOLDER"}
-_UNREAD = object()  # in place of a value that cannot be resolved, which is reported already
+_UNRESOLVED = object()  # in place of a value that cannot be resolved, which is reported already
 
 
 def check(
@@ -43,7 +43,7 @@ def check(
     Args:
         composed: the config, and the keys that overrides added.
         roots: a dataclass whose fields are the keys at the root.
-        given: parameters that the code gives later.
+        given: parameters that the code passes later.
         again: whether it was checked before; unchecked keys are then not logged again.
 
     Returns:
@@ -123,7 +123,7 @@ class _Walk:
         self.composed = composed
         self.given = given
         self.plain: dict[str, Any] = {}  # the config in builtin containers
-        self.borrowed: set[str] = set()  # keys with the value of another key, where a wrong value is reported
+        self.interpolated: set[str] = set()  # keys with the value of another key, where a wrong value is reported
         self.problems: list[str] = []
         self.machine_problems: list[str] = []  # what this machine does not have
         self.notes: list[str] = []  # what passes unchecked
@@ -136,7 +136,7 @@ class _Walk:
         except ConfigError as error:
             self.problems += error.problems
             self.plain = defaults | self._read(self.composed.config, "")
-            self.plain["data"]["taxonomy"] = _UNREAD
+            self.plain["data"]["taxonomy"] = _UNRESOLVED
         self._check_machine()
         return self._arguments(self.plain, roots, "", "")
 
@@ -174,15 +174,15 @@ class _Walk:
         from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
         if isinstance(written, str) and re.fullmatch(r"\$\{[\w.]+\}", written):
-            self.borrowed.add(key)
+            self.interpolated.add(key)
         try:
             value = config[name]
         except MissingMandatoryValue:
             self.problems.append(f"{key}: has no value yet; give one with {key}={_KIND_OF.get(name, 'VALUE')}")
-            return _UNREAD
+            return _UNRESOLVED
         except OmegaConfBaseException as error:
             self.problems.append(f"{key}: {written} does not resolve: {str(error).splitlines()[0]}")
-            return _UNREAD
+            return _UNRESOLVED
         return self._read(value, key) if OmegaConf.is_config(value) else value
 
     def _value(self, value: Any, hint: Any, key: str) -> Any:
@@ -199,7 +199,7 @@ class _Walk:
             return value
         self._check_unknown_names(value, key)
         fitted, wrong = fit(value, hint)
-        if key not in self.borrowed:
+        if key not in self.interpolated:
             self.problems += [key + problem for problem in wrong]
         return fitted
 
@@ -288,4 +288,4 @@ def _is_open(value: Any) -> bool:
     """Whether a value cannot be checked against a type yet: a part is still to be built, or did not resolve."""
     if isinstance(value, dict):
         return "_target_" in value or any(map(_is_open, value.values()))
-    return value is _UNREAD or (isinstance(value, list) and any(map(_is_open, value)))
+    return value is _UNRESOLVED or (isinstance(value, list) and any(map(_is_open, value)))

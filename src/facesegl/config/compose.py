@@ -183,7 +183,7 @@ class _Conf:
         return [f"{override.get_key_element()}={value}" for value in values] or [text]
 
     def swept_by_files(self, texts: Sequence[str]) -> list[str]:
-        """The sweeps in config files, without those of keys that the command line sets too."""
+        """The sweeps in config files, except those of keys that the command line sets."""
         overrides = [o for o in map(_parse, texts) if o]
         config = self._try([o for o in overrides if not o.is_sweep_override()])
         params = {} if isinstance(config, str) else config.hydra.sweeper.get("params") or {}
@@ -300,7 +300,7 @@ def _by_grammar(text: str) -> Override | None:
 
 
 def _exists(value: str) -> bool:
-    """Whether a file or folder has this name; of a pattern such as `faces/{split}`, the folder before it."""
+    """Whether a file or folder has this name; for a pattern like `faces/{split}`, the folder before it."""
     start, pattern, _ = value.partition("{split}")
     try:
         path = Path(start + "." if pattern else start).expanduser()

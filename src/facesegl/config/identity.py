@@ -16,7 +16,7 @@ _IGNORED_KEYS = ("choices", "hydra", "logger", "name", "paths", "resume", "trust
 
 
 def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """A config in builtin containers, its interpolations resolved, as JSON and a checkpoint can hold it."""
+    """A config in builtin containers, its interpolations resolved, for JSON and checkpoints."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -30,7 +30,7 @@ def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def identity(config: DictConfig, data_key: str) -> str:
-    """Twelve hex digits that two runs share if and only if they train the same thing on the same data.
+    """12 hex digits that are equal if and only if two runs train the same thing on the same data.
 
     Paths, loggers, the progress bar, trusted packages and the order of keys do not count.
 

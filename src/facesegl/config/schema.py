@@ -15,7 +15,7 @@ SETS = {
     "train": "the training photos",
     "val": "the photos held out for validation",
     "test": "the test photos",
-    "test_clean": "the test photos whose pixels are not in the training photos too",
+    "test_clean": "the test photos that are not identical to a training photo",
     "test_strict": "the test photos of persons who are not in the training photos, as far as is known",
 }
 """The sets that can be scored, with a description."""

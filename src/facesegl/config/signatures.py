@@ -44,8 +44,8 @@ class Signature:
 
     Attributes:
         hints: the type of each parameter that can be given by name; Any where it is unknown.
-        required: those without a default, in order.
-        positional: those that can be given by position, in order.
+        required: parameters without a default, in order.
+        positional: parameters that can be given by position, in order.
         open: whether a `**kwargs` takes further names.
     """
 

@@ -53,7 +53,7 @@ class WholeGraph(NormalizedNet):
 def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
     """Export a net as a graph with dynamic batch, height and width.
 
-    Height and width are multiples of the net's `stride`; those of a whole graph are free.
+    Height and width are multiples of the net's `stride`; a whole graph takes any size.
 
     Args:
         net: in eval mode, on the CPU.

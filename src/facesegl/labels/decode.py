@@ -297,8 +297,8 @@ def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:
     found, counts = np.unique(_packed(colours.reshape(-1, 3)[far]), return_counts=True)
     commonest = int(found[counts.argmax()])
     raise DataError(
-        f"{far.size / pixels:.0%} of the pixels are far from every class colour (limit {MOST_FAR:.0%}); the commonest "
-        f"is {_unpacked(commonest)}. Is this the photo, or a mask in other colours? Give its colours as "
+        f"{far.size / pixels:.0%} of the pixels are far from every class colour (limit {MOST_FAR:.0%}); the most "
+        f"common is {_unpacked(commonest)}. Is this the photo, or a mask in other colours? Give its colours as "
         f"data.taxonomy=FILE.yaml."
     )
 

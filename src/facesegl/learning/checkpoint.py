@@ -131,9 +131,11 @@ def require_safetensors(path: Path) -> Any:
 
 def _require_archive(path: Path) -> None:
     if path.is_dir():
-        raise CheckpointError(f"{path}: a folder; expected a file, such as its checkpoints/last.ckpt.")
+        raise CheckpointError(f"{path}: a folder; expected a file, e.g. its checkpoints/last.ckpt.")
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected one such as runs/NAME/DATE/checkpoints/last.ckpt.")
+        raise CheckpointError(
+            f"{path}: no such file; expected a checkpoint, e.g. runs/NAME/DATE/checkpoints/last.ckpt."
+        )
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: empty; expected a checkpoint. Copy it again.")
     if not zipfile.is_zipfile(path):

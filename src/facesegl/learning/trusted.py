@@ -57,7 +57,7 @@ def _is_builtin(value: Any) -> bool:
 
 
 def _class(target: str) -> Any:
-    """The last name of a dotted path whose other names are all modules; None otherwise.
+    """The attribute at a dotted path if its parents are all modules, else None.
 
     What a module has imported is never followed: `facesegl.some_module.os.system` gives None.
     """

@@ -128,7 +128,6 @@ class _Progress:
         return f"{duration((time.monotonic() - began) / (self.done - before) * (self.total - self.done))} left"
 
     def took(self) -> str:
-        """How long this process has trained."""
         return f"took {duration(time.monotonic() - self._started)}"
 
 

@@ -140,11 +140,6 @@ def _resize_edges(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def _package(name: str) -> Any:
-    """Import an optional package.
-
-    Raises:
-        ConfigError: it is not installed, or one that it needs is not.
-    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -164,7 +159,7 @@ def _problems(package: Any, arch: str, encoder_name: str, weights: str | None) -
     if encoder_name not in encoders:
         hint = suggestion(str(encoder_name), encoders)
         return [*problems, f"model.encoder_name={encoder_name}: smp and timm have no such encoder; {hint}"]
-    if size := _only_size(encoder_name):
+    if size := _fixed_size(encoder_name):
         problems.append(
             f"model.encoder_name={encoder_name}: its images must be {size}; choose one for any size, e.g. resnet34."
         )
@@ -188,8 +183,7 @@ def _weights(package: Any, encoder_name: str) -> list[str]:
     return list(package.encoders.encoders[encoder_name]["pretrained_settings"])
 
 
-def _only_size(encoder_name: str) -> str | None:
-    """The fixed size of a known encoder's images, or None."""
+def _fixed_size(encoder_name: str) -> str | None:
     model = encoder_name.removeprefix("tu-").partition(".")[0]
     config = _package("timm").models.get_pretrained_cfg(model) if encoder_name.startswith("tu-") else None
     return f"{config.input_size[1]}x{config.input_size[2]}" if config and config.fixed_input_size else None

@@ -139,7 +139,6 @@ def _search(folder: Path, target: Path, problems: list[str]) -> Iterator[Photo]:
 
 
 def _visible(names: list[str]) -> list[str]:
-    """Names that do not begin with a dot, 2 before 10."""
     visible = (name for name in names if not name.startswith("."))
     return sorted(visible, key=lambda name: (natural_key(name), name))
 

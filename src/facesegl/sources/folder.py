@@ -63,7 +63,7 @@ class PairedFaces(Source):
 
     Args:
         name: the name of the data.
-        kind: what masks contain; `auto` detects it for each. `parts` and `probabilities` have one file per part.
+        kind: the format of the masks; `auto` detects it for each. `parts` and `probabilities` have one file per part.
         overlap: which of several overlapping parts wins: `order`, the later one in the taxonomy's `remap`, else in its
             classes; `smallest`, the one that covers less of this photo.
         rest: the class of pixels that belong to no part, or `void`.

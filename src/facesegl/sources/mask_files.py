@@ -34,7 +34,7 @@ from facesegl.sources.images import open_image, to_rgba, upright
 from facesegl.sources.listing import require_regular
 
 Kind = Literal["auto", "colour", "index", "parts", "probabilities"]
-"""What a mask's file contains; with `parts` and `probabilities` a mask has several files."""
+"""The format of a mask file; with `parts` and `probabilities` a mask has several files."""
 
 Overlap = Literal["order", "smallest"]
 """Which of several overlapping parts wins: the later one in the taxonomy's order, or the smallest."""

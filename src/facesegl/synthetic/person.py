@@ -138,7 +138,7 @@ class Hair:
 
 
 class Colours:
-    """Pigment, paint and cloth."""
+    """Colours of skin, hair, eyes, make-up, clothes and backdrop."""
 
     def __init__(self, dice: Dice, softness: float) -> None:
         depth = dice.within(0, len(SKIN_TONES) - 1.001)
