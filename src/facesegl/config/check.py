@@ -191,9 +191,9 @@ class _Walk:
         if isinstance(value, dict) and isinstance(hint, type) and dataclasses.is_dataclass(hint):
             return self._arguments(value, hint, key, "")
         if isinstance(value, dict) and hint == Nodes | None:
-            return self._inside(value, key, Node | None)
+            return self._check_inside(value, key, Node | None)
         if _is_open(value):
-            return self._inside(value, key)
+            return self._check_inside(value, key)
         if value is not None and (hint is Node or (hint == Node | None and value != {})):
             self.problems.append(f"{key}: {value!r} has no _target_; give it one that names a class or function")
             return value
@@ -217,7 +217,7 @@ class _Walk:
         """Check a mapping against the parameters of its function; keys that build nothing have no `target`."""
         signature = Signature.of(function)
         if signature is None:
-            return dict(self._inside(values, key))
+            return dict(self._check_inside(values, key))
         late = {*self.given.get(key, ()), *signature.positional[: len(values.get("_args_") or ())]}
         if not values.get("_partial_"):
             self.problems += [
@@ -233,7 +233,7 @@ class _Walk:
             return self._value(value, signature.hints[name], full)
         if not (name in RESERVED and target):
             self._check_unknown_key(name, signature, key, target)
-        return self._inside(value, full)
+        return self._check_inside(value, full)
 
     def _check_unknown_key(self, name: str, signature: Signature, key: str, target: str) -> None:
         """Report a key that is not a parameter, unless it was added for a `**kwargs` to take."""
@@ -256,7 +256,7 @@ class _Walk:
         right = name if any(name in node for node in groups.values()) else nearest(name, {*chain(*groups.values())})
         return [f"{group}.{right}" for group, node in groups.items() if right in node]
 
-    def _inside(self, value: Any, key: str, hint: Any = Any) -> Any:
+    def _check_inside(self, value: Any, key: str, hint: Any = Any) -> Any:
         """Check the nodes inside a value that has no signature; `hint` is the type of each part."""
         self._check_unknown_names(value, key)
         if isinstance(value, dict):

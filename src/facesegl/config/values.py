@@ -86,7 +86,7 @@ def _in_words(error: ValidationError, value: Any) -> list[str]:
         short = detail["type"] == "missing"  # reported for the list, not for the element that is missing
         where = "".join(indices[:-1] if short else indices)
         wrong.setdefault(f"{where}: {_shown(value if short else detail['input'])}", []).extend(_expected(detail))
-    return [f"{start} is not {_either([*dict.fromkeys(words)])}" for start, words in wrong.items()]
+    return [f"{start} is not {_join_or([*dict.fromkeys(words)])}" for start, words in wrong.items()]
 
 
 def _expected(detail: ErrorDetails) -> list[str]:
@@ -100,7 +100,7 @@ def _expected(detail: ErrorDetails) -> list[str]:
     return [expected if expected != detail["msg"] else f"right: {expected}"]
 
 
-def _either(words: list[str]) -> str:
+def _join_or(words: list[str]) -> str:
     *others, last = [word for word in words if word != "a whole number" or "a number" not in words]
     return f"{', '.join(others)} or {last}" if others else last
 

@@ -16,7 +16,7 @@ from facesegl.sources.listing import read_text, require_regular
 log = logging.getLogger(__name__)
 
 _HASH = re.compile("[0-9a-f]{32}")
-_SETTLED_S = 2.0  # a newer file may change again within one tick of the clock: do not store its hash
+_MIN_AGE_S = 2.0  # a newer file may change again within one tick of the clock: do not store its hash
 
 
 def digest(value: Any) -> str:
@@ -66,7 +66,7 @@ class FileHashes:
             return value
         with path.open("rb") as file:
             value = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        if time.time() - status.st_mtime > _SETTLED_S:
+        if time.time() - status.st_mtime > _MIN_AGE_S:
             self._known[str(path.absolute())] = [status.st_size, status.st_mtime_ns, value]
             self._new = True
         return value

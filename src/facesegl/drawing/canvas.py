@@ -82,7 +82,7 @@ def write_legend(
 
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-_WIDER = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")
+_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")
 
 
 def _font_for(text: str, size: int) -> tuple[_Font, str]:
@@ -95,8 +95,8 @@ def _font_for(text: str, size: int) -> tuple[_Font, str]:
 def _wider_font(size: int) -> ImageFont.FreeTypeFont | None:
     """A font with more characters: matplotlib's if installed, or a system font."""
     spec = find_spec("matplotlib")
-    bundled = [Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / _WIDER[0]] if spec and spec.origin else []
-    for file in (*bundled, *_WIDER):
+    bundled = [Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / _FONTS[0]] if spec and spec.origin else []
+    for file in (*bundled, *_FONTS):
         try:
             return ImageFont.truetype(str(file), size)
         except OSError:

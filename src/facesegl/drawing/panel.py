@@ -25,7 +25,7 @@ _PANEL = ("photo", "truth", "prediction", "error")
 _SAMPLES = ("photo", "augmented", "augmented mask")
 _ERRORS = "error: each wrong pixel in its predicted colour; void is ignored in training and scoring"
 _VOID = "pixels from outside the photo are void: ignored in training and scoring"
-_LEAST_TILE, _MOST_TILE = 160, 480  # a tile's width in pixels, as far as whole factors allow
+_MIN_TILE, _MAX_TILE = 160, 480  # a tile's width in pixels, as far as whole factors allow
 
 
 def draw_panel(
@@ -134,7 +134,7 @@ def _tiles(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, taxonom
 def _zoom(tile: np.ndarray) -> np.ndarray:
     """Scale a (H, W, 3) picture to a readable width by whole factors, so that no colour is interpolated."""
     width = tile.shape[1]
-    larger, smaller = -(-_LEAST_TILE // width), -(-width // _MOST_TILE)
+    larger, smaller = -(-_MIN_TILE // width), -(-width // _MAX_TILE)
     return tile[::smaller, ::smaller].repeat(larger, axis=0).repeat(larger, axis=1)
 
 

@@ -22,11 +22,11 @@ OPSET = 20
 KINDS = {"logits": ["logits"], "whole": ["mask", "logits"]}
 """The kinds of graphs, and the outputs of each, in order."""
 
-_SIDE = 128  # least height for tracing: no feature map may have a side of 1, which tracing treats specially
+_MIN_SIDE = 128  # least height for tracing: no feature map may have a side of 1, which tracing treats specially
 _BITS = 22  # in a weight of Pillow's resizing
 _HALF = 11  # in each of its two parts, whose sums are exact in float32
 
-_LOUD = {
+_NOISY_LOGGERS = {
     "torch.onnx._internal.exporter._registration": logging.ERROR,  # torchvision is not installed
     "torch._guards": logging.CRITICAL,  # also raised
     "torch.fx.experimental.symbolic_shapes": logging.ERROR,  # the same
@@ -66,7 +66,7 @@ def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
     """
     require_packages(name)
     graph, stride = (WholeGraph(net), 1) if whole else (net, stride_of(net.net))
-    side = -(-max(net.image_size, _SIDE) // stride) * stride
+    side = -(-max(net.image_size, _MIN_SIDE) // stride) * stride
     photo = torch.zeros(2, 3, side, side + stride, dtype=torch.uint8 if whole else torch.float32)
     height, width = (_dynamic(axis, side, stride) for axis in ("height", "width"))
     try:
@@ -153,7 +153,7 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.ExitStack() as undo:
         undo.enter_context(contextlib.redirect_stderr(io.StringIO()))  # on failure it prints the whole graph
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")  # torch's use of its own API
-        for logger_name, level in _LOUD.items():
+        for logger_name, level in _NOISY_LOGGERS.items():
             logger = logging.getLogger(logger_name)
             undo.callback(logger.setLevel, logger.level)
             logger.setLevel(level)

@@ -117,7 +117,7 @@ def compare(
     for model in (reference, export):  # warm up
         model.logits(np.zeros((1, 3, size, size), dtype=np.uint8))
     for load in track(photos, total=len(photos), what="comparing"):
-        _add(parity, reference, export, load(), masker)
+        _add_photo(parity, reference, export, load(), masker)
     first = [load().photo for load in photos[: max((batch for batch, _, _ in sizes), default=0)]]
     parity.sizes = [_compare_batch(reference, export, _batch(first, *shape), masker) for shape in sizes]
     return parity
@@ -181,7 +181,7 @@ def _change(ours: float, theirs: float) -> Change:
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
-def _add(parity: Parity, reference: Model, export: Model, sample: Sample, masker: Masker | None) -> None:
+def _add_photo(parity: Parity, reference: Model, export: Model, sample: Sample, masker: Masker | None) -> None:
     photo = sample.photo.transpose(2, 0, 1)[None]
     small = _resized(photo, reference.image_size, reference.image_size)
     ours, our_time = _timed(reference.logits, small)

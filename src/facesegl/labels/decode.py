@@ -65,16 +65,16 @@ def decode_mask(colours: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         array([[0, 1]], dtype=uint8)
     """
     palette, values = _palette(taxonomy)
-    mask = _exact(colours, palette, values)
+    mask = _exact_matches(colours, palette, values)
     off = np.flatnonzero(mask == _UNCLAIMED)
     inexact = np.zeros(mask.shape, dtype=bool)
     inexact.flat[off] = True
     if off.size:
         distance = _squared_distances(colours.reshape(-1, 3)[off], palette)
         near = distance.min(axis=1) <= TOLERANCE**2
-        _refuse_foreign(colours, off[~near])
+        _require_known_colours(colours, off[~near])
         mask.flat[off[near]] = values[distance[near].argmin(axis=1)]
-        _take_from_around(mask, off[~near], distance[~near], values)
+        _fill_from_neighbours(mask, off[~near], distance[~near], values)
     return Decoded(mask, inexact)
 
 
@@ -95,7 +95,7 @@ def foreign_colour(colours: np.ndarray, taxonomy: Taxonomy) -> tuple[Colour, flo
         ((0, 0, 0), 1.0)
     """
     palette, values = _palette(taxonomy)
-    off = np.flatnonzero(_exact(colours, palette, values) == _UNCLAIMED)
+    off = np.flatnonzero(_exact_matches(colours, palette, values) == _UNCLAIMED)
     packed = _packed(colours)
     inside = np.zeros(packed.shape, dtype=bool)
     inside.flat[off] = _squared_distances(colours.reshape(-1, 3)[off], palette).min(axis=1) > TOLERANCE**2
@@ -147,7 +147,7 @@ def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise DataError(
             f"contains {', '.join(str(int(value)) for value in found[:_SHOWN])}{more} in "
-            f"{unknown.size / mask.size:.2%} of its pixels; the taxonomy defines {_known(taxonomy)}. Map every "
+            f"{unknown.size / mask.size:.2%} of its pixels; the taxonomy defines {_format_known(taxonomy)}. Map every "
             f"number to a class in its YAML: `remap: {{0: {taxonomy.names[0]}, {int(found[0])}: CLASS or void, ...}}`."
         )
     return Decoded(mask, np.zeros(mask.shape, dtype=bool))
@@ -253,7 +253,7 @@ def likeliest_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int) -> Decod
     """
     mask, best = np.zeros((0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=np.uint16)
     for number, (value, alike) in enumerate(itertools.groupby(parts, key=lambda part: part[0])):
-        total = _total(grey for _value, grey in alike)
+        total = _sum_of(grey for _value, grey in alike)
         if number == 0:
             mask, best = np.full(total.shape, rest, dtype=np.uint8), np.zeros(total.shape, dtype=np.uint16)
         _require_size(mask, total)
@@ -268,7 +268,7 @@ def _palette(taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
     return np.array([*known], dtype=np.int32), np.array([*known.values()], dtype=np.uint8)
 
 
-def _exact(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _exact_matches(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The mask (H, W) of the pixels that match a colour of the palette (C, 3) exactly; the others are _UNCLAIMED."""
     packed = _packed(colours)  # one comparison for each class instead of three
     mask = np.full(packed.shape, _UNCLAIMED, dtype=np.uint8)
@@ -289,7 +289,7 @@ def _squared_distances(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("pcd,pcd->pc", difference, difference))
 
 
-def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:
+def _require_known_colours(colours: np.ndarray, far: np.ndarray) -> None:
     """Raise if most pixels of colours (H, W, 3) are among `far` (P,), flat indices of unclaimed pixels."""
     pixels = colours.shape[0] * colours.shape[1]
     if far.size <= MOST_FAR * pixels:
@@ -307,13 +307,13 @@ def _unpacked(colour: int) -> Colour:
     return colour >> 16, colour >> 8 & 255, colour & 255
 
 
-def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, values: np.ndarray) -> None:
+def _fill_from_neighbours(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, values: np.ndarray) -> None:
     """Give the pixels at flat indices `far` (P,), with distances (P, C), the nearest class in 5x5, else in 9x9, ..."""
     values, distance = _nearest_of_each(values, distance)
     index_of = np.full(256, VOID, dtype=np.uint8)
     index_of[values] = np.arange(len(values))
     present = pack_onehot(index_of[mask], len(values))  # one bit for each value in a window
-    present = _spread(_spread(present, 1), 1)
+    present = _dilate(_dilate(present, 1), 1)
     step = 2
     while far.size:
         around = np.unpackbits(
@@ -324,7 +324,7 @@ def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, v
         mask.flat[far[found]] = values[allowed[found].argmin(axis=1)]
         far, distance = far[~found], distance[~found]
         if far.size:
-            present, step = _spread(present, step), step * 2
+            present, step = _dilate(present, step), step * 2
 
 
 def _nearest_of_each(values: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -335,7 +335,7 @@ def _nearest_of_each(values: np.ndarray, distance: np.ndarray) -> tuple[np.ndarr
     return single, np.stack([distance[:, values == value].min(axis=1) for value in single], axis=1)
 
 
-def _spread(present: np.ndarray, step: int) -> np.ndarray:
+def _dilate(present: np.ndarray, step: int) -> np.ndarray:
     """OR each window (H, W, bytes) with those `step` away; windows of radius `step` or more leave no gap."""
     for axis in (0, 1):
         moved = present.copy()
@@ -372,14 +372,14 @@ def _classes_first(layers: np.ndarray, number: int) -> np.ndarray:
     return next((stack for stack in fitting if (stack.sum(axis=0) == 1).all()), fitting[0])
 
 
-def _known(taxonomy: Taxonomy) -> str:
+def _format_known(taxonomy: Taxonomy) -> str:
     numbers = sorted(taxonomy.raw_numbers())
     if numbers == [*range(numbers[0], numbers[-1] + 1)]:
         return f"{numbers[0]} to {numbers[-1]}"
     return ", ".join(map(str, numbers[:_SHOWN])) + (" ..." if len(numbers) > _SHOWN else "")
 
 
-def _total(images: Iterable[np.ndarray]) -> np.ndarray:
+def _sum_of(images: Iterable[np.ndarray]) -> np.ndarray:
     """The sum (H, W) uint16 of images (H, W) uint8 of one size."""
     total = np.zeros((0, 0), dtype=np.uint16)
     for number, grey in enumerate(images):

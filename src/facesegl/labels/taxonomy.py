@@ -72,7 +72,7 @@ class Taxonomy:
                 f"data.taxonomy: {', '.join(map(str, sorted(unknown, key=str)))} is not a key of a taxonomy; expected "
                 f"classes, and optionally pairs, void, remap."
             )
-        if problems := _misshapen(mapping):
+        if problems := _malformed(mapping):
             raise ConfigError(*(f"data.taxonomy: {problem}" for problem in problems))
         try:
             void = mapping.get("void")
@@ -187,7 +187,7 @@ def distinct_colours(number: int) -> list[Colour]:
     return [(int(red), int(green), int(blue)) for red, green, blue in chosen[len(_TAKEN) :]]
 
 
-def _misshapen(mapping: Mapping[str, Any]) -> list[str]:
+def _malformed(mapping: Mapping[str, Any]) -> list[str]:
     classes, pairs, remap = (mapping.get(key) for key in ("classes", "pairs", "remap"))
     problems = []
     if not isinstance(classes, Mapping):
@@ -236,7 +236,7 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
         problems.append(f"{len(names)} classes; expected 2 to {VOID - 1}, background included.")
     if len(names) != len(colours):
         problems.append(f"{len(names)} names and {len(colours)} colours; expected one colour for each class.")
-    problems += [f"the name {name!r} {wrong}." for name in names if (wrong := _wrong_with(name))]
+    problems += [f"the name {name!r} {wrong}." for name in names if (wrong := _name_problem(name))]
     problems += [f"the name {name} is used twice; expected different names." for name in _repeated(names)]
     for colour in _repeated(colours):
         owners = " and ".join(name for name, own in zip(names, colours, strict=False) if own == colour)
@@ -261,7 +261,7 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
     return problems
 
 
-def _wrong_with(name: str) -> str:
+def _name_problem(name: str) -> str:
     if not name.isprintable():
         return "contains characters that cannot be printed"
     if not name.strip():

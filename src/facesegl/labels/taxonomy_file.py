@@ -8,7 +8,7 @@ import yaml
 from facesegl.errors import ConfigError
 from facesegl.labels.taxonomy import is_config_syntax
 
-_DEEPEST = 5
+_MAX_DEPTH = 5
 
 
 def read_taxonomy_file(file: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _require_plain(file: str, text: str) -> None:
             raise ConfigError(f"data.taxonomy={file}: has a reference (*{event.anchor}); write its value instead")
         key = bool(open_keys) and open_keys[-1] is not None and expects_key[-1]
         if isinstance(event, yaml.ScalarEvent):
-            _require_harmless(file, event.value, open_keys[-1] if key else None)
+            _require_plain_scalar(file, event.value, open_keys[-1] if key else None)
         if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             open_keys.pop()
             expects_key.pop()
@@ -52,13 +52,13 @@ def _require_plain(file: str, text: str) -> None:
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             open_keys.append(set() if isinstance(event, yaml.MappingStartEvent) else None)
             expects_key.append(True)
-        if len(open_keys) > _DEEPEST:
+        if len(open_keys) > _MAX_DEPTH:
             raise ConfigError(
-                f"data.taxonomy={file}: nested more than {_DEEPEST} levels deep; expected classes and their colours"
+                f"data.taxonomy={file}: nested more than {_MAX_DEPTH} levels deep; expected classes and their colours"
             )
 
 
-def _require_harmless(file: str, value: str, keys: set[str] | None) -> None:
+def _require_plain_scalar(file: str, value: str, keys: set[str] | None) -> None:
     """Check one scalar of a YAML file; if it is a key, `keys` are the earlier ones of its mapping."""
     if is_config_syntax(value):
         raise ConfigError(f"data.taxonomy={file}: {value} has a special meaning in a config; expected another")

@@ -272,7 +272,7 @@ class FolderFaces(PairedFaces):
         by_path = [self._add(found, *both, photos.others) for both in _rounds(photos.of_split, masks.of_split)]
         if not any(files.masks for files in found.photos):
             found.problems = [self._no_pairs(photos, masks)]
-        found.how = _in_words(found, any(by_path))
+        found.how = _describe_pairing(found, any(by_path))
         return found
 
     def _listed(self) -> tuple["_Listed", "_Listed"]:
@@ -371,7 +371,7 @@ def _misplaced(path: str | Path, folders: Folders, others: Folders) -> list[str]
     return [f"{path}: {names} are next to {split_names}; move them into one of these, or elsewhere."] if loose else []
 
 
-def _in_words(found: Finding, by_path: bool) -> str:
+def _describe_pairing(found: Finding, by_path: bool) -> str:
     example = next((files for files in found.photos if files.masks), None)
     if example is None:
         return "nothing paired"

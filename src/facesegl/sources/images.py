@@ -11,11 +11,11 @@ from PIL import Image, UnidentifiedImageError
 from facesegl.errors import DataError
 from facesegl.sources.listing import require_regular
 
-_MOST = 1000  # frames or pages in one file: more are not counted
+_MAX_FRAMES = 1000  # frames or pages in one file: more are not counted
 _REDUCED = 0b101  # bits of TIFF's NewSubfileType: a smaller copy of another page, or its transparency mask
 _SUBFILE = 254
 _ORIENTATION = 0x0112  # the EXIF tag
-_UPRIGHT = {
+_TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -57,7 +57,7 @@ def open_image(path: Path, *, alone: bool = False) -> Image.Image:
     except Exception as error:  # on broken files Pillow's decoders raise any kind of exception
         raise DataError(f"{path}: cannot be read as an image ({error}); is it cut off? Copy it again.") from None
     if frames > 1:
-        count = frames if frames < _MOST else f"{_MOST} or more"
+        count = frames if frames < _MAX_FRAMES else f"{_MAX_FRAMES} or more"
         raise DataError(f"{path}: has {count} frames or pages; expected one. Save the right one as a separate file.")
     return image
 
@@ -65,7 +65,7 @@ def open_image(path: Path, *, alone: bool = False) -> Image.Image:
 def _count_frames(image: Image.Image) -> int:
     """The number of frames or pages without smaller copies; the image is back at the first one afterwards."""
     found = 1
-    for frame in range(1, _MOST):
+    for frame in range(1, _MAX_FRAMES):
         try:
             image.seek(frame)
         except EOFError:
@@ -116,7 +116,7 @@ def photo_of(image: Image.Image) -> np.ndarray:
 
 def upright(image: Image.Image) -> Image.Image:
     """An image rotated and flipped by its EXIF orientation."""
-    turn = _UPRIGHT.get(orientation(image))
+    turn = _TRANSPOSE.get(orientation(image))
     return image if turn is None else image.transpose(turn)
 
 

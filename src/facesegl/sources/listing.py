@@ -22,7 +22,7 @@ PHOTO_SUFFIXES = frozenset(
 
 MASK_SUFFIXES = PHOTO_SUFFIXES | {".npy"}
 
-_ENDLESS = {
+_SPECIAL_FILES = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -109,7 +109,7 @@ def require_regular(path: str | Path) -> None:
     except (OSError, ValueError):
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        kind = _ENDLESS.get(stat.S_IFMT(mode), "something else")
+        kind = _SPECIAL_FILES.get(stat.S_IFMT(mode), "something else")
         raise DataError(f"{path}: {kind}, not a regular file; replace it with the file itself, or remove it.")
 
 
@@ -137,7 +137,7 @@ class PhotoIndex:
 
     def find(self, entry: str) -> int | None:
         """The index of the photo that an entry names, with or without leading folders and a suffix."""
-        for name in _readings(entry):
+        for name in _possible_names(entry):
             for whole in (name, name.rpartition(".")[0]):
                 index = self._by_name.get(whole, self._by_end.get(whole))
                 found = [self._by_name[end] for end in _ends(whole) if end in self._by_name]
@@ -152,7 +152,7 @@ def _ends(name: str) -> list[str]:
     return ["/".join(parts[start:]) for start in range(1, len(parts))]
 
 
-def _readings(entry: str) -> list[str]:
+def _possible_names(entry: str) -> list[str]:
     """The names that an entry may mean: all of it, what follows `7,`, or the photo before its mask."""
     first = (entry.split() or [""])[0]
     readings = [entry]

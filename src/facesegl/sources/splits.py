@@ -159,7 +159,7 @@ def split_by_shares(groups: Mapping[T, str], shares: Mapping[str, float], seed: 
         raise DataError(
             f"data.source.shares: the photos are of {len(sizes)} persons or groups; expected at least one per split."
         )
-    order = sorted(sizes, key=lambda group: _shuffled(seed, group))
+    order = sorted(sizes, key=lambda group: _shuffle_key(seed, group))
     split_of: dict[str, str] = {}
     for split in wanted:
         taken = 0
@@ -191,7 +191,7 @@ def assign_folds(groups: Mapping[str, str], folds: int, seed: int) -> dict[str, 
         )
     filled = [0] * folds
     fold_of = {}
-    for group in sorted(sizes, key=lambda group: (-sizes[group], _shuffled(seed, group))):
+    for group in sorted(sizes, key=lambda group: (-sizes[group], _shuffle_key(seed, group))):
         fold_of[group] = filled.index(min(filled))
         filled[fold_of[group]] += sizes[group]
     return {sample: fold_of[group] for sample, group in groups.items()}
@@ -202,5 +202,5 @@ def remedy_for(groups: int) -> str:
     return f"Use data.folds={groups} or fewer, or data.fold=null." if groups > 1 else "Use data.fold=null."
 
 
-def _shuffled(seed: int, group: str) -> bytes:
+def _shuffle_key(seed: int, group: str) -> bytes:
     return hashlib.blake2b(f"{seed}/{group}".encode()).digest()
