@@ -204,7 +204,7 @@ def test_taxonomy_comes_from_a_file(tmp_path: Path):
         ("a: [", "not YAML"),
         ("3", "not a mapping; expected `classes"),
         ("!!python/object/apply:os.mkdir [made]", "not YAML"),
-        ("classes:\n  wall: [0, 0, 0]\n  face: {_target_: os.mkdir, path: made}", "_target_ means something"),
+        ("classes:\n  wall: [0, 0, 0]\n  face: {_target_: os.mkdir, path: made}", "_target_ has a special meaning"),
         ("classes: {wall: [0, 0, 0], face: [1, 1, '${oc.env:HOME}']}", "has a special meaning in a config"),
         ("remap: {1: wall, 1: face}", "1 is a duplicate key"),
         ("classes: {wall: [0, 0, 0], wall: [9, 9, 9]}", "wall is a duplicate key"),

@@ -197,7 +197,7 @@ def test_of_many_unknown_numbers_the_first_few_are_reported():
 
 
 def test_negative_numbers_are_unknown_ones():
-    with pytest.raises(DataError, match="holds -1 in"):
+    with pytest.raises(DataError, match="contains -1 in"):
         decode_numbers(np.int16([[-1, 0]]), taxonomy())
 
 

@@ -50,7 +50,7 @@ def test_color_masks_with_blended_edges_and_jpeg_noise():
 def test_an_unknown_class_is_reported_by_its_color_and_never_guessed(kind):
     colours = COLOURS.copy()
     colours[4:10, 4:10] = (0, 200, 0)
-    message = r"mask.png: 7.5% of its pixels are \(0, 200, 0\), which is the colour of no"
+    message = r"mask.png: 7.5% of its pixels are \(0, 200, 0\), which is not the colour of a class"
     with pytest.raises(DataError, match=message) as caught:
         read("mask.png", colours, kind)
     assert '`remap: {"0, 200, 0": CLASS or void, ...}`' in str(caught.value)
@@ -161,7 +161,7 @@ def test_arrays_contain_one_hot_layers(first):
         (np.zeros((4, 4), np.float32), r"shape \(4, 4\) and type float32; expected integers"),
         (np.zeros(4, np.uint8), r"shape \(4,\)"),
         (np.array([["a"]]), "expected integers"),
-        (np.full((4, 4), 9), "holds 9 in 100.00%"),
+        (np.full((4, 4), 9), "contains 9 in 100.00%"),
     ],
 )
 def test_other_arrays_are_reported(array, message):
