@@ -174,7 +174,7 @@ def test_options_may_stand_anywhere_among_the_keys(place):
 
 
 def test_size_that_a_net_cannot_take_names_the_nearest():
-    assert_nothing_ran(call("train", "model=fcn", "data.image_size=250"), ["data.image_size=250", "take 240 or 256"])
+    assert_nothing_ran(call("train", "model=fcn", "data.image_size=250"), ["data.image_size=250", "use 240 or 256"])
 
 
 def test_all_problems_are_told_at_once():

@@ -8,7 +8,7 @@ from facesegl.errors import DataError, FaceseglError
 from facesegl.labels.taxonomy import VOID
 
 SMOOTH = 1.0
-"""Pixels added to both halves of each Dice fraction: they damp the gradient of a class with only a few pixels."""
+"""Pixels added to numerator and denominator of each Dice: they damp the gradient of a class with only a few pixels."""
 
 
 class CrossEntropy(nn.Module):
@@ -128,7 +128,7 @@ def cross_entropy(log_probabilities: Tensor, target: Tensor, weight: Tensor | No
     """
     known = target != VOID
     counting = known.sum() if weight is None else (weight[target.where(known, 0)] * known).sum()
-    # reduction="none" and our own sum: on CUDA the kernel's sum has no fixed order
+    # reduction="none" and a separate sum: on CUDA the kernel's sum has no fixed order
     each = functional.nll_loss(log_probabilities, target, weight, ignore_index=VOID, reduction="none")
     return each.sum() / counting.where(counting > 0, 1)
 
@@ -137,9 +137,10 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
     """One minus the mean Dice of the predicted probabilities, pooled over the batch.
 
     A class's Dice is (2 sum(p t) + SMOOTH) / (sum(p) + sum(t) + SMOOTH), with p its probability and t 1 where it is
-    true, else 0, over the pixels that are not void: Milletari et al., V-Net (3DV 2016), with plain sums below instead
-    of squares, as in nnU-Net. The mean is over the classes in the batch's target: the Dice of an absent class is near 0
-    until its last probability is gone, which is noise on a batch of four, and cross-entropy penalises it already.
+    true, else 0, over the pixels that are not void: Milletari et al., V-Net (3DV 2016), with plain sums in the
+    denominator instead of squares, as in nnU-Net. The mean is over the classes in the batch's target: the Dice of an
+    absent class is near 0 until all its probabilities are, which is noise on a batch of four, and cross-entropy
+    penalises it already.
 
     Args:
         probabilities: (B, C, H, W) float32, summing to one over C.

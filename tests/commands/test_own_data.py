@@ -161,13 +161,13 @@ def test_two_folders_may_be_swept_over(own):
         (
             {"my.yaml": '{"classes": {"a": [1, 2, 3], "b": [4, 2, 3]}, "remap": {"0": "c"}}'},
             2,
-            "remap leads to c, which",
+            "remap maps to c, which",
         ),
         ({"my.yaml": "a: ["}, 2, "data.taxonomy=my.yaml: not YAML"),
         ({"my.yaml": None}, 2, "data.taxonomy=my.yaml: cannot be read"),
         ({"masks/anna.png": None}, 3, "photos/anna.jpg: a photo without a mask in masks"),
         ({"photos/anna.jpg": None}, 3, "masks/anna.png: a mask without a photo"),
-        ({"masks/anna.png": "no picture"}, 3, "masks/anna.png: no image"),
+        ({"masks/anna.png": "no picture"}, 3, "masks/anna.png: not an image"),
     ],
 )
 def test_what_is_wrong_is_one_clear_line(own, change, code, message):
@@ -181,7 +181,7 @@ def test_a_mask_with_an_unknown_number_is_reported_with_its_file_and_the_remedy(
     mask[:2] = 17
     save(mask, "masks/bob.png")
     assert_reported(
-        call("train", *OWN, *QUICK), 3, "masks/bob.png: holds 17 in 4.17% of its pixels; the taxonomy knows 0 to 4"
+        call("train", *OWN, *QUICK), 3, "masks/bob.png: contains 17 in 4.17% of its pixels; the taxonomy defines 0 to 4"
     )
     Path("my.yaml").write_text(json.dumps({**TAXONOMY, "void": 17}))
     assert call("train", *OWN, *QUICK).code == 0
@@ -192,7 +192,7 @@ def test_masks_with_an_unknown_colour_are_reported(own):
     write_folders(".", ["anna", "bob"], colours=[(255, 0, 0), *[*CVAT_LABELS.values()][1:]])
     for name in ("eve", "dan", "kim", "lea"):
         Path(f"photos/{name}.jpg").unlink()
-    message = "% of its pixels are (255, 0, 0), which is the colour of no class"
+    message = "% of its pixels are (255, 0, 0), which is not the colour of a class"
     assert_reported(
         call("train", *OWN, *QUICK, "data.fold=null"), 3, ["masks/anna.png: ", message], ["masks/bob.png: ", message]
     )
@@ -214,7 +214,7 @@ def test_a_photo_and_its_mask_of_two_sizes_are_left_out_with_what_it_may_be(own)
 def test_sides_without_pairs_are_warned_of_once(own):
     Path("my.yaml").write_text(json.dumps({"classes": TAXONOMY["classes"]}))
     ended = call("train", *OWN, *QUICK)
-    assert ended.err.count("left eye and right eye look like left and right of one thing") == 1
+    assert ended.err.count("left eye and right eye look like left and right of the same part") == 1
     assert "`pairs: [[left eye, right eye]]`" in ended.err
     Path("my.yaml").write_text(json.dumps({"classes": TAXONOMY["classes"], "pairs": []}))
     assert "look like left and right" not in call("train", *OWN, *QUICK).err
@@ -223,7 +223,9 @@ def test_sides_without_pairs_are_warned_of_once(own):
 def test_a_missing_list_and_two_photos_of_one_name_are_reported(own):
     save(np.zeros((48, 40, 3), np.uint8), "photos/anna.png")
     ended = call("train", *OWN, *QUICK, "data.source.lists.test=nowhere.txt")
-    assert_reported(ended, 3, "photos/anna.jpg and photos/anna.png: photos of one name", "nowhere.txt: no such file")
+    assert_reported(
+        ended, 3, "photos/anna.jpg and photos/anna.png: photos with the same name", "nowhere.txt: no such file"
+    )
 
 
 def test_unknown_keys_are_reported_with_the_nearest(own):

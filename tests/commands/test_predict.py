@@ -387,7 +387,7 @@ def test_photos_that_cannot_be_opened_are_reported_and_the_others_segmented():
     done = segment("photos", batch_size=2)
     assert masks() == ["1 good.png", "5 good.png", "8 folder.jpg/good.png"]
     assert [row["output"] for row in table()] == masks()
-    expected = ["2 cut.png: cannot be read", "3 empty.jpg: empty", "4 text.jpg: no image", "6 bomb.png: too large"]
+    expected = ["2 cut.png: cannot be read", "3 empty.jpg: empty", "4 text.jpg: not an image", "6 bomb.png: too large"]
     expected += ["7 gone.jpg: no such file", "9 pipe.jpg: a named pipe", "10 zeros.png: a device"]
     for line, part in zip(done.failed, expected, strict=True):
         assert f"photos/{part}" in line
@@ -520,7 +520,7 @@ def test_the_command_names_what_failed_and_ends_with_one():
     Image.fromarray(draw_photo(draw_mask(0), 0)).save("photos/good.png")
     Path("photos/bad.jpg").write_text("hello")
     ended = call("predict", "model.onnx", "photos", "-o", "out")
-    assert_reported(ended, 1, "photos/bad.jpg: no image")
+    assert_reported(ended, 1, "photos/bad.jpg: not an image")
     assert "1 segmented, 1 failed" in ended.out
     assert masks() == ["good.png"]
 

@@ -130,7 +130,7 @@ def test_key_for_kwargs_passes_only_with_a_plus(caplog: pytest.LogCaptureFixture
     ]
     with caplog.at_level(logging.INFO, logger="facesegl"):
         assert plan("model=fcn", "+model.kernel={size: 3}").model.kernel.size == 3
-    assert "model.kernel is not checked: small_parts.OpenNet takes it by its **kwargs" in caplog.messages
+    assert "model.kernel is not checked: small_parts.OpenNet takes it through its **kwargs" in caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -203,12 +203,12 @@ def test_taxonomy_comes_from_a_file(tmp_path: Path):
     [
         (None, "cannot be read"),
         ("a: [", "not YAML"),
-        ("3", "holds no mapping"),
+        ("3", "not a mapping; expected `classes"),
         ("!!python/object/apply:os.mkdir [made]", "not YAML"),
-        ("classes:\n  wall: [0, 0, 0]\n  face: {_target_: os.mkdir, path: made}", "_target_ means something"),
-        ("classes: {wall: [0, 0, 0], face: [1, 1, '${oc.env:HOME}']}", "means something in a config"),
-        ("remap: {1: wall, 1: face}", "1 stands there twice"),
-        ("classes: {wall: [0, 0, 0], wall: [9, 9, 9]}", "wall stands there twice"),
+        ("classes:\n  wall: [0, 0, 0]\n  face: {_target_: os.mkdir, path: made}", "_target_ has a special meaning"),
+        ("classes: {wall: [0, 0, 0], face: [1, 1, '${oc.env:HOME}']}", "has a special meaning in a config"),
+        ("remap: {1: wall, 1: face}", "1 is a duplicate key"),
+        ("classes: {wall: [0, 0, 0], wall: [9, 9, 9]}", "wall is a duplicate key"),
         ("a: &a [x]\nb: *a", "a reference"),
         ("a: " + "[" * 5000, "more than 5 levels"),
     ],

@@ -93,10 +93,11 @@ def test_a_long_name_is_cut_from_the_left():
 
 
 @pytest.mark.parametrize(
-    ("truth", "words"), [([0, 1, 1, 2], "75.0 % right"), ([VOID, 1, VOID, 2], "50.0 % right"), ([VOID] * 4, "all void")]
+    ("truth", "words"),
+    [([0, 1, 1, 2], "75.0 % correct"), ([VOID, 1, VOID, 2], "50.0 % correct"), ([VOID] * 4, "all void")],
 )
 def test_the_share_of_right_pixels_ignores_void(truth, words):
-    assert panel._rightness(np.uint8([truth]), np.uint8([[0, 1, 1, 1]])) == words
+    assert panel._accuracy(np.uint8([truth]), np.uint8([[0, 1, 1, 1]])) == words
 
 
 def test_photos_of_different_sizes_are_in_rows_that_do_not_overlap():

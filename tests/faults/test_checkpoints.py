@@ -91,7 +91,7 @@ def test_crafted_pickle_runs_nothing(evaluate, protocol):
 
 def test_weights_without_a_card_are_refused(evaluate):
     torch.save({"weight": torch.zeros(3)}, "bad.ckpt")
-    assert_refused(evaluate("bad.ckpt"), "bad.ckpt: no checkpoint of facesegl")
+    assert_refused(evaluate("bad.ckpt"), "bad.ckpt: not a checkpoint of facesegl")
 
 
 @pytest.mark.parametrize(

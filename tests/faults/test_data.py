@@ -97,7 +97,7 @@ def test_broken_files_are_reported_together(v2):
         train(),
         ["Train_Labels/1.bmp: empty"],
         ["Train_RGB/2.bmp: cannot be read as an image", "cut off"],
-        ["Train_Labels/4.bmp: no image"],
+        ["Train_Labels/4.bmp: not an image"],
         ["Test_Labels/1.bmp: 100% of the pixels are far from every class colour", "data.taxonomy=FILE.yaml"],
     )
 

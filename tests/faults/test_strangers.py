@@ -214,7 +214,7 @@ def test_logits_that_are_not_finite_are_refused():
 @pytest.mark.parametrize("thing", [[1, 2], None, b"x", 3])
 def test_what_is_not_a_photo_is_refused(thing):
     write()
-    with pytest.raises(DataError, match="is no photo"):
+    with pytest.raises(DataError, match="is not a photo"):
         Predictor("model.ckpt", device="cpu")(thing)
 
 

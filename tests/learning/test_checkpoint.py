@@ -44,7 +44,7 @@ def names(folder):
 # files that are no checkpoint
 
 
-UNKNOWN = "no checkpoint of facesegl"
+UNKNOWN = "not a checkpoint of facesegl"
 ANOTHER = "no card of facesegl in it; was it written by another program"
 
 
@@ -87,8 +87,8 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
 
 
 def test_a_folder_or_a_missing_file_is_reported_with_where_to_look(tmp_path):
-    refused(tmp_path, "a folder; expected a file, such as its checkpoints/last.ckpt")
-    refused(tmp_path / "last.ckpt", "no such file; expected one such as runs/NAME/DATE/checkpoints/last.ckpt")
+    refused(tmp_path, "a folder; expected a file, e.g. its checkpoints/last.ckpt")
+    refused(tmp_path / "last.ckpt", "no such file; expected a checkpoint, e.g. runs/NAME/DATE/checkpoints/last.ckpt")
 
 
 # the card

@@ -116,7 +116,7 @@ def test_the_title_says_which_split_is_shown(tmp_path, monkeypatch, validates):
     monkeypatch.setattr(panels, "draw_panel", lambda *a, title: titles.append(title) or draw(*a, title=title))
     fit(PanelCallback(tmp_path, photos=1, every=3), faces=Faces(validates), limit_val_batches=float(validates))
     assert names(tmp_path) == ["epoch_0003.png", "epoch_0005.png"]
-    kind = "validation photos" if validates else "TRAINING photos: the net was trained on these very masks"
+    kind = "validation photos" if validates else "TRAINING photos: the net was trained on these masks"
     assert titles == [f"After epoch 3: {kind}", f"After epoch 5: {kind}"]
 
 

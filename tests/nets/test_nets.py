@@ -93,13 +93,13 @@ def test_the_features_at_full_resolution_reach_the_last_join_of_unet():
 
 
 def test_fcn_refuses_a_size_that_is_not_a_multiple_with_value_rule_and_remedy():
-    with pytest.raises(ConfigError, match=r"data\.image_size=250: FCN .* multiples of 16; take 240 or 256\."):
+    with pytest.raises(ConfigError, match=r"data\.image_size=250: FCN .* multiples of 16; use 240 or 256\."):
         FCN(6)(torch.rand(1, 3, 250, 250))
 
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [((250, 64), "250x64: .* take 240x64 or 256x64"), ((5, 5), "take 16\\."), ((0, 16), "take 16\\.")],
+    [((250, 64), "250x64: .* use 240x64 or 256x64"), ((5, 5), "use 16\\."), ((0, 16), "use 16\\.")],
 )
 def test_the_nearest_sizes_are_named(size, words):
     with pytest.raises(ConfigError, match=words):

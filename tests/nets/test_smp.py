@@ -114,7 +114,7 @@ def test_all_wrong_names_are_reported_at_once_with_the_nearest_right_ones():
         ("efficientnet-b0", "imagnet", "did you mean imagenet?"),
         ("resnet18", "instagram", "there are: imagenet, ssl, swsl"),
         ("tu-resnet10t", "noisy-student", "there are: imagenet"),
-        ("tu-efficientnet_lite1", "imagenet", "take model.encoder_weights=null"),
+        ("tu-efficientnet_lite1", "imagenet", "use model.encoder_weights=null"),
     ],
 )
 def test_weights_that_an_encoder_does_not_have_are_refused_with_those_that_it_has(encoder, weights, words):

@@ -116,7 +116,7 @@ def test_photos_outside_the_split_folders_are_reported():
     save(draw_photo(0), "photos/3.jpg")
     save(draw_photo(0), "photos/more/4.jpg")
     assert problems(folder()) == [
-        "photos: 3.jpg, more/4.jpg are next to train; move them into one of these, or out of it."
+        "photos: 3.jpg, more/4.jpg are next to train; move them into one of these, or elsewhere."
     ]
 
 
@@ -155,7 +155,7 @@ def test_split_folders_exclude_lists_and_shares_of_the_same_split():
     write_folders(".", ["3"], images="photos/test", masks="masks/test")
     Path("a.txt").write_text("1\n")
     assert problems(folder(lists={"test": "a.txt"})) == [
-        "data.source.lists: the folders train, val and test define the splits; use either."
+        "data.source.lists: the folders train, val and test define the splits; use lists or folders."
     ]
     assert problems(folder(shares={"test": 0.5})) == [
         "data.source.shares.test: the data already have photos for test; set it to 0."
@@ -188,7 +188,7 @@ def test_everything_unpaired_is_reported_at_once():
     shutil.copy("masks/dan.png", "masks/dan_mask.png")
     lines = problems(folder())
     assert len(lines) == 4
-    assert "photos/eve.jpg and photos/eve.png: photos of one name" in lines[0]
+    assert "photos/eve.jpg and photos/eve.png: photos with the same name" in lines[0]
     assert "photos/dan.jpg: has the masks masks/dan.png, masks/dan_mask.png; keep one" in lines[1]
     assert "masks/bob.png: a mask without a photo; expected bob in photos" in lines[2]
     assert "photos/anna.jpg: a photo without a mask in masks. Add it, or" in lines[3]
@@ -298,8 +298,8 @@ def test_every_option_of_reading_masks_changes_the_cache_key():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "parts", "mask_name": "{stem}"}, "a name with .part. goes with"),
-        ({"mask_name": "{stem}_{part}"}, "kind=auto, mask_name=.* goes with kind=parts"),
+        ({"kind": "parts", "mask_name": "{stem}"}, ".part. is required with kind=parts"),
+        ({"mask_name": "{stem}_{part}"}, "kind=auto, mask_name=.* is required with kind=parts"),
         ({"name": "a/b"}, "expected a plain name"),
     ],
 )

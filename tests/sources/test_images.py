@@ -127,7 +127,12 @@ def test_a_truncated_photo_is_an_error(ending, share, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        *((b"", "empty"), (b"GIF, says the text", "no image"), (b"\x00" * 99, "no image"), (None, "no such file")),
+        *(
+            (b"", "empty"),
+            (b"GIF, says the text", "not an image"),
+            (b"\x00" * 99, "not an image"),
+            (None, "no such file"),
+        ),
         ("folder", ""),
     ],
 )
@@ -147,6 +152,6 @@ def test_postscript_is_rejected_and_runs_no_program(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     path = tmp_path / "anna.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
-    with pytest.raises(DataError, match=r"anna.png: no image"):
+    with pytest.raises(DataError, match=r"anna.png: not an image"):
         open_photo(path)
     assert not (tmp_path / "started").exists()

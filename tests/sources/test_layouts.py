@@ -150,7 +150,7 @@ def test_an_unknown_number_in_lapa_is_reported_with_its_file():
     with pytest.raises(DataError) as caught:
         faces("data=lapa", "data.image_size=16").setup("fit")
     assert str(caught.value).startswith(
-        f"{path}: holds 11 in 0.05% of its pixels; the taxonomy knows 0 to 10. Map every"
+        f"{path}: contains 11 in 0.05% of its pixels; the taxonomy defines 0 to 10. Map every"
     )
 
 
@@ -258,7 +258,7 @@ LABELMAP = Path("export/labelmap.txt")
     [
         (LABELMAP.unlink, "labelmap.txt: cannot be read; expected it in an export of CVAT"),
         (lambda: LABELMAP.write_text("skin\n"), "labelmap.txt: skin; expected label:red,green,blue::"),
-        (lambda: LABELMAP.write_text("a:1,2,3::\nb:1,2,3::\n"), "labelmap.txt: of its labels, a and b have the same"),
+        (lambda: LABELMAP.write_text("a:1,2,3::\nb:1,2,3::\n"), "labelmap.txt: in its labels, a and b have the same"),
         (lambda: shutil.rmtree("export"), "export: no such folder"),
         (lambda: Path("export").rename("e") and Path("export").write_bytes(b"PK"), "export: a file; expected a folder"),
     ],
@@ -304,7 +304,7 @@ def test_a_label_studio_export_defines_classes_and_the_photos_of_tasks():
 def test_without_a_json_export_photos_may_be_named_after_their_tasks():
     write_label_studio(".", tasks=False)
     assert problems(*STUDIO) == [
-        "export: nothing says which photos its tasks have; put the project's JSON export next to the masks, or name it "
+        "export: no file says which photos its tasks have; put the project's JSON export next to the masks, or set it "
         "with data.source.tasks=FILE."
     ]
     for number in range(5):
@@ -342,7 +342,7 @@ def test_unlabelled_photos_are_left_out_and_the_latest_annotation_counts(caplog)
     assert [*found] == ["train/Anna Ö 0", "train/Anna Ö 2"]
     assert {name for name, _ in found["train/Anna Ö 0"].parts} == {"skin", "left eye", "right eye", "hair"}
     assert "1 photos have no mask and are left out: Anna Ö 1.jpg" in caplog.text
-    assert "several people labelled the tasks 11; of each the latest annotation counts" in caplog.text
+    assert "tasks with several annotations: 11; the latest of each is used" in caplog.text
 
 
 def test_a_brush_may_have_any_name_and_the_masks_may_be_numpy_files():
@@ -428,7 +428,9 @@ def test_invalid_label_names_and_two_tasks_of_one_photo_are_reported():
     assert "task 12: has the photo photos/Anna Ö 0.jpg of another task" in problems(*STUDIO)[0]
     for path in Path("export").glob("*-tag-hair-0.png"):
         path.rename(path.with_name(path.name.replace("hair", "a\x1bb")))
-    with pytest.raises(DataError, match=r"export: of its labels, the name .* holds characters that cannot be printed"):
+    with pytest.raises(
+        DataError, match=r"export: in its labels, the name .* contains characters that cannot be printed"
+    ):
         faces(*STUDIO)
 
 

@@ -17,7 +17,7 @@ def test_groups_join_along_chains():
     ("content", "message"),
     [
         (b"", "1.bmp: empty"),
-        (b"this is no picture", "1.bmp: no image .it begins with 'this is no p'"),
+        (b"this is no picture", "1.bmp: not an image .it begins with 'this is no p'"),
         (None, "1.bmp: cannot be read as an image .*cut off"),
         (Image.new("RGB", (32, 40), (12, 90, 40)), r"Train_Labels/1\.bmp: 100% of the pixels are far"),
     ],

@@ -77,7 +77,7 @@ def test_many_wrong_lines_are_truncated_with_their_number(tmp_path):
 
 
 def test_a_list_for_an_unknown_split_is_an_error():
-    with pytest.raises(ConfigError, match="tset is no split; expected train, val, test"):
+    with pytest.raises(ConfigError, match="tset is not a split; expected train, val, test"):
         Lists({"tset": "a.txt"})
 
 

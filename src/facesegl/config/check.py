@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 log = logging.getLogger("facesegl")
 
 Given = Mapping[str, Collection[str]]
-"""Parameters that the code gives later, by the key of their node: `{"model": {"num_classes"}}`."""
+"""Parameters that the code passes later, by the key of their node: `{"model": {"num_classes"}}`."""
 
 _KIND_OF = {"taxonomy": "FILE.yaml", "images": "FOLDER", "masks": "FOLDER", "root": "FOLDER"}
-_UNREAD = object()  # in place of a value that cannot be resolved, which is reported already
+_UNRESOLVED = object()  # in place of a value that cannot be resolved, which is reported already
 
 
 def check(
     composed: Composed, *, roots: type = TrainKeys, given: Given | None = None, again: bool = False
 ) -> DictConfig:
-    """Compare a config with what it configures; nothing is built.
+    """Check a config against the signatures of what it configures; nothing is built.
 
     Args:
-        composed: the config, and the keys that overrides brought in.
+        composed: the config, and the keys that overrides added.
         roots: a dataclass whose fields are the keys at the root.
-        given: parameters that the code gives later.
-        again: keys that pass unchecked are not logged again.
+        given: parameters that the code passes later.
+        again: whether it was checked before; unchecked keys are then not logged again.
 
     Returns:
         The plan: a resolved copy with the values that were checked (`1` for a float is `1.0`), and with the device and
@@ -52,7 +52,7 @@ def check(
 
     Raises:
         ConfigError: every problem, one line each.
-        MachineError: the config is right, but the device is missing or a path cannot be written.
+        MachineError: the config is valid, but the device is missing or a path cannot be written.
     """
     from omegaconf import OmegaConf
 
@@ -117,13 +117,13 @@ def rehearse(
 
 
 class _Walk:
-    """One walk through a config, and what it finds, one line each."""
+    """A walk through a config that collects its problems, one line each."""
 
     def __init__(self, composed: Composed, given: Given) -> None:
         self.composed = composed
         self.given = given
         self.plain: dict[str, Any] = {}  # the config in builtin containers
-        self.borrowed: set[str] = set()  # keys with the value of another key, where it is reported if it is wrong
+        self.interpolated: set[str] = set()  # keys with the value of another key, where a wrong value is reported
         self.problems: list[str] = []
         self.machine_problems: list[str] = []  # what this machine does not have
         self.notes: list[str] = []  # what passes unchecked
@@ -136,7 +136,7 @@ class _Walk:
         except ConfigError as error:
             self.problems += error.problems
             self.plain = defaults | self._read(self.composed.config, "")
-            self.plain["data"]["taxonomy"] = _UNREAD
+            self.plain["data"]["taxonomy"] = _UNRESOLVED
         self._check_machine()
         return self._arguments(self.plain, roots, "", "")
 
@@ -174,15 +174,15 @@ class _Walk:
         from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
         if isinstance(written, str) and re.fullmatch(r"\$\{[\w.]+\}", written):
-            self.borrowed.add(key)
+            self.interpolated.add(key)
         try:
             value = config[name]
         except MissingMandatoryValue:
             self.problems.append(f"{key}: has no value yet; give one with {key}={_KIND_OF.get(name, 'VALUE')}")
-            return _UNREAD
+            return _UNRESOLVED
         except OmegaConfBaseException as error:
             self.problems.append(f"{key}: {written} does not resolve: {str(error).splitlines()[0]}")
-            return _UNREAD
+            return _UNRESOLVED
         return self._read(value, key) if OmegaConf.is_config(value) else value
 
     def _value(self, value: Any, hint: Any, key: str) -> Any:
@@ -191,15 +191,15 @@ class _Walk:
         if isinstance(value, dict) and isinstance(hint, type) and dataclasses.is_dataclass(hint):
             return self._arguments(value, hint, key, "")
         if isinstance(value, dict) and hint == Nodes | None:
-            return self._inside(value, key, Node | None)
+            return self._check_inside(value, key, Node | None)
         if _is_open(value):
-            return self._inside(value, key)
+            return self._check_inside(value, key)
         if value is not None and (hint is Node or (hint == Node | None and value != {})):
             self.problems.append(f"{key}: {value!r} has no _target_; give it one that names a class or function")
             return value
         self._check_unknown_names(value, key)
         fitted, wrong = fit(value, hint)
-        if key not in self.borrowed:
+        if key not in self.interpolated:
             self.problems += [key + problem for problem in wrong]
         return fitted
 
@@ -217,7 +217,7 @@ class _Walk:
         """Check a mapping against the parameters of its function; keys that build nothing have no `target`."""
         signature = Signature.of(function)
         if signature is None:
-            return dict(self._inside(values, key))
+            return dict(self._check_inside(values, key))
         late = {*self.given.get(key, ()), *signature.positional[: len(values.get("_args_") or ())]}
         if not values.get("_partial_"):
             self.problems += [
@@ -233,7 +233,7 @@ class _Walk:
             return self._value(value, signature.hints[name], full)
         if not (name in RESERVED and target):
             self._check_unknown_key(name, signature, key, target)
-        return self._inside(value, full)
+        return self._check_inside(value, full)
 
     def _check_unknown_key(self, name: str, signature: Signature, key: str, target: str) -> None:
         """Report a key that is not a parameter, unless it was added for a `**kwargs` to take."""
@@ -244,7 +244,7 @@ class _Walk:
             remedy = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else suggestion(name, signature.hints)
             self.problems.append(f"{full}: {fact}; {remedy}")
         elif _is_in(full, self.composed.added):
-            self.notes.append(f"{full} is not checked: {target} takes it by its **kwargs")
+            self.notes.append(f"{full} is not checked: {target} takes it through its **kwargs")
         else:
             guess = f"did you mean {found}? If not, " if found else ""
             fact = f"{target} names no such parameter"
@@ -256,7 +256,7 @@ class _Walk:
         right = name if any(name in node for node in groups.values()) else nearest(name, {*chain(*groups.values())})
         return [f"{group}.{right}" for group, node in groups.items() if right in node]
 
-    def _inside(self, value: Any, key: str, hint: Any = Any) -> Any:
+    def _check_inside(self, value: Any, key: str, hint: Any = Any) -> Any:
         """Check the nodes inside a value that has no signature; `hint` is the type of each part."""
         self._check_unknown_names(value, key)
         if isinstance(value, dict):
@@ -285,7 +285,7 @@ def _is_in(key: str, keys: Collection[str]) -> bool:
 
 
 def _is_open(value: Any) -> bool:
-    """Whether no type can judge a value yet: something in it is still to be built, or did not resolve."""
+    """Whether a value cannot be checked against a type yet: a part is still to be built, or did not resolve."""
     if isinstance(value, dict):
         return "_target_" in value or any(map(_is_open, value.values()))
-    return value is _UNREAD or (isinstance(value, list) and any(map(_is_open, value)))
+    return value is _UNRESOLVED or (isinstance(value, list) and any(map(_is_open, value)))

@@ -22,7 +22,7 @@ ConfigDirs = Sequence[Path | str]
 
 @dataclass(frozen=True)
 class Composed:
-    """A composed config, with the keys that overrides brought in.
+    """A composed config, and the keys that overrides added.
 
     Attributes:
         config: not yet checked, its interpolations not yet resolved.
@@ -70,14 +70,14 @@ def compose(overrides: Sequence[str] = (), *, config_name: str = "train", config
 def try_compose(
     overrides: Sequence[str], config_name: str = "train", config_dirs: ConfigDirs = ()
 ) -> tuple[Composed | None, list[str]]:
-    """Compose from the overrides that are right, and list what is wrong with the others."""
+    """Compose from the valid overrides, and list the problems of the others."""
     conf = _Conf.of(config_name, config_dirs)
     config, accepted, problems = conf.compose(overrides)
     return (None if config is None else conf.tracked(config, accepted)), problems
 
 
 def help_text(config_name: str, overrides: Sequence[str], config_dirs: ConfigDirs, *, resolve: bool = False) -> str:
-    """The `hydra.help.template` of a config, filled from one composition: Hydra itself would list its groups slowly.
+    """The `hydra.help.template` of a config, filled from one composition: Hydra lists its groups slowly.
 
     Raises:
         ConfigError: as in `compose`.
@@ -121,7 +121,7 @@ def quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Conf:
-    """The file to start from, and the folders to search: `conf/`, then the user's own."""
+    """The file to start from, and the folders to search: `conf/`, then the user's."""
 
     name: str
     folders: list[Path]
@@ -133,7 +133,7 @@ class _Conf:
         return cls(name, [conf_dir(), *(Path(folder).resolve() for folder in config_dirs)])
 
     def compose(self, texts: Sequence[str]) -> tuple[DictConfig | None, list[Override], list[str]]:
-        """Compose; return the config with Hydra's node, the overrides in it, and what is wrong with the others."""
+        """Compose; return the config with Hydra's node, the overrides in it, and the problems of the others."""
         problems, overrides = [], []
         for text in texts:
             override = _parse(text)
@@ -183,7 +183,7 @@ class _Conf:
         return [f"{override.get_key_element()}={value}" for value in values] or [text]
 
     def swept_by_files(self, texts: Sequence[str]) -> list[str]:
-        """The sweeps in config files, without those of keys that the command line sets too."""
+        """The sweeps in config files, except those of keys that the command line sets."""
         overrides = [o for o in map(_parse, texts) if o]
         config = self._try([o for o in overrides if not o.is_sweep_override()])
         params = {} if isinstance(config, str) else config.hydra.sweeper.get("params") or {}
@@ -255,7 +255,7 @@ class _Conf:
 
 @contextmanager
 def _initialized(folder: Path) -> Iterator[None]:
-    """Hydra over a folder of configs; whatever Hydra ran before is restored afterwards."""
+    """Initialize Hydra with a folder of configs; its previous state is restored afterwards."""
     from hydra import initialize_config_dir, version
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.utils import JobRuntime
@@ -278,7 +278,7 @@ def _parse(text: str) -> Override | None:
     """An override; None where Hydra's grammar cannot read it.
 
     A value that is not in the grammar, or means several values, but names an existing file or folder is that path:
-    photos are in folders with blanks, commas and umlauts. So is a number where files are expected.
+    names of folders have blanks, commas and umlauts. So is a number where files are expected.
     """
     key, _, value = text.partition("=")
     if key != key.strip() or not key.strip("+~"):
@@ -300,7 +300,7 @@ def _by_grammar(text: str) -> Override | None:
 
 
 def _exists(value: str) -> bool:
-    """Whether a file or folder has this name; of a pattern such as `faces/{split}`, the folder before it."""
+    """Whether a file or folder has this name; for a pattern like `faces/{split}`, the folder before it."""
     start, pattern, _ = value.partition("{split}")
     try:
         path = Path(start + "." if pattern else start).expanduser()

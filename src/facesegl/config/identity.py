@@ -12,11 +12,11 @@ from facesegl.errors import ConfigError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-_NOT_THE_RUN = ("choices", "hydra", "logger", "name", "paths", "resume", "trust")
+_IGNORED_KEYS = ("choices", "hydra", "logger", "name", "paths", "resume", "trust")
 
 
 def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """A config in builtin containers, its interpolations resolved, as JSON and a checkpoint can hold it."""
+    """A config in builtin containers, its interpolations resolved, for JSON and checkpoints."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -30,21 +30,21 @@ def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def identity(config: DictConfig, data_key: str) -> str:
-    """Twelve hex digits that two runs share if and only if they train the same thing on the same data.
+    """12 hex digits that are equal if and only if two runs train the same thing on the same data.
 
-    Paths, loggers, the progress bar, what a checkpoint may build and the order of keys do not count.
+    Paths, loggers, the progress bar, trusted packages and the order of keys do not count.
 
     Args:
-        config: as composed, with `auto` not yet replaced by what one machine has.
+        config: as composed, before `auto` is resolved on one machine.
         data_key: the key of the data's content.
     """
     from omegaconf import OmegaConf, open_dict
 
     masked: Any = OmegaConf.masked_copy(config, [str(key) for key in config])
     with open_dict(masked):
-        # A path that is interpolated counts by its name: the run is the same when its data have moved.
+        # An interpolated path counts by its name, so that moved data do not change the identity.
         masked.paths = {key: f"paths.{key}" for key in config.get("paths") or {}}
-    plain = {key: value for key, value in to_plain(masked).items() if key not in _NOT_THE_RUN}
+    plain = {key: value for key, value in to_plain(masked).items() if key not in _IGNORED_KEYS}
     if plain.get("callbacks"):
         plain["callbacks"] = {key: value for key, value in plain["callbacks"].items() if key != "progress"}
     text = json.dumps([plain, data_key], sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Build the objects that a plan's nodes name."""
+"""Instantiate the nodes of a plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
-    """Build what a node names, with builtin containers in place of OmegaConf's.
+    """Instantiate a node, with builtin containers in place of OmegaConf's.
 
     Args:
         node: a mapping with a `_target_`, or a mapping of such nodes by name, whose nulls are left out.
@@ -39,14 +39,15 @@ def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
         return partial(deferred, **given) if node.get("_partial_") else deferred(**given)
     except Exception as error:
         cause: BaseException = error
-        while (
-            isinstance(cause, InstantiationException) and cause.__cause__ is not None
-        ):  # Hydra wraps the constructor's
+        # Hydra wraps the constructor's exception
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
             cause = cause.__cause__
         if isinstance(cause, FaceseglError):
             raise cause from cause.__cause__
         refused = isinstance(cause, TypeError | ValueError | ImportError | InstantiationException)
-        if not refused and type(cause).__name__ != "MisconfigurationException":  # Lightning's, which may not be there
+        if (
+            not refused and type(cause).__name__ != "MisconfigurationException"
+        ):  # Lightning's, which may not be installed
             raise  # a bug, which keeps its traceback
         reason = " ".join(str(cause).split()) or type(cause).__name__
         raise ConfigError(f"{_key(node)}: {node['_target_']} cannot be built: {reason}") from cause

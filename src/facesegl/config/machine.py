@@ -4,7 +4,7 @@ from facesegl.errors import MachineError
 
 
 def auto_precision(accelerator: str) -> str:
-    """Lightning's name of the precision for `auto`: bf16 if the device (`cpu`, `cuda`, `mps`, ...) computes in it."""
+    """Lightning's name of the precision for `auto`: bf16 if the device (`cpu`, `cuda`, `mps`, ...) supports it."""
     import torch
 
     if accelerator == "cpu":
@@ -23,7 +23,7 @@ def resolve_accelerator(accelerator: str, key: str = "trainer.accelerator") -> s
         key: its key in the config, for the message.
 
     Raises:
-        MachineError: it is a GPU, and torch can use none.
+        MachineError: it is a GPU that torch cannot use.
     """
     import torch
 

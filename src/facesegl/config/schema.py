@@ -1,6 +1,6 @@
 """The signatures of the keys at the root of a config: the fields of these classes.
 
-`None` means "not there". Default values are in `conf/`.
+`None` means absent. Default values are in `conf/`.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SETS = {
     "train": "the training photos",
     "val": "the photos held out for validation",
     "test": "the test photos",
-    "test_clean": "the test photos whose pixels are not in the training photos too",
+    "test_clean": "the test photos that are not identical to a training photo",
     "test_strict": "the test photos of persons who are not in the training photos, as far as is known",
 }
 """The sets that can be scored, with a description."""
@@ -37,7 +37,7 @@ class Paths:
     """Folders; relative paths start from the working directory.
 
     Attributes:
-        data: the data sets; None for those of the run around a checkpoint.
+        data: the data sets; None for those of a checkpoint's run.
         runs: the run folders.
         cache: the packed data.
         run: the folder of this run; None for a new one in `runs`, named by date and time.
@@ -73,7 +73,7 @@ class TrainKeys:
 
 @dataclass(frozen=True)
 class EvaluateKeys:
-    """The root of `conf/evaluate.yaml`; without `data`, those of the checkpoint are used."""
+    """The root of `conf/evaluate.yaml`; without `data`, the data of the checkpoint are used."""
 
     name: str
     seed: Seed

@@ -18,7 +18,7 @@ def locate(target: str) -> Callable[..., Any]:
     """Import the class or function with a dotted name.
 
     Raises:
-        ImportError: there is none; the message says why.
+        ImportError: it cannot be imported, or is not callable.
     """
     parts = target.split(".")
     found = importlib.import_module(parts[0])
@@ -44,8 +44,8 @@ class Signature:
 
     Attributes:
         hints: the type of each parameter that can be given by name; Any where it is unknown.
-        required: those without a default, in order.
-        positional: those that can be given by position, in order.
+        required: parameters without a default, in order.
+        positional: parameters that can be given by position, in order.
         open: whether a `**kwargs` takes further names.
     """
 
@@ -101,5 +101,5 @@ def _hint(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:
     names = getattr(defining, "__globals__", {})
     try:
         return typing.get_type_hints(holder, names, include_extras=True)[parameter.name]
-    except Exception:  # whatever an annotation of foreign code may raise when it is evaluated
+    except Exception:  # evaluating an annotation of foreign code may raise anything
         return Any

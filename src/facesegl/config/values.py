@@ -1,4 +1,4 @@
-"""Fit values to types with pydantic, and say in plain words what is wrong with them."""
+"""Fit values to types with pydantic, and report problems in plain words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fit(value: Any, hint: Any) -> tuple[Any, list[str]]:
 
     Args:
         value: builtin, as read from YAML or the command line.
-        hint: any type hint. One that pydantic cannot judge (a custom class) is left to the constructor.
+        hint: any type hint. One that pydantic cannot check (a custom class) is left to the constructor.
 
     Returns:
         The value converted to the type (`1` for a float is `1.0`), still builtin, and its problems, which continue the
@@ -43,7 +43,7 @@ def fit(value: Any, hint: Any) -> tuple[Any, list[str]]:
             adapter.validate_python(_Truth(value))  # Python and pydantic take true for 1
     except ValidationError as error:
         return value, _in_words(error, value)
-    except Exception:  # a hint that pydantic cannot judge, or foreign code behind it
+    except Exception:  # a hint that pydantic cannot check, or foreign code behind it
         return value, []
     return _builtin(taken, value), []
 
@@ -86,7 +86,7 @@ def _in_words(error: ValidationError, value: Any) -> list[str]:
         short = detail["type"] == "missing"  # reported for the list, not for the element that is missing
         where = "".join(indices[:-1] if short else indices)
         wrong.setdefault(f"{where}: {_shown(value if short else detail['input'])}", []).extend(_expected(detail))
-    return [f"{start} is not {_either([*dict.fromkeys(words)])}" for start, words in wrong.items()]
+    return [f"{start} is not {_join_or([*dict.fromkeys(words)])}" for start, words in wrong.items()]
 
 
 def _expected(detail: ErrorDetails) -> list[str]:
@@ -100,7 +100,7 @@ def _expected(detail: ErrorDetails) -> list[str]:
     return [expected if expected != detail["msg"] else f"right: {expected}"]
 
 
-def _either(words: list[str]) -> str:
+def _join_or(words: list[str]) -> str:
     *others, last = [word for word in words if word != "a whole number" or "a number" not in words]
     return f"{', '.join(others)} or {last}" if others else last
 

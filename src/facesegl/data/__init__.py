@@ -1,6 +1,6 @@
 """From files to batches on the device: the cache, the LightningDataModule and its sets, and augmentation.
 
-Reading single files, splits and folds are in sources; nothing here knows nets, losses or runs.
+Reading single files, splits and folds are in `sources/`; nothing here depends on nets, losses or runs.
 """
 
 from typing import TYPE_CHECKING

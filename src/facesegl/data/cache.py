@@ -39,7 +39,7 @@ from facesegl.threads import in_threads
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-"""Raised whenever the format of a cache changes."""
+"""Incremented when the format of a cache changes."""
 
 _SHOWN_PROBLEMS = 50
 
@@ -57,7 +57,7 @@ class Row:
         width: native columns.
         pixels: a hash of the photo's native pixels.
         class_pixels: native pixels of each class.
-        inexact: those of them whose color was not exactly the class's.
+        inexact: native pixels of each class that did not have its exact color.
     """
 
     id: str
@@ -113,12 +113,12 @@ class FaceCache:
             (B, S, S, 3) uint8 images and (B, S, S, ceil(C/8)) uint8 masks.
 
         Raises:
-            DataError: the cache is damaged, and the files that it was built from have changed.
+            DataError: the cache is damaged, and the photos or masks have changed.
         """
         for index in indices[~self._checked[indices]]:
             if _checksum(self._images[index], self._masks[index]) != self._checksums[index]:
                 log.warning(
-                    "%s: %s has changed since it was cached; building it again", self.folder, self.rows[index].id
+                    "%s: %s has changed since it was cached; rebuilding the cache", self.folder, self.rows[index].id
                 )
                 self._rebuild()
                 return self.read(indices)
@@ -149,7 +149,7 @@ class FaceCache:
             self._require_shapes()
         except Exception as error:  # a damaged cache raises any kind of exception
             reason = " ".join(str(error).split())[:120] or type(error).__name__
-            log.warning("%s: damaged or incomplete (%s); building it again", self.folder, reason)
+            log.warning("%s: damaged or incomplete (%s); rebuilding the cache", self.folder, reason)
             return False
         self._checked = np.zeros(len(self.rows), dtype=bool)
         return True
@@ -157,7 +157,7 @@ class FaceCache:
     def _require_rows(self) -> None:
         listed, found = [sample.id for sample in self._listed], [row.id for row in self.rows]
         if found != [name for name in listed if name not in self.left_out] or not self.left_out.keys() <= {*listed}:
-            raise ValueError("its rows are not those of the photos")
+            raise ValueError("its rows do not match the photos")
         classes = self._taxonomy.num_classes
         if any(len(row.class_pixels) != classes or len(row.inexact) != classes for row in self.rows):
             raise ValueError("its rows have another number of classes")
@@ -290,7 +290,7 @@ class _Prepared(NamedTuple):
 
 
 class _GrowingArray:
-    """An .npy file that grows row by row by plain writes: on a full disk these raise, where a memory map crashes."""
+    """An .npy file that grows row by row. On a full disk a write raises; a memory map would crash."""
 
     def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: type) -> None:
         self._file: IO[bytes] = path.open("wb")
@@ -333,7 +333,7 @@ def _fingerprint(samples: Sequence[Sample], hashes: Mapping[Path, str]) -> str:
 
 
 def identical_photos(pixels: Iterable[Hashable]) -> Iterator[tuple[int, int]]:
-    """Indices of photos with the same pixel hash: each later one, after the first with that hash."""
+    """Pairs of indices of photos with the same pixel hash: the first one with it, and each later one."""
     first: dict[Hashable, int] = {}
     for index, found in enumerate(pixels):
         if found in first:

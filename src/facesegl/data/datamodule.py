@@ -29,8 +29,8 @@ class FaceDataModule(pl.LightningDataModule):
 
     Args:
         source: the photos and masks.
-        taxonomy: the classes, as `Taxonomy.from_mapping` takes them, or a `Taxonomy`; None for those that the source's
-            files define.
+        taxonomy: the classes, as `Taxonomy.from_mapping` takes them, or a `Taxonomy`; None for the classes
+            that the source's files define.
         image_size: height and width of the net's input, pixels.
         batch_size: images per batch and device.
         fold: the fold of the training photos that is held out for validation; None trains on all of them.
@@ -78,7 +78,7 @@ class FaceDataModule(pl.LightningDataModule):
         """Open the cache, building it if necessary.
 
         Raises:
-            DataError: everything that is wrong with photos and masks.
+            DataError: every problem with the photos and masks.
         """
         if self._cache is None:
             cache = FaceCache(self.source, self.taxonomy, self.image_size, self.cache_root)
@@ -154,7 +154,7 @@ class FaceDataModule(pl.LightningDataModule):
         return list(identical_photos(row.pixels for row in self.cache.rows))
 
     def summary(self) -> dict[str, Any]:
-        """The data as a run records them: name, fingerprint, classes, numbers of photos, what was left out."""
+        """The data as recorded in a run: name, fingerprint, classes, numbers of photos, photos left out."""
         return {
             "name": self.source.name,
             "fingerprint": self.cache.fingerprint,
@@ -180,7 +180,7 @@ class FaceDataModule(pl.LightningDataModule):
         return {"mean": mean.tolist(), "std": np.maximum(deviation, 1.0).tolist()}
 
     def facts(self) -> dict[str, Any]:
-        """What a model's card holds of the data it was trained on: name, fingerprint, taxonomy, image size, ..."""
+        """The data as recorded in a model's card: name, fingerprint, taxonomy, normalisation, image size."""
         return {
             "name": self.source.name,
             "fingerprint": self.cache.fingerprint,
@@ -220,7 +220,7 @@ class FaceDataModule(pl.LightningDataModule):
         return FaceLoader(CachedFaces(self.cache), self._order(self.val, None), self.workers)
 
     def state_dict(self) -> dict[str, int]:
-        """The training loader's state. Lightning restores it before it asks for loaders, unlike a loader's own."""
+        """The training loader's state. Lightning restores it before it creates loaders, unlike a loader's state."""
         return self._training_loader.state_dict() if self._training_loader else self._loader_state
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
@@ -256,7 +256,7 @@ class FaceDataModule(pl.LightningDataModule):
 
 
 def _sets(rows: Sequence[Row], held_out: Collection[str]) -> dict[str, np.ndarray]:
-    """The indices, (N,) int64, of each of `SETS`; `held_out` has the ids of the training samples that validate."""
+    """The indices, (N,) int64, of each of `SETS`; `held_out` are the ids of the validation fold."""
     training = [row for row in rows if row.split == "train"]
     pixels, groups = {row.pixels for row in training}, {row.group for row in training}
 
@@ -280,8 +280,8 @@ def _taxonomy(source: Source, given: Taxonomy | Mapping[str, Any] | None) -> Tax
     taxonomy = Taxonomy.from_mapping(given)
     if "pairs" not in given and (found := likely_pairs(taxonomy.names)):
         log.warning(
-            "data.taxonomy: %s look like left and right of one thing, and a flip will mix them up. Declare them in the "
-            "YAML: `pairs: [%s]`, or `pairs: []` if they are not.",
+            "data.taxonomy: %s look like left and right of the same part, and a flip will mix them up. Declare them in "
+            "the YAML: `pairs: [%s]`, or `pairs: []` if they are not.",
             ", ".join(" and ".join(pair) for pair in found),
             ", ".join(f"[{', '.join(pair)}]" for pair in found),
         )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from facesegl.data.cache import FaceCache
 
 PADDING = -1
-"""The index of a padding sample, a black image with a mask of void, which gives every rank equally many batches."""
+"""The index of a padding sample, a black image that is all void: every rank has the same number of batches."""
 
 
 class CachedBatch(NamedTuple):
@@ -76,7 +76,7 @@ class CachedFaces(Dataset[CachedBatch]):
 class BatchOrder(Sampler[BatchIndices]):
     """The order of the samples: batch number n is a function of (seed, n), so that a resumed run continues exactly.
 
-    Every epoch is shuffled again. Several ranks share every batch.
+    Every epoch is reshuffled. Several ranks share every batch.
 
     Args:
         indices: (N,) int64, the samples' indices in the cache.

@@ -1,4 +1,4 @@
-"""Content hashes of files, remembered with their size and time, so that a second start opens none of them."""
+"""Content hashes of files, stored with size and modification time, so that unchanged files are not read again."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from facesegl.sources.listing import read_text, require_regular
 log = logging.getLogger(__name__)
 
 _HASH = re.compile("[0-9a-f]{32}")
-_SETTLED_S = 2.0  # a younger file may change again within one tick of the clock: do not remember it
+_MIN_AGE_S = 2.0  # a newer file may change again within one tick of the clock: do not store its hash
 
 
 def digest(value: Any) -> str:
@@ -26,10 +26,10 @@ def digest(value: Any) -> str:
 
 
 class FileHashes:
-    """The content hashes of files, remembered in one JSON file.
+    """The content hashes of files, stored in one JSON file.
 
     Args:
-        memory: the file to remember them in; if it cannot be read or written, that costs time, never correctness.
+        memory: the JSON file; if it cannot be read or written, files are hashed again.
     """
 
     def __init__(self, memory: Path) -> None:
@@ -38,7 +38,7 @@ class FileHashes:
         self._new = False
 
     def hashes(self, paths: Iterable[Path]) -> list[str]:
-        """The hash of each file, in the order given; remembers them.
+        """The hash of each file, in the order given; stores new ones.
 
         Raises:
             DataError: every file that cannot be read.
@@ -54,7 +54,7 @@ class FileHashes:
                 problems.append(f"{path}: cannot be read ({error.strerror}); check that it exists and its permissions.")
         if problems:
             raise DataError(*problems)
-        self._remember()
+        self._save()
         return found
 
     def _hash(self, path: Path) -> str:
@@ -66,18 +66,18 @@ class FileHashes:
             return value
         with path.open("rb") as file:
             value = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        if time.time() - status.st_mtime > _SETTLED_S:
+        if time.time() - status.st_mtime > _MIN_AGE_S:
             self._known[str(path.absolute())] = [status.st_size, status.st_mtime_ns, value]
             self._new = True
         return value
 
-    def _remember(self) -> None:
+    def _save(self) -> None:
         if self._new:
             try:
                 write_json(self._memory, self._known)
                 self._new = False
             except MachineError as error:
-                log.debug("content hashes are not remembered: %s", error)
+                log.debug("content hashes are not stored: %s", error)
 
 
 def _read(memory: Path) -> dict[str, list[Any]]:

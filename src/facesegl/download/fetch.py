@@ -1,7 +1,7 @@
 """Download FASSEG: fetch a zip archive, verify every image in it, then move the images into place.
 
-GitHub's generated archives have no stable bytes, so there is no hash of the whole (pooch would need one). Instead each
-image must match its git hash. Only paths of the manifest are written, and only after all wanted images are verified.
+GitHub's generated archives have no stable bytes, so the whole has no hash (pooch would need one). Instead each image
+must match its git hash. Only paths of the manifest are written, and only after all wanted images are verified.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ _MB = 1_000_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """A folder in which all images are verified, how many they are, and how many of them are new."""
+    """A folder, the number of its images, all verified, and how many of them are new."""
 
     folder: Path
     images: int
@@ -63,7 +63,7 @@ def download(target: Path, *, url: str | None = None, archive: Path | None = Non
 
     Raises:
         ConfigError: the URL is not https.
-        DataError: the archive is damaged or another one, or files in the folder differ and are kept.
+        DataError: the archive is damaged or not FASSEG's, or files in the folder differ and are kept.
         MachineError: the archive cannot be fetched, or the folder cannot be written.
         Stopped: by a signal; the archive is kept.
     """
@@ -98,7 +98,7 @@ def _complete(target: Path, work: Path, wanted: Manifest, url: str, archive: Pat
         if archive is None:
             packed.unlink()
         raise DataError(f"{archive or url}: {problem}. Fetch it again, or use another archive.")
-    real = Path(os.path.realpath(target))  # where a link points that points to nothing yet
+    real = Path(os.path.realpath(target))  # the target of a link, which need not exist yet
     with machine_errors(target):
         for path in wanted:
             (real / path).parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def _complete(target: Path, work: Path, wanted: Manifest, url: str, archive: Pat
 
 
 def _work_folder(target: Path) -> Path:
-    """Next to the target; inside it where its parent is another disk or not writable."""
+    """Next to the target; inside it if its parent is on another disk or not writable."""
     real = Path(os.path.realpath(target))
     inside = real.is_dir() and (real.is_mount() or not os.access(real.parent, os.W_OK))
     return (real if inside else real.parent) / f".{real.name}.download"
@@ -114,7 +114,7 @@ def _work_folder(target: Path) -> Path:
 
 @contextlib.contextmanager
 def _locked(work: Path, target: Path) -> Iterator[None]:
-    """Reserve the work folder for this process; after an error the archive stays in it, as far as it was fetched."""
+    """Reserve the work folder for this process; after an error it keeps what was fetched of the archive."""
     if work.is_symlink():
         raise MachineError(f"{work}: a link, where facesegl creates its work folder; move it away.")
     created = [folder for folder in (work, *work.parents) if not folder.exists()]
@@ -142,7 +142,7 @@ def _locked(work: Path, target: Path) -> Iterator[None]:
 
 
 def _fetch(url: str, work: Path, target: Path) -> Path:
-    whole = work / f"archive-{blob_hash(url.encode())[:8]}.zip"  # an archive from elsewhere is not resumed
+    whole = work / f"archive-{blob_hash(url.encode())[:8]}.zip"  # the archive of another URL is not resumed
     part, pauses = whole.with_suffix(".part"), list(_PAUSES_S)
     by_hand = f"open {ARCHIVE} in a browser, then `facesegl data download {shlex.quote(str(target))} --archive FILE`"
     while not whole.exists():
@@ -167,7 +167,7 @@ def _fetch(url: str, work: Path, target: Path) -> Path:
 
 
 def _receive(url: str, part: Path) -> None:
-    """Make one attempt to fetch the rest; a ValueError means that another one would not help."""
+    """Make one attempt to fetch the rest; a ValueError means that a retry would not help."""
     done = _size(part)
     headers = {"User-Agent": "facesegl", **({"Range": f"bytes={done}-"} if done else {})}
     opener = urllib.request.build_opener()  # urlopen's opener would keep the proxies of its first call
@@ -190,7 +190,7 @@ def _receive(url: str, part: Path) -> None:
 
 
 def _written(response: http.client.HTTPResponse, part: Path, size: int, left: int) -> Iterator[int]:
-    """Append what arrives; yield once per megabyte."""
+    """Append the response to the file; yield once per megabyte."""
     most = sum(size + 4096 for _, size in fasseg_manifest().values()) + _MB
     with machine_errors(part), part.open("ab" if size else "wb") as file:
         while chunk := response.read1(1 << 18):
@@ -204,7 +204,7 @@ def _written(response: http.client.HTTPResponse, part: Path, size: int, left: in
 
 
 def _explain(error: Exception) -> tuple[str, float]:
-    """The reason, and the seconds to wait at least: infinite if another attempt would not help."""
+    """The reason, and the minimum seconds to wait: infinite if a retry would not help."""
     if isinstance(error, HTTPError):
         error.close()
         wait = error.headers.get("Retry-After", "")
@@ -218,7 +218,7 @@ def _explain(error: Exception) -> tuple[str, float]:
 
 
 def _unpack(archive: Path, wanted: Manifest, tree: Path) -> str:
-    """Write the wanted files of a zip below `tree`, and say what is wrong with it; other files are ignored."""
+    """Write the wanted files of a zip below `tree`, ignoring others; return its problems, empty if there are none."""
     shutil.rmtree(tree, ignore_errors=True)  # of a killed process
     try:
         opened = zipfile.ZipFile(archive)
@@ -234,7 +234,7 @@ def _unpack(archive: Path, wanted: Manifest, tree: Path) -> str:
 
 
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo | None, blob: str, size: int, file: Path) -> str:
-    """Write a member if its content is right, say what is wrong otherwise; no more than the listed size is read."""
+    """Write a member if its content matches, else return the problem; no more than the listed size is read."""
     if member is None:
         return "not in the archive"
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # zipfile inflates others as a whole

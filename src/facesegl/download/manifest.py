@@ -1,6 +1,6 @@
 r"""The images of FASSEG with their git hashes and sizes, and a check of a folder against them.
 
-`fasseg.txt` has a line for each image. To make it again in a clone:
+`fasseg.txt` has a line for each image. To regenerate it in a clone:
 
     git ls-tree -r --format='%(objectname) %(objectsize) %(path)' COMMIT | grep '\.bmp$'
 """
@@ -37,7 +37,7 @@ def survey(folder: Path, manifest: Manifest) -> tuple[list[str], dict[str, str],
     """Compare a folder, which need not exist, with a manifest.
 
     Returns:
-        Missing paths; paths of files with other content; paths where no file can be: the last two with a description.
+        Missing paths; paths of files with other content; blocked paths: the last two with a description.
     """
     missing, altered, blocked = list[str](), dict[str, str](), dict[str, str]()
     for path, (blob, size) in track(manifest.items(), total=len(manifest), what=f"checking {folder}"):

@@ -1,4 +1,4 @@
-"""What panels and sheets share: sizes, colours, text, hatching of void, and the legend."""
+"""Shared by panels and sheets: sizes, colours, text, hatching of void, and the legend."""
 
 import functools
 import unicodedata
@@ -24,21 +24,21 @@ def hatch_void(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def write(
     pen: ImageDraw.ImageDraw,
-    place: tuple[float, float],
+    xy: tuple[float, float],
     text: str,
     ink: tuple[int, int, int] = INK,
     size: int = TEXT,
     anchor: str = "ls",
 ) -> None:
-    """Write a line of text at `place`; `anchor` as in Pillow."""
-    letters, spelt = _font_for(text, size)
-    pen.text(place, spelt, ink, letters, anchor=anchor)
+    """Write a line of text at `xy`; `anchor` as in Pillow."""
+    font, shown = _font_for(text, size)
+    pen.text(xy, shown, ink, font, anchor=anchor)
 
 
 def length(text: str, size: int = TEXT) -> float:
-    """The width of a line, pixels."""
-    letters, spelt = _font_for(text, size)
-    return letters.getlength(spelt)
+    """The width of a line in pixels."""
+    font, shown = _font_for(text, size)
+    return font.getlength(shown)
 
 
 def shorten(text: str, width: float, size: int = TEXT) -> str:
@@ -82,21 +82,21 @@ def write_legend(
 
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-_WIDER = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")
+_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")
 
 
 def _font_for(text: str, size: int) -> tuple[_Font, str]:
-    """A font for a text, and the text in that font's letters; Pillow's own font has plain ASCII."""
+    """A font for a text, and the text in characters of that font; Pillow's default font has ASCII only."""
     wider = None if text.isascii() else _wider_font(size)
     return wider or ImageFont.load_default(size), text if wider else _in_ascii(text)
 
 
 @functools.cache
 def _wider_font(size: int) -> ImageFont.FreeTypeFont | None:
-    """A font with more letters: matplotlib's if installed, or a system font."""
+    """A font with more characters: matplotlib's if installed, or a system font."""
     spec = find_spec("matplotlib")
-    bundled = [Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / _WIDER[0]] if spec and spec.origin else []
-    for file in (*bundled, *_WIDER):
+    bundled = [Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / _FONTS[0]] if spec and spec.origin else []
+    for file in (*bundled, *_FONTS):
         try:
             return ImageFont.truetype(str(file), size)
         except OSError:
@@ -105,7 +105,7 @@ def _wider_font(size: int) -> ImageFont.FreeTypeFont | None:
 
 
 def _in_ascii(text: str) -> str:
-    """A text without accents, and with a question mark for every other letter that ASCII lacks.
+    """A text without accents, and with a question mark for every other non-ASCII character.
 
     Example:
         >>> _in_ascii("Größe, café, 眼")

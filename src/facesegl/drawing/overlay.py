@@ -1,4 +1,4 @@
-"""A mask over its photo."""
+"""Draw a mask over its photo."""
 
 import numpy as np
 from PIL import Image
@@ -8,7 +8,7 @@ from facesegl.labels.taxonomy import Taxonomy
 _BACKGROUND = "background"  # the photo stays visible under a class of this name
 _TINT = 102  # of 256: the share of the class's colour in a pixel
 _DARKER = 128  # of 256: the brightness of a border
-_FINE = 400  # the photo's shorter side is so many border widths
+_FINE = 400  # border widths in the photo's shorter side
 _BAND = 1 << 20  # pixels painted at a time, so that a large photo is not copied
 
 
@@ -38,7 +38,7 @@ def overlay(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> Image.Im
 
 
 def _borders(mask: np.ndarray, thickness: int, background: int | None) -> np.ndarray:
-    """The class whose border each pixel of a mask (H, W) is: (H, W) int16, -1 for none.
+    """For each pixel of a mask (H, W) the class whose border it is part of: (H, W) int16, -1 for none.
 
     A border is where another class follows to the right or below. It belongs to the later of the two classes, as
     features come after their surroundings; background has none.

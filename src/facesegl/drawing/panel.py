@@ -1,4 +1,4 @@
-"""Rows of pictures of one photo each: photo, truth, prediction and error, or photo, augmented photo and mask."""
+"""Draw one row of pictures per photo: photo, truth, prediction and error, or photo, augmented photo and mask."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ _PANEL = ("photo", "truth", "prediction", "error")
 _SAMPLES = ("photo", "augmented", "augmented mask")
 _ERRORS = "error: each wrong pixel in its predicted colour; void is ignored in training and scoring"
 _VOID = "pixels from outside the photo are void: ignored in training and scoring"
-_LEAST_TILE, _MOST_TILE = 160, 480  # a tile's width in pixels, as far as whole factors allow
+_MIN_TILE, _MAX_TILE = 160, 480  # a tile's width in pixels, as far as whole factors allow
 
 
 def draw_panel(
@@ -54,7 +54,7 @@ def draw_panel(
         _tiles(photo, truth, prediction, taxonomy)
         for photo, truth, prediction in zip(photos, truths, predictions, strict=True)
     ]
-    remarks = [_rightness(truth, prediction) for truth, prediction in zip(truths, predictions, strict=True)]
+    remarks = [_accuracy(truth, prediction) for truth, prediction in zip(truths, predictions, strict=True)]
     return _draw_rows(_PANEL, rows, list(zip(captions, remarks, strict=True)), taxonomy, title, _ERRORS)
 
 
@@ -134,15 +134,15 @@ def _tiles(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, taxonom
 def _zoom(tile: np.ndarray) -> np.ndarray:
     """Scale a (H, W, 3) picture to a readable width by whole factors, so that no colour is interpolated."""
     width = tile.shape[1]
-    larger, smaller = -(-_LEAST_TILE // width), -(-width // _MOST_TILE)
+    larger, smaller = -(-_MIN_TILE // width), -(-width // _MAX_TILE)
     return tile[::smaller, ::smaller].repeat(larger, axis=0).repeat(larger, axis=1)
 
 
-def _rightness(truth: np.ndarray, prediction: np.ndarray) -> str:
+def _accuracy(truth: np.ndarray, prediction: np.ndarray) -> str:
     labelled = truth != VOID
     if not labelled.any():
         return "all void"
-    return f"{100 * (truth == prediction)[labelled].mean():.1f} % right"
+    return f"{100 * (truth == prediction)[labelled].mean():.1f} % correct"
 
 
 def _write_head(pen: ImageDraw.ImageDraw, title: str, columns: Sequence[str], width: int) -> None:

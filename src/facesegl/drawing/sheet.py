@@ -25,10 +25,10 @@ from facesegl.labels.resize import restore_mask, shrink_mask
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import resize_photo
 
-_WIDE = 1400  # pixels: the width that rows of samples fill
-_LEAST = 560  # pixels: the least width of a sheet, for its title and its note
+_ROW_WIDTH = 1400  # pixels: the width that rows of samples fill
+_MIN_WIDTH = 560  # pixels: the least width of a sheet, for its title and its note
 _BETWEEN = 28  # pixels between samples
-_COLUMN = 124  # pixels: the least width of a tile, for the text above it
+_MIN_TILE = 124  # pixels: the least width of a tile, for the text above it
 
 
 class Entry(NamedTuple):
@@ -60,10 +60,10 @@ def draw_sheet(
     Returns:
         An RGB picture.
     """
-    tile = max(_COLUMN, *(tile.shape[1] for entry in entries for tile in entry.tiles))
+    tile = max(_MIN_TILE, *(tile.shape[1] for entry in entries for tile in entry.tiles))
     wide = len(columns) * (tile + GAP) - GAP
-    across = max(min((_WIDE + _BETWEEN) // (wide + _BETWEEN), len(entries)), 1)
-    full = max(across * (wide + _BETWEEN) - _BETWEEN, _LEAST)
+    across = max(min((_ROW_WIDTH + _BETWEEN) // (wide + _BETWEEN), len(entries)), 1)
+    full = max(across * (wide + _BETWEEN) - _BETWEEN, _MIN_WIDTH)
     rows = [entries[start : start + across] for start in range(0, len(entries), across)]
     heights = [LINE + max(tile.shape[0] for entry in row for tile in entry.tiles) + 2 * GAP for row in rows]
     words = legend(taxonomy, full)
@@ -77,7 +77,7 @@ def draw_sheet(
         write(pen, (left + column * (tile + GAP), head - GAP), name, FAINT)
     for number, row in enumerate(rows):
         for left, entry in zip(lefts, row, strict=False):
-            _place(sheet, pen, entry, left, head + sum(heights[:number]), tile)
+            _draw_entry(sheet, pen, entry, left, head + sum(heights[:number]), tile)
     write_legend(sheet, pen, words, foot, shorten(note, full))
     return sheet
 
@@ -133,7 +133,7 @@ def mark(photo: np.ndarray, share: np.ndarray, colour: tuple[int, int, int]) -> 
     return marked
 
 
-def _place(sheet: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, left: int, top: int, tile: int) -> None:
+def _draw_entry(sheet: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, left: int, top: int, tile: int) -> None:
     wide = len(entry.tiles) * (tile + GAP) - GAP
     remark = shorten(entry.remark, wide / 2)
     room = wide - length(remark) - 2 * GAP

@@ -1,4 +1,4 @@
-"""The parity certificate: that an export predicts what its checkpoint predicts."""
+"""The parity certificate: whether an export predicts the same as its checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,16 +15,16 @@ class Certificate:
         kind: logits, whole or weights.
         precision: float32 or int8.
         calibrated_on: the training photos of the int8 calibration; None in float32.
-        photos: the photos compared on: `of` which data, their `count`, and how many were `there` to choose from.
+        photos: the data that the photos are `of`, their `count`, and how many were available (`there`).
         pixels: of the photos, at native size.
         same: pixels with the same class in both.
         difference: the largest difference of logits.
         largest: the largest absolute logit.
         sizes: batches of other sizes that were compared.
         iou: class to `pytorch`, `export` and `change`; None for photos without masks.
-        milliseconds: the median per photo in `pytorch` and `export`, the number of `threads`, and what it is `of`.
+        milliseconds: the median per photo in `pytorch` and `export`, the number of `threads`, the timed step (`of`).
         versions: of the packages.
-        machine: that the milliseconds were measured on.
+        machine: where the milliseconds were measured.
     """
 
     checkpoint: Mapping[str, Any]

@@ -22,13 +22,13 @@ OPSET = 20
 KINDS = {"logits": ["logits"], "whole": ["mask", "logits"]}
 """The kinds of graphs, and the outputs of each, in order."""
 
-_SIDE = 128  # least height for tracing: no feature map may have a side of 1, which tracing treats specially
+_MIN_SIDE = 128  # least height for tracing: no feature map may have a side of 1, which tracing treats specially
 _BITS = 22  # in a weight of Pillow's resizing
 _HALF = 11  # in each of its two parts, whose sums are exact in float32
 
-_LOUD = {
+_NOISY_LOGGERS = {
     "torch.onnx._internal.exporter._registration": logging.ERROR,  # torchvision is not installed
-    "torch._guards": logging.CRITICAL,  # raised as well
+    "torch._guards": logging.CRITICAL,  # also raised
     "torch.fx.experimental.symbolic_shapes": logging.ERROR,  # the same
 }
 
@@ -53,7 +53,7 @@ class WholeGraph(NormalizedNet):
 def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
     """Export a net as a graph with dynamic batch, height and width.
 
-    Height and width are multiples of the net's `stride`; those of a whole graph are free.
+    Height and width are multiples of the net's `stride`; a whole graph takes any size.
 
     Args:
         net: in eval mode, on the CPU.
@@ -66,7 +66,7 @@ def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
     """
     require_packages(name)
     graph, stride = (WholeGraph(net), 1) if whole else (net, stride_of(net.net))
-    side = -(-max(net.image_size, _SIDE) // stride) * stride
+    side = -(-max(net.image_size, _MIN_SIDE) // stride) * stride
     photo = torch.zeros(2, 3, side, side + stride, dtype=torch.uint8 if whole else torch.float32)
     height, width = (_dynamic(axis, side, stride) for axis in ("height", "width"))
     try:
@@ -83,15 +83,15 @@ def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
                 verbose=False,
             )
     except Exception as error:  # the exporter lets any exception of its steps through
-        raise CheckpointError(_why_not(net.net, error, name)) from error
+        raise CheckpointError(_export_failure(net.net, error, name)) from error
     assert program is not None
     model: ModelProto = program.model_proto
-    _forget(model.graph)
+    _strip_debug_info(model.graph)
     return model
 
 
 def shrink(photo: Tensor, size: int) -> Tensor:
-    """Resize photos bit for bit as `resize_photo` does, with operators of every runtime.
+    """Resize photos bit for bit as `resize_photo` does, with operators that every runtime has.
 
     The antialiased Resize of ONNX Runtime 1.32 differs by 13 of 255 at the edges, and by 1 elsewhere.
 
@@ -153,24 +153,24 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.ExitStack() as undo:
         undo.enter_context(contextlib.redirect_stderr(io.StringIO()))  # on failure it prints the whole graph
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")  # torch's use of its own API
-        for logger_name, level in _LOUD.items():
+        for logger_name, level in _NOISY_LOGGERS.items():
             logger = logging.getLogger(logger_name)
             undo.callback(logger.setLevel, logger.level)
             logger.setLevel(level)
         yield
 
 
-def _why_not(net: nn.Module, error: Exception, name: str) -> str:
+def _export_failure(net: nn.Module, error: Exception, name: str) -> str:
     cause = error.__cause__ or error
     reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0][:160]
     return (
-        f"{name}: its net {type(net).__name__} cannot be exported to ONNX ({reason}). A custom net must declare with "
-        f"`stride` what its input sizes are multiples of, and have no control flow that depends on computed values."
+        f"{name}: its net {type(net).__name__} cannot be exported to ONNX ({reason}). A custom net must declare the "
+        f"`stride` of its input sizes, and have no control flow that depends on computed values."
     )
 
 
-def _forget(graph: "GraphProto") -> None:
-    """Remove what the exporter recorded of this machine: paths and lines of source code."""
+def _strip_debug_info(graph: "GraphProto") -> None:
+    """Remove what the exporter recorded about this machine: paths and lines of source code."""
     named: list[Any] = [*graph.input, *graph.output, *graph.value_info, *graph.initializer]
     for part in (graph, *graph.node, *named):
         part.ClearField("metadata_props")
@@ -178,4 +178,4 @@ def _forget(graph: "GraphProto") -> None:
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                _forget(attribute.g)
+                _strip_debug_info(attribute.g)

@@ -1,4 +1,4 @@
-"""The metadata of an exported graph: the card, and what other programs need without it."""
+"""The metadata of an exported graph: the card, and plain keys for other programs."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Compare an export with its checkpoint on real photos, and list what differs too much."""
+"""Compare an export with its checkpoint on real photos, and list differences beyond the tolerances."""
 
 import math
 import time
@@ -44,7 +44,7 @@ class Size(NamedTuple):
     """A batch that was compared, in addition to the single photos.
 
     Attributes:
-        difference: the largest of logits; None where masks were compared.
+        difference: the largest difference of logits; None if masks were compared.
         equal: the share of pixels with the same class.
     """
 
@@ -109,15 +109,15 @@ def compare(
     Args:
         reference: the checkpoint.
         export: the exported model.
-        photos: a function for each photo, to load it.
+        photos: functions that load one photo each.
         sizes: batches to compare in addition: number of photos, height, width.
-        masker: of a whole graph its masks, which are then compared and timed; None for other exports.
+        masker: computes the masks of a whole graph, to compare and time them; None for other exports.
     """
     parity, size = Parity(), reference.image_size
     for model in (reference, export):  # warm up
         model.logits(np.zeros((1, 3, size, size), dtype=np.uint8))
     for load in track(photos, total=len(photos), what="comparing"):
-        _add(parity, reference, export, load(), masker)
+        _add_photo(parity, reference, export, load(), masker)
     first = [load().photo for load in photos[: max((batch for batch, _, _ in sizes), default=0)]]
     parity.sizes = [_compare_batch(reference, export, _batch(first, *shape), masker) for shape in sizes]
     return parity
@@ -126,8 +126,8 @@ def compare(
 def sizes_to_try(kind: str, image_size: int, stride: int) -> list[tuple[int, int, int]]:
     """Batches that show whether a graph is independent of the size it was traced at: photos, height, width.
 
-    Those of a net are near its own size, and odd if it takes odd sizes. Those of a whole graph are smaller, wider and
-    taller. Plain weights need none.
+    For a net they are near its image size, and odd if it takes odd sizes; for a whole graph smaller, wider and taller.
+    Plain weights need none.
     """
     if kind == "weights":
         return []
@@ -141,12 +141,12 @@ def sizes_to_try(kind: str, image_size: int, stride: int) -> list[tuple[int, int
 
 
 def problems_of(parity: Parity, names: Sequence[str], precision: str) -> list[str]:
-    """What differs too much, a sentence each; empty for an export that passes.
+    """Differences beyond the tolerances, one sentence each; empty if the export passes.
 
     Args:
         parity: the comparison.
         names: the classes.
-        precision: float32, int8, or exact, where not a bit may differ.
+        precision: float32, int8, or exact (bit for bit).
     """
     least = {"float32": EQUAL, "int8": INT8_EQUAL, "exact": 1.0}[precision]
     problems = [
@@ -181,7 +181,7 @@ def _change(ours: float, theirs: float) -> Change:
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
-def _add(parity: Parity, reference: Model, export: Model, sample: Sample, masker: Masker | None) -> None:
+def _add_photo(parity: Parity, reference: Model, export: Model, sample: Sample, masker: Masker | None) -> None:
     photo = sample.photo.transpose(2, 0, 1)[None]
     small = _resized(photo, reference.image_size, reference.image_size)
     ours, our_time = _timed(reference.logits, small)

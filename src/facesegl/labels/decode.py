@@ -1,10 +1,10 @@
-"""From masks as they come (colours, numbers, layers, one picture for each part) to index masks, and back to colours.
+"""Decode raw masks (colours, numbers, layers, one image per part) to index masks, and render index masks in colour.
 
 The rule for colours is measured in docs/architecture.md: a colour within 32 of a class colour is that class; any other
-pixel takes the class with the nearest colour among those within 32 around it. The nearest colour alone is not enough:
-where eye and skin blend, the grey between them is nearest to hair.
+pixel takes the nearest class among those in the window around it. The nearest colour alone is not enough: where eye and
+skin blend, the grey between them is nearest to hair.
 
-Numbers and layers are never guessed: a value that the taxonomy does not know raises an error, and never becomes void.
+Numbers and layers are never guessed: a value that is not in the taxonomy is an error, and never becomes void.
 """
 
 import itertools
@@ -22,14 +22,14 @@ RULE = "within 32, else nearest in 5x5 doubled"
 
 TOLERANCE = 32  # no blend of two FASSEG colours comes closer than 90.5 to a third one
 MOST_FAR = 0.5
-_FLAT = 1e-3  # share of a mask's pixels, inside areas of one colour
+_FLAT = 1e-3  # share of the pixels inside areas of one foreign colour
 
-_UNCLAIMED = VOID - 1  # while decoding: a colour or number of no class; taxonomies end below it
+_UNCLAIMED = VOID - 1  # while decoding: not a class; class indices are below it
 _SHOWN = 8
 
 
 class Decoded(NamedTuple):
-    """An index mask, and where it is a guess.
+    """An index mask, and which of its pixels are guesses.
 
     Attributes:
         mask: (H, W) uint8, class indices or VOID.
@@ -57,7 +57,7 @@ def decode_mask(colours: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         The index mask, and which of its pixels were inexact.
 
     Raises:
-        DataError: most pixels are far from every colour. The message leaves the file to the caller.
+        DataError: most pixels are far from every colour. The caller adds the file's name.
 
     Example:
         >>> two = Taxonomy(names=("background", "skin"), colours=((255, 0, 0), (255, 255, 0)))
@@ -65,21 +65,21 @@ def decode_mask(colours: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         array([[0, 1]], dtype=uint8)
     """
     palette, values = _palette(taxonomy)
-    mask = _exact(colours, palette, values)
+    mask = _exact_matches(colours, palette, values)
     off = np.flatnonzero(mask == _UNCLAIMED)
     inexact = np.zeros(mask.shape, dtype=bool)
     inexact.flat[off] = True
     if off.size:
         distance = _squared_distances(colours.reshape(-1, 3)[off], palette)
         near = distance.min(axis=1) <= TOLERANCE**2
-        _refuse_foreign(colours, off[~near])
+        _require_known_colours(colours, off[~near])
         mask.flat[off[near]] = values[distance[near].argmin(axis=1)]
-        _take_from_around(mask, off[~near], distance[~near], values)
+        _fill_from_neighbours(mask, off[~near], distance[~near], values)
     return Decoded(mask, inexact)
 
 
 def foreign_colour(colours: np.ndarray, taxonomy: Taxonomy) -> tuple[Colour, float] | None:
-    """The commonest colour that fills areas but is of no class, as blends never do: probably a missing class.
+    """The most common colour that fills areas, unlike blended edges, but belongs to no class: probably a missing one.
 
     Args:
         colours: (H, W, 3) uint8, R-G-B.
@@ -95,7 +95,7 @@ def foreign_colour(colours: np.ndarray, taxonomy: Taxonomy) -> tuple[Colour, flo
         ((0, 0, 0), 1.0)
     """
     palette, values = _palette(taxonomy)
-    off = np.flatnonzero(_exact(colours, palette, values) == _UNCLAIMED)
+    off = np.flatnonzero(_exact_matches(colours, palette, values) == _UNCLAIMED)
     packed = _packed(colours)
     inside = np.zeros(packed.shape, dtype=bool)
     inside.flat[off] = _squared_distances(colours.reshape(-1, 3)[off], palette).min(axis=1) > TOLERANCE**2
@@ -123,7 +123,7 @@ def mask_to_colours(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
 
 
 def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
-    """Decode an index mask, by the taxonomy's remapping if it has one.
+    """Decode an index mask, with the taxonomy's `remap` if it has one.
 
     Args:
         numbers: (H, W) of any integer type, or bool for 0 and 1.
@@ -133,7 +133,7 @@ def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         The index mask; none of its pixels is inexact.
 
     Raises:
-        DataError: numbers that the taxonomy does not know. The message leaves the file to the caller.
+        DataError: numbers that the taxonomy does not define. The caller adds the file's name.
 
     Example:
         >>> two = Taxonomy(names=("wall", "face"), colours=((0, 0, 0), (9, 9, 9)), remap={3: "wall", 40: "face"})
@@ -146,23 +146,23 @@ def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         found = np.unique(unknown).tolist()
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise DataError(
-            f"holds {', '.join(str(int(value)) for value in found[:_SHOWN])}{more} in {unknown.size / mask.size:.2%} "
-            f"of its pixels; the taxonomy knows {_known(taxonomy)}. Map every number to a class in its YAML: "
-            f"`remap: {{0: {taxonomy.names[0]}, {int(found[0])}: CLASS or void, ...}}`."
+            f"contains {', '.join(str(int(value)) for value in found[:_SHOWN])}{more} in "
+            f"{unknown.size / mask.size:.2%} of its pixels; the taxonomy defines {_format_known(taxonomy)}. Map every "
+            f"number to a class in its YAML: `remap: {{0: {taxonomy.names[0]}, {int(found[0])}: CLASS or void, ...}}`."
         )
     return Decoded(mask, np.zeros(mask.shape, dtype=bool))
 
 
 def are_known(numbers: np.ndarray, taxonomy: Taxonomy) -> bool:
-    """Whether the taxonomy knows every number of a mask (H, W) of integers."""
+    """Whether the taxonomy defines every number of a mask (H, W) of integers."""
     return not (_look_up(numbers, taxonomy) == _UNCLAIMED).any()
 
 
 def decode_layers(layers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
-    """Decode one layer for each class, stacked along the first or the last axis.
+    """Decode one layer per class, stacked along the first or the last axis.
 
     Args:
-        layers: (C, H, W) or (H, W, C), of any type, holding zeros and ones.
+        layers: (C, H, W) or (H, W, C), of any type, zeros and ones.
         taxonomy: the classes; C is their number, or the number of values that it remaps.
 
     Returns:
@@ -184,7 +184,7 @@ def decode_layers(layers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
     if (times > 1).any():
         raise DataError(
             f"{(times > 1).mean():.1%} of the pixels are in several layers; expected one layer for each pixel. "
-            f"Save the index of the layer that counts."
+            f"Save class indices instead."
         )
     if not times.all() and taxonomy.void is None:
         raise DataError(
@@ -196,19 +196,19 @@ def decode_layers(layers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
 
 
 def overlay_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int, smallest_on_top: bool = False) -> Decoded:
-    """Overlay black and white pictures, one for each part; where they overlap, the later one counts.
+    """Overlay black and white images, one per part; where they overlap, the later one wins.
 
     Args:
-        parts: for each part a class index or VOID, and its picture: (H, W) of bool, uint8 or uint16, all of one size.
+        parts: for each part a class index or VOID, and its image: (H, W) of bool, uint8 or uint16, all of one size.
             White (1 if no value is larger) is the part; values above half of it count as white.
         rest: the value of pixels in no part.
-        smallest_on_top: whether the class with the smaller area counts instead of the later one.
+        smallest_on_top: whether the class with the smaller area wins instead of the later one.
 
     Returns:
         The index mask; pixels between black and white are inexact.
 
     Raises:
-        DataError: pictures of several sizes, or one with grey pixels only, none of them above half of white.
+        DataError: images of different sizes, or an image with grey pixels but none above half of white.
 
     Example:
         >>> overlay_parts([(1, np.uint8([[0, 255, 0]])), (2, np.uint8([[255, 255, 0]]))], rest=0).mask
@@ -234,7 +234,7 @@ def overlay_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int, smallest_o
 
 
 def likeliest_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int) -> Decoded:
-    """Give each pixel its most likely class, the probabilities of a class's parts summed; the earlier one on a tie.
+    """Give each pixel the class whose parts have the largest sum of probabilities; ties go to the earlier class.
 
     Args:
         parts: for each part a class index or VOID, and its probability: (H, W) uint8, 0 to 255, all of one size;
@@ -245,7 +245,7 @@ def likeliest_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int) -> Decod
         The index mask; pixels where no class has more than half are inexact.
 
     Raises:
-        DataError: pictures of several sizes, or not of 8 bits.
+        DataError: images of different sizes, or not of 8 bits.
 
     Example:
         >>> likeliest_parts([(0, np.uint8([[200, 40]])), (1, np.uint8([[55, 215]]))], rest=0).mask
@@ -253,13 +253,13 @@ def likeliest_parts(parts: Iterable[tuple[int, np.ndarray]], rest: int) -> Decod
     """
     mask, best = np.zeros((0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=np.uint16)
     for number, (value, alike) in enumerate(itertools.groupby(parts, key=lambda part: part[0])):
-        total = _total(grey for _value, grey in alike)
+        total = _sum_of(grey for _value, grey in alike)
         if number == 0:
             mask, best = np.full(total.shape, rest, dtype=np.uint8), np.zeros(total.shape, dtype=np.uint16)
         _require_size(mask, total)
         wins = total > best
         mask[wins], best[wins] = value, total[wins]
-    return Decoded(mask, best <= 127)  # a soft border with a clear winner is no guess
+    return Decoded(mask, best <= 127)  # a soft border with a clear winner is not a guess
 
 
 def _palette(taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
@@ -268,8 +268,8 @@ def _palette(taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
     return np.array([*known], dtype=np.int32), np.array([*known.values()], dtype=np.uint8)
 
 
-def _exact(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The mask (H, W) of the pixels that match a colour of the palette (C, 3) exactly; the others are unclaimed."""
+def _exact_matches(colours: np.ndarray, palette: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The mask (H, W) of the pixels that match a colour of the palette (C, 3) exactly; the others are _UNCLAIMED."""
     packed = _packed(colours)  # one comparison for each class instead of three
     mask = np.full(packed.shape, _UNCLAIMED, dtype=np.uint8)
     for key, value in zip(_packed(palette), values, strict=True):
@@ -289,7 +289,7 @@ def _squared_distances(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("pcd,pcd->pc", difference, difference))
 
 
-def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:
+def _require_known_colours(colours: np.ndarray, far: np.ndarray) -> None:
     """Raise if most pixels of colours (H, W, 3) are among `far` (P,), flat indices of unclaimed pixels."""
     pixels = colours.shape[0] * colours.shape[1]
     if far.size <= MOST_FAR * pixels:
@@ -297,8 +297,8 @@ def _refuse_foreign(colours: np.ndarray, far: np.ndarray) -> None:
     found, counts = np.unique(_packed(colours.reshape(-1, 3)[far]), return_counts=True)
     commonest = int(found[counts.argmax()])
     raise DataError(
-        f"{far.size / pixels:.0%} of the pixels are far from every class colour (limit {MOST_FAR:.0%}); the commonest "
-        f"is {_unpacked(commonest)}. Is this the photo, or a mask in other colours? Give its colours as "
+        f"{far.size / pixels:.0%} of the pixels are far from every class colour (limit {MOST_FAR:.0%}); the most "
+        f"common is {_unpacked(commonest)}. Is this the photo, or a mask in other colours? Give its colours as "
         f"data.taxonomy=FILE.yaml."
     )
 
@@ -307,13 +307,13 @@ def _unpacked(colour: int) -> Colour:
     return colour >> 16, colour >> 8 & 255, colour & 255
 
 
-def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, values: np.ndarray) -> None:
+def _fill_from_neighbours(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, values: np.ndarray) -> None:
     """Give the pixels at flat indices `far` (P,), with distances (P, C), the nearest class in 5x5, else in 9x9, ..."""
     values, distance = _nearest_of_each(values, distance)
     index_of = np.full(256, VOID, dtype=np.uint8)
     index_of[values] = np.arange(len(values))
     present = pack_onehot(index_of[mask], len(values))  # one bit for each value in a window
-    present = _spread(_spread(present, 1), 1)
+    present = _dilate(_dilate(present, 1), 1)
     step = 2
     while far.size:
         around = np.unpackbits(
@@ -324,7 +324,7 @@ def _take_from_around(mask: np.ndarray, far: np.ndarray, distance: np.ndarray, v
         mask.flat[far[found]] = values[allowed[found].argmin(axis=1)]
         far, distance = far[~found], distance[~found]
         if far.size:
-            present, step = _spread(present, step), step * 2
+            present, step = _dilate(present, step), step * 2
 
 
 def _nearest_of_each(values: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -335,7 +335,7 @@ def _nearest_of_each(values: np.ndarray, distance: np.ndarray) -> tuple[np.ndarr
     return single, np.stack([distance[:, values == value].min(axis=1) for value in single], axis=1)
 
 
-def _spread(present: np.ndarray, step: int) -> np.ndarray:
+def _dilate(present: np.ndarray, step: int) -> np.ndarray:
     """OR each window (H, W, bytes) with those `step` away; windows of radius `step` or more leave no gap."""
     for axis in (0, 1):
         moved = present.copy()
@@ -363,7 +363,7 @@ def _look_up(numbers: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
 
 
 def _classes_first(layers: np.ndarray, number: int) -> np.ndarray:
-    """Layers (C, H, W), from that or from (H, W, C); the one that is one-hot if both fit."""
+    """Layers as (C, H, W), from either axis order; if both fit, the one that is one-hot."""
     fitting = [stack for stack in (layers, np.moveaxis(layers, -1, 0)) if len(stack) == number]
     if not fitting:
         raise DataError(
@@ -372,17 +372,17 @@ def _classes_first(layers: np.ndarray, number: int) -> np.ndarray:
     return next((stack for stack in fitting if (stack.sum(axis=0) == 1).all()), fitting[0])
 
 
-def _known(taxonomy: Taxonomy) -> str:
+def _format_known(taxonomy: Taxonomy) -> str:
     numbers = sorted(taxonomy.raw_numbers())
     if numbers == [*range(numbers[0], numbers[-1] + 1)]:
         return f"{numbers[0]} to {numbers[-1]}"
     return ", ".join(map(str, numbers[:_SHOWN])) + (" ..." if len(numbers) > _SHOWN else "")
 
 
-def _total(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """The sum (H, W) uint16 of pictures (H, W) uint8 of one size."""
+def _sum_of(images: Iterable[np.ndarray]) -> np.ndarray:
+    """The sum (H, W) uint16 of images (H, W) uint8 of one size."""
     total = np.zeros((0, 0), dtype=np.uint16)
-    for number, grey in enumerate(pictures):
+    for number, grey in enumerate(images):
         if grey.dtype != np.uint8:
             raise DataError(f"its parts: one has dtype {grey.dtype}; expected probabilities in 8 bits, 0 to 255.")
         _require_size(grey if number == 0 else total, grey)

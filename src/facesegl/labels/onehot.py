@@ -11,7 +11,7 @@ def packed_depth(num_classes: int) -> int:
 
 
 def pack_onehot(mask: np.ndarray, num_classes: int) -> np.ndarray:
-    """Set one bit for each pixel: bit `c % 8` of byte `c // 8` for class c, none where there is no class.
+    """Set one bit per pixel: bit `c % 8` of byte `c // 8` for class c, and no bit for void.
 
     Args:
         mask: (H, W) uint8, class indices; VOID and other values that are not a class set no bit.

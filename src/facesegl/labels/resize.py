@@ -6,11 +6,11 @@ import numpy as np
 
 from facesegl.labels.taxonomy import VOID
 
-_MAX_VOTES = 1 << 22  # at once: bounds the memory that a noisy mask takes
+_MAX_VOTES = 1 << 22  # per chunk: bounds the memory for a noisy mask
 
 
 def shrink_mask(mask: np.ndarray, height: int, width: int, num_classes: int) -> np.ndarray:
-    """Resize a mask by majority of area: a pixel takes the class that covers most of it, void voting too.
+    """Resize a mask by area majority: each pixel takes the class that covers most of it; void counts as a class.
 
     This is the argmax of the averaged one-hot mask. It also enlarges. A tie, within 1e-5 of a pixel's area, goes to the
     lower index, and to a class before void.
@@ -31,7 +31,7 @@ def shrink_mask(mask: np.ndarray, height: int, width: int, num_classes: int) -> 
     rows, row_weights = _taps(mask.shape[0], height)
     columns, column_weights = _taps(mask.shape[1], width)
     result = _reduce(np.minimum, mask, rows, columns)
-    mixed = np.flatnonzero(result != _reduce(np.maximum, mask, rows, columns))  # the others see one class only
+    mixed = np.flatnonzero(result != _reduce(np.maximum, mask, rows, columns))  # the others overlap one class only
     for pixels in np.array_split(mixed, 1 + mixed.size * len(rows) * len(columns) // _MAX_VOTES):
         y, x = np.divmod(pixels, width)
         tall, wide = row_weights[:, None, y], column_weights[:, x]
@@ -58,7 +58,7 @@ def restore_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     Returns:
         (height, width) uint8.
     """
-    rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)  # pixel centres, in whole numbers
+    rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)  # pixel centres, in integers
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
     return np.asarray(mask[rows[:, None], columns])
 

@@ -17,7 +17,7 @@ VOID = 255
 Colour = tuple[int, int, int]
 
 Raw = int | str | Colour
-"""A class in a mask as it comes: a number, the name of a part's file, or a colour."""
+"""A class in a raw mask: a number, the name of a part's file, or a colour."""
 
 RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
 """Keys that Hydra treats specially: no class may have such a name, and no card may hold one."""
@@ -69,10 +69,10 @@ class Taxonomy:
         unknown = set(mapping) - {"classes", "pairs", "void", "remap"}
         if unknown:
             raise ConfigError(
-                f"data.taxonomy: {', '.join(map(str, sorted(unknown, key=str)))} is no key of a taxonomy; expected "
+                f"data.taxonomy: {', '.join(map(str, sorted(unknown, key=str)))} is not a key of a taxonomy; expected "
                 f"classes, and optionally pairs, void, remap."
             )
-        if problems := _misshapen(mapping):
+        if problems := _malformed(mapping):
             raise ConfigError(*(f"data.taxonomy: {problem}" for problem in problems))
         try:
             void = mapping.get("void")
@@ -106,20 +106,20 @@ class Taxonomy:
         return len(self.names)
 
     def raw_numbers(self) -> dict[int, int]:
-        """From numbers in an index mask to class indices or VOID."""
+        """The class index, or VOID, of each number in an index mask."""
         return self._raw(int, range(self.num_classes))
 
     def raw_names(self) -> dict[str, int]:
-        """From names of parts, each a separate mask file, to class indices or VOID. Later parts cover earlier ones."""
+        """The class index, or VOID, of each part with a separate mask file. Later parts cover earlier ones."""
         numbered = {str(raw): self.value_of(name) for raw, name in self.remap.items() if isinstance(raw, int)}
         return numbered or self._raw(str, self.names)
 
     def raw_colours(self) -> dict[Colour, int]:
-        """From colours in a colour mask to class indices or VOID."""
+        """The class index, or VOID, of each colour in a colour mask."""
         return self._raw(tuple, self.colours)
 
     def _raw(self, kind: type, own: Iterable[Any]) -> dict[Any, int]:
-        """The raw values of a kind: those in `remap`, else the taxonomy's own; and void, if it is of that kind."""
+        """The raw values of a type: those in `remap`, else the classes' own; and void, if it is of that type."""
         remapped = {raw: self.value_of(name) for raw, name in self.remap.items() if isinstance(raw, kind)}
         known = remapped or {raw: index for index, raw in enumerate(own)}
         return {**known, self.void: VOID} if isinstance(self.void, kind) else known
@@ -173,7 +173,7 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def distinct_colours(number: int) -> list[Colour]:
-    """Up to 215 colours, each as far as possible from black, grey and those before it.
+    """Up to 215 colours, each as far as possible from black, grey and the earlier ones.
 
     Example:
         >>> distinct_colours(3)
@@ -187,7 +187,7 @@ def distinct_colours(number: int) -> list[Colour]:
     return [(int(red), int(green), int(blue)) for red, green, blue in chosen[len(_TAKEN) :]]
 
 
-def _misshapen(mapping: Mapping[str, Any]) -> list[str]:
+def _malformed(mapping: Mapping[str, Any]) -> list[str]:
     classes, pairs, remap = (mapping.get(key) for key in ("classes", "pairs", "remap"))
     problems = []
     if not isinstance(classes, Mapping):
@@ -236,7 +236,7 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
         problems.append(f"{len(names)} classes; expected 2 to {VOID - 1}, background included.")
     if len(names) != len(colours):
         problems.append(f"{len(names)} names and {len(colours)} colours; expected one colour for each class.")
-    problems += [f"the name {name!r} {wrong}." for name in names if (wrong := _wrong_with(name))]
+    problems += [f"the name {name!r} {wrong}." for name in names if (wrong := _name_problem(name))]
     problems += [f"the name {name} is used twice; expected different names." for name in _repeated(names)]
     for colour in _repeated(colours):
         owners = " and ".join(name for name, own in zip(names, colours, strict=False) if own == colour)
@@ -250,7 +250,7 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
         f"{name} is in two pairs; expected one left/right partner." for name in _repeated(sum(taxonomy.pairs, ()))
     ]
     for name in dict.fromkeys(name for name in taxonomy.remap.values() if name not in (*names, _TO_VOID)):
-        problems.append(f"remap leads to {name}, which is not a class; expected one of {', '.join(names)}, or void.")
+        problems.append(f"remap maps to {name}, which is not a class; expected one of {', '.join(names)}, or void.")
     if len({type(raw) for raw in taxonomy.remap}) > 1:
         problems.append("remap mixes kinds of raw values; expected only numbers, only names of parts, or only colours.")
     if void in colours:
@@ -261,18 +261,18 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
     return problems
 
 
-def _wrong_with(name: str) -> str:
+def _name_problem(name: str) -> str:
     if not name.isprintable():
-        return "holds characters that cannot be printed"
+        return "contains characters that cannot be printed"
     if not name.strip():
         return "is blank; expected letters"
     if is_config_syntax(name):  # it would be evaluated where a config is built from a card
-        return "has a special meaning in a config; expected another"
+        return "has a special meaning in a config; expected another name"
     return ""
 
 
 def is_config_syntax(text: str) -> bool:
-    """Whether OmegaConf or Hydra would act on a text from elsewhere: `${...}`, or one of their reserved keys."""
+    """Whether OmegaConf or Hydra would interpret a text: `${...}`, or one of their reserved keys."""
     return text in RESERVED or "${" in text
 
 

@@ -1,4 +1,4 @@
-"""A taxonomy in a YAML file: `data.taxonomy=FILE.yaml`. The file may come from a stranger, with the data."""
+"""A taxonomy in a YAML file: `data.taxonomy=FILE.yaml`. The file may be untrusted."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ import yaml
 from facesegl.errors import ConfigError
 from facesegl.labels.taxonomy import is_config_syntax
 
-_DEEPEST = 5
+_MAX_DEPTH = 5
 
 
 def read_taxonomy_file(file: str) -> dict[str, Any]:
-    """Read the mapping that a file holds, as plain data.
+    """Read a taxonomy file as plain data.
 
     Raises:
         ConfigError: the file cannot be read, or is not a plain YAML mapping.
@@ -28,22 +28,22 @@ def read_taxonomy_file(file: str) -> dict[str, Any]:
         raise ConfigError(f"data.taxonomy={file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(
-            f"data.taxonomy={file}: holds no mapping; expected `classes: {{background: [0, 0, 0], ...}}`, and pairs, "
-            f"void, remap if there are any"
+            f"data.taxonomy={file}: not a mapping; expected `classes: {{background: [0, 0, 0], ...}}`, optionally "
+            f"pairs, void, remap"
         )
     return content
 
 
 def _require_plain(file: str, text: str) -> None:
-    """Refuse what a list of classes never has: a class to be built, a reference, a key twice, deep nesting."""
-    open_keys: list[set[str] | None] = []  # of each mapping that is open, its keys so far; None for a list
+    """Refuse what no taxonomy needs: config syntax, references, duplicate keys, deep nesting."""
+    open_keys: list[set[str] | None] = []  # the keys so far of each open mapping; None for a list
     expects_key: list[bool] = []
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise ConfigError(f"data.taxonomy={file}: it has a reference (*{event.anchor}); write it out")
+            raise ConfigError(f"data.taxonomy={file}: has a reference (*{event.anchor}); write its value instead")
         key = bool(open_keys) and open_keys[-1] is not None and expects_key[-1]
         if isinstance(event, yaml.ScalarEvent):
-            _require_harmless(file, event.value, open_keys[-1] if key else None)
+            _require_plain_scalar(file, event.value, open_keys[-1] if key else None)
         if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             open_keys.pop()
             expects_key.pop()
@@ -52,15 +52,17 @@ def _require_plain(file: str, text: str) -> None:
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             open_keys.append(set() if isinstance(event, yaml.MappingStartEvent) else None)
             expects_key.append(True)
-        if len(open_keys) > _DEEPEST:
-            raise ConfigError(f"data.taxonomy={file}: more than {_DEEPEST} levels; expected classes and their colours")
+        if len(open_keys) > _MAX_DEPTH:
+            raise ConfigError(
+                f"data.taxonomy={file}: nested more than {_MAX_DEPTH} levels deep; expected classes and their colours"
+            )
 
 
-def _require_harmless(file: str, value: str, keys: set[str] | None) -> None:
-    """Look at one word of a YAML file; `keys` are those before it in its mapping, where it is a key."""
+def _require_plain_scalar(file: str, value: str, keys: set[str] | None) -> None:
+    """Check one scalar of a YAML file; if it is a key, `keys` are the earlier ones of its mapping."""
     if is_config_syntax(value):
-        raise ConfigError(f"data.taxonomy={file}: {value} means something in a config and nothing among classes")
+        raise ConfigError(f"data.taxonomy={file}: {value} has a special meaning in a config; expected another")
     if keys is not None:
         if value in keys:
-            raise ConfigError(f"data.taxonomy={file}: {value} stands there twice; expected each once")
+            raise ConfigError(f"data.taxonomy={file}: {value} is a duplicate key; keep one of them")
         keys.add(value)

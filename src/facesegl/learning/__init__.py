@@ -1,7 +1,6 @@
-"""Training a net, and the checkpoint file that comes out of it.
+"""The LightningModule, its callbacks, and checkpoints.
 
-Here: the LightningModule, its callbacks and checkpoints. Reading a checkpoint needs torch, never Lightning. What is
-shown while a training runs is in `monitoring/`.
+Reading a checkpoint needs torch, never Lightning. What is shown during training is in `monitoring/`.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What Lightning is given: averaged weights, when a checkpoint is written, and how."""
+"""Lightning callbacks for averaged weights and `last.ckpt`, and how a checkpoint is written."""
 
 import time
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ class _Decay:
 
 
 def add_scores(path: "str | Path", scores: Mapping[str, Any]) -> None:
-    """Write scores, builtin values by the name of the set, into a checkpoint's card; its weights stay as they are."""
+    """Write scores, builtin values by the name of the set, into a checkpoint's card; its weights are unchanged."""
     checkpoint = read_checkpoint(path)
     checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], "scores": dict(scores)}
     WholeCheckpointIO().save_checkpoint(checkpoint, path)
@@ -64,7 +64,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint next to its final name, syncs and renames it: a full disk or a kill leaves the old one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint whole or not at all; a MachineError on a full disk or without permission."""
+        """Write a checkpoint atomically; raises a MachineError on a full disk or without permission."""
         with replacing(Path(path)) as part, part.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
@@ -78,15 +78,15 @@ class LastCheckpoint(ModelCheckpoint):
     """Keeps `last.ckpt`, written at the end of an epoch, at most once in `every_s` seconds, and when training ends.
 
     An epoch ends after its validation, so the state of early stopping and of the best checkpoint is saved too and a
-    resumed run stops where an undisturbed one does; this callback must therefore come last. On SIGTERM it is written at
-    the end of the current step, with the gradients accumulated so far, but not during validation.
+    resumed run stops where an uninterrupted one does; this callback must therefore come last. On SIGTERM `last.ckpt` is
+    written at the end of the current step, with the gradients accumulated so far, but not during validation.
 
     Args:
         dirpath: the folder.
-        every_s: least seconds between two writes.
+        every_s: minimum seconds between two writes.
 
     Attributes:
-        written_step: the number of optimiser steps in the last one; -1 if this process has written none.
+        written_step: optimiser steps when it was last written; -1 if this process has not written it.
     """
 
     def __init__(self, dirpath: str, every_s: float) -> None:
@@ -97,12 +97,12 @@ class LastCheckpoint(ModelCheckpoint):
         self._gradients: dict[str, Tensor] = {}
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Write it if SIGTERM ends the training within an epoch."""
+        """Write `last.ckpt` if SIGTERM ends the training within an epoch."""
         if trainer.received_sigterm and not trainer.is_last_batch:
             self._write(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write it if it is due, or if the training ends."""
+        """Write `last.ckpt` if it is due, or if the training ends."""
         due = time.monotonic() - self._written_at >= self._every_s
         if due or trainer.received_sigterm or _is_last_epoch(trainer):
             self._write(trainer)
@@ -111,10 +111,10 @@ class LastCheckpoint(ModelCheckpoint):
         """Do nothing: validation does not change the last weights."""
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Do nothing: it may come in the middle of a step, or while the averaged weights are swapped in."""
+        """Do nothing: this may be in the middle of a step, or while the averaged weights are swapped in."""
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write it if training did not end with its last step, as with early stopping."""
+        """Write `last.ckpt` if it lacks the last step, as with early stopping."""
         if self.written_step != trainer.global_step:
             self._write(trainer)
 
@@ -153,7 +153,7 @@ def _require_finite_weights(trainer: pl.Trainer) -> None:
     weights = [weight.isfinite().all() for weight in trainer.lightning_module.parameters()]
     if not bool(torch.stack(weights).all()):
         raise TrainingError(
-            f"step {trainer.global_step}: a weight is not finite, so no checkpoint of it was written. Lower "
+            f"step {trainer.global_step}: a weight is not finite, so no checkpoint was written. Lower "
             f"optimizer.lr, or set trainer.gradient_clip_val=1. Earlier checkpoints, if any, are in checkpoints/."
         )
 

@@ -22,10 +22,10 @@ from facesegl.nets.smp import weights_follow
 
 
 def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a checkpoint, or weights with a card, without running anything that it holds, and check the card.
+    """Read a checkpoint, or weights with a card, without running code from it, and check the card.
 
     Raises:
-        CheckpointError: no such file, no checkpoint, one that holds code, or one whose card is not understood.
+        CheckpointError: no such file, not a checkpoint, a checkpoint with code, or an invalid card.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
@@ -38,13 +38,15 @@ def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, 
             f"{path}: holds more than tensors and plain values; it was not opened, since that would run code from it. "
             f"Expected a file that facesegl wrote."
         ) from None
-    except Exception as error:  # torch passes on what zip and storages raise for each kind of damage
+    except Exception as error:  # torch raises various exceptions for damaged files
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise CheckpointError(
             f"{path}: cannot be read as a checkpoint ({reason}); is it cut off? Copy it again."
         ) from None
     if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= checkpoint.keys():
-        raise CheckpointError(f"{path}: no checkpoint of facesegl; expected weights with a card that describes them.")
+        raise CheckpointError(
+            f"{path}: not a checkpoint of facesegl; expected weights with a card that describes them."
+        )
     check_card(checkpoint["hyper_parameters"], str(path))
     return checkpoint
 
@@ -65,7 +67,7 @@ def load_net(path: "str | Path", device: "str | torch.device" = "cpu", trust: Se
     """Build the net of a checkpoint, or of weights with a card, and load its weights, in eval mode.
 
     Raises:
-        CheckpointError: no checkpoint, weights that do not fit, or a class of a package that is not in `trust`.
+        CheckpointError: not a checkpoint, weights that do not fit, or a class of a package that is not in `trust`.
     """
     checkpoint = read_checkpoint(path, device)
     card = checkpoint["hyper_parameters"]
@@ -90,7 +92,7 @@ def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any
     """Read weights and their card, in the form of a checkpoint: `state_dict` and `hyper_parameters`.
 
     Raises:
-        CheckpointError: no such file, not written by facesegl, cut off, or with a card that is not understood.
+        CheckpointError: no such file, not written by facesegl, truncated, or an invalid card.
         ConfigError: safetensors is not installed.
     """
     path, package = Path(path), require_safetensors(path)
@@ -99,7 +101,7 @@ def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any
     try:
         with package.safe_open(path, framework="pt", device=str(map_location)) as file:
             card = card_in(file.metadata() or {}, str(path))
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dictionary
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
     except package.SafetensorError as error:
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(
@@ -129,14 +131,16 @@ def require_safetensors(path: Path) -> Any:
 
 def _require_archive(path: Path) -> None:
     if path.is_dir():
-        raise CheckpointError(f"{path}: a folder; expected a file, such as its checkpoints/last.ckpt.")
+        raise CheckpointError(f"{path}: a folder; expected a file, e.g. its checkpoints/last.ckpt.")
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected one such as runs/NAME/DATE/checkpoints/last.ckpt.")
+        raise CheckpointError(
+            f"{path}: no such file; expected a checkpoint, e.g. runs/NAME/DATE/checkpoints/last.ckpt."
+        )
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: empty; expected a checkpoint. Copy it again.")
     if not zipfile.is_zipfile(path):
         raise CheckpointError(
-            f"{path}: no checkpoint, or one that is cut off; it was not opened, since a pickle could run code. "
+            f"{path}: not a checkpoint, or cut off; it was not opened, since a pickle could run code. "
             f"Expected a file that facesegl wrote."
         )
     _require_whole(path)

@@ -1,4 +1,4 @@
-"""The LightningModule and its learning rate schedule. Reads no images and knows nothing of Hydra."""
+"""The LightningModule and its learning rate schedule. Independent of image files and Hydra."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         loss: takes logits and target (B, H, W) int64 with VOID; None for a module that only predicts.
         optimizer: called with the net's parameters; None for a module that only predicts.
         schedule: called with the optimiser and `total_steps`; None for a constant learning rate.
-        card: what the weights are, builtin values only; saved with them as their only hyper-parameter.
+        card: describes the weights, in builtin values; saved with them as the only hyper-parameter.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         """Build a module from a checkpoint file alone, in eval mode; its classes must be facesegl's or in `trust`.
 
         Raises:
-            CheckpointError: the file is no checkpoint, or names an untrusted class.
+            CheckpointError: the file is not a checkpoint, or names an untrusted class.
         """
         device = map_location if isinstance(map_location, str | torch.device) else "cpu"
         loaded = load_net(checkpoint_path, device, trust)
@@ -85,7 +85,7 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed dropout from the batch, so that a resumed run draws the same numbers as an undisturbed one."""
+        """Seed dropout from the batch, so that a resumed run draws the same numbers as an uninterrupted one."""
         torch.manual_seed(batch.seed)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -121,7 +121,7 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
     def _require_finite(self) -> None:
         checked, self._since_check = self._since_check, []
         if not bool(torch.stack([loss for loss, _ in checked]).isfinite().all()):
-            first = next(places for loss, places in checked if not loss.isfinite())
+            first = next(indices for loss, indices in checked if not loss.isfinite())
             ids = ", ".join(self.trainer.datamodule.ids(first))  # type: ignore[attr-defined]
             raise TrainingError(
                 f"step {self.trainer.global_step}: the loss is not finite since the batch of {ids}. Lower "
@@ -132,7 +132,7 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
 def one_cycle(
     optimizer: Optimizer, *, total_steps: int, rise: float, start_divisor: float, end_divisor: float
 ) -> LRScheduler:
-    """Up to the optimiser's learning rate and down again along cosines (Smith & Topin 2018, arXiv:1708.07120).
+    """Cosine warm-up to the optimiser's learning rate and cosine annealing (Smith & Topin 2018, arXiv:1708.07120).
 
     Args:
         optimizer: its learning rate is the peak.

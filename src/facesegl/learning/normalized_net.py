@@ -1,4 +1,4 @@
-"""A net with the normalisation of its images: what is trained, loaded to predict and exported. No Lightning."""
+"""A net with the normalisation of its images, for training, prediction and export. No Lightning."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -18,7 +18,7 @@ def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) 
     The node has a `_target_` and builtin values, with no `_target_` below it; `${...}` stays text.
 
     Raises:
-        CheckpointError: the node is anything else. Nothing outside the trusted packages has been imported by then.
+        CheckpointError: any other node; nothing outside the trusted packages is imported before it is raised.
     """
     target = node.get("_target_")
     parameters = {name: value for name, value in node.items() if name != "_target_"}
@@ -57,7 +57,7 @@ def _is_builtin(value: Any) -> bool:
 
 
 def _class(target: str) -> Any:
-    """The last name of a dotted path whose other names are all modules; None otherwise.
+    """The attribute at a dotted path if its parents are all modules, else None.
 
     What a module has imported is never followed: `facesegl.some_module.os.system` gives None.
     """
@@ -70,7 +70,7 @@ def _class(target: str) -> Any:
 
 
 def _module(dotted: str) -> ModuleType | None:
-    """Import a module package by package, so that nothing else is imported; None if it is no module."""
+    """Import a module package by package, so that nothing else is imported; None if it is not a module."""
     parts = dotted.split(".")
     if not all(part.isidentifier() and not part.startswith("__") for part in parts):
         return None

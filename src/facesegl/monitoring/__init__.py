@@ -1,6 +1,6 @@
-"""Lightning callbacks that show a running training: panels of predictions, progress, the layout of TensorBoard.
+"""Lightning callbacks that monitor training: panels of predictions, progress, the layout of TensorBoard.
 
-How pictures of masks are drawn is in `drawing/`.
+Pictures of masks are drawn in `drawing/`.
 """
 
 from typing import TYPE_CHECKING

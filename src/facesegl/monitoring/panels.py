@@ -1,4 +1,4 @@
-"""Panels of predictions while a training runs: PNGs in the run folder, and images in TensorBoard."""
+"""Panels of predictions during training: PNGs in the run folder, and images in TensorBoard."""
 
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ class PanelCallback(pl.Callback):
     in whatever the order of the callbacks (Lightning swaps them out again before `on_validation_end`). The last panel
     shows averaged weights if the averaging callback comes before this one.
 
-    The data module must have `taxonomy`, `preview(count)` and `preview_augmented(count)`, as `FaceDataModule` has, the
-    module `predict_masks(image)`. No global random generator is used, and the net stays in its mode.
+    The data module must have `taxonomy`, `preview(count)` and `preview_augmented(count)`, as `FaceDataModule` has,
+    and the module `predict_masks(image)`. No global random generator is used, and the net stays in its mode.
 
     Args:
-        folder: where `epoch_0094.png` (after 94 epochs) goes.
+        folder: the folder of the PNGs, e.g. `epoch_0094.png` after 94 epochs.
         photos: photos per panel.
         every: epochs between two panels.
     """
@@ -83,7 +83,7 @@ def _panel(trainer: pl.Trainer, count: int, epochs: int) -> tuple[str, Image.Ima
     net: Any = trainer.lightning_module
     split, batch, ids = faces.preview(count)
     masks = net.predict_masks(batch.image.to(net.device)).cpu().numpy()
-    shown = "validation photos" if split == "val" else "TRAINING photos: the net was trained on these very masks"
+    shown = "validation photos" if split == "val" else "TRAINING photos: the net was trained on these masks"
     title = f"After epoch {epochs}: {shown}"
     return split, draw_panel(_pixels(batch), _truths(batch), list(masks), faces.taxonomy, ids, title=title)
 

@@ -1,4 +1,4 @@
-"""Training progress: one bar over all epochs on a terminal, a plain line now and then elsewhere."""
+"""Training progress: on a terminal one bar over all epochs, elsewhere a log line every few seconds."""
 
 import logging
 import math
@@ -17,7 +17,7 @@ _log = logging.getLogger("facesegl")
 
 
 class TrainingProgress(ProgressBar):
-    """A progress bar for the whole training, to show when it will be done.
+    """A progress bar for the whole training, with the time left.
 
     A resumed training continues where it stopped; the time left follows from the pace of this process.
 
@@ -62,7 +62,7 @@ class TrainingProgress(ProgressBar):
             self._display.show(self._progress, self._progress.left())
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the final numbers, which stay."""
+        """Show the final numbers."""
         if self._display is not None and self._progress is not None and self._progress.done:
             self._display.show(self._progress, self._progress.took())
         self._close()
@@ -99,9 +99,8 @@ class _Progress:
         self.total = _planned_batches(trainer)
         self.epoch = ""
         size = getattr(trainer.lightning_module, "image_size", None)
-        self._score_name = (
-            f"{_SCORE} at {size}x{size}" if size else _SCORE
-        )  # unlike the scores in tables, at native size
+        # the scores in tables are at native size
+        self._score_name = f"{_SCORE} at {size}x{size}" if size else _SCORE
 
     def count(self, outputs: Any, batch_idx: int) -> None:
         """Count a batch; its loss stays on the device."""
@@ -129,7 +128,6 @@ class _Progress:
         return f"{duration((time.monotonic() - began) / (self.done - before) * (self.total - self.done))} left"
 
     def took(self) -> str:
-        """How long this process has trained."""
         return f"took {duration(time.monotonic() - self._started)}"
 
 

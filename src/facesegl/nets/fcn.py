@@ -71,23 +71,23 @@ def check_size(height: int, width: int, stride: int, name: str) -> None:
         name: the net's name, for the message.
 
     Raises:
-        ConfigError: the size is not a multiple; the message gives the nearest that are.
+        ConfigError: the size is not a multiple; the message gives the nearest multiples.
 
     Example:
         >>> check_size(250, 250, stride=16, name="FCN")
         Traceback (most recent call last):
             ...
-        facesegl.errors.ConfigError: data.image_size=250: FCN reduces images 16-fold on its way, so height and width \
-must be multiples of 16; take 240 or 256.
+        facesegl.errors.ConfigError: data.image_size=250: FCN downsamples images 16-fold, so height and width must be \
+multiples of 16; use 240 or 256.
     """
     if height > 0 and width > 0 and height % stride == 0 and width % stride == 0:
         return
     below = [max(side // stride, 1) * stride for side in (height, width)]
     above = [max(-(-side // stride), 1) * stride for side in (height, width)]
-    nearest = dict.fromkeys((_size(*below), _size(*above)))  # one of them where the size is below the stride
+    nearest = dict.fromkeys((_size(*below), _size(*above)))  # only one if the size is below the stride
     raise ConfigError(
-        f"data.image_size={_size(height, width)}: {name} reduces images {stride}-fold on its way, so height and width "
-        f"must be multiples of {stride}; take {' or '.join(nearest)}."
+        f"data.image_size={_size(height, width)}: {name} downsamples images {stride}-fold, so height and width "
+        f"must be multiples of {stride}; use {' or '.join(nearest)}."
     )
 
 

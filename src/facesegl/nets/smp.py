@@ -16,7 +16,7 @@ ARCHS = (
     *("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet"),
     *("DeepLabV3", "DeepLabV3Plus", "UPerNet", "Segformer"),
 )
-"""The architectures on offer. PAN (no image below 128 pixels) and DPT (encoders of one fixed size) are left out."""
+"""The supported architectures. PAN (no image below 128 pixels) and DPT (encoders of one fixed size) are left out."""
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, R-G-B from 0 to 1
 
@@ -25,7 +25,7 @@ _loading: ContextVar[bool] = ContextVar("loading", default=False)
 
 @contextlib.contextmanager
 def weights_follow() -> Iterator[None]:
-    """A context in which nets are built without fetching pretrained weights, because theirs are loaded next."""
+    """Build nets without fetching pretrained weights in this context, since a checkpoint's are loaded next."""
     before = _loading.set(True)
     try:
         yield
@@ -39,12 +39,11 @@ class SMP(nn.Module):
     Images may have any size: they are padded on the right and at the bottom, by replicating the last column and row, to
     a multiple of the encoder's output stride, and the logits are cropped.
 
-    Images are standardised by the training set's mean and standard deviation, where pretrained weights saw images
-    standardised by their encoder's, mostly ImageNet's. Here one standard deviation counts as one of ImageNet's, which
-    `scale` and `shift` of each channel convert to the encoder's (1 and 0 for most encoders, and without pretrained
-    weights). They are saved with the weights.
+    Images are standardised by the training set's mean and standard deviation, but pretrained encoders expect their own,
+    mostly ImageNet's. Standardised images are taken as standardised by ImageNet's, and the buffers `scale` and `shift`
+    of each channel convert them to the encoder's: 1 and 0 for most encoders, and without pretrained weights.
 
-    Only names are accepted, never a path, a URL or a repository on a hub, since a card from a stranger names a net too.
+    Only names are accepted, never a path, a URL or a repository on a hub, since they may be from an untrusted card.
     Other parameters of an architecture keep the package's defaults.
 
     Shape: float images (B, 3, H, W) -> logits (B, num_classes, H, W), any H and W.
@@ -54,9 +53,9 @@ class SMP(nn.Module):
         arch: one of `ARCHS`.
         encoder_name: an encoder of the package, e.g. `resnet34`, or `tu-` and a model of timm, e.g. `tu-resnet10t` or,
             with a tag for its weights, `tu-resnet10t.c3_in1k`.
-        encoder_weights: the encoder's initial weights: `imagenet`, or another of its names; for `tu-` those of its tag,
-            whose training data may be others. They come from the Hugging Face Hub or its cache. None for random
-            weights.
+        encoder_weights: the encoder's initial weights: `imagenet`, or another of its names; for `tu-`, `imagenet` means
+            those of its tag, whatever they were trained on. They are from the Hugging Face Hub or its cache. None for
+            random weights.
 
     Raises:
         ConfigError: the package is missing, or does not know a name.
@@ -77,7 +76,7 @@ class SMP(nn.Module):
         self.register_buffer("shift", torch.zeros(1, 3, 1, 1))
         try:
             self.model = _build(package, num_classes, arch, encoder_name, None)
-        except Exception as error:  # both names are known: the package decides what it raises
+        except Exception as error:  # both names are valid; the package may raise anything
             raise ConfigError(f"{self._keys}: not compatible ({_reason(error)}); choose others.") from error
         if encoder_weights is not None and not _loading.get():
             self._load_pretrained(package, num_classes, arch, encoder_name, encoder_weights)
@@ -86,11 +85,11 @@ class SMP(nn.Module):
         try:
             self.model = _build(package, num_classes, arch, encoder_name, weights)
             expected = package.encoders.get_preprocessing_params(encoder_name, pretrained=weights)
-        except Exception as error:  # it could be built without weights: a hub, a disk or a damaged file raised this
+        except Exception as error:  # built without weights it worked: a hub, a disk or a damaged file raised this
             raise MachineError(
                 f"model.encoder_weights={weights}: the weights of {encoder_name} could not be fetched "
-                f"({_reason(error)}). Is this machine online? Without them: model.encoder_weights=null. Or run "
-                f"this once on a machine that is, and copy the Hugging Face cache (~/.cache/huggingface, or HF_HOME)."
+                f"({_reason(error)}). Is this machine online? Without weights: model.encoder_weights=null. Or run "
+                f"this once on an online machine, and copy the Hugging Face cache (~/.cache/huggingface, or HF_HOME)."
             ) from error
         if expected["input_space"] != "RGB":
             raise ConfigError(f"model.encoder_name={encoder_name}: its weights expect {expected['input_space']}.")
@@ -141,11 +140,6 @@ def _resize_edges(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def _package(name: str) -> Any:
-    """Import an optional package.
-
-    Raises:
-        ConfigError: it is not installed, or one that it needs is not.
-    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -154,34 +148,30 @@ def _package(name: str) -> Any:
 
 
 def _build(package: Any, num_classes: int, arch: str, encoder_name: str, weights: str | None) -> Any:
-    # True stands for the weights of any timm model
+    # smp takes True for the weights of any timm model
     start = True if weights and encoder_name.startswith("tu-") else weights
     return getattr(package, arch)(encoder_name, encoder_weights=start, classes=num_classes)
 
 
 def _problems(package: Any, arch: str, encoder_name: str, weights: str | None) -> list[str]:
-    problems = (
-        []
-        if arch in ARCHS
-        else [f"model.arch={arch}: not an arch that facesegl offers; {suggestion(str(arch), ARCHS)}"]
-    )
+    problems = [] if arch in ARCHS else [f"model.arch={arch}: not a supported arch; {suggestion(str(arch), ARCHS)}"]
     encoders = _encoders(package)
     if encoder_name not in encoders:
         hint = suggestion(str(encoder_name), encoders)
         return [*problems, f"model.encoder_name={encoder_name}: smp and timm have no such encoder; {hint}"]
-    if size := _only_size(encoder_name):
+    if size := _fixed_size(encoder_name):
         problems.append(
             f"model.encoder_name={encoder_name}: its images must be {size}; choose one for any size, e.g. resnet34."
         )
     known = _weights(package, encoder_name)
     if weights is not None and weights not in known:
-        hint = suggestion(str(weights), known) if known else "take model.encoder_weights=null"
+        hint = suggestion(str(weights), known) if known else "use model.encoder_weights=null"
         problems.append(f"model.encoder_weights={weights}: {encoder_name} has no such weights; {hint}")
     return problems
 
 
 def _encoders(package: Any) -> list[str]:
-    """All valid names of encoders: a complete list, so that nothing on a hub or a disk can be named."""
+    """All valid names of encoders, so that no name can refer to a hub or a disk."""
     timm = _package("timm")
     own = [name for name in package.encoders.encoders if not name.startswith("timm-")]  # deprecated in smp
     return [*own, *(f"tu-{name}" for name in (*timm.list_models(), *timm.list_pretrained()))]
@@ -193,8 +183,7 @@ def _weights(package: Any, encoder_name: str) -> list[str]:
     return list(package.encoders.encoders[encoder_name]["pretrained_settings"])
 
 
-def _only_size(encoder_name: str) -> str | None:
-    """The fixed size of a known encoder's images, or None."""
+def _fixed_size(encoder_name: str) -> str | None:
     model = encoder_name.removeprefix("tu-").partition(".")[0]
     config = _package("timm").models.get_pretrained_cfg(model) if encoder_name.startswith("tu-") else None
     return f"{config.input_size[1]}x{config.input_size[2]}" if config and config.fixed_input_size else None

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from facesegl.errors import ConfigError
 
-_DEEPEST = 13
+_MAX_DEPTH = 13
 
 
 class UNet(nn.Module):
@@ -36,8 +36,8 @@ class UNet(nn.Module):
     def __init__(self, num_classes: int, channels: int, depth: int) -> None:
         super().__init__()
         _check_positive(channels=channels, depth=depth)
-        if depth > _DEEPEST:
-            raise ConfigError(f"model.depth={depth}: expected at most {_DEEPEST}, which halves 8192 pixels to 2.")
+        if depth > _MAX_DEPTH:
+            raise ConfigError(f"model.depth={depth}: expected at most {_MAX_DEPTH}, which halves 8192 pixels to 2.")
         widths = [channels * 2**level for level in range(depth)]
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.down = nn.ModuleList(map(_two_convolutions, [3, *widths], widths))

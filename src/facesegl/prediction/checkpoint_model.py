@@ -1,4 +1,4 @@
-"""A checkpoint that predicts, in PyTorch and in float32. Imports no Lightning."""
+"""A checkpoint as a `Model`, in PyTorch and float32. Imports no Lightning."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ class CheckpointModel:
         trust: packages other than facesegl whose classes the card may name.
 
     Raises:
-        CheckpointError: the file is no checkpoint, or names an untrusted class.
+        CheckpointError: the file is not a checkpoint, or names an untrusted class.
         ConfigError: no such device.
         MachineError: the device is not available.
 
@@ -65,5 +65,5 @@ def _device(name: str) -> str:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError):
-        raise ConfigError(f"device={name}: no device of this machine; expected auto, cpu, cuda or mps.") from None
+        raise ConfigError(f"device={name}: not a device of this machine; expected auto, cpu, cuda or mps.") from None
     return device

@@ -16,10 +16,10 @@ SUFFIXES = (".ckpt", ".safetensors", ".onnx")
 
 
 class Model(Protocol):
-    """A net, and what is needed to make its input and to read its output."""
+    """A net, and the card that describes its input and output."""
 
     name: str
-    """Its file, for messages."""
+    """The path of its file, for messages."""
     card: Card
     taxonomy: Taxonomy
     image_size: int
@@ -67,12 +67,12 @@ def read_card(path: "str | Path") -> Card:
 
 
 def first_job(folder: Path) -> Path | None:
-    """The folder of a sweep's first job; None if the folder is not a sweep's."""
+    """The first job folder of a sweep; None if the folder is not a sweep."""
     return min((note.parent for note in folder.glob("*/job.json")), default=None)
 
 
 def model_file(path: "str | Path") -> Path:
-    """The model file of a path: of a run folder, its last checkpoint.
+    """The path of a model file, or the last checkpoint of a run folder.
 
     Raises:
         CheckpointError: no such path, or a folder without a checkpoint.

@@ -1,4 +1,4 @@
-"""An exported model that predicts in ONNX Runtime, without PyTorch."""
+"""An exported model as a `Model`, in ONNX Runtime, without PyTorch."""
 
 import os
 from pathlib import Path
@@ -20,15 +20,15 @@ class OnnxModel:
     Args:
         path: the file.
         device: auto, cpu or cuda.
-        threads: CPU threads; 0 for as many as ONNX Runtime chooses.
+        threads: CPU threads; 0 for the default of ONNX Runtime.
 
     Raises:
-        CheckpointError: it is no ONNX model, or was not exported by facesegl.
+        CheckpointError: not an ONNX model, or not exported by facesegl.
         ConfigError: no such device, or no ONNX Runtime installed.
         MachineError: the device is not available.
 
     Attributes:
-        form: its kind (logits or whole), its precision, and what 8-bit integers were calibrated on.
+        form: its kind (logits or whole), precision and, in int8, calibration data.
     """
 
     def __init__(self, path: "str | Path", device: str = "auto", threads: int = 0) -> None:

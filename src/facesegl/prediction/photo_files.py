@@ -1,4 +1,4 @@
-"""Which photos to predict, and the names of their output files."""
+"""List the photos to predict, and name their output files."""
 
 import functools
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 COLOURS, OVERLAYS, PROBABILITIES, TABLE = "colours", "overlays", "probabilities", "predictions.csv"
 """The names next to the index masks in the output folder."""
 
-_UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # no photos, or read through another program
+_UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # not photos, or opened through another program
 
 
 class Photo(NamedTuple):
@@ -139,7 +139,6 @@ def _search(folder: Path, target: Path, problems: list[str]) -> Iterator[Photo]:
 
 
 def _visible(names: list[str]) -> list[str]:
-    """Names that do not begin with a dot, 2 before 10."""
     visible = (name for name in names if not name.startswith("."))
     return sorted(visible, key=lambda name: (natural_key(name), name))
 

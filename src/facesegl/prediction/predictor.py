@@ -1,4 +1,4 @@
-"""Photos in, masks out: one code path for every model, so that what is predicted is what is scored."""
+"""Photos in, masks out: one code path for every model, so that evaluation scores what prediction writes."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ class Prediction:
         index, total = np.empty(self.shape, dtype=np.uint8), 0.0
         for rows, logits in self._bands():
             probabilities = _mean_probability(logits)
-            # of a single view the argmax of its logits, which have no ties made by rounding
+            # for a single view the argmax of its logits: probabilities may be tied by rounding
             index[rows] = (logits[0] if len(logits) == 1 else probabilities).argmax(axis=0)
             total += float(probabilities.max(axis=0).sum(dtype=np.float64))
         return index, total / index.size
@@ -85,7 +85,7 @@ class Predictor:
         names: the classes' names, by index.
 
     Raises:
-        CheckpointError: a file is no model, or names an untrusted class.
+        CheckpointError: a file is not a model, or names an untrusted class.
         ConfigError: no model, or models of different classes.
         MachineError: the device is not available.
     """
@@ -108,7 +108,7 @@ class Predictor:
             image: a file, a Pillow image of any mode, or an array (H, W, 3) R-G-B, (H, W, 4) or (H, W) grey, uint8.
 
         Raises:
-            DataError: no image, or an array of another form.
+            DataError: not an image, or an array of another shape or dtype.
         """
         return self.many([_photo(image)])[0]
 
@@ -168,7 +168,7 @@ def _photo(image: "Image.Image | np.ndarray | str | Path") -> np.ndarray:
     if isinstance(image, Image.Image):
         return photo_of(image)
     if not isinstance(image, np.ndarray):
-        raise DataError(f"{type(image).__name__} is no photo; expected a file, a Pillow image or an array.")
+        raise DataError(f"{type(image).__name__} is not a photo; expected a file, a Pillow image or an array.")
     if image.dtype != np.uint8 or image.size == 0 or not (image.ndim == 2 or image.shape[2:] in ((3,), (4,))):
         raise DataError(
             f"a photo as an array has shape {image.shape} and type {image.dtype}; expected (H, W, 3) R-G-B, "

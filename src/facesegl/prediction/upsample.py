@@ -1,4 +1,4 @@
-"""Logits at a photo's own size: bilinear, as PyTorch's `interpolate(mode="bilinear", align_corners=False)`."""
+"""Upsample logits to a photo's size, bilinear as in PyTorch's `interpolate(mode="bilinear", align_corners=False)`."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How far a difference in scores is due to chance: a paired bootstrap over persons.
+"""Whether a difference in scores may be due to chance: a paired bootstrap over persons.
 
 Efron and Tibshirani, An Introduction to the Bootstrap (1993): chapter 6 for the resampling, 13 for the percentile
 interval. The unit that is drawn, with replacement, is a person with all of their photos. All models are scored on the
@@ -126,7 +126,7 @@ def _per_person(counts: np.ndarray, boundary: np.ndarray, indices: np.ndarray, p
 
 
 def _draws(persons: int, resamples: int, seed: int, width: int) -> Iterator[np.ndarray]:
-    """How often each draw contains each person: (R, P) float64, in pieces of some rows."""
+    """How often each draw contains each person: (R, P) float64, in chunks of rows."""
     rng = np.random.default_rng(seed)
     at_once = max(1, _CELLS // max(persons, width))
     for start in range(0, resamples, at_once):

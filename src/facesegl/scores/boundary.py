@@ -1,4 +1,4 @@
-"""Boundary F: how well the outlines of the classes fit, which IoU hardly shows for large classes.
+"""Boundary F: how well the outlines of the classes fit, which IoU hardly reflects for large classes.
 
 Csurka, Larlus, Perronnin and Meylan, What is a good evaluation measure for semantic segmentation? (BMVC 2013), with
 one difference: matches are pooled over the photos before dividing, like the confusion counts.
@@ -24,7 +24,7 @@ def boundary_counts(preds: np.ndarray, target: np.ndarray, num_classes: int, tol
     A pixel is on the boundary of its class if one of its four neighbours is of another class; the photo's border is no
     boundary. It matches if the other mask has a boundary pixel of the same class within `tolerance`.
     Void pixels of a mask, and their four neighbours, are on no boundary of that mask and are not counted in the other;
-    but other pixels may match there, or an outline next to void would never fit.
+    but other pixels may match them, otherwise an outline next to void would never fit.
 
     Args:
         preds: (H, W) of any integer type, class indices or VOID.

@@ -1,6 +1,6 @@
 """Two references for every test score: a constant baseline and inter-annotator agreement.
 
-Both compare masks, as for a model's predictions, with the same functions.
+Both are scored with the same functions as a model's predictions.
 """
 
 from collections.abc import Iterable
@@ -62,7 +62,7 @@ def agreement(pairs: Iterable[tuple[np.ndarray, np.ndarray]], num_classes: int) 
     counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
     for mask, truth in pairs:
         first, second = (torch.from_numpy(each.astype(np.int64)) for each in (mask, truth))
-        if first.shape == second.shape:  # else confusion_counts says so
+        if first.shape == second.shape:  # otherwise confusion_counts raises
             second = second.where(first != VOID, VOID)
             first = first.where(first != VOID, 0)
         counts += confusion_counts(first, second, num_classes)

@@ -1,6 +1,6 @@
-"""Where photos and masks are, which of them belong together, how files are read, and splits and folds.
+"""Find photos and masks, pair them, read their files, and assign splits and folds.
 
-How colors and numbers become classes is in labels; batches and caches are in data.
+Decoding masks to classes is in `labels/`, caches and batches in `data/`.
 """
 
 from typing import TYPE_CHECKING

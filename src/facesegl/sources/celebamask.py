@@ -1,7 +1,7 @@
-"""CelebAMask-HQ as its archive lays it out.
+"""CelebAMask-HQ in the layout of its archive.
 
 Lee, C.-H.; Liu, Z.; Wu, L.; Luo, P.: MaskGAN, CVPR 2020, https://github.com/switchablenorms/CelebAMask-HQ. 30 000
-photos; the archive does not say who they show, so that a person may be in several splits.
+photos; the archive does not identify persons, so that a person may be in several splits.
 
     CelebA-HQ-img/0.jpg ...                                   1024x1024
     CelebAMask-HQ-mask-anno/0/00000_skin.png ...              512x512, one file per part, 2000 photos per folder

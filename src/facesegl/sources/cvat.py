@@ -1,7 +1,7 @@
 """A "Segmentation mask 1.1" export of CVAT, unpacked: Pascal VOC's layout with custom labels.
 
 labelmap.txt                          label:red,green,blue:parts:actions, one per line
-SegmentationClass/NAME.png            each label in its color (one channel: its number)
+SegmentationClass/NAME.png            each label in its color, or its number in a grey image
 SegmentationObject/NAME.png           not read
 JPEGImages/NAME.jpg                   if images were saved too
 ImageSets/Segmentation/SUBSET.txt     one name per line; default.txt where the project has no subsets
@@ -23,7 +23,7 @@ _BACKGROUND, _BLACK = "background", (0, 0, 0)
 
 
 class CVAT(FolderFaces):
-    """Faces labelled in CVAT. Subsets named val and test are these splits; all others are for training.
+    """Faces labelled in CVAT. The subsets val and test are the splits of that name; all others are for training.
 
     Args:
         root: the unpacked export.
@@ -42,7 +42,7 @@ class CVAT(FolderFaces):
         )
 
     def own_taxonomy(self) -> Taxonomy:
-        """The labels of labelmap.txt, in its order; those whose names differ only in left and right are pairs.
+        """The labels of labelmap.txt, in its order; labels that differ only in left and right are pairs.
 
         Raises:
             DataError: the file is missing or invalid.
@@ -85,7 +85,7 @@ class CVAT(FolderFaces):
         for file in sorted((self.root / "ImageSets" / "Segmentation").glob("*.txt")):
             split = split_named(file.stem)
             if split in lists:
-                raise ConfigError(f"{file}: means {split}, as {lists[split].name} does; merge the two.")
+                raise ConfigError(f"{file}: names the split {split}, as does {lists[split].name}; merge the two.")
             if split in ("val", "test"):
                 lists[split] = file
         return lists

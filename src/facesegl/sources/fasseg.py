@@ -132,6 +132,6 @@ def _with_person_and_pose(sample: Sample) -> Sample:
 
 
 def _signed_key(name: str) -> list[tuple[int, str]]:
-    """Key of the natural order with signs: `2` before `10`, pose `-45` before `+30`. Fingerprints depend on it."""
+    """Sort key of the natural order with signs: `2` before `10`, pose `-45` before `+30`. Fingerprints depend on it."""
     parts = re.findall(r"[+-]?\d+|[^\d+-]+", name)
     return [(int(part), "") if part.lstrip("+-").isdecimal() else (0, part) for part in parts]

@@ -22,7 +22,7 @@ from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 
-_RECOGNITION = 2  # raised whenever `kind: auto` reads a file as another kind than before
+_RECOGNITION = 2  # increment when `kind: auto` detects another kind for the same file
 _ONE_FILE_PER_PART = ("parts", "probabilities")
 
 Folders = dict[str | None, Path]
@@ -34,8 +34,8 @@ class PhotoFiles(NamedTuple):
 
     Attributes:
         photo: the photo's file.
-        masks: none where it is unlabelled; several only where each part has its own file.
-        split: the split that its folder, or its mask's, belongs to.
+        masks: empty if unlabelled; several only if each part has a separate file.
+        split: the split of its folder, or of its mask's folder.
     """
 
     photo: Found
@@ -49,8 +49,8 @@ class Finding:
 
     Attributes:
         photos: every photo, labelled or not.
-        problems: what is wrong, one line each.
-        how: how photos and masks were paired, in words.
+        problems: one line each.
+        how: how photos and masks were paired, for the log.
     """
 
     photos: list[PhotoFiles] = field(default_factory=list)
@@ -62,18 +62,18 @@ class PairedFaces(Source):
     """Base class of the sources with separate files for photos and masks.
 
     Args:
-        name: what the data are called.
-        kind: what masks contain; `auto` detects it for each. `parts` and `probabilities` are one file per part.
-        overlap: which of several overlapping parts counts: the later one in the taxonomy's `remap`, or else among its
-            classes (`order`), or the one that covers less of this photo (`smallest`).
+        name: the name of the data.
+        kind: the format of the masks; `auto` detects it for each. `parts` and `probabilities` have one file per part.
+        overlap: which of several overlapping parts wins: `order`, the later one in the taxonomy's `remap`, else in its
+            classes; `smallest`, the one that covers less of this photo.
         rest: the class of pixels that belong to no part, or `void`.
         mask_scale: how many times larger photos are than their masks, along each side. Masks are never resized
             otherwise.
         lists: text files that name the photos of each split; None for a split without a list.
-        shares: the shares of the photos that become `val` and `test`, unless folders or lists define these.
+        shares: the shares of the photos for `val` and `test`, unless folders or lists define these splits.
         split_seed: seed of the random split by shares.
         group: a regular expression whose first group, or else whole match, in a photo's name identifies the person.
-        unlabelled: whether a photo without a mask is an error, or skipped and counted.
+        unlabelled: whether a photo without a mask is an error, or is skipped and counted.
 
     Raises:
         ConfigError: invalid arguments.
@@ -116,7 +116,7 @@ class PairedFaces(Source):
         """List the labelled photos; logs how many there are and how they were paired.
 
         Raises:
-            DataError: everything that is wrong with the files.
+            DataError: every problem with the files.
         """
         survey = self.survey()
         if survey.problems:
@@ -165,7 +165,9 @@ class PairedFaces(Source):
         if not self.lists.files:
             return {index: files.split or "train" for index, files in enumerate(photos)}, []
         if by_folder:
-            raise DataError("data.source.lists: the folders train, val and test define the splits; use either.")
+            raise DataError(
+                "data.source.lists: the folders train, val and test define the splits; use lists or folders."
+            )
         return self.lists.assign([files.photo for files in photos])
 
     def _persons(self, chosen: Mapping[int, PhotoFiles]) -> tuple[dict[int, str], list[str]]:
@@ -180,12 +182,12 @@ class PairedFaces(Source):
                 persons[index] = match[min(1, self._group.groups)]
             else:
                 wrong.append(f"{photo.path}: data.source.group={self._group.pattern} finds no person in {photo.name}.")
-        return persons, truncate(wrong, "photos in whose names it finds none")
+        return persons, truncate(wrong, "photos without a person in their name")
 
     def _random_splits(
         self, chosen: Mapping[int, PhotoFiles], split_of: Mapping[int, str], persons: Mapping[int, str]
     ) -> dict[int, str]:
-        """New splits for the training photos, by hashes of their names, so that adding photos moves few others.
+        """Split the training photos by hashes of their names, so that added photos move few others to another split.
 
         Raises:
             DataError: a share of a split that the data already have, or fewer persons than splits.
@@ -254,8 +256,8 @@ class FolderFaces(PairedFaces):
         self.mask_name = MaskName("{stem}_{part}" if mask_name is None and has_parts else mask_name)
         if self.mask_name.has_parts != has_parts:
             raise ConfigError(
-                f"data.source.kind={self.kind}, mask_name={self.mask_name.template}: a name with {{part}} goes with "
-                f"kind=parts or kind=probabilities, and one without it with any other kind."
+                f"data.source.kind={self.kind}, mask_name={self.mask_name.template}: {{part}} is required with "
+                f"kind=parts and kind=probabilities, and not allowed with other kinds."
             )
 
     def find(self) -> Finding:
@@ -270,7 +272,7 @@ class FolderFaces(PairedFaces):
         by_path = [self._add(found, *both, photos.others) for both in _rounds(photos.of_split, masks.of_split)]
         if not any(files.masks for files in found.photos):
             found.problems = [self._no_pairs(photos, masks)]
-        found.how = _in_words(found, any(by_path))
+        found.how = _describe_pairing(found, any(by_path))
         return found
 
     def _listed(self) -> tuple["_Listed", "_Listed"]:
@@ -306,7 +308,7 @@ class FolderFaces(PairedFaces):
             raise DataError(*more, *problems)
 
     def _add(self, found: Finding, photos: "_OfSplit", masks: "_OfSplit", others: list[Found]) -> bool:
-        """Pair photos and masks that may belong together; returns whether their folders were compared too."""
+        """Pair photos and masks of the same splits; returns whether they were paired by path."""
         files = [photo for of_split in photos.values() for photo in of_split]
         photo_splits = [split for split, of_split in photos.items() for _ in of_split]
         mask_splits = {mask.path: split for split, of_split in masks.items() for mask in of_split}
@@ -341,7 +343,7 @@ class _Listed(NamedTuple):
 
 
 def _rounds(photos: _OfSplit, masks: _OfSplit) -> Iterator[tuple[_OfSplit, _OfSplit]]:
-    """Split by split where both sides have splits; all at once where one has none."""
+    """One split at a time if both sides have splits, else all at once."""
     if None in photos or None in masks:
         yield photos, masks
         return
@@ -366,10 +368,10 @@ def _misplaced(path: str | Path, folders: Folders, others: Folders) -> list[str]
     loose = list_files(top, MASK_SUFFIXES, without=[*folders.values(), *others.values()]).files
     names = a_few([found.path.relative_to(top).as_posix() for found in loose])
     split_names = " and ".join(folder.name for folder in folders.values())
-    return [f"{path}: {names} are next to {split_names}; move them into one of these, or out of it."] if loose else []
+    return [f"{path}: {names} are next to {split_names}; move them into one of these, or elsewhere."] if loose else []
 
 
-def _in_words(found: Finding, by_path: bool) -> str:
+def _describe_pairing(found: Finding, by_path: bool) -> str:
     example = next((files for files in found.photos if files.masks), None)
     if example is None:
         return "nothing paired"

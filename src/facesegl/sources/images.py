@@ -11,11 +11,11 @@ from PIL import Image, UnidentifiedImageError
 from facesegl.errors import DataError
 from facesegl.sources.listing import require_regular
 
-_MOST = 1000  # frames or pages in one file: more are not counted
+_MAX_FRAMES = 1000  # frames or pages in one file: more are not counted
 _REDUCED = 0b101  # bits of TIFF's NewSubfileType: a smaller copy of another page, or its transparency mask
 _SUBFILE = 254
 _ORIENTATION = 0x0112  # the EXIF tag
-_UPRIGHT = {
+_TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -57,15 +57,15 @@ def open_image(path: Path, *, alone: bool = False) -> Image.Image:
     except Exception as error:  # on broken files Pillow's decoders raise any kind of exception
         raise DataError(f"{path}: cannot be read as an image ({error}); is it cut off? Copy it again.") from None
     if frames > 1:
-        count = frames if frames < _MOST else f"{_MOST} or more"
-        raise DataError(f"{path}: has {count} frames or pages; expected one. Save that one as its own file.")
+        count = frames if frames < _MAX_FRAMES else f"{_MAX_FRAMES} or more"
+        raise DataError(f"{path}: has {count} frames or pages; expected one. Save the right one as a separate file.")
     return image
 
 
 def _count_frames(image: Image.Image) -> int:
-    """The frames or pages of an opened file, without smaller copies of them. Ends at the first one."""
+    """The number of frames or pages without smaller copies; the image is back at the first one afterwards."""
     found = 1
-    for frame in range(1, _MOST):
+    for frame in range(1, _MAX_FRAMES):
         try:
             image.seek(frame)
         except EOFError:
@@ -85,7 +85,7 @@ def _formats() -> list[str]:
 def _not_an_image(path: Path) -> str:
     with path.open("rb") as file:
         beginning = file.read(12)
-    return f"no image (it begins with {beginning.decode('latin-1')!a})" if beginning else "empty"
+    return f"not an image (it begins with {beginning.decode('latin-1')!a})" if beginning else "empty"
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -98,7 +98,7 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def open_photo(path: Path) -> np.ndarray:
-    """Open a photo, upright by its EXIF orientation: (H, W, 3) uint8, R-G-B, at native size.
+    """Open a photo, rotated upright by its EXIF orientation: (H, W, 3) uint8, R-G-B, at native size.
 
     Of several frames or pages the first is used; grey, palette, 16-bit and CMYK are converted to R-G-B, and transparent
     parts become white.
@@ -116,12 +116,12 @@ def photo_of(image: Image.Image) -> np.ndarray:
 
 def upright(image: Image.Image) -> Image.Image:
     """An image rotated and flipped by its EXIF orientation."""
-    turn = _UPRIGHT.get(orientation(image))
+    turn = _TRANSPOSE.get(orientation(image))
     return image if turn is None else image.transpose(turn)
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1, upright, where there is none or the EXIF data are broken.
+    """The EXIF orientation; 1 (upright) if it is missing or the EXIF data are broken.
 
     Pillow's `exif_transpose` rewrites all EXIF data, and fails where any of them is invalid.
     """
@@ -135,10 +135,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def resize_photo(photo: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize (H, W, 3) uint8 to (height, width, 3) uint8 with a triangle filter as wide as the reduction.
-
-    It neither aliases nor rings.
-    """
+    """Resize (H, W, 3) uint8 to (height, width, 3) uint8 with an antialiasing triangle filter, which does not ring."""
     narrow = Image.fromarray(photo).resize((width, photo.shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR))
 

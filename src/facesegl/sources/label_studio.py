@@ -47,7 +47,7 @@ class _Stroke(NamedTuple):
 
 
 class LabelStudio(PairedFaces):
-    """Faces labelled with the brush of Label Studio. Of several annotations of a task the latest counts.
+    """Faces labelled with the brush of Label Studio. Of several annotations of a task, the latest is used.
 
     Args:
         root: the unpacked export.
@@ -62,7 +62,7 @@ class LabelStudio(PairedFaces):
         self.tasks = None if tasks is None else expanded(tasks)
 
     def own_taxonomy(self) -> Taxonomy:
-        """The labels in alphabetical order after `background`; those that differ only in left and right are pairs.
+        """The labels in alphabetical order after `background`; labels that differ only in left and right are pairs.
 
         Raises:
             DataError: the export is missing or has another format.
@@ -84,12 +84,12 @@ class LabelStudio(PairedFaces):
         listed = list_files(self.images, PHOTO_SUFFIXES, without=[self.root]).files
         photos = [photo for photo in listed if not _NAME.fullmatch(photo.path.stem)]
         if not photos:
-            raise DataError(f"{self.images}: no photos in it; expected those of the tasks.")
+            raise DataError(f"{self.images}: no photos in it; expected the photos of the tasks.")
         index_of, problems = _photos_of_tasks(tasks, photos, {stroke.task for stroke in strokes})
         if not tasks and problems:
             problems = [
-                f"{self.root}: nothing says which photos its tasks have; put the project's JSON export next to the "
-                f"masks, or name it with data.source.tasks=FILE."
+                f"{self.root}: no file says which photos its tasks have; put the project's JSON export next to the "
+                f"masks, or set it with data.source.tasks=FILE."
             ]
         masks: dict[int, list[Mask]] = {}
         brushes = _brushes(tasks)
@@ -125,7 +125,9 @@ def _read_tasks(file: Path) -> list[Mapping[str, Any]]:
     if not isinstance(content, list) or not all(
         isinstance(task, dict) and type(task.get("id")) is int for task in content
     ):
-        raise DataError(f"{file}: has no tasks; expected Label Studio's JSON or JSON-MIN export, or no .json there.")
+        raise DataError(
+            f"{file}: has no tasks; expected Label Studio's JSON or JSON-MIN export; move other files away."
+        )
     return content
 
 
@@ -146,7 +148,10 @@ def _photos_of_tasks(
             twice.append(f"task {number}: has the photo {photos[index].path} of another task; delete one of them.")
         else:
             index_of[number] = index
-    return index_of, [*truncate(missing, "tasks without a photo"), *truncate(twice, "tasks with a photo of others")]
+    return index_of, [
+        *truncate(missing, "tasks without a photo"),
+        *truncate(twice, "tasks with the photo of another task"),
+    ]
 
 
 def _names_in(task: Mapping[str, Any]) -> Iterator[str]:
@@ -172,12 +177,12 @@ def _latest(strokes: Sequence[_Stroke]) -> list[_Stroke]:
     kept = [stroke for stroke in strokes if stroke.annotation == last[stroke.task]]
     if several := sorted({stroke.task for stroke in strokes if stroke.annotation != last[stroke.task]}):
         tasks = a_few([str(task) for task in several])
-        log.info("several people labelled the tasks %s; of each the latest annotation counts", tasks)
+        log.info("tasks with several annotations: %s; the latest of each is used", tasks)
     return sorted(kept, key=lambda stroke: (stroke.task, natural_key(stroke.file.name)))
 
 
 def _brushes(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of the brushes, longest first: in a file's name the brush comes before the label."""
+    """The names of the brushes, longest first; a file's name has the brush before the label."""
     results = (
         result
         for task in tasks

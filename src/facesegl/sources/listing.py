@@ -18,11 +18,11 @@ PHOTO_SUFFIXES = frozenset(
         *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif"),
     )
 )
-"""Suffixes, in lower case, of the files that sources take for photos."""
+"""Lower-case suffixes of the files that sources treat as photos."""
 
 MASK_SUFFIXES = PHOTO_SUFFIXES | {".npy"}
 
-_ENDLESS = {
+_SPECIAL_FILES = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -59,7 +59,7 @@ class Listing(NamedTuple):
 
 
 def list_files(folder: Path, suffixes: Collection[str], without: Iterable[Path] = ()) -> Listing:
-    """List the files below a folder, but not below the folders `without`. Follows links, skips what is hidden.
+    """List the files below a folder, but not below the folders `without`. Follows links, skips hidden files.
 
     Suffixes (`suffixes`: lower case, with the dot) match case-insensitively. No file is opened.
 
@@ -67,7 +67,7 @@ def list_files(folder: Path, suffixes: Collection[str], without: Iterable[Path] 
         DataError: the folder cannot be read.
     """
     listing = Listing([], [])
-    above = len(os.path.join(folder, ""))  # noqa: PTH118 - strings: Path objects dominate the time for many files
+    above = len(os.path.join(folder, ""))  # noqa: PTH118 - Path objects are slow for many files
     for path in _walk(str(folder), {_identity(str(other)) for other in without if other.is_dir()}):
         name, suffix = os.path.splitext(path[above:])  # noqa: PTH122
         name = unicodedata.normalize("NFC", readable(name if os.sep == "/" else name.replace(os.sep, "/")))
@@ -78,7 +78,7 @@ def list_files(folder: Path, suffixes: Collection[str], without: Iterable[Path] 
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with `~` expanded; `~photos` stays as it is where there is no user `photos`."""
+    """The path with `~` expanded; `~photos` is unchanged if there is no user `photos`."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -97,7 +97,7 @@ def require_folder(folder: Path, key: str) -> None:
 
 
 def require_regular(path: str | Path) -> None:
-    """Reject what never ends before it is opened: opening a pipe blocks, and a device can be read for ever.
+    """Reject pipes, devices and sockets before they are opened: a pipe blocks, and a device may never end.
 
     A path that is missing or not accessible passes: opening it raises the better error.
 
@@ -109,7 +109,7 @@ def require_regular(path: str | Path) -> None:
     except (OSError, ValueError):
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        kind = _ENDLESS.get(stat.S_IFMT(mode), "something else")
+        kind = _SPECIAL_FILES.get(stat.S_IFMT(mode), "something else")
         raise DataError(f"{path}: {kind}, not a regular file; replace it with the file itself, or remove it.")
 
 
@@ -132,12 +132,12 @@ class PhotoIndex:
         self._by_name = {name_key(photo.name): index for index, photo in enumerate(photos)}
         self._by_end: dict[str, int | None] = {}
         for index, photo in enumerate(photos):
-            for end in _ends(name_key(photo.name)):  # an end that several photos share finds none of them
+            for end in _ends(name_key(photo.name)):  # an ambiguous end finds no photo
                 self._by_end[end] = None if end in self._by_end else index
 
     def find(self, entry: str) -> int | None:
         """The index of the photo that an entry names, with or without leading folders and a suffix."""
-        for name in _readings(entry):
+        for name in _possible_names(entry):
             for whole in (name, name.rpartition(".")[0]):
                 index = self._by_name.get(whole, self._by_end.get(whole))
                 found = [self._by_name[end] for end in _ends(whole) if end in self._by_name]
@@ -152,8 +152,8 @@ def _ends(name: str) -> list[str]:
     return ["/".join(parts[start:]) for start in range(1, len(parts))]
 
 
-def _readings(entry: str) -> list[str]:
-    """What an entry may mean: all of it; the name after a number and a comma; the photo before its mask."""
+def _possible_names(entry: str) -> list[str]:
+    """The names that an entry may mean: all of it, what follows `7,`, or the photo before its mask."""
     first = (entry.split() or [""])[0]
     readings = [entry]
     if match := re.fullmatch(r"\d+\s*,\s*(.+)", entry):
@@ -164,12 +164,12 @@ def _readings(entry: str) -> list[str]:
 
 
 def name_key(name: str) -> str:
-    """The same for names that some file system takes for one: composed letters (ä has two encodings), no case."""
+    """Equal for names that some file system treats as the same: in NFC (ä has two encodings), without case."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def natural_key(name: str) -> list[tuple[float, str]]:
-    """Key of the natural order: `2` before `10`, numbers before words, case-insensitive."""
+    """Sort key of the natural order: `2` before `10`, numbers before words, case-insensitive."""
     words = _NUMBER.split(name.casefold())  # a word, a number, a word, ...
     return [(int(word), "") if index % 2 else (math.inf, word) for index, word in enumerate(words) if word]
 
@@ -181,7 +181,7 @@ def truncate(problems: Sequence[str], noun: str) -> list[str]:
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Every file that is not hidden, visiting each folder once however many links lead to it."""
+    """Every file that is not hidden; visits each folder once, even if several links lead to it."""
     try:
         entries = list(os.scandir(folder))
     except OSError as error:

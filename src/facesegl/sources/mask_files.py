@@ -34,12 +34,12 @@ from facesegl.sources.images import open_image, to_rgba, upright
 from facesegl.sources.listing import require_regular
 
 Kind = Literal["auto", "colour", "index", "parts", "probabilities"]
-"""What a mask's file contains; with `parts` and `probabilities` a mask has several files."""
+"""The format of a mask file; with `parts` and `probabilities` a mask has several files."""
 
 Overlap = Literal["order", "smallest"]
-"""Which of several overlapping parts counts: the later one in the taxonomy's order, or the smallest."""
+"""Which of several overlapping parts wins: the later one in the taxonomy's order, or the smallest."""
 
-_WITH_ALPHA = ("1", "L", "P", "RGB", "LA", "PA", "RGBA", "La", "RGBa")  # modes whose alpha Pillow knows
+_WITH_ALPHA = ("1", "L", "P", "RGB", "LA", "PA", "RGBA", "La", "RGBa")  # modes whose alpha Pillow can convert
 _SHOWN = 8
 
 
@@ -68,8 +68,8 @@ def read_mask_parts(
 
     Args:
         parts: names and files; a name may occur several times.
-        kind: `parts` for black and white images, `probabilities` for grey ones of which the brightest counts.
-        overlap: which of several black and white parts counts.
+        kind: `parts` for black and white images, `probabilities` for grey ones, of which the brightest wins.
+        overlap: which of several black and white parts wins.
         rest: the class of pixels that belong to no part, or `void`.
         taxonomy: defines the classes and their parts.
 
@@ -83,7 +83,7 @@ def read_mask_parts(
         first = next(path for name, path in parts if name == unknown[0])
         raise DataError(
             f"{first}: the taxonomy has no part {', '.join(unknown)}; it has {', '.join(known)}. Map every part in its "
-            f"YAML, not only these: `remap: {{{unknown[0]}: {_alike(unknown[0], taxonomy)}, ...}}`."
+            f"YAML, not only these: `remap: {{{unknown[0]}: {_similar_class(unknown[0], taxonomy)}, ...}}`."
         )
     if kind == "probabilities":
         known = dict(sorted(known.items(), key=lambda item: item[1]))  # parts of a class are adjacent
@@ -115,8 +115,8 @@ def _decoded(colors: np.ndarray, taxonomy: Taxonomy) -> Decoded:
     if decoded.inexact.any() and (foreign := foreign_colour(colors, taxonomy)):
         color, share = foreign
         raise DataError(
-            f"{share:.1%} of its pixels are {color}, which is the colour of no class. Define it in the taxonomy's YAML "
-            f"as a class's own colour, as void, or in remap together with every other colour, such as "
+            f"{share:.1%} of its pixels are {color}, which is not the colour of a class. Define it in the taxonomy's "
+            f"YAML as a class's own colour, as void, or in remap together with every other colour, such as "
             f'`remap: {{"{", ".join(map(str, color))}": CLASS or void, ...}}`.'
         )
     return decoded
@@ -178,15 +178,15 @@ def _detect(image: Image.Image, taxonomy: Taxonomy) -> np.ndarray:
         numbers, colors = _numbers(image), _palette(image)
         used = np.unique(numbers)
         if (colors[used] == used[:, None]).all():  # a ramp of greys: in effect a grey image
-            return _of_grey(numbers, taxonomy, from_colors=False)
-        return _of_palette(numbers, colors, used, taxonomy)
+            return _detect_grey(numbers, taxonomy, from_colors=False)
+        return _detect_palette(numbers, colors, used, taxonomy)
     if image.mode in ("L", "LA", "1", "I", "F") or image.mode.startswith("I;16"):
-        return _of_grey(_numbers(image), taxonomy, from_colors=False)
+        return _detect_grey(_numbers(image), taxonomy, from_colors=False)
     pixels = np.asarray(image.convert("RGB"))
-    return _of_grey(pixels[..., 0], taxonomy, from_colors=True) if _is_grey(pixels) else pixels
+    return _detect_grey(pixels[..., 0], taxonomy, from_colors=True) if _is_grey(pixels) else pixels
 
 
-def _of_palette(numbers: np.ndarray, colors: np.ndarray, used: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
+def _detect_palette(numbers: np.ndarray, colors: np.ndarray, used: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """The colors (H, W, 3) of a palette image with the palette `colors` (256, 3), or its numbers (H, W)."""
     known = taxonomy.raw_colours()
     squared = np.square(colors[used][:, None].astype(int) - np.array([*known])).sum(axis=-1)
@@ -204,7 +204,7 @@ def _of_palette(numbers: np.ndarray, colors: np.ndarray, used: np.ndarray, taxon
     )
 
 
-def _of_grey(grey: np.ndarray, taxonomy: Taxonomy, from_colors: bool) -> np.ndarray:
+def _detect_grey(grey: np.ndarray, taxonomy: Taxonomy, from_colors: bool) -> np.ndarray:
     """Greys (H, W) of any integer dtype as numbers, or as colors (H, W, 3); `from_colors` prefers colors."""
     greys = [red for red, green, blue in taxonomy.raw_colours() if red == green == blue]
     found = np.unique(grey)
@@ -237,14 +237,14 @@ def _grey(path: Path) -> np.ndarray:
         if image.mode == "F":
             raise DataError("a floating-point image (mode F); expected 8 or 16 bits, with 0 for black.")
         if image.has_transparency_data and image.mode in _WITH_ALPHA:
-            return _of_transparent(image)
+            return _read_transparent(image)
         if image.mode in ("1", "I") or image.mode.startswith("I;16"):
             deep = np.asarray(image)
             return deep if deep.dtype == np.bool_ else np.clip(deep, 0, 65535).astype(np.uint16)
         return np.asarray(image if image.mode == "L" else image.convert("RGB").convert("L"))
 
 
-def _of_transparent(image: Image.Image) -> np.ndarray:
+def _read_transparent(image: Image.Image) -> np.ndarray:
     """One part with an alpha channel, (H, W) uint8: its alpha if it has a single color, else its brightness."""
     image = to_rgba(image)
     pixels = np.asarray(image)
@@ -267,7 +267,7 @@ def _is_one_color(colors: np.ndarray, alpha: np.ndarray) -> bool:
     return bool((seen == seen[0]).all() and ((hidden == seen[0]).all(axis=-1) | (hidden == 0).all(axis=-1)).all())
 
 
-def _alike(part: str, taxonomy: Taxonomy) -> str:
+def _similar_class(part: str, taxonomy: Taxonomy) -> str:
     """The class with the part's name, up to case and punctuation; or a placeholder."""
     plain = {re.sub(r"[\W_]+", " ", name).casefold(): name for name in taxonomy.names}
     return plain.get(re.sub(r"[\W_]+", " ", part).casefold(), "CLASS or void")

@@ -17,7 +17,7 @@ _PHOTO_ENDS = re.compile(r"(?P<stem>.+)[ _.-](images?|img|photos?|rgb|orig|origi
 
 
 class Mask(NamedTuple):
-    """A mask's file, and the part that it shows where each part has its own file."""
+    """A mask's file, and its part if each part has a separate file."""
 
     file: Found
     part: str | None
@@ -28,7 +28,7 @@ class Pairs:
     """Photos with their masks, and what could not be paired.
 
     Attributes:
-        masks: the masks of each photo, by the photo's index; several only where each part has its own file.
+        masks: the masks of each photo, by the photo's index; several only if each part has a separate file.
         by_path: whether folders were compared too, not only names.
         without_mask: indices of photos without a mask.
         without_photo: masks without a photo.
@@ -45,7 +45,7 @@ class Pairs:
 
 
 class MaskName:
-    """How a mask's name is made from its photo's.
+    """How masks are named after their photos.
 
     Args:
         template: for example `{stem}_seg`, `{stem:05}` for a number padded with zeros, or `{stem}_{part}` for one file
@@ -175,7 +175,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 class Where(NamedTuple):
-    """The folders of photos and masks as given, how masks are named, and whether every photo must have one."""
+    """The folders of photos and masks as given, how masks are named, and whether every photo must have a mask."""
 
     images: str | Path
     masks: str | Path
@@ -184,7 +184,7 @@ class Where(NamedTuple):
 
 
 def pairing_problems(pairs: Pairs, photos: Sequence[Found], others: Sequence[Found], where: Where) -> Iterator[str]:
-    """What is wrong with the pairs of these photos, one line each; of many similar problems the first few.
+    """The problems with the pairs of these photos, one line each; similar problems are truncated.
 
     `others` are the files among the photos that are not images.
     """
@@ -203,8 +203,8 @@ def pairing_problems(pairs: Pairs, photos: Sequence[Found], others: Sequence[Fou
 def _same_name(photos: Sequence[Found], alike: Sequence[int]) -> str:
     first, *rest = (photos[index].path for index in alike)
     return (
-        f"{first} and {', '.join(map(str, rest))}: photos of one name, so that it is unclear whose a mask is; rename "
-        f"all but one, and their masks."
+        f"{first} and {', '.join(map(str, rest))}: photos with the same name, so that their masks are ambiguous; "
+        f"rename all but one, and their masks."
     )
 
 

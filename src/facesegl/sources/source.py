@@ -22,11 +22,11 @@ class Sample:
     Attributes:
         id: stable and readable, such as `train/7`.
         photo: the photo's file.
-        mask: the mask's file; the first one where each part has its own file.
+        mask: the mask's file; the first one if each part has a separate file.
         split: `train`, `val` or `test`, as the source defines it.
         group: the person if known, otherwise the photo; never on both sides of a fold.
         tags: further facts, such as `pose=+30`.
-        parts: name and file of each part, where each has its own file.
+        parts: name and file of each part, if each has a separate file.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Survey(NamedTuple):
 
     Attributes:
         samples: the labelled photos.
-        problems: what is wrong with the files, one line each; any of them stops a training before it starts.
+        problems: the problems with the files, one line each; training does not start if there is one.
         unlabelled: photos without a mask, which are left out.
     """
 
@@ -71,7 +71,7 @@ class Source(abc.ABC):
         """List every labelled photo, in a stable order, without opening pixels.
 
         Raises:
-            DataError: everything that is wrong with the files.
+            DataError: every problem with the files.
         """
 
     def survey(self) -> Survey:
@@ -96,7 +96,7 @@ class Source(abc.ABC):
         """Decode the mask of a sample at native size; by default from a color mask.
 
         Raises:
-            DataError: the file is not an image, or its colors are not the taxonomy's.
+            DataError: the file is not an image, or its colors are not in the taxonomy.
         """
         try:
             return decode_mask(read_rgb(sample.mask), taxonomy)
@@ -107,10 +107,10 @@ class Source(abc.ABC):
 
 
 def labels_to_taxonomy(path: Path, names: Sequence[str], colors: Sequence[Colour]) -> Taxonomy:
-    """The taxonomy of an export's labels; those whose names differ only in left and right are pairs.
+    """The taxonomy of an export's labels; labels that differ only in left and right are pairs.
 
     Raises:
-        DataError: the labels are no valid taxonomy; the message names `path`.
+        DataError: the labels are not a valid taxonomy; the message names `path`.
     """
     pairs = tuple(likely_pairs(names))
     sides = "; left and right are " + ", ".join(" and ".join(pair) for pair in pairs) if pairs else ""
@@ -119,7 +119,7 @@ def labels_to_taxonomy(path: Path, names: Sequence[str], colors: Sequence[Colour
         return Taxonomy(names=tuple(names), colours=tuple(colors), pairs=pairs)
     except ConfigError as error:
         raise DataError(
-            *(f"{path}: of its labels, {problem.partition(': ')[2]}" for problem in error.problems)
+            *(f"{path}: in its labels, {problem.partition(': ')[2]}" for problem in error.problems)
         ) from None
 
 

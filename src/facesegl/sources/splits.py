@@ -1,4 +1,4 @@
-"""Which photos are for training, validation and test: by folders, lists or shares; and folds of the training photos."""
+"""Split photos into training, validation and test by folders, lists or shares, and the training photos into folds."""
 
 import hashlib
 import re
@@ -80,11 +80,11 @@ class Lists:
 
     def __init__(self, files: Mapping[str, str | Path | None]) -> None:
         if unknown := sorted(set(files) - set(SPLITS)):
-            raise ConfigError(f"data.source.lists: {', '.join(unknown)} is no split; expected {', '.join(SPLITS)}.")
+            raise ConfigError(f"data.source.lists: {', '.join(unknown)} is not a split; expected {', '.join(SPLITS)}.")
         self.files = {split: expanded(file) for split, file in files.items() if file is not None}
 
     def assign(self, photos: Sequence[Found]) -> tuple[dict[int, str], list[str]]:
-        """The split of each photo that has one, by its index, and what is wrong with the lists, one line each."""
+        """The split of each photo in the lists, by its index, and the problems with the lists, one line each."""
         index = PhotoIndex(photos)
         split_of: dict[int, str] = {}
         problems: list[str] = []
@@ -106,7 +106,7 @@ class Lists:
 
 
 def _read(file: Path) -> tuple[list[tuple[int, str]], list[str]]:
-    """The lines of a list with their numbers, without empty ones and comments; and why it cannot be read."""
+    """The entries of a list with their line numbers, and why it cannot be read."""
     try:
         lines = read_text(file, "utf-8-sig").splitlines()
     except DataError as error:
@@ -159,7 +159,7 @@ def split_by_shares(groups: Mapping[T, str], shares: Mapping[str, float], seed: 
         raise DataError(
             f"data.source.shares: the photos are of {len(sizes)} persons or groups; expected at least one per split."
         )
-    order = sorted(sizes, key=lambda group: _shuffled(seed, group))
+    order = sorted(sizes, key=lambda group: _shuffle_key(seed, group))
     split_of: dict[str, str] = {}
     for split in wanted:
         taken = 0
@@ -191,7 +191,7 @@ def assign_folds(groups: Mapping[str, str], folds: int, seed: int) -> dict[str, 
         )
     filled = [0] * folds
     fold_of = {}
-    for group in sorted(sizes, key=lambda group: (-sizes[group], _shuffled(seed, group))):
+    for group in sorted(sizes, key=lambda group: (-sizes[group], _shuffle_key(seed, group))):
         fold_of[group] = filled.index(min(filled))
         filled[fold_of[group]] += sizes[group]
     return {sample: fold_of[group] for sample, group in groups.items()}
@@ -202,5 +202,5 @@ def remedy_for(groups: int) -> str:
     return f"Use data.folds={groups} or fewer, or data.fold=null." if groups > 1 else "Use data.fold=null."
 
 
-def _shuffled(seed: int, group: str) -> bytes:
+def _shuffle_key(seed: int, group: str) -> bytes:
     return hashlib.blake2b(f"{seed}/{group}".encode()).digest()

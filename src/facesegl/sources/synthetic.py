@@ -19,7 +19,7 @@ from facesegl.synthetic.render import draw_face
 
 log = logging.getLogger(__name__)
 
-_RENDERING = 1  # raised whenever the same seed renders another face
+_RENDERING = 1  # increment when the same seed renders another face
 
 
 class SyntheticFaces(Source):
@@ -30,7 +30,7 @@ class SyntheticFaces(Source):
         train: the number of training photos.
         test: the number of test photos.
         height: rows of a photo; its width varies around four fifths of that.
-        taxonomy: the six classes, whose colors the masks have.
+        taxonomy: the six classes and their colors in the masks.
     """
 
     name = "synthetic"

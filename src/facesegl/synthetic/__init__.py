@@ -1,4 +1,4 @@
 """Synthetic faces: portraits in the style of FASSEG, with the exact share of every class in every pixel.
 
-A small renderer that knows nothing of files or sources.
+A small renderer, independent of files and sources.
 """

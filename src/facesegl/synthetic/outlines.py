@@ -32,7 +32,7 @@ def outline(person: Person, plane: Plane) -> Outlines:
     """Outline every part of a person on a plane of (H, W) points."""
     build, features, hair = person.build, person.features, person.hair
     width, yaw = build.half_width, person.studio.yaw
-    # A turn moves the middle of the face and leaves its contour: the far cheek narrows, the near one widens.
+    # A turn moves the middle of the face but not its contour: the far cheek narrows, the near one widens.
     turn = yaw * np.maximum(1 - np.square(plane.across / width), 0)
     inner = plane._replace(across=plane.across - turn)
     mouth, gap = _mouth(features, inner)
@@ -71,7 +71,7 @@ def _bust(half_width: float, plane: Plane) -> tuple[Field, Field]:
 
 
 def lids(features: Features, inner: Plane) -> tuple[Plane, Field, Field]:
-    """The plane round an eye, both sides at once, and how high the upper and how low the lower lid reaches."""
+    """The plane around an eye, both sides at once, and how high the upper and how low the lower lid reaches."""
     eye = inner.mirrored().moved(features.eye_spacing, 0)
     eye = eye._replace(down=eye.down + features.slant * eye.across)
     along = eye.across / features.eye_width
@@ -128,7 +128,7 @@ def _mane(hair: Hair, width: float, plane: Plane) -> Field:
     if hair.style == "bald":
         return np.ones_like(plane.across)
     about = plane.moved(0, TEMPLE)
-    # The diamond angle: grows once round the head as an angle does.
+    # The diamond angle: grows once around the head as an angle does.
     angle = about.across / (np.abs(about.across) + np.abs(about.down) + np.float32(1e-6))
     angle = np.where(about.down < 0, angle, 2 * np.sign(about.across) - angle)
     curls = ripple(hair.table, angle * 11 + 64) + 0.5 * ripple(hair.table, angle * 29 + 128)

@@ -23,7 +23,7 @@ def mix(under: Field, over: Field, weight: Field) -> Field:
 def lit(pigment: Field, height: Field, plane: Plane, studio: Studio, gloss: float) -> Field:
     """Light a relief of (H, W) heights; returns (3, H, W) float32.
 
-    Red light travels far in skin and hair, so it reaches furthest round the edge of a shadow.
+    Red light travels far in skin and hair, so it reaches furthest around the edge of a shadow.
     """
     down, across = np.gradient(height / plane.pixel)
     front = 1 / np.sqrt(np.square(across) + np.square(down) + 1)
@@ -88,17 +88,17 @@ def _relief(person: Person, parts: Outlines) -> Field:
 
 
 def _shadows(person: Person, parts: Outlines) -> Field:
-    """How much light the hair, the lids and the nose leave, (H, W) float32."""
+    """The share of light that shadows of hair, lids and nose leave, (H, W) float32."""
     features, inner = person.features, parts.inner
     light, tip, wing = person.studio.light, features.nose_tip, features.nose_wing
     both, side = inner.mirrored(), np.abs(inner.across)
     eye, upper, lower = lids(features, inner)
-    beside = ramp(1.25 - np.abs(eye.across) / features.eye_width, 0, 0.3)
+    along = ramp(1.25 - np.abs(eye.across) / features.eye_width, 0, 0.3)
     wings = ramp(inner.down, tip - 0.16, tip - 0.06) * ramp(side, 0.5 * wing, wing)
     shades = (
-        0.38 * bell(eye.down + 1.15 * upper + 0.028, 0.012) * beside,  # crease of the lid
-        0.80 * bell(eye.down + upper, 0.013 + 0.008 * person.colours.makeup) * beside,  # lashes
-        0.30 * bell(eye.down - lower, 0.010) * beside,
+        0.38 * bell(eye.down + 1.15 * upper + 0.028, 0.012) * along,  # crease of the lid
+        0.80 * bell(eye.down + upper, 0.013 + 0.008 * person.colours.makeup) * along,  # lashes
+        0.30 * bell(eye.down - lower, 0.010) * along,
         0.30 * bump(inner, -0.18 * light[0], tip + 0.055, (0.13, 0.055)),  # cast by the nose
         0.90 * bump(both, 0.47 * wing, tip - 0.028, (0.042, 0.018)),  # nostrils
         0.30 * bell(parts.nose, 0.016) * wings,
@@ -106,10 +106,10 @@ def _shadows(person: Person, parts: Outlines) -> Field:
         0.40 * bell(np.maximum(parts.hair, 0), 0.05),
         0.25 * ramp(-parts.head, 0.07, 0.0),
     )
-    left: Field = np.ones_like(side)
+    remaining: Field = np.ones_like(side)
     for shade in shades:
-        left = left * (1 - shade)
-    return left
+        remaining = remaining * (1 - shade)
+    return remaining
 
 
 def paint_neck(person: Person, parts: Outlines) -> Field:

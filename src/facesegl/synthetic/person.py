@@ -1,4 +1,4 @@
-"""One person before one camera: every parameter of a portrait, drawn from a seeded generator.
+"""One person in front of one camera: every parameter of a portrait, drawn from a seeded generator.
 
 Lengths are in half head heights, colours are sRGB from 0 to 1.
 """
@@ -138,7 +138,7 @@ class Hair:
 
 
 class Colours:
-    """Pigment, paint and cloth."""
+    """Colours of skin, hair, eyes, make-up, clothes and backdrop."""
 
     def __init__(self, dice: Dice, softness: float) -> None:
         depth = dice.within(0, len(SKIN_TONES) - 1.001)

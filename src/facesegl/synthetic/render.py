@@ -133,9 +133,9 @@ def _photograph(light: Field, studio: Studio, rng: np.random.Generator) -> npt.N
     tint = np.array((1 + studio.warmth, 1, 1 - studio.warmth), dtype=np.float32)[:, None, None]
     light = light * tint * (1 - studio.vignette * (np.square(down) + np.square(across)) / 2)
     padded = np.pad(light, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    middle, beside = 1 - 0.5 * studio.blur, 0.25 * studio.blur
-    rows = padded[:, 1:-1] * middle + (padded[:, :-2] + padded[:, 2:]) * beside
-    blurred = rows[..., 1:-1] * middle + (rows[..., :-2] + rows[..., 2:]) * beside
+    middle, side = 1 - 0.5 * studio.blur, 0.25 * studio.blur
+    rows = padded[:, 1:-1] * middle + (padded[:, :-2] + padded[:, 2:]) * side
+    blurred = rows[..., 1:-1] * middle + (rows[..., :-2] + rows[..., 2:]) * side
     noise = rng.random(light.shape, dtype=np.float32) - rng.random(light.shape, dtype=np.float32)
     shot: Field = np.sqrt(np.maximum(blurred, 0)) + studio.noise * noise
     return (shot.clip(0, 1) * 255 + 0.5).astype(np.uint8)

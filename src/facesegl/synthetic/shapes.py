@@ -29,7 +29,7 @@ class Plane(NamedTuple):
 
 
 def ellipse(plane: Plane, radii: tuple[float, float]) -> Field:
-    """Level of an ellipse round the origin: about the distance to its border, (H, W) float32, negative inside."""
+    """Level of an ellipse around the origin: about the distance to its border, (H, W) float32, negative inside."""
     wide, tall = np.square(plane.across / radii[0]), np.square(plane.down / radii[1])
     slope = 2 * np.sqrt(wide / (radii[0] * radii[0]) + tall / (radii[1] * radii[1]))
     level: Field = (wide + tall - 1) / (slope + 0.1)
