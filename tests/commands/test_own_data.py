@@ -66,7 +66,8 @@ def test_a_checkpoint_alone_asks_for_every_place_in_one_line(own, elsewhere, tmp
     with pytest.raises(ConfigError) as caught:
         facesegl.evaluate("../alone.ckpt")
     assert caught.value.problems == (
-        f"../alone.ckpt: a model's file does not say where its photos lie, and its run is not around it; give {asked}",
+        "../alone.ckpt: model files do not contain the paths of their photos, and this one is not in its run folder; "
+        f"give {asked}",
     )
     given = [
         word.replace("=PATH", f"={tmp_path}/{name}")
@@ -123,7 +124,7 @@ def test_a_card_with_a_path_is_not_trusted(own, place):
     source.update({key: {**source[key], **value} if isinstance(value, dict) else value for key, value in place.items()})
     torch.save(checkpoint, "crafted.ckpt")
     ended = call("evaluate", "crafted.ckpt", "set=val", "device=cpu")
-    assert_reported(ended, 4, ["crafted.ckpt", "which no card does", "not trusted"])
+    assert_reported(ended, 4, ["crafted.ckpt", "which facesegl never writes", "not trusted"])
     assert "root:" not in ended.err
 
 

@@ -71,7 +71,7 @@ def test_another_file_of_torch_is_refused(tmp_path, content):
 @pytest.mark.parametrize("card", [{"lr": 0.1}, None, [1], "card", {}])
 def test_a_checkpoint_of_another_program_is_refused(tmp_path, card):
     torch.save({"state_dict": {}, "hyper_parameters": card}, tmp_path / "other.ckpt")
-    refused(tmp_path / "other.ckpt", "no card of facesegl in it; was it written by another program")
+    refused(tmp_path / "other.ckpt", "it has no card of facesegl; was it written by another program")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])

@@ -1,4 +1,4 @@
-"""Open every photo and mask of a source once, in threads, and keep facts about it, never its pixels."""
+"""Open every photo and mask of a source once, in threads, and keep facts about them, not their pixels."""
 
 from functools import partial
 
@@ -16,13 +16,13 @@ from facesegl.sources.source import Sample, Source
 from facesegl.threads import in_threads
 
 SPECK = 20
-"""A part of fewer pixels is a speck if the shorter side has 256 pixels or more; the limit is lower in smaller masks."""
+"""A part with fewer pixels is a speck if the mask's sides have at least 256; smaller masks have a lower limit."""
 
-_SAME = 0.9  # of the pixels: a photo that equals its painted mask in so many is a picture of it
+_SAME = 0.9  # a photo that equals its painted mask in this share of pixels is a picture of it
 
 
 def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
-    """Read everything that a source has, with a progress bar; what cannot be read becomes a fact like any other.
+    """Read all photos and masks of a source, with a progress bar; unreadable files become facts too.
 
     Args:
         source: the photos and masks.
@@ -81,7 +81,7 @@ def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, tax
 
 
 def _opens(sample: Sample) -> bool:
-    """Whether the files of a refused mask can be read, so that it is their content that is wrong."""
+    """Whether the files of a refused mask open as images, so that only their content is wrong."""
     try:
         for path in sample.mask_files:
             if path.suffix.casefold() != ".npy":
@@ -92,7 +92,7 @@ def _opens(sample: Sample) -> bool:
 
 
 def _speck(mask: np.ndarray) -> int:
-    """The pixels that a connected part of a mask (H, W) must have to be more than a speck."""
+    """The smallest size in pixels of a part of a mask (H, W) that is not a speck."""
     side: int = min(256, *mask.shape)
     return max(SPECK * side * side // 256**2, 2)
 

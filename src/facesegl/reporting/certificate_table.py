@@ -15,7 +15,7 @@ _FORMS = {"pytorch": ".4f", "export": ".4f", "change": "+.4f"}
 
 
 def certificate_table(certificate: "Certificate") -> "RenderableType":
-    """What was compared and how much differs, then IoU, milliseconds and size of each."""
+    """The photos compared and the differences, then IoU, milliseconds and size."""
     from rich.console import Group
     from rich.text import Text
 
@@ -44,7 +44,7 @@ def _head(certificate: "Certificate") -> Iterator[str]:
 
 
 def _iou_rows(certificate: "Certificate") -> Iterator[tuple[str, ...]]:
-    """A row for each class, and their mean; nothing if the photos have no masks."""
+    """A row for each class and one for their mean; none if the photos have no masks."""
     classes = certificate.iou or {}
     for name, found in classes.items():
         yield f"IoU {name}", *(_shown(found[key], form) for key, form in _FORMS.items())

@@ -23,7 +23,7 @@ _VERDICTS = {1: "better", -1: "worse", 0: "inconclusive"}
 
 
 def comparison_table(comparison: Comparison) -> "Group":
-    """A row for each model, the differences with their intervals, the models' names, and what to make of it.
+    """A row for each model, the differences with their intervals, the models' names, and notes.
 
     With two models the differences are those of every score shown, otherwise those of the mIoU of each pair. If there
     are too many classes for 80 columns, those that differ most are shown.
@@ -73,7 +73,7 @@ def _difference_rows(only: Difference, names: Sequence[str]) -> "Table":
 
 
 def _pair_rows(comparison: Comparison) -> "Table":
-    """The difference of the mIoU of each pair; if there are very many, of the pairs with the first model."""
+    """The mIoU difference of each pair; of many pairs, only those with the first model."""
     table = _table_of_differences("mIoU of each model compared with another", "difference")
     for one in _pairs_shown(comparison):
         table.add_row(f"{one.model} - {one.against}", *_shown(one.miou), _coloured(one.verdict, one.miou))
@@ -92,7 +92,7 @@ def _name(path: str, scored: str) -> str:
 
 
 def _notes(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
-    """The text below the tables: what they leave out, how to read them, and the definition."""
+    """The text below the tables: what is not shown, how to read them, and the definition."""
     first = comparison.models[0].letter
     if len(names) < len(comparison.classes):
         yield f"Shown are the {len(names)} of {len(comparison.classes)} classes that differ most; --json has all."
@@ -115,7 +115,7 @@ def _pairs_shown(comparison: Comparison) -> Sequence[Difference]:
 
 
 def _classes_shown(comparison: Comparison) -> list[str]:
-    """All classes if there is room for them, otherwise those that differ most from the first model; always in order."""
+    """All classes if they fit, otherwise those that differ most from the first model; always in order."""
     most = {
         name: max(_size(difference.iou[name]) for difference in _to_first(comparison)) for name in comparison.classes
     }

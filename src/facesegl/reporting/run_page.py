@@ -22,9 +22,9 @@ class Gallery(NamedTuple):
     """Some photos of a run.
 
     Attributes:
-        worst: those of lowest mIoU, worst first.
-        best: those of highest, best first.
-        note: which these are, or why there are none.
+        worst: photos with the lowest mIoU, worst first.
+        best: photos with the highest mIoU, best first.
+        note: which photos these are, or why there are none.
     """
 
     worst: list[Shown]
@@ -36,7 +36,7 @@ def run_page(folder: Path, record: Mapping[str, Any], pictures: Gallery | None) 
     """The page of a run as HTML; its charts are written next to it, into `figures/`.
 
     Args:
-        folder: the run's folder. Its files are read as plain data; what is missing is reported in its place.
+        folder: the run's folder. Its files are read as plain data; the page says what is missing.
         record: its result.json.
         pictures: some of its photos; None if there are no scores.
     """
@@ -69,13 +69,13 @@ def run_page(folder: Path, record: Mapping[str, Any], pictures: Gallery | None) 
 
 
 def _class_colours(record: Mapping[str, Any]) -> dict[str, str]:
-    """Each class's colour for CSS: from the run's config, or from its data if the config leaves them to these."""
+    """The CSS colour of each class: from the run's config, or from its data if the config has none."""
     classes = (record["config"]["data"]["taxonomy"] or record["data"])["classes"]
     return {name: "#{:02x}{:02x}{:02x}".format(*map(int, colour)) for name, colour in classes.items()}
 
 
 def _about(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
-    """The head of the page."""
+    """The values of the page's header."""
     name, data = record["config"]["name"], record["data"]["name"]
     trained = _is_training(record)
     started = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d", _text(folder / "log.txt"))
@@ -106,7 +106,7 @@ def _problems(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _score_charts(folder: Path, scores: Scores, colours: Mapping[str, str]) -> Charts:
-    """The IoU of each class; the confusion is a table in the page, and a picture next to it."""
+    """The IoU of each class; the confusion matrix is a table in the page and a picture next to it."""
     if not scores:
         return []
     name, found = next(iter(scores.items()))
@@ -149,7 +149,7 @@ def _missing_curves(record: Mapping[str, Any], curves: Charts) -> Iterator[str]:
 
 
 def _panels(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The augmented photos and the last panel of the training; and those of them that cannot be read."""
+    """The augmented photos and the last panel of the training, and notes about unreadable ones."""
     shown, unread = [], []
     for title, words, file in _panel_files(folder / "panels"):
         try:
@@ -171,7 +171,7 @@ def _panel_files(panels: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What was run, a line for each fact."""
+    """Facts about the run, one line each."""
     data, hardware = record["data"], record["machine"]
     yield "data", f"{data['name']}, fingerprint {data['fingerprint']}"
     yield "photos", ", ".join(f"{count} {name}" for name, count in data["photos"].items())
@@ -198,7 +198,7 @@ def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]
 
 
 def _recipe(config: Mapping[str, Any]) -> Iterator[str]:
-    """The choices, and the most important numbers."""
+    """The choices and the most important values of the config."""
     choices = config.get("choices") or {}
     yield from (f"{choices[group]}" for group in ("model", "loss", "optimizer", "schedule") if choices.get(group))
     yield f"augmentation {choices.get('augment') or 'none'}"
