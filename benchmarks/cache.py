@@ -2,9 +2,9 @@
 
     python benchmarks/cache.py [--rounds 5] [--size 256] [--faces 5]
 
-The plain one averages the one-hot mask by matrix products and takes the argmax. Both run alternately in this process, on
-one thread, on masks of synthetic faces. Prints a row for each number of classes: milliseconds per mask, plain and with
-facesegl, and the speed-up, the median over the rounds of plain / facesegl.
+The plain one averages the one-hot mask by matrix products and takes the argmax. Both run alternately in this process,
+on one thread, on masks of synthetic faces. Prints a row for each number of classes: milliseconds per mask, plain and
+with facesegl, and the speed-up, the median over the rounds of plain / facesegl.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python benchmarks/training.py [--rounds 3] [--epochs 20] [KEY=VALUE ...]
 
-Both train alternately in this process, on one thread: by default the reference experiment on synthetic faces. The time of
-a run is that of its training phase, with logging, counting, progress and panels, without imports, cache, checkpoints and
-scoring. The time of the bare loop is the cost of the net alone.
+Both train alternately in this process, on one thread: by default the reference experiment on synthetic faces. The time
+of a run is that of its training phase, with logging, counting, progress and panels, without imports, cache,
+checkpoints and scoring. The time of the bare loop is the cost of the net alone.
 """
 
 import argparse

@@ -161,15 +161,15 @@ def check_card(card: Any, path: str) -> None:
     """
     if not isinstance(card, Mapping) or "format" not in card:
         raise CheckpointError(f"{path}: it has no card of facesegl; was it written by another program?")
-    if strange := _strange({**card, **{name: "" for name in _TEXTS if isinstance(card.get(name), str)}}):
+    if strange := _not_plain({**card, **{name: "" for name in _TEXTS if isinstance(card.get(name), str)}}):
         raise CheckpointError(f"{path}: its card has {strange}, which facesegl never writes. Do not use this file.")
     if card["format"] != FORMAT:
         raise CheckpointError(
             f"{path}: its card has format {card['format']!r}, this facesegl reads {FORMAT}; use the version that "
             f"wrote it ({_version(card)}), or train again."
         )
-    wrong_types = [name for name, kind in _REQUIRED.items() if not _is_a(card.get(name), kind)]
-    wrong_types += [name for name, kind in _OPTIONAL.items() if name in card and not _is_a(card[name], kind)]
+    wrong_types = [name for name, kind in _REQUIRED.items() if not _has_type(card.get(name), kind)]
+    wrong_types += [name for name, kind in _OPTIONAL.items() if name in card and not _has_type(card[name], kind)]
     if wrong_types:
         raise CheckpointError(
             f"{path}: its card lacks {', '.join(wrong_types)}, or has the wrong type there; is it damaged?"
@@ -219,7 +219,7 @@ def _damaged(card: Mapping[str, Any]) -> str:
     return ""
 
 
-def _strange(value: Any, depth: int = 0) -> str:
+def _not_plain(value: Any, depth: int = 0) -> str:
     """The first part of a value that is not plain data within a card's limits; empty if there is none."""
     if depth > _DEEPEST:
         return f"values nested more than {_DEEPEST} deep"
@@ -227,7 +227,7 @@ def _strange(value: Any, depth: int = 0) -> str:
         return f"a key of type {type(odd[0]).__name__}"
     if isinstance(value, Mapping | list | tuple):
         inner = [*value, *value.values()] if isinstance(value, Mapping) else value
-        return next((strange for one in inner if (strange := _strange(one, depth + 1))), "")
+        return next((strange for one in inner if (strange := _not_plain(one, depth + 1))), "")
     if isinstance(value, str):
         if len(value) > _LONGEST:
             return f"a string of {len(value)} characters"
@@ -237,7 +237,7 @@ def _strange(value: Any, depth: int = 0) -> str:
     return "" if value is None or isinstance(value, float) else f"a {type(value).__name__}"
 
 
-def _is_a(value: Any, kind: type) -> bool:
+def _has_type(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
@@ -267,7 +267,7 @@ def _are_scores(scores: Any) -> bool:
         isinstance(scores, Mapping)
         and isinstance(scores.get("iou"), Mapping)
         and all(map(_is_name, scores["iou"]))
-        and _is_a(scores.get("photos"), int)
+        and _has_type(scores.get("photos"), int)
         and all(_is_number(value) for value in (*scores["iou"].values(), *(scores.get(name, "") for name in means)))
     )
 

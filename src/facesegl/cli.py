@@ -43,7 +43,7 @@ def main() -> int:
         return 0
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
-            return _complain(error)
+            return _report_machine_error(error)
         traceback.print_exc()
         print("error: this is a bug of facesegl, not yours; please report it with the lines above.", file=sys.stderr)
         return FaceseglError.exit_code
@@ -53,7 +53,7 @@ def main() -> int:
 _MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
-def _complain(error: OSError) -> int:
+def _report_machine_error(error: OSError) -> int:
     """Report an OSError that no caller has handled; after an error of stdout nothing more is written to it."""
     path = printable(str(error.filename)) if error.filename else "the output"
     print(

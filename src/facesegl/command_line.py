@@ -38,7 +38,7 @@ class Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as one line, without the usage."""
-        message = message.removesuffix(", key=value")  # optional, whatever argparse says
+        message = message.removesuffix(", key=value")  # argparse reports it as required, but it is optional
         raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}. See {self.prog} --help.")
 
 
@@ -82,7 +82,7 @@ def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
     hint = "; keys are given as key=value, e.g. trainer.max_epochs=5" if "hydra_help" in given else ""
     problems = [f"{flag}: no such option{hint}. See facesegl {given.verb} --help." for flag in unknown]
     problems += [
-        f"{flag}: the verb already chooses the config; for your own groups use --config-dir FOLDER."
+        f"{flag}: the verb already chooses the config; add your config groups with --config-dir FOLDER."
         for flag in ("--config-name", "--config-path")
         if getattr(given, flag[2:].replace("-", "_"), None)
     ]
@@ -176,7 +176,6 @@ def _evaluate(parser: Parser) -> None:
 
 
 def _add_hydra(parser: Parser) -> None:
-    """Hydra's own flags, which Hydra handles."""
     parser.add_argument("-h", "--help", action="store_true", help="show choices and keys with their current values")
     parser.add_argument("--hydra-help", action="store_true", help="show Hydra's own flags")
     parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"), help="print the config and exit")

@@ -66,7 +66,7 @@ class TrainingError(FaceseglError):
 
 
 class Stopped(BaseException):
-    """A signal ended the work; what was done is kept.
+    """A signal ended the work; finished parts are kept.
 
     Like KeyboardInterrupt it is not an `Exception`: the interrupted code may have an `except Exception` that would
     swallow it.
@@ -76,7 +76,7 @@ class Stopped(BaseException):
         exit_code: the exit code of the command.
 
     Args:
-        problem: what was kept and how to resume.
+        problem: the message, with what was kept and how to resume.
         signum: the signal's number, 2 (SIGINT) or 15 (SIGTERM).
     """
 

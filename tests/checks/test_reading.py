@@ -32,7 +32,7 @@ def test_every_photo_is_read_in_the_order_of_the_source(fasseg):
         f"test/{n}" for n in range(1, 4)
     ]
     assert facts.splits == ["train", "test"]
-    assert all(photo.fits and photo.turn == 1 for photo in facts.photos)
+    assert all(photo.fits and photo.exif_orientation == 1 for photo in facts.photos)
 
 
 def test_pixels_of_each_class_are_counted(fasseg):
@@ -102,7 +102,7 @@ def test_a_photo_rotated_by_exif_is_measured_upright(tmp_path):
     lying = Image.fromarray(draw_photo(mask, 0)).transpose(Image.Transpose.ROTATE_90)
     lying.save(path, format="JPEG", exif=exif)
     (photo,) = read(tmp_path / "V2").photos
-    assert (photo.turn, photo.size, photo.fits) == (6, mask.shape, True)
+    assert (photo.exif_orientation, photo.size, photo.fits) == (6, mask.shape, True)
 
 
 @pytest.mark.parametrize("grey", [False, True])

@@ -20,7 +20,7 @@ class PhotoFacts(NamedTuple):
         sample: the sample.
         size: native rows and columns of the photo, upright.
         mask_size: rows and columns of the mask.
-        turn: the photo's EXIF orientation; 1 is upright.
+        exif_orientation: the photo's EXIF orientation; 1 is upright.
         pixels: a hash of the photo's pixels.
         dhash: the photo's difference hash; None if it is almost one colour.
         shows_mask: whether the photo is a picture of its own mask.
@@ -34,7 +34,7 @@ class PhotoFacts(NamedTuple):
     sample: Sample
     size: tuple[int, int]
     mask_size: tuple[int, int]
-    turn: int
+    exif_orientation: int
     pixels: bytes
     dhash: bytes | None
     shows_mask: bool
@@ -108,7 +108,7 @@ class Facts:
         return [photo for photo in self.photos if photo.sample.split == split]
 
     def fitting(self, split: str) -> list[PhotoFacts]:
-        """The photos of a split that training and scoring use: those with a mask of the same size."""
+        """The photos of a split with a mask of the same size; training and scoring use only these."""
         return [photo for photo in self.of(split) if photo.fits]
 
     def counts(self, split: str) -> "ClassCounts":

@@ -179,7 +179,7 @@ def _mismatch(photo: PhotoFacts) -> Case:
 
 
 def _ignores_exif(photo: PhotoFacts) -> bool:
-    return photo.turn != 1 and photo.mask_size == photo.size[::-1]
+    return photo.exif_orientation != 1 and photo.mask_size == photo.size[::-1]
 
 
 def _duplicates(facts: Facts) -> Iterator[Finding]:
@@ -388,10 +388,10 @@ def _shapes(facts: Facts) -> Iterator[Finding]:
 
 
 def _photos(facts: Facts) -> Iterator[Finding]:
-    turned = [photo for photo in facts.photos if photo.turn != 1 and photo.fits]
+    turned = [photo for photo in facts.photos if photo.exif_orientation != 1 and photo.fits]
     # a mask with the upright photo's size, which differs from the stored size, certainly follows the rotation
-    sure = [photo for photo in turned if photo.turn >= 5 and photo.size[0] != photo.size[1]]
-    orientation = _case(lambda photo: f"EXIF orientation {photo.turn}")
+    sure = [photo for photo in turned if photo.exif_orientation >= 5 and photo.size[0] != photo.size[1]]
+    orientation = _case(lambda photo: f"EXIF orientation {photo.exif_orientation}")
     yield from _warning(
         "turned",
         "<photo> rotated by EXIF data, with a mask that fits either way",

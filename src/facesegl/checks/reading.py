@@ -41,37 +41,39 @@ def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
 def _read(source: Source, taxonomy: Taxonomy, sample: Sample) -> PhotoFacts | Refused:
     try:
         image = open_image(sample.photo)
-        turn, photo = orientation(image), photo_of(image)
+        exif_orientation, photo = orientation(image), photo_of(image)
     except DataError as error:
         return Refused(sample, False, error.problems)
     try:
         decoded = source.read_mask(sample, taxonomy)
     except DataError as error:
-        return Refused(sample, _opens(sample), error.problems)
-    return facts_of(sample, photo, turn, decoded, taxonomy)
+        return Refused(sample, _opens_as_image(sample), error.problems)
+    return facts_of(sample, photo, exif_orientation, decoded, taxonomy)
 
 
-def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, taxonomy: Taxonomy) -> PhotoFacts:
+def facts_of(
+    sample: Sample, photo: np.ndarray, exif_orientation: int, decoded: Decoded, taxonomy: Taxonomy
+) -> PhotoFacts:
     """The facts about a photo and its mask.
 
     Args:
         sample: the sample.
         photo: (H, W, 3) uint8, upright.
-        turn: its EXIF orientation.
+        exif_orientation: its EXIF orientation.
         decoded: the mask, (h, w), and where its class was guessed.
         taxonomy: the classes.
     """
     mask, num_classes = decoded.mask, taxonomy.num_classes
     value, size = connected_parts(mask)
-    whole = size >= _speck(mask)
+    whole = size >= _min_part_size(mask)
     return PhotoFacts(
         sample=sample,
         size=photo.shape[:2],
         mask_size=mask.shape,
-        turn=turn,
+        exif_orientation=exif_orientation,
         pixels=pixel_hash(photo),
         dhash=dhash(photo),
-        shows_mask=_shows(photo, mask, taxonomy),
+        shows_mask=_shows_mask(photo, mask, taxonomy),
         class_pixels=class_pixels(mask, num_classes),
         inexact=class_pixels(mask[decoded.inexact], num_classes),
         void=int((mask == VOID).sum()),
@@ -80,7 +82,7 @@ def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, tax
     )
 
 
-def _opens(sample: Sample) -> bool:
+def _opens_as_image(sample: Sample) -> bool:
     """Whether the files of a refused mask open as images, so that only their content is wrong."""
     try:
         for path in sample.mask_files:
@@ -91,13 +93,13 @@ def _opens(sample: Sample) -> bool:
     return True
 
 
-def _speck(mask: np.ndarray) -> int:
+def _min_part_size(mask: np.ndarray) -> int:
     """The smallest size in pixels of a part of a mask (H, W) that is not a speck."""
     side: int = min(256, *mask.shape)
     return max(SPECK * side * side // 256**2, 2)
 
 
-def _shows(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> bool:
+def _shows_mask(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> bool:
     """Whether a photo (H, W, 3) shows its own mask (H, W), painted in the classes' colours or as indices in grey."""
     if photo.shape[:2] != mask.shape or (mask == mask[0, 0]).all():
         return False

@@ -49,8 +49,8 @@ def compare(
         CheckpointError: counts or a model that cannot be read.
         DataError: the models were scored with different masks.
     """
-    _require_question(models, set, overrides)
-    opened = _each(_open, map(Path, models))
+    _require_arguments(models, set, overrides)
+    opened = _map_all(_open, map(Path, models))
     _require_same_classes(opened)
     ready = [model for model in opened if isinstance(model, Scored)]
     if len(ready) == len(opened) and overrides:
@@ -71,7 +71,7 @@ def compare(
     return compare_counts(scored, name, _shared_photos(scored, name))
 
 
-def _require_question(models: Sequence["str | Path"], set: str | None, overrides: Sequence[str]) -> None:
+def _require_arguments(models: Sequence["str | Path"], set: str | None, overrides: Sequence[str]) -> None:
     problems = []
     if len(models) < 2:
         problems.append(f"compare: {len(models) or 'nothing'} to compare; expected two runs or models, or more.")
@@ -89,8 +89,6 @@ def _require_question(models: Sequence["str | Path"], set: str | None, overrides
 
 @dataclass(frozen=True)
 class _Model:
-    """A model to be scored first."""
-
     path: Path
     classes: tuple[str, ...]
 
@@ -100,7 +98,7 @@ def _open(path: Path) -> _Model | Scored:
     if path.is_dir() and (path / NAME).is_file():
         return Scored(path, path, read_counts(path))
     if path.is_dir():
-        raise ConfigError(f"{path}: {_instead(path)}")
+        raise ConfigError(f"{path}: {_describe_folder(path)}")
     if path.is_file() and path.suffix == Path(NAME).suffix:
         return Scored(path, path.parent, read_counts(path))
     if path.is_file() and path.suffix in SUFFIXES:
@@ -109,7 +107,7 @@ def _open(path: Path) -> _Model | Scored:
     raise ConfigError(f"{path}: {fact}; expected a run folder, its {NAME}, or a model file ({', '.join(SUFFIXES)}).")
 
 
-def _instead(folder: Path) -> str:
+def _describe_folder(folder: Path) -> str:
     """Describe a folder without counts, and a remedy."""
     if (last := folder / "checkpoints" / "last.ckpt").is_file():
         return f"a run without {NAME}; name its {last.relative_to(folder)}, which is scored first."
@@ -121,8 +119,8 @@ def _instead(folder: Path) -> str:
 def _require_same_classes(models: "Sequence[_Model | Scored]") -> None:
     first = models[0]
     problems = [
-        f"{model.path}: different classes from {first.path} ({_other_names(model.classes, first.classes)}); expected "
-        f"models of the same classes."
+        f"{model.path}: different classes from {first.path} ({_class_differences(model.classes, first.classes)}); "
+        f"expected models of the same classes."
         for model in models
         if model.classes != first.classes
     ]
@@ -130,7 +128,7 @@ def _require_same_classes(models: "Sequence[_Model | Scored]") -> None:
         raise ConfigError(*dict.fromkeys(problems))
 
 
-def _other_names(here: Sequence[str], there: Sequence[str]) -> str:
+def _class_differences(here: Sequence[str], there: Sequence[str]) -> str:
     extra, lacking = ([name for name in one if name not in other] for one, other in ((here, there), (there, here)))
     words = [f"{what} {a_few(names)}" for what, names in (("it has", extra), ("it lacks", lacking)) if names]
     return ", ".join(words) or "the same names in another order"
@@ -143,7 +141,7 @@ def _choose(models: Sequence[Scored], set: str | None) -> str:
             return name
     if set:
         lacking = [model for model in models if set not in model.saved.sets]
-        raise ConfigError(*dict.fromkeys(_without(set, model) for model in lacking))
+        raise ConfigError(*dict.fromkeys(_no_such_set(set, model) for model in lacking))
     scored = "; ".join(f"{model.path} on {a_few(model.saved.sets)}" for model in models)
     raise ConfigError(
         f"compare: no set on which all were scored: {scored}. Name their checkpoints instead of the runs: they are "
@@ -151,7 +149,7 @@ def _choose(models: Sequence[Scored], set: str | None) -> str:
     )
 
 
-def _without(set: str, model: Scored) -> str:
+def _no_such_set(set: str, model: Scored) -> str:
     remedy = (
         "Its data have no such photos; choose another set."
         if model.path.suffix in SUFFIXES
@@ -205,7 +203,6 @@ def _score_the_rest(
     overrides: Sequence[str],
     config_dirs: Sequence["str | Path"],
 ) -> list[Scored]:
-    """Score each model without counts, once."""
     to_score = "test" if set is None or set in TOUCHES_TEST else set
     keys = [f"set={to_score}", *overrides]
     done: dict[Path, Scored] = {}
@@ -219,7 +216,7 @@ def _score_the_rest(
     return [model if isinstance(model, Scored) else done[model.path] for model in models]
 
 
-def _each(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+def _map_all(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
     """Map a function over items, and report all errors together."""
     made: list[Made] = []
     errors: list[FaceseglError] = []

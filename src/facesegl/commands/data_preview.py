@@ -32,7 +32,7 @@ _MOST_AUGMENTED = 48  # photos: they are augmented in one batch
 _BOX, _LARGE_BOX = 220, 400  # pixels of a tile's longer side, for many samples and for one or two
 _GUESSED = (255, 0, 170)  # far from every class colour of FASSEG, CelebAMask-HQ and LaPa
 
-_AUGMENTED = "one random draw; what is outside the photo is void: neither trained on nor scored"
+_AUGMENTED = "one random draw; pixels from outside the photo are void: neither trained on nor scored"
 _SIDES = "; in a flipped photo left and right classes are swapped"
 _PLAIN = "void is neither trained on nor scored"
 _INEXACT = "magenta: the mask's colour is not exactly that of a class, so the class was guessed"

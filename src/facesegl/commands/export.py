@@ -215,7 +215,6 @@ def _labelled(faces: FaceDataModule, index: int) -> Sample:
 
 
 def _write_graph(job: _Job, part: Path, calibration: _Photos | None) -> OnnxModel:
-    """Write the graph and open it with ONNX Runtime."""
     graph = make_graph(job.model.net, whole=job.kind == "whole", name=str(job.file))
     if calibration:
         graph = quantize(graph, _inputs(job, calibration), str(job.file))

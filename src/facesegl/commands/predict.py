@@ -46,7 +46,7 @@ from facesegl.text import a_few
 log = logging.getLogger(__name__)
 
 _MOST_NAMED = 12  # classes in the summary; the table has all
-_ENDS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # would fail for all other photos too
+_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # would fail for all other photos too
 _PIXELS = 1 << 24  # a batch with this many pixels is full, so that memory is bounded
 _MARK = "facesegl predict"
 _JPEG_SIDE = 65500  # the longest side that JPEG can have
@@ -97,7 +97,7 @@ class Predicted:
         if self.photos:
             means = np.mean([photo.shares for photo in self.photos], axis=0)
             lines += [
-                f"shares:   {_share_words(self.names, means)} (mean over photos)",
+                f"shares:   {_shares_text(self.names, means)} (mean over photos)",
                 f"masks:    {self.target} (a pixel is its class's index)",
                 f"pictures: {self.target / OVERLAYS}, {self.target / COLOURS}",
             ]
@@ -142,12 +142,12 @@ def predict(
     predictor = Predictor(*models, device=device, tta=tta, trust=trust)
     write = functools.partial(_write, target=target, taxonomy=predictor.taxonomy, probabilities=probabilities)
     predicted = Predicted(target, predictor.names)
-    _gather(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))
+    _collect(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))
     predicted.seconds = time.perf_counter() - started
     return predicted
 
 
-def _share_words(names: Sequence[str], shares: np.ndarray) -> str:
+def _shares_text(names: Sequence[str], shares: np.ndarray) -> str:
     """The shares (C,) as text; for many classes, only the largest and the sum of the others."""
     named = list(range(len(names)))
     if len(names) > _MOST_NAMED:
@@ -159,7 +159,7 @@ def _share_words(names: Sequence[str], shares: np.ndarray) -> str:
     return ", ".join(words)
 
 
-def _gather(predicted: Predicted, outcomes: "Iterable[Segmented | str]") -> None:
+def _collect(predicted: Predicted, outcomes: "Iterable[Segmented | str]") -> None:
     """Collect outcomes; after an interruption, too, the table lists the photos whose files are complete."""
     _write_table(predicted)  # replaces the table of an earlier run
     try:
@@ -242,7 +242,7 @@ def _segment(
             yield write(opened._replace(seconds=opened.seconds + net_seconds), prediction)
         except (MachineError, OSError) as error:
             reason = error.__cause__ if isinstance(error, MachineError) else error
-            if not isinstance(reason, OSError) or reason.errno in _ENDS_ALL:
+            if not isinstance(reason, OSError) or reason.errno in _FATAL:
                 raise
             yield f"{opened.photo.path}: its files were not all written; {error}"
 

@@ -182,7 +182,7 @@ def compare_counts(models: Sequence[Scored], set: str, photos: Sequence[str]) ->
         classes=models[0].classes,
         models=tuple(one.model for one in counted),
         differences=differences,
-        notes=(*_notes_on_photos(models, counted, set), *_notes_on_luck(differences, persons)),
+        notes=(*_notes_on_photos(models, counted, set), *_notes_on_chance(differences, persons)),
     )
 
 
@@ -269,7 +269,7 @@ def _notes_on_photos(models: Sequence[Scored], counted: Sequence[_Counted], set:
             yield f"{one.model.letter} and {other.model.letter} agree on every photo: are they the same model?"
 
 
-def _notes_on_luck(differences: Sequence[Difference], persons: int) -> Iterator[str]:
+def _notes_on_chance(differences: Sequence[Difference], persons: int) -> Iterator[str]:
     if persons < FEWEST:
         yield f"No intervals: they need at least {FEWEST} persons, these photos show {persons}."
         return

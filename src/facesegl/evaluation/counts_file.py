@@ -70,7 +70,7 @@ class SavedCounts:
 
 
 def read_counts(path: Path) -> SavedCounts:
-    """Read the counts of a run; nothing in the file is run.
+    """Read the counts of a run, as plain data.
 
     Args:
         path: the file, or the run folder.

@@ -20,7 +20,7 @@ def certificate_table(certificate: "Certificate") -> "RenderableType":
     from rich.text import Text
 
     table = plain_table()
-    table.add_column(overflow="fold")  # a long name gives way to the numbers
+    table.add_column(overflow="fold")  # long names wrap, numbers do not
     for title in ("PyTorch", "PyTorch, reloaded" if certificate.kind == "weights" else "ONNX Runtime", "change"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, *numbers in _iou_rows(certificate):
@@ -28,7 +28,7 @@ def certificate_table(certificate: "Certificate") -> "RenderableType":
     table.add_section()
     for row in _cost_rows(certificate):
         table.add_row(*row)
-    return Group(*(Text(line) for line in _head(certificate)), "", table)  # a folder's name is text, never markup
+    return Group(*(Text(line) for line in _head(certificate)), "", table)  # folder names are text, never markup
 
 
 def _head(certificate: "Certificate") -> Iterator[str]:

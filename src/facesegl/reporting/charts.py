@@ -58,7 +58,7 @@ _LONGEST = 26  # characters of a name in a chart; the page has it in full
 
 @contextlib.contextmanager
 def _styled() -> Iterator[None]:
-    """Draw in the page's style, whatever style the user has set for other charts."""
+    """Draw in the page's style, independent of the user's matplotlib style."""
     from matplotlib import style
 
     with style.context(["default", _STYLE]), warnings.catch_warnings():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PAIRS_SHOWN = 15
 _PADDING = (0, 1, 0, 0)
-_CLASSES_WIDTH = 58  # characters: what 80 columns leave next to letter, mIoU and boundary F
+_CLASSES_WIDTH = 58  # characters left of 80, without letter, mIoU and boundary F
 _VERDICTS = {1: "better", -1: "worse", 0: "inconclusive"}
 
 
@@ -61,7 +61,6 @@ def _score_rows(comparison: Comparison, names: Sequence[str]) -> "Table":
 
 
 def _difference_rows(only: Difference, names: Sequence[str]) -> "Table":
-    """The difference of two models, a row for each score."""
     from rich.text import Text
 
     table = _table_of_differences(f"{only.model} compared with {only.against}", f"{only.model} - {only.against}")
@@ -136,7 +135,6 @@ def _marked(value: float, against: Estimate | None) -> str:
 
 
 def _shown(estimate: Estimate) -> tuple[str, str]:
-    """A difference and its interval."""
     ends = f"{_signed(estimate.low)} to {_signed(estimate.high)}" if not math.isnan(estimate.low) else "-"
     return _signed(estimate.difference), ends
 

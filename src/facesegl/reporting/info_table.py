@@ -33,6 +33,6 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     yield "command", about.get("command", "unknown")
     if about.get("scores") and "kind" in about:
-        yield "scores", "those of the checkpoint that it was exported from"
+        yield "scores", "as of the checkpoint it was exported from"
     if not about.get("scores"):
         yield "scores", "none: the run ended before scoring; facesegl evaluate computes them"

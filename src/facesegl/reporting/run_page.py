@@ -75,7 +75,6 @@ def _class_colours(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _about(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
-    """The values of the page's header."""
     name, data = record["config"]["name"], record["data"]["name"]
     trained = _is_training(record)
     started = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d", _text(folder / "log.txt"))
@@ -119,7 +118,6 @@ def _score_charts(folder: Path, scores: Scores, colours: Mapping[str, str]) -> C
 
 
 def _curves(history: Mapping[str, Curve], colours: Mapping[str, str]) -> Charts:
-    """The charts of the training over epochs."""
     charts: Charts = []
     if (figure := loss_chart(history)) is not None:
         words = [f"{name} {history[key].describe()}" for key, name in _LOSSES.items() if key in history]
@@ -171,7 +169,6 @@ def _panel_files(panels: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Facts about the run, one line each."""
     data, hardware = record["data"], record["machine"]
     yield "data", f"{data['name']}, fingerprint {data['fingerprint']}"
     yield "photos", ", ".join(f"{count} {name}" for name, count in data["photos"].items())
@@ -198,7 +195,6 @@ def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]
 
 
 def _recipe(config: Mapping[str, Any]) -> Iterator[str]:
-    """The choices and the most important values of the config."""
     choices = config.get("choices") or {}
     yield from (f"{choices[group]}" for group in ("model", "loss", "optimizer", "schedule") if choices.get(group))
     yield f"augmentation {choices.get('augment') or 'none'}"

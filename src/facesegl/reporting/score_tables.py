@@ -25,7 +25,7 @@ def score_table(scores: Scores, data: str, other_data: bool = False) -> "Table":
     from rich.text import Text
 
     table = plain_table(f"Scores on {photos_scored(scores, other_data)[0]} of {data}")
-    table.add_column("IoU", overflow="fold")  # a long name gives way to the numbers
+    table.add_column("IoU", overflow="fold")  # long names wrap, numbers do not
     shown = columns(scores)
     for name, found in shown.items():
         table.add_column(f"{name}\n{number(found['photos'], 'photo')}", justify="right", no_wrap=True)

@@ -164,7 +164,6 @@ def _recorded_end(result: Result) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _log_file(path: Path) -> Iterator[None]:
-    """Also log to a file, with timestamps."""
     logger = logging.getLogger("facesegl")
     with machine_errors(path):
         handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")

@@ -83,7 +83,7 @@ class Result:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the CPU and wall seconds of a block to those of a phase."""
+        """Add the CPU and wall seconds of a block to a phase."""
         cpu, wall = time.process_time(), time.monotonic()
         try:
             yield
