@@ -95,7 +95,6 @@ def make_card(
 
 
 def _portable(plan: Mapping[str, Any], written: Any) -> dict[str, Any]:
-    """The values of a data node without classes and paths: `fold`, `seed`, `source.version`, ..."""
     kept: dict[str, Any] = {}
     paths = path_keys(plan)
     for key, value in plan.items():

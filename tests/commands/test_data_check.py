@@ -122,8 +122,8 @@ def test_a_folder_excludes_keys_and_a_version_needs_a_folder(root):
     [
         (["data=syntetic"], "did you mean synthetic"),
         (["data.source.vershion=V1"], "did you mean version"),
-        (["model=unet"], "data check looks at the data alone"),
-        (["trainer.max_epochs=3"], "data check looks at the data alone"),
+        (["model=unet"], "data check works on data alone"),
+        (["trainer.max_epochs=3"], "data check works on data alone"),
         (["sed=3"], "there is no such key; did you mean seed"),
         (["data.taxonomy=nowhere.yaml"], "nowhere.yaml: cannot be read"),
     ],

@@ -170,7 +170,7 @@ def test_options_that_make_no_sense_are_reported_together(fasseg, how, message):
 
 def test_an_output_that_is_not_writable_is_reported_before_anything_is_read(monkeypatch):
     Path("file").write_text("x")
-    with pytest.raises(MachineError, match=r"-o file/sheet\.png: cannot write there: a part of the path is a file"):
+    with pytest.raises(MachineError, match=r"-o file/sheet\.png: cannot write there: a parent in the path is a file"):
         preview(output=Path("file/sheet.png"))
     Path("taken.png").mkdir()
     with pytest.raises(MachineError, match="a folder of that name is in the way"):

@@ -124,7 +124,7 @@ def test_a_card_with_a_path_is_not_trusted(own, place):
     source.update({key: {**source[key], **value} if isinstance(value, dict) else value for key, value in place.items()})
     torch.save(checkpoint, "crafted.ckpt")
     ended = call("evaluate", "crafted.ckpt", "set=val", "device=cpu")
-    assert_reported(ended, 4, ["crafted.ckpt", "which facesegl never writes", "not trusted"])
+    assert_reported(ended, 4, ["crafted.ckpt", "which facesegl never writes", "do not use this file"])
     assert "root:" not in ended.err
 
 

@@ -86,7 +86,7 @@ def test_crafted_pickle_runs_nothing(evaluate, protocol):
         Path("bad.ckpt").write_bytes(pickle.dumps(Harmful(), protocol=protocol))
     else:
         torch.save({"state_dict": Harmful(), "hyper_parameters": {}}, "bad.ckpt")
-    assert_refused(evaluate("bad.ckpt"), ["bad.ckpt", "it was not opened, since that would run code from it"])
+    assert_refused(evaluate("bad.ckpt"), ["bad.ckpt", "it was not opened, since", "run code"])
 
 
 def test_weights_without_a_card_are_refused(evaluate):

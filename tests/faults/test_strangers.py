@@ -174,7 +174,7 @@ def test_a_card_cannot_steer_the_terminal():
     card = make_card()
     write(taxonomy={**card["taxonomy"], "classes": {"a\x1b[2J": [1, 2, 3], "b": [4, 5, 6]}})
     ended = call("info", "model.ckpt")
-    assert_reported(ended, 4, "cannot be shown")
+    assert_reported(ended, 4, "cannot be printed")
     assert "\x1b" not in ended.err
 
 

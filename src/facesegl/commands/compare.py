@@ -94,7 +94,6 @@ class _Model:
 
 
 def _open(path: Path) -> _Model | Scored:
-    """Read counts, or the card of a model to be scored."""
     if path.is_dir() and (path / NAME).is_file():
         return Scored(path, path, read_counts(path))
     if path.is_dir():
@@ -108,7 +107,6 @@ def _open(path: Path) -> _Model | Scored:
 
 
 def _describe_folder(folder: Path) -> str:
-    """Describe a folder without counts, and a remedy."""
     if (last := folder / "checkpoints" / "last.ckpt").is_file():
         return f"a run without {NAME}; name its {last.relative_to(folder)}, which is scored first."
     if job := first_job(folder):
@@ -135,7 +133,6 @@ def _class_differences(here: Sequence[str], there: Sequence[str]) -> str:
 
 
 def _choose(models: Sequence[Scored], set: str | None) -> str:
-    """The requested set, or the preferred one among those that all models have."""
     for name in [set] if set else _BY_PREFERENCE:
         if all(name in model.saved.sets for model in models):
             return name
@@ -159,7 +156,6 @@ def _no_such_set(set: str, model: Scored) -> str:
 
 
 def _shared_photos(models: Sequence[Scored], set: str) -> list[str]:
-    """The photos of a set that all models have, in the order of the first model."""
     shared = [photo for photo in models[0].saved.sets[set] if all(photo in one.saved.sets[set] for one in models)]
     if not shared:
         remedy = (
@@ -217,7 +213,6 @@ def _score_the_rest(
 
 
 def _map_all(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-    """Map a function over items, and report all errors together."""
     made: list[Made] = []
     errors: list[FaceseglError] = []
     for item in items:

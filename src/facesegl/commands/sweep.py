@@ -61,7 +61,6 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
 
 
 def _unfinished(sweeps: Path, about: Mapping[str, Any]) -> Path | None:
-    """The newest sweep of the same jobs that is neither done nor running."""
     for path in sorted(sweeps.glob(f"*/{_SWEEP_FILE}"), reverse=True):
         folder = path.parent
         with contextlib.suppress(OSError, ValueError, RecursionError):

@@ -145,7 +145,6 @@ def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, ch
 
 
 def _callbacks(plan: DictConfig, faces: FaceDataModule) -> Iterator[Any]:
-    """The callbacks that can run; the others are left out and logged."""
     for name, node in (plan.callbacks or {}).items():
         if not node:
             continue
@@ -172,7 +171,6 @@ def _load_matching(net: nn.Module, path: str) -> None:
 
 
 def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
-    """Score the last checkpoint on the held-out photos, or on the test photos if none are held out."""
     last = result.folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
         log.info("no scores: without callbacks.checkpoint there is no last.ckpt to score")

@@ -187,7 +187,6 @@ def compare_counts(models: Sequence[Scored], set: str, photos: Sequence[str]) ->
 
 
 def _letter(number: int) -> str:
-    """A to Z, then AA, as in a spreadsheet."""
     before, last = divmod(number, 26)
     return (_letter(before - 1) if before else "") + chr(ord("A") + last)
 

@@ -122,7 +122,6 @@ def _require_format(about: Any, path: Path) -> None:
 
 
 def _is_sound(about: Mapping[str, Any]) -> bool:
-    """Whether the JSON part has the expected keys and types, without duplicates."""
     lists = [about.get(name) for name in ("classes", "photos", "groups")]
     sets, texts = about.get("sets"), [about.get(name) for name in ("scored", "data", "fingerprint")]
     if not (isinstance(sets, dict) and all(map(_are_texts, [*lists, *sets.values()]))):
@@ -137,7 +136,6 @@ def _is_sound(about: Mapping[str, Any]) -> bool:
 
 
 def _fit(about: Mapping[str, Any], counts: np.ndarray, boundary: np.ndarray) -> bool:
-    """Whether the arrays are counts, in the shapes that `about` implies."""
     photos, classes = len(about["photos"]), len(about["classes"])
     return (
         counts.shape == (photos, classes, classes)

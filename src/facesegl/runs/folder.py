@@ -90,7 +90,6 @@ def make_folder(parent: Path) -> Path:
 
 
 def _set_aside(folder: Path) -> None:
-    """Rename the folder of an earlier start (csv to csv_1, ...), which the CSV logger would delete."""
     if folder.is_dir():
         names = (folder.with_name(f"{folder.name}_{number}") for number in itertools.count(1))
         folder.replace(next(name for name in names if not name.exists()))
@@ -137,7 +136,7 @@ def recording(result: Result, checkpoint: Path | None = None) -> Iterator[None]:
     with locked(result.folder) as free:
         if not free:
             raise MachineError(f"{result.folder}: another process is using this run folder; wait, or start a new run.")
-        _set_aside(result.folder / "csv")
+        _set_aside(result.folder / "csv")  # or the logger would delete what an earlier start wrote
         with _named_for_other_ranks(result.folder, checkpoint), _log_file(result.folder / "log.txt"):
             result.write()
             config = yaml.safe_dump(result.config, sort_keys=False, allow_unicode=True)

@@ -73,7 +73,6 @@ def stop_now(what: str, resume_hint: str) -> Iterator[None]:
 
 
 def _kept(trainer: pl.Trainer) -> str:
-    """Describe the last checkpoint; a signal also ends an unfinished validation."""
     written = [one.written_step for one in trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)]
     if not written:
         return "without a checkpoint, since callbacks.checkpoint is none"
