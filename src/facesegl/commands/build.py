@@ -102,16 +102,16 @@ def _try_optimizer(plan: DictConfig) -> None:
     """Take one step on a scalar: Lightning builds optimizer and schedule only when training starts."""
     weight = nn.Parameter(torch.zeros(1))
     weight.grad = torch.ones(1)
-    with _as_config_error("optimizer", plan.optimizer):
+    with _refusing("optimizer", plan.optimizer):
         optimizer = build(plan.optimizer)([weight])
         optimizer.step()
     if plan.schedule:
-        with _as_config_error("schedule", plan.schedule):
+        with _refusing("schedule", plan.schedule):
             build(plan.schedule)(optimizer, total_steps=1000)
 
 
 @contextlib.contextmanager
-def _as_config_error(key: str, node: Mapping[str, Any]) -> Iterator[None]:
+def _refusing(key: str, node: Mapping[str, Any]) -> Iterator[None]:
     values = ", ".join(f"{name}={value}" for name, value in node.items() if not name.startswith("_"))
     try:
         yield

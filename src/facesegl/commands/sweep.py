@@ -26,7 +26,7 @@ from facesegl.runs.sweep_jobs import read_notes
 
 log = logging.getLogger(__name__)
 
-_SWEEP_FILE = "sweep.json"
+_ABOUT = "sweep.json"
 
 
 def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Sequence[Path]) -> Path:
@@ -50,7 +50,7 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
     about = {"jobs": len(configs), "overrides": [text for text in overrides if not text.startswith("resume=")]}
     unfinished = _unfinished(sweeps, about) if str(first.resume).casefold() == "auto" else None
     folder = (unfinished or make_folder(sweeps)).absolute()
-    write_json(folder / _SWEEP_FILE, about)
+    write_json(folder / _ABOUT, about)
     loosened = loosen(overrides, config_dirs=config_dirs)
     dirs = [argument for path in config_dirs for argument in ("--config-dir", str(path))]
     arguments = ["-m", *dirs, *loosened, f"hydra.sweep.dir={quoted(str(folder))}"]
@@ -61,7 +61,7 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
 
 
 def _unfinished(sweeps: Path, about: Mapping[str, Any]) -> Path | None:
-    for path in sorted(sweeps.glob(f"*/{_SWEEP_FILE}"), reverse=True):
+    for path in sorted(sweeps.glob(f"*/{_ABOUT}"), reverse=True):
         folder = path.parent
         with contextlib.suppress(OSError, ValueError, RecursionError):
             done = sum(note["state"] == "done" for note in read_notes(folder))
