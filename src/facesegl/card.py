@@ -18,7 +18,7 @@ from facesegl.config.schema import SETS
 from facesegl.config.signatures import path_keys
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.files import readable
-from facesegl.labels.taxonomy import RESERVED, Taxonomy, is_config_syntax
+from facesegl.labels.taxonomy import Taxonomy, is_config_syntax
 
 FORMAT = 1
 """The card's format; raised whenever an older facesegl could misread a newer card."""
@@ -184,7 +184,8 @@ def check_card(card: Any, path: str) -> None:
 
 def _untrusted(card: Mapping[str, Any]) -> str:
     """A problem with config syntax in a card; empty if there is none."""
-    net = {name: value for name, value in card["net"].items() if name not in RESERVED}  # its one class is checked later
+    # without its underscores, since `_target_`, the net's class, is checked later
+    net = {str(name).strip("_"): value for name, value in card["net"].items()}
     for name, value in (("net", net), *((name, card[name]) for name in ("taxonomy", "normalisation", "data"))):
         if found := _config_syntax(value):
             return f" has {found} in {name}; expected plain values. Do not use this file."
