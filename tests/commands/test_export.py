@@ -218,7 +218,7 @@ def test_wrong_options_are_reported_before_anything_is_done(checkpoint, tmp_path
 
 def test_an_export_is_no_checkpoint(tmp_path):
     (tmp_path / "model.onnx").touch()
-    with pytest.raises(ConfigError, match="expected the checkpoint that it came from"):
+    with pytest.raises(ConfigError, match="expected the checkpoint it was exported from"):
         exported(tmp_path / "model.onnx", tmp_path / "other.onnx")
 
 
