@@ -1,10 +1,10 @@
-"""CPU time of a mask's step into the cache (shrink, then pack) next to a plain implementation of it.
+"""CPU time of preparing a mask for the cache (shrink, then pack), compared with a plain implementation.
 
     python benchmarks/cache.py [--rounds 5] [--size 256] [--faces 5]
 
-The plain one averages the one-hot mask by matrix products and takes the argmax. Both run in this process, in turns, on
-one thread, on masks of synthetic faces. Prints a row for each number of classes: milliseconds a mask, plain and with
-facesegl, and the median over the rounds of plain / facesegl: how many times as quick facesegl is.
+The plain one averages the one-hot mask by matrix products and takes the argmax. Both run alternately in this process,
+on one thread, on masks of synthetic faces. Prints a row for each number of classes: milliseconds per mask, plain and
+with facesegl, and the speed-up, the median over the rounds of plain / facesegl.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from facesegl.synthetic.render import draw_face
 
 
 def main() -> None:
-    """Shrink and pack both ways in turns and print the ratio."""
+    """Time both implementations alternately and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=256)
@@ -29,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(1)
     faces = [draw_face(seed, 512, 400).coverage.argmax(axis=-1).astype(np.uint8) for seed in range(args.faces)]
     thirds = np.arange(400, dtype=np.uint8)[None] // 134
-    print(f"{'classes':>8} {'plain':>8} {'facesegl':>9} {'ratio':>6}   milliseconds a mask")
+    print(f"{'classes':>8} {'plain':>8} {'facesegl':>9} {'ratio':>6}   milliseconds per mask")
     for num_classes, masks in ((6, faces), (18, [face + 6 * thirds for face in faces])):
         seconds(shrink_mask, masks, args.size, num_classes), seconds(plain, masks, args.size, num_classes)  # warm-up
         times = [
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def seconds(shrink: Callable[..., np.ndarray], masks: list[np.ndarray], size: int, num_classes: int) -> float:
-    """CPU-seconds a mask."""
+    """CPU-seconds per mask."""
     start = time.process_time()
     for mask in masks:
         pack_onehot(shrink(mask, size, size, num_classes), num_classes)
@@ -50,7 +50,7 @@ def seconds(shrink: Callable[..., np.ndarray], masks: list[np.ndarray], size: in
 
 
 def plain(mask: np.ndarray, height: int, width: int, num_classes: int) -> np.ndarray:
-    """The class with the largest area in each pixel: `shrink_mask` as short as it can be written, ties aside."""
+    """The class with the largest area in each pixel: a minimal `shrink_mask`, except for ties."""
     values = torch.tensor([*range(num_classes), VOID], dtype=torch.uint8)
     rows, columns = _overlap(mask.shape[0], height), _overlap(mask.shape[1], width)
     areas = torch.stack([rows @ (torch.from_numpy(mask) == value).float() @ columns.T for value in values])

@@ -1,8 +1,8 @@
-"""CPU-seconds of whole commands next to `python -c "import torch"`: what start-up costs.
+"""CPU-seconds of whole commands compared with `python -c "import torch"`: the cost of start-up.
 
     python benchmarks/startup.py [--rounds 5]
 
-Each command is a new process on one thread. All are run in turns; the ratios are medians over the rounds.
+Each command is a new process on one thread. They run alternately; the ratios are medians over the rounds.
 """
 
 import argparse
@@ -30,14 +30,14 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Run every command in turns and print medians and ratios."""
+    """Run the commands alternately and print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     asked, _ = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         _write_inputs(Path(folder))
         rounds = [[cpu_seconds(words, folder) for words in COMMANDS.values()] for _ in range(asked.rounds + 1)][1:]
-    print(f"{'CPU-seconds':>11} {'ratio':>6} {'more':>6}   median of {asked.rounds}, next to import torch")
+    print(f"{'CPU-seconds':>11} {'ratio':>6} {'more':>6}   median of {asked.rounds}, compared with import torch")
     for index, name in enumerate(COMMANDS):
         seconds, ratio, more = (
             statistics.median(values)

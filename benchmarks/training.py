@@ -1,10 +1,10 @@
-"""CPU-seconds of `facesegl train` next to a bare PyTorch loop over the same net and the same batches.
+"""CPU-seconds of `facesegl train` compared with a bare PyTorch loop over the same net and the same batches.
 
     python benchmarks/training.py [--rounds 3] [--epochs 20] [KEY=VALUE ...]
 
-Both train in this process, in turns, on one thread: the reference experiment on the synthetic faces unless keys say
-otherwise. What is counted is the training phase of a run, with logging, counting, progress and panels, and without
-imports, cache, checkpoints and scoring. The bare loop has none of that: it is what the net alone costs.
+Both train alternately in this process, on one thread: by default the reference experiment on synthetic faces. The time
+of a run is that of its training phase, with logging, counting, progress and panels, without imports, cache,
+checkpoints and scoring. The time of the bare loop is the cost of the net alone.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from facesegl.config.instantiate import build
 
 
 def main() -> None:
-    """Train both ways in turns and print the ratio."""
+    """Train both ways alternately and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
@@ -54,7 +54,7 @@ def with_facesegl(keys: list[str]) -> float:
 
 
 def bare(keys: list[str]) -> float:
-    """CPU-seconds of a loop as short as it can be written."""
+    """CPU-seconds of a minimal training loop."""
     plan = check(Composed.of(keys), given=GIVEN)
     photos, targets, mean, std = _arrays(plan)
     torch.manual_seed(plan.seed)

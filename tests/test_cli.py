@@ -117,7 +117,7 @@ def test_what_is_typed_wrongly_is_told_in_one_line(arguments, message):
     assert_nothing_ran(call("train", *arguments), message)
 
 
-def test_blanks_round_an_equals_sign_are_told_once():
+def test_spaces_around_an_equals_sign_are_reported_once():
     assert_nothing_ran(call("train", "data", "=", "synthetic"), ["data = synthetic", "data=synthetic"])
 
 

@@ -1,6 +1,6 @@
 """facesegl trains, monitors and evaluates face segmentation models from a few labelled photos.
 
-The names below are imported when they are first used, so that `import facesegl` and `facesegl --help` stay quick.
+Names are imported on first use, so that `import facesegl` and `facesegl --help` stay fast.
 """
 
 import os
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from facesegl._lazy import attach
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report to its maker
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime sends telemetry by default
 
 if TYPE_CHECKING:
     from facesegl.api import evaluate as evaluate

@@ -1,4 +1,4 @@
-"""`python -m facesegl` is the command."""
+"""`python -m facesegl` runs the command."""
 
 import sys
 

@@ -12,13 +12,13 @@ def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:
 
     Args:
         *overrides: keys and groups of conf/train.yaml: `"data=fasseg_v2", "trainer.max_epochs=5"`.
-        config_dirs: folders with your own config groups.
+        config_dirs: folders with custom config groups.
 
     Returns:
         The record of the run; its `folder` holds the checkpoints.
 
     Raises:
-        FaceseglError: whatever is wrong; each class is an exit code.
+        FaceseglError: any error; each subclass has an exit code.
         facesegl.errors.Stopped: a signal ended it.
     """
     from facesegl.commands.train import train
@@ -35,10 +35,10 @@ def evaluate(
     Args:
         model: a file or a run folder; several in a list are scored as one ensemble.
         *overrides: keys and groups of conf/evaluate.yaml: `"set=val"`, `"data=fasseg_v1"`.
-        config_dirs: folders with your own config groups.
+        config_dirs: folders with custom config groups.
 
     Raises:
-        FaceseglError: whatever is wrong; each class is an exit code.
+        FaceseglError: any error; each subclass has an exit code.
         facesegl.errors.Stopped: a signal ended it.
     """
     from facesegl.commands.evaluate import evaluate

@@ -1,8 +1,7 @@
 """The card: a description of the weights as plain data, made by training and checked on reading.
 
-It is stored in a checkpoint, in a file of weights and in an exported model. Nothing in it is ever run. The one class
-that it names is the net's, which is built only if it is an `nn.Module` of facesegl or of a package that the user trusts
-by name.
+It is stored in a checkpoint, in a file of weights and in an exported model. Nothing in it is ever run. It
+names one class, the net's, which is built only if it is an `nn.Module` of facesegl or of a package that you trust.
 """
 
 import json
@@ -28,10 +27,10 @@ LARGEST = 8192
 """The largest input side in pixels: more is a damaged card, or an attempt to exhaust the memory."""
 
 KEY = "facesegl"
-"""The key of the card, as JSON, in the metadata of a weights file or an exported model."""
+"""The metadata key of the card (JSON) in a weights file or an exported model."""
 
 A_PATH = "(a path)"
-"""What a card holds instead of a path."""
+"""The placeholder for a path."""
 
 Card = dict[str, Any]
 
@@ -66,15 +65,15 @@ def make_card(
 ) -> Card:
     """Describe the weights that a run will make.
 
-    It holds no absolute path and one `_target_`, the net's; the config is included as text, for people to read.
+    The card has no absolute path and one `_target_`, the net's; the config is included as text, for people to read.
 
     Args:
-        config: as composed, with its interpolations, as builtin values.
-        plan: the same, checked and resolved.
-        facts: those of the data, as `FaceDataModule.facts` returns them.
+        config: the composed config with its interpolations, as builtin values.
+        plan: the same config, checked and resolved.
+        facts: the facts about the data from `FaceDataModule.facts`.
         parameters: the net's number of trainable parameters.
         command: the command line that repeats the run.
-        versions: of the packages, by name.
+        versions: the version of each package.
     """
     return {
         "format": FORMAT,
@@ -132,15 +131,15 @@ def _is_absolute_path(value: Any) -> bool:
 
 
 def card_as_text(card: Card) -> str:
-    """A card as JSON, for a file's metadata."""
+    """Serialize a card as JSON, for a file's metadata."""
     return json.dumps(card, ensure_ascii=False)
 
 
-def card_in(metadata: Mapping[str, str], place: str) -> Card:
-    """The checked card in a file's metadata.
+def card_in(metadata: Mapping[str, str], path: str) -> Card:
+    """Read and check the card in a file's metadata.
 
     Raises:
-        CheckpointError: there is none, or an invalid one; the message names the file, `place`.
+        CheckpointError: the card is missing or invalid; the message begins with `path`.
     """
     text = metadata.get(KEY)
     try:
@@ -148,46 +147,45 @@ def card_in(metadata: Mapping[str, str], place: str) -> Card:
     except (ValueError, RecursionError):
         card = None
     if card is None:
-        raise CheckpointError(f"{place}: it has no card, so it is none that facesegl export wrote.")
-    check_card(card, place)
+        raise CheckpointError(f"{path}: it has no card; expected a file written by facesegl export.")
+    check_card(card, path)
     return dict(card)
 
 
-def check_card(card: Any, place: str) -> None:
-    """Refuse an invalid or untrustworthy card; its values remain plain data whatever they are.
+def check_card(card: Any, path: str) -> None:
+    """Refuse an invalid or malicious card, without running anything in it.
 
     Raises:
-        CheckpointError: what is wrong with it; the message names the file, `place`.
+        CheckpointError: the card is invalid; the message begins with `path`.
     """
     if not isinstance(card, Mapping) or "format" not in card:
-        raise CheckpointError(f"{place}: no card of facesegl in it; was it written by another program?")
-    if strange := _strange({**card, **{name: "" for name in _TEXTS if isinstance(card.get(name), str)}}):
-        raise CheckpointError(f"{place}: its card holds {strange}, which no card does. Do not use this file.")
+        raise CheckpointError(f"{path}: it has no card of facesegl; was it written by another program?")
+    if strange := _not_plain({**card, **{name: "" for name in _TEXTS if isinstance(card.get(name), str)}}):
+        raise CheckpointError(f"{path}: its card has {strange}, which facesegl never writes. Do not use this file.")
     if card["format"] != FORMAT:
         raise CheckpointError(
-            f"{place}: its card has format {card['format']!r}, this facesegl reads {FORMAT}; use the version that "
+            f"{path}: its card has format {card['format']!r}, this facesegl reads {FORMAT}; use the version that "
             f"wrote it ({_version(card)}), or train again."
         )
-    wrong_types = [name for name, kind in _REQUIRED.items() if not _is_a(card.get(name), kind)]
-    wrong_types += [name for name, kind in _OPTIONAL.items() if name in card and not _is_a(card[name], kind)]
+    wrong_types = [name for name, kind in _REQUIRED.items() if not _has_type(card.get(name), kind)]
+    wrong_types += [name for name, kind in _OPTIONAL.items() if name in card and not _has_type(card[name], kind)]
     if wrong_types:
         raise CheckpointError(
-            f"{place}: its card lacks {', '.join(wrong_types)}, or has another type there; is it damaged?"
+            f"{path}: its card lacks {', '.join(wrong_types)}, or has the wrong type there; is it damaged?"
         )
     for wrong in (_untrusted(card), _damaged(card)):
         if wrong:
-            raise CheckpointError(f"{place}: its card{wrong}")
+            raise CheckpointError(f"{path}: its card{wrong}")
     try:
         Taxonomy.from_mapping(card["taxonomy"])
     except ConfigError as error:
-        raise CheckpointError(*(f"{place}: in its card, {problem[:_LONGEST]}" for problem in error.problems)) from None
+        raise CheckpointError(*(f"{path}: in its card, {problem[:_LONGEST]}" for problem in error.problems)) from None
 
 
 def _untrusted(card: Mapping[str, Any]) -> str:
-    """Why a card is more than plain data; empty if it is not."""
-    net = {
-        str(name).strip("_"): value for name, value in card["net"].items()
-    }  # `_target_`, its one class, is checked later
+    """A problem with config syntax in a card; empty if there is none."""
+    # without its underscores, since `_target_`, the net's class, is checked later
+    net = {str(name).strip("_"): value for name, value in card["net"].items()}
     for name, value in (("net", net), *((name, card[name]) for name in ("taxonomy", "normalisation", "data"))):
         if found := _config_syntax(value):
             return f" has {found} in {name}; expected plain values. Do not use this file."
@@ -195,7 +193,7 @@ def _untrusted(card: Mapping[str, Any]) -> str:
 
 
 def _config_syntax(value: Any) -> str:
-    """What OmegaConf or Hydra would act on: `${...}` anywhere, `_target_` and its kind as a key; empty if nothing."""
+    """The first value or key that OmegaConf or Hydra would act on (`${...}`, `_target_`, ...); empty if none."""
     if isinstance(value, Mapping):
         keys = [f"the key {key}" for key in value if isinstance(key, str) and is_config_syntax(key)]
         return next(filter(None, (*keys, *map(_config_syntax, value.values()))), "")
@@ -205,15 +203,15 @@ def _config_syntax(value: Any) -> str:
 
 
 def _damaged(card: Mapping[str, Any]) -> str:
-    """Which value of a card is impossible; empty if none is."""
+    """A problem with the values of a card; empty if there is none."""
     data, size = card["data"], card["image_size"]
     mean, std = (card["normalisation"].get(name) for name in ("mean", "std"))
     if not 1 <= size <= LARGEST:
         return f" says image size {size}; expected 1 to {LARGEST}. Is it damaged?"
     if not isinstance(data.get("values"), Mapping) or not _is_name(data.get("name")):
-        return " has no name or no values of its data; is it damaged?"
+        return " has no name or no values for its data; is it damaged?"
     if not isinstance(data.get("choice"), str) or not _PLAIN_NAME.fullmatch(data["choice"]):
-        return "'s data choice is no plain name. Do not use this file."
+        return "'s data choice is not a plain name. Do not use this file."
     if not _are_three_numbers(mean) or not _are_three_numbers(std) or min(std) <= 0:
         return "'s normalisation is not three finite numbers for mean and std, std above 0; is it damaged?"
     if not all(_is_scored(name, found) for name, found in card.get("scores", {}).items()):
@@ -221,23 +219,25 @@ def _damaged(card: Mapping[str, Any]) -> str:
     return ""
 
 
-def _strange(value: Any, depth: int = 0) -> str:
-    """What in a value is not plain data within the limits of a card; empty if all is."""
+def _not_plain(value: Any, depth: int = 0) -> str:
+    """The first part of a value that is not plain data within a card's limits; empty if there is none."""
     if depth > _DEEPEST:
         return f"values nested more than {_DEEPEST} deep"
     if isinstance(value, Mapping) and (odd := [key for key in value if not isinstance(key, str | int)]):
-        return f"a {type(odd[0]).__name__} as a name"
+        return f"a key of type {type(odd[0]).__name__}"
     if isinstance(value, Mapping | list | tuple):
         inner = [*value, *value.values()] if isinstance(value, Mapping) else value
-        return next((strange for one in inner if (strange := _strange(one, depth + 1))), "")
+        return next((strange for one in inner if (strange := _not_plain(one, depth + 1))), "")
     if isinstance(value, str):
-        return f"a text of {len(value)} letters" if len(value) > _LONGEST else "" if _is_text(value) else "broken text"
+        if len(value) > _LONGEST:
+            return f"a string of {len(value)} characters"
+        return "" if _is_text(value) else "a string that is not valid Unicode"
     if isinstance(value, int):
         return f"a number of {value.bit_length()} bits" if abs(value) >= _LARGEST_NUMBER else ""
     return "" if value is None or isinstance(value, float) else f"a {type(value).__name__}"
 
 
-def _is_a(value: Any, kind: type) -> bool:
+def _has_type(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
@@ -246,7 +246,7 @@ def _are_three_numbers(value: Any) -> bool:
 
 
 def _is_text(value: str) -> bool:
-    """Whether it can be encoded as UTF-8: no lone surrogates, which also stand for undecodable bytes of file names."""
+    """Whether it can be encoded as UTF-8: it has no lone surrogates (undecodable bytes of file names)."""
     return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
@@ -267,7 +267,7 @@ def _are_scores(scores: Any) -> bool:
         isinstance(scores, Mapping)
         and isinstance(scores.get("iou"), Mapping)
         and all(map(_is_name, scores["iou"]))
-        and _is_a(scores.get("photos"), int)
+        and _has_type(scores.get("photos"), int)
         and all(_is_number(value) for value in (*scores["iou"].values(), *(scores.get(name, "") for name in means)))
     )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Run the command line; each problem becomes one line, and all an exit code (facesegl.errors lists them)."""
+    """Run the command line; each problem is printed as one line and sets the exit code (see facesegl.errors)."""
     configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
     sys.path.append(str(Path.cwd()))  # a config may name a class in a module of the current folder
@@ -45,7 +45,7 @@ def main() -> int:
         return 0
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
-            return _complain(error)
+            return _report_machine_error(error)
         traceback.print_exc()
         print("error: this is a bug of facesegl, not yours; please report it with the lines above.", file=sys.stderr)
         return FaceseglError.exit_code
@@ -55,11 +55,11 @@ def main() -> int:
 _MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
-def _complain(error: OSError) -> int:
-    """Report an OSError that no caller has handled; a full stdout is not written to again."""
-    place = printable(str(error.filename)) if error.filename else "the output"
+def _report_machine_error(error: OSError) -> int:
+    """Report an OSError that no caller has handled; after an error of stdout nothing more is written to it."""
+    path = printable(str(error.filename)) if error.filename else "the output"
     print(
-        f"error: {place}: {error.strerror}; check its permissions, its name, and the free space on its disk.",
+        f"error: {path}: {error.strerror}; check its permissions, its name, and the free space on its disk.",
         file=sys.stderr,
     )
     if error.filename is None:
@@ -103,7 +103,7 @@ def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
     from facesegl.reporting.terminal import show_sweep
     from facesegl.runs.sweep_jobs import failures
 
-    try_all(configs)  # what constructors refuse in any job, before the first one starts
+    try_all(configs)  # constructors of all jobs report errors before the first job starts
     folder = sweep(configs, given.words, given.config_dir)
     show_sweep(folder)
     if failed := failures(folder):
@@ -112,9 +112,9 @@ def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
 
 def _show(result: "Result") -> None:
     from facesegl.reporting.terminal import show_result
-    from facesegl.runs.folder import run_of_rank_zero
+    from facesegl.runs.run_folder import run_of_rank_zero
 
-    if not run_of_rank_zero():  # the other ranks of a training leave it to the first
+    if not run_of_rank_zero():  # only rank 0 prints
         show_result(result)
 
 
@@ -157,8 +157,8 @@ def _compare(given: Namespace) -> None:
     from facesegl.commands.compare import compare
     from facesegl.reporting.comparison_table import comparison_table
 
-    things, keys = paths_and_keys(given.words)
-    comparison = compare([Path(thing) for thing in things], set=given.set, overrides=keys, config_dirs=given.config_dir)
+    models, keys = paths_and_keys(given.words)
+    comparison = compare([Path(model) for model in models], set=given.set, overrides=keys, config_dirs=given.config_dir)
     if given.json:
         print(json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False))
     else:

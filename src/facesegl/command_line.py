@@ -1,4 +1,4 @@
-"""The command line: one parser with all verbs, from which their help and Tab completion come."""
+"""The command line: one parser with all verbs; help and Tab completion come from it."""
 
 import contextlib
 import os
@@ -17,8 +17,8 @@ class Parser(ArgumentParser):
 
     Attributes:
         verbs: the parsers of the verbs below this one.
-        options: its long options, such as `--json`.
-        config: the config of conf/ whose keys it takes (`train` or `evaluate`), for completion; None for none.
+        options: its long options, e.g. `--json`.
+        config: the config of conf/ whose keys it takes (`train` or `evaluate`), for completion, or None.
     """
 
     def __init__(self, config: str | None = None, **given: Any) -> None:
@@ -33,12 +33,12 @@ class Parser(ArgumentParser):
         return super().add_argument(*names, **given)
 
     def print_help(self, file: Any = None) -> None:
-        """Print the help; unlike argparse, an output that is full raises."""
+        """Print the help; unlike argparse's, this raises if the output is full."""
         print(self.format_help(), end="", file=file)
 
     def error(self, message: str) -> NoReturn:
-        """Report what is wrong in one line, without the usage."""
-        message = message.removesuffix(", key=value")  # optional, whatever argparse says
+        """Raise the message as one line, without the usage."""
+        message = message.removesuffix(", key=value")  # argparse reports it as required, but it is optional
         raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}. See {self.prog} --help.")
 
 
@@ -50,7 +50,7 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
         `typed`; None if help was asked for and printed.
 
     Raises:
-        ConfigError: no such verb or option, a missing argument, blanks around a `=`.
+        ConfigError: no such verb or option, a missing argument, spaces around a `=`.
     """
     parser, typed = build_parser(), list(arguments)
     while parser.verbs:
@@ -78,11 +78,11 @@ def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
     words = getattr(given, "words", [])
     for before, word, after in zip(words, words[1:], words[2:], strict=False):
         if word == "=":
-            raise ConfigError(f"{before} = {after}: write it without blanks: {before}={after}")
-    hint = "; keys are given as key=value, such as trainer.max_epochs=5" if "hydra_help" in given else ""
+            raise ConfigError(f"{before} = {after}: write it without spaces: {before}={after}")
+    hint = "; keys are given as key=value, e.g. trainer.max_epochs=5" if "hydra_help" in given else ""
     problems = [f"{flag}: no such option{hint}. See facesegl {given.verb} --help." for flag in unknown]
     problems += [
-        f"{flag}: the verb already chooses the config; for your own groups use --config-dir FOLDER."
+        f"{flag}: the verb already chooses the config; add your config groups with --config-dir FOLDER."
         for flag in ("--config-name", "--config-path")
         if getattr(given, flag[2:].replace("-", "_"), None)
     ]
@@ -97,7 +97,7 @@ def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 _GROUP = re.compile(r"\+{0,2}data/\w+(@[\w.]+)?")
-"""Hydra's groups below groups, which are no folders: `data/taxonomy=fasseg`."""
+"""Hydra's nested groups, which are not folders: `data/taxonomy=fasseg`."""
 
 
 def _is_path(word: str) -> bool:
@@ -112,7 +112,7 @@ def _is_path(word: str) -> bool:
 def _exists(word: str) -> bool:
     try:
         return Path(word).is_file() or (Path(word) / "result.json").is_file()
-    except (OSError, ValueError):  # longer than any name can be
+    except (OSError, ValueError):  # the name is too long
         return False
 
 
@@ -127,7 +127,7 @@ def build_parser() -> Parser:
         added: Parser = to.add_parser(name, help=summary, description=f"{summary}.\n{more}".strip(), **given)
         return added
 
-    # the help of these two shows the config as it would run
+    # --help of these two prints the composed config
     _train(verb("train", "Train a model and score it, or with -m many", config="train", add_help=False))
     _evaluate(verb("evaluate", "Score a checkpoint, or an ensemble of several", config="evaluate", add_help=False))
     _predict(verb("predict", "Segment your own photos", more=_PREDICT))
@@ -155,12 +155,12 @@ _PREDICT = """\
 Writes an index mask, a colour mask and an overlay of each photo, and predictions.csv.
 Several models are an ensemble: the mean of their probabilities."""
 _COMPARE = """\
-Each difference comes with a confidence interval. The first model is the baseline of the others."""
-_REPORT = "report.html is self-contained: it opens from the disk, and can be sent to others."
-_CHECK = "The exit code is 1 where you should not train on the data yet."
-_EXPORT = "The export is verified to predict the same, and comes with a certificate."
+Each difference has a confidence interval. The first model is the baseline."""
+_REPORT = "report.html is self-contained: it opens without a server and can be sent to others."
+_CHECK = "The exit code is 1 if you should not train on the data yet."
+_EXPORT = "The export is verified to predict the same as the checkpoint, and comes with a certificate."
 _DOWNLOAD = """\
-FASSEG is three sets of labelled faces, for research. Existing files are verified, and not downloaded again."""
+FASSEG is three sets of labelled faces, for research. Existing files are verified and not downloaded again."""
 
 
 def _train(parser: Parser) -> None:
@@ -176,8 +176,7 @@ def _evaluate(parser: Parser) -> None:
 
 
 def _add_hydra(parser: Parser) -> None:
-    """Hydra's own flags, which it answers by itself."""
-    parser.add_argument("-h", "--help", action="store_true", help="show choices and keys, with their values now")
+    parser.add_argument("-h", "--help", action="store_true", help="show choices and keys with their current values")
     parser.add_argument("--hydra-help", action="store_true", help="show Hydra's own flags")
     parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"), help="print the config and exit")
     parser.add_argument("--resolve", action="store_true", help="with --cfg: resolve interpolations")
@@ -193,21 +192,21 @@ def _predict(parser: Parser) -> None:
     parser.add_argument("-o", "--output", type=_path, required=True, metavar="FOLDER", help="where the masks go")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation: average with the mirrored photo")
     parser.add_argument("--probabilities", action="store_true", help="also save all classes' probabilities (.npy)")
-    parser.add_argument("--batch-size", type=_count, default=4, metavar="N", help="photos at once (default 4)")
+    parser.add_argument("--batch-size", type=_count, default=4, metavar="N", help="photos per forward pass (default 4)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda or mps")
     _add_trust(parser)
 
 
 def _compare(parser: Parser) -> None:
     parser.add_argument("words", nargs="*", metavar="RUN|CKPT|counts.npz", help="two or more, and keys of the data")
-    parser.add_argument("--set", metavar="NAME", help="the set of photos (default: test_clean, or what all have)")
+    parser.add_argument("--set", metavar="NAME", help="the set of photos (default: test_clean, or a set that all have)")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     _add_config_dir(parser)
 
 
 def _report(parser: Parser) -> None:
     parser.add_argument("run", type=_path, metavar="RUN", help="the folder of a run or of a sweep")
-    _add_keys(parser, "of the data, for the photos that are shown")
+    _add_keys(parser, "of the data, for the photos in the report")
 
 
 def _export(parser: Parser) -> None:
@@ -238,28 +237,31 @@ def _preview(parser: Parser) -> None:
     parser.add_argument("-o", "--output", type=_path, default=Path("preview.png"), metavar="FILE", help="the picture")
     parser.add_argument("--count", type=_count, default=12, metavar="N", help="samples, evenly spaced (default 12)")
     parser.add_argument("--split", default="train", metavar="NAME", help="train (default), val or test")
-    parser.add_argument("--augmented", action="store_true", help="what the net is trained on, after augmentation")
+    parser.add_argument("--augmented", action="store_true", help="show the net's input, after augmentation")
     parser.add_argument("--inexact", action="store_true", help="mark pixels whose class was guessed")
-    _add_keys(parser, "of the data, such as data=synthetic")
+    _add_keys(parser, "of the data, e.g. data=synthetic")
 
 
 def _download(parser: Parser) -> None:
     parser.add_argument("words", nargs="*", metavar="FOLDER", help="where V1, V2 and V3 go (default: data/fasseg)")
-    parser.add_argument("--archive", type=_path, metavar="FILE", help="a zip that is on this machine already")
+    parser.add_argument("--archive", type=_path, metavar="FILE", help="a zip file that you have already")
     parser.add_argument("--url", metavar="URL", help="a mirror of the archive")
     parser.add_argument("--force", action="store_true", help="replace files that differ from FASSEG's")
 
 
 def _add_keys(parser: Parser, what: str) -> None:
-    parser.add_argument(
-        "keys", nargs="*", type=_key, metavar="key=value", help=f"keys {what}, such as paths.data=FOLDER"
-    )
+    parser.add_argument("keys", nargs="*", type=_key, metavar="key=value", help=f"keys {what}, e.g. paths.data=FOLDER")
     _add_config_dir(parser)
 
 
 def _add_config_dir(parser: Parser) -> None:
     parser.add_argument(
-        "--config-dir", type=_path, action="append", default=[], metavar="FOLDER", help="config groups of your own"
+        "--config-dir",
+        type=_path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a folder with your config groups",
     )
 
 
@@ -271,7 +273,7 @@ def _add_trust(parser: Parser) -> None:
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise ArgumentTypeError(f"{text} is not a whole number from 1")
+        raise ArgumentTypeError(f"{text} is not a positive integer")
     return int(text)
 
 
@@ -283,7 +285,7 @@ def _path(text: str) -> Path:
 
 def _key(text: str) -> str:
     if "=" not in text:
-        raise ConfigError(f"{text}: expected key=value here, such as data=fasseg_v2 or paths.data=FOLDER.")
+        raise ConfigError(f"{text}: expected key=value here, e.g. data=fasseg_v2 or paths.data=FOLDER.")
     return text
 
 
@@ -319,7 +321,7 @@ def _offer(start: str, words: Collection[str]) -> None:
 
 
 def answer(given: Namespace, words: Sequence[str]) -> bool:
-    """Answer flags that show something and run nothing: --help, --cfg job, --info, --hydra-help.
+    """Handle flags that only print something: --help, --cfg job, --info, --hydra-help.
 
     Args:
         given: the parsed command line of train or evaluate.
@@ -336,14 +338,14 @@ def answer(given: Namespace, words: Sequence[str]) -> bool:
     if given.help:
         print(help_text(given.verb, words, dirs, resolve=given.resolve))
         return True
-    compose(words, config_name=given.verb, config_dirs=dirs)  # reports our message for what is wrong
+    compose(words, config_name=given.verb, config_dirs=dirs)  # reports errors as facesegl's own messages
     flags = [word for word in given.typed if word not in given.words]
     hand_to_hydra(given.verb, [*flags, *loosen(words, config_dirs=dirs)])
     return True
 
 
 def hand_to_hydra(config_name: str, arguments: Sequence[str]) -> None:
-    """Let Hydra read these arguments as the command line of an app that does nothing."""
+    """Run Hydra on these arguments with an app that does nothing."""
     import hydra
 
     from facesegl.config.compose import conf_dir

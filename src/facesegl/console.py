@@ -30,7 +30,7 @@ def console() -> "Console":
             """The reader closed the pipe; the work continues, and its log is in the run folder."""
             self.quiet = True
 
-    # rich takes a notebook, or a log with FORCE_COLOR, for a terminal, but these keep every redrawn line
+    # rich treats notebooks, and logs with FORCE_COLOR, as terminals, but they keep every redrawn line
     terminal = None if sys.stderr.isatty() else False
     return Lasting(stderr=True, highlight=False, force_jupyter=False, force_terminal=terminal)
 
@@ -54,8 +54,8 @@ def configure_logging() -> None:
     warnings.formatwarning = lambda message, *_args, **_kwargs: str(message).splitlines()[0]
 
 
-_NO_ACTION = (  # warnings of libraries, each with why a user cannot act on it
-    r".*does not have many workers.*",  # cached data need none
+_NO_ACTION = (  # library warnings, each with the reason to ignore it
+    r".*does not have many workers.*",  # cached data need no workers
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
     r"Grad strides do not match bucket view strides.*",  # weights are channels last, DDP's buckets are not
     r"Checkpoint directory .* exists and is not empty.*",  # true of every resumed run
@@ -66,7 +66,7 @@ _NO_ACTION = (  # warnings of libraries, each with why a user cannot act on it
 def quiet() -> Iterator[None]:
     """Suppress known library warnings that a user cannot act on; also a decorator."""
     for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # tips, and which devices there are
+        logging.getLogger(name).setLevel(logging.WARNING)  # tips and the list of devices
     with warnings.catch_warnings():
         for message in _NO_ACTION:
             warnings.filterwarnings("ignore", message)
@@ -88,7 +88,7 @@ def track(items: Iterable[T], *, total: int | None, what: str, every_s: float = 
     Args:
         items: any iterable, also a lazy one.
         total: the number of items; None if it is unknown.
-        what: what is being done, e.g. "building the cache".
+        what: a description of the work, e.g. "building the cache".
         every_s: seconds between plain lines, which go to the logger `facesegl`.
 
     Example:
@@ -99,13 +99,13 @@ def track(items: Iterable[T], *, total: int | None, what: str, every_s: float = 
 
 
 def printable(text: str) -> str:
-    r"""Text from a file, with control characters replaced.
+    r"""Replace control characters in text from a file.
 
     Example:
         >>> printable("skin\x1b[2J")
         'skin?[2J'
     """
-    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def duration(seconds: float) -> str:

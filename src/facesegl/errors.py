@@ -1,10 +1,10 @@
 """The errors of facesegl, one class per exit code.
 
-A message is one line: place, fact, expectation, remedy. An error may carry several, since all problems are reported
+A message is one line: location, fact, expectation, remedy. An error may have several, since all problems are reported
 together.
 
     FaceseglError          70  a bug in facesegl
-     +- PartlyFailed        1  done, except for what it names
+     +- PartlyFailed        1  done, except for the items it names
      +- ConfigError         2  the command or the config is wrong; nothing ran
      +- DataError           3  photos or masks are wrong
      +- CheckpointError     4  a checkpoint or model file is wrong
@@ -29,8 +29,8 @@ class FaceseglError(Exception):
         self.problems = problems
 
 
-class PartlyFailed(FaceseglError):  # noqa: N818 - not an error of the whole: the rest is done
-    """The work is done, except for what the message names."""
+class PartlyFailed(FaceseglError):  # noqa: N818 - not a complete failure
+    """The work is done, except for the items in the message."""
 
     exit_code = 1
 
@@ -54,7 +54,7 @@ class CheckpointError(FaceseglError):
 
 
 class MachineError(FaceseglError):
-    """The machine refused: no such device, disk full, no permission."""
+    """The machine is at fault: no such device, disk full, no permission."""
 
     exit_code = 5
 
@@ -66,7 +66,7 @@ class TrainingError(FaceseglError):
 
 
 class Stopped(BaseException):
-    """A signal ended the work; what was done is kept.
+    """A signal ended the work; finished parts are kept.
 
     Like KeyboardInterrupt it is not an `Exception`: the interrupted code may have an `except Exception` that would
     swallow it.
@@ -76,7 +76,7 @@ class Stopped(BaseException):
         exit_code: the exit code of the command.
 
     Args:
-        problem: what was kept and how to resume.
+        problem: the message, with what was kept and how to resume.
         signum: the signal's number, 2 (SIGINT) or 15 (SIGTERM).
     """
 

@@ -32,15 +32,14 @@ _MACHINE = {
     errno.EIO: "the disk reports an error",
 }
 
-
-_NO_TEXT = re.compile("[\ud800-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def require_writable(folder: Path, name: str) -> None:
-    """Make sure that a folder can be written, or made, by a nameless file where it is or will be.
+    """Check that a folder is or can be made writable, with a temporary file in its nearest existing parent.
 
     Raises:
-        MachineError: why it cannot; the message begins with `name`.
+        MachineError: it cannot be written; the message begins with `name`.
     """
     with machine_errors(name):
         folder = folder.absolute()
@@ -83,7 +82,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically; undecodable bytes of file names in it become escapes."""
+    """Write a text file atomically; undecodable bytes of file names are escaped."""
     with replacing(path) as part:
         part.write_text(readable(text), encoding="utf-8")
 
@@ -98,7 +97,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> None:
-    """Write a table whole or not at all: floats with six decimals, NaN and None as empty cells."""
+    """Write a CSV table atomically: floats with six decimals, NaN and None as empty cells."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
@@ -113,21 +112,21 @@ def _cell(value: str | float | None) -> str | int:
 
 
 def readable(name: str) -> str:
-    r"""A file name as text that can be written anywhere: bytes that are not UTF-8 become escapes like `\xff`.
+    r"""Make a file name encodable: bytes that are not UTF-8 become escapes like `\xff`.
 
     Example:
         >>> print(readable(os.fsdecode(b"J\xf6rg.jpg")))
         J\xf6rg.jpg
     """
-    return _NO_TEXT.sub(lambda sign: _code(ord(sign[0])), name)
+    return _SURROGATES.sub(lambda match: _escaped(ord(match[0])), name)
 
 
-def _code(sign: int) -> str:
-    return f"\\x{sign - 0xDC00:02x}" if 0xDC80 <= sign <= 0xDCFF else f"\\u{sign:04x}"
+def _escaped(code: int) -> str:
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of files, is on the disk."""
+    """Flush a file, or a folder's list of files, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

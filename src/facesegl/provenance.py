@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, machine, git commit, command line."""
+"""The provenance of a result: versions, machine, git commit, command line."""
 
 import contextlib
 import os
@@ -57,7 +57,7 @@ def git_state() -> dict[str, Any] | None:
 
 
 def command_line() -> str:
-    """The command line of this process, to be typed again; `python -m facesegl` is the same command."""
+    """The command line of this process, as typed; `python -m facesegl` is the same command."""
     name = Path(sys.argv[0]).name
     return shlex.join(["facesegl" if name == "__main__.py" else name, *sys.argv[1:]])
 
@@ -70,7 +70,7 @@ def command_of(verb: str, words: Sequence[str], config_dirs: Sequence["str | Pat
 
 @contextlib.contextmanager
 def replaced_argv(words: Sequence[str]) -> Iterator[None]:
-    """Replace sys.argv: Hydra takes its arguments from there, Lightning the command for further ranks."""
+    """Replace sys.argv: Hydra reads its arguments from it, Lightning the command for other ranks."""
     typed, sys.argv = sys.argv, [*words]
     try:
         yield

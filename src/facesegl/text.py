@@ -29,7 +29,7 @@ def number(count: int, one: str, many: str = "") -> str:
 
 
 def a_few(names: Iterable[str], most: int = 5) -> str:
-    """The first few names in one line, and the number of the others.
+    """The first few names, and how many more there are.
 
     Example:
         >>> a_few("abcdefg"), a_few("abcd", most=3)
@@ -51,7 +51,7 @@ def percent(share: float) -> str:
 
 
 def finite(value: object) -> float | None:
-    """The finite number that a value is or spells; None for anything else.
+    """Convert a value to a finite float; None if that is impossible.
 
     Example:
         >>> finite("1e-3"), finite("nan"), finite("unet"), finite(None)

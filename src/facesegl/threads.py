@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield results in order, with one thread per core; few are pending at a time, which bounds the memory.
+    """Yield results in order, with one thread per core; few items are pending at a time, to bound the memory.
 
     Threads, not processes: Pillow and NumPy release the GIL, and threads never outlive a killed process.
 

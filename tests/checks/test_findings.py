@@ -23,7 +23,7 @@ def photo(name, *, group=None, pixels=None, dhash=None, classes=(100, 60, 30, 4,
         "sample": sample,
         "size": (512, 370),
         "mask_size": (512, 370),
-        "turn": 1,
+        "exif_orientation": 1,
         "pixels": (pixels or name).encode(),
         "dhash": dhash or own,
         "shows_mask": False,
@@ -126,7 +126,7 @@ def test_most_training_masks_of_another_size_are_an_error():
 
 
 def test_a_mask_that_does_not_follow_the_exif_rotation_is_reported():
-    found = one(facts(photo("train/9", turn=6, mask_size=(370, 512))))
+    found = one(facts(photo("train/9", exif_orientation=6, mask_size=(370, 512))))
     assert "its EXIF data rotate and the mask does not follow" in found.cases[0].words
 
 
@@ -232,7 +232,7 @@ def test_faces_of_fasseg_have_the_usual_number_of_parts(name, eyes, words):
     ("size", "turn", "severity"), [((370, 512), 6, "note"), ((512, 370), 3, "warning"), ((512, 512), 6, "warning")]
 )
 def test_a_rotation_is_certain_if_only_the_upright_mask_fits(size, turn, severity):
-    found = one(facts(photo("train/9", turn=turn, size=size, mask_size=size)))
+    found = one(facts(photo("train/9", exif_orientation=turn, size=size, mask_size=size)))
     assert (found.severity, found.check) == (severity, "turned")
     assert found.cases[0].words == f"train/9 (EXIF orientation {turn})"
 

@@ -31,7 +31,7 @@ def test_every_photo_is_read_in_order_and_its_pixels_of_each_class_are_counted(f
     found = [photo.sample.id for photo in facts.photos]
     assert found == [*(f"train/{n}" for n in range(1, 7)), *(f"test/{n}" for n in range(1, 4))]
     assert facts.splits == ["train", "test"]
-    assert all(photo.fits and photo.turn == 1 for photo in facts.photos)
+    assert all(photo.fits and photo.exif_orientation == 1 for photo in facts.photos)
     assert facts.photos[0].class_pixels.tolist() == np.bincount(draw_mask(0).ravel(), minlength=6).tolist()
     held = [value for photo in facts.photos for value in photo if isinstance(value, np.ndarray)]
     assert all(value.shape == (len(CLASSES),) for value in held), "facts keep no pixels"
@@ -96,7 +96,7 @@ def test_a_photo_rotated_by_exif_is_measured_upright(tmp_path):
     lying = Image.fromarray(draw_photo(mask, 0)).transpose(Image.Transpose.ROTATE_90)
     lying.save(path, format="JPEG", exif=exif)
     (photo,) = read(tmp_path / "V2").photos
-    assert (photo.turn, photo.size, photo.fits) == (6, mask.shape, True)
+    assert (photo.exif_orientation, photo.size, photo.fits) == (6, mask.shape, True)
 
 
 @pytest.mark.parametrize("grey", [False, True])

@@ -332,7 +332,7 @@ def test_other_masks_are_refused_and_their_photos_named(runs, tmp_path, what):
         saved.boundary[[5, 7], 0, 3] += 1
     saved.write(tmp_path / "other")
     (problem,) = problems_of(DataError, [runs[0], tmp_path / "other"])
-    assert f"the masks of 2 of 22 photos are not those of {runs[0]} (fasseg_v1, fasseg_v2): test/6, test/8." in problem
+    assert f"masks of 2 of 22 photos differ from those of {runs[0]} (fasseg_v1, fasseg_v2): test/6, test/8." in problem
 
 
 @pytest.fixture(scope="module")
@@ -348,7 +348,7 @@ def test_a_checkpoint_is_scored_first_and_its_counts_kept(trained, caplog):
     with caplog.at_level(logging.INFO, "facesegl"):
         comparison = compare([trained[0], checkpoints[1], checkpoints[1]], set="test", overrides=["panels=0"])
     assert caplog.text.count("saved in runs/evaluate/") == 1
-    assert "panels=0: only for what is scored now" in caplog.text
+    assert "panels=0: used only for models that are scored now" in caplog.text
     run = comparison.models[1].run
     assert comparison.models[2].run == run
     command = json.loads(Path(run, "result.json").read_text())["command"]

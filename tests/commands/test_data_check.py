@@ -113,7 +113,7 @@ def test_a_folder_without_read_permission_is_a_machine_error(root, monkeypatch):
 def test_a_folder_excludes_keys_and_a_version_needs_a_folder(root):
     with pytest.raises(ConfigError, match="a folder and data=synthetic"):
         check_data(root, ["data=synthetic"])
-    with pytest.raises(ConfigError, match="--version V2: a version of what"):
+    with pytest.raises(ConfigError, match="--version V2: no folder given"):
         check_data(None, version="V2")
 
 

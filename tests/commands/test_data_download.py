@@ -30,7 +30,7 @@ def test_verb_fills_the_folder_where_the_data_are_looked_for(asked, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"folder": Path("a"), "overrides": ["paths.data=b"]}, "paths.data=b: the folder is given already"),
+        ({"folder": Path("a"), "overrides": ["paths.data=b"]}, "paths.data=b: the folder is already given"),
         ({"folder": None, "overrides": ["data=fasseg_v2"]}, "data=fasseg_v2: data download takes no key but"),
         ({"folder": None, "overrides": ["paths.data=null"]}, "paths.data: expected a folder"),
         ({"folder": None, "url": "https://x/y", "archive": Path("z")}, "give one of the two"),

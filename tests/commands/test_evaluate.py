@@ -97,7 +97,7 @@ def test_other_data_are_scored_and_said_to_be_other(trained, monkeypatch, tmp_pa
     monkeypatch.setenv("FACESEGL_DATA", str(tmp_path / "data"))
     with caplog.at_level(logging.WARNING):
         other = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v1")
-    assert "these are other data than it was trained on: fasseg_v1" in caplog.text
+    assert "these data differ from the training data: fasseg_v1" in caplog.text
     record = json.loads((other.folder / "result.json").read_text())
     assert record["data"]["other_data"] is True
     assert record["data"]["trained_on"]["name"] == "fasseg_v2"
@@ -107,9 +107,7 @@ def test_data_of_other_classes_are_refused(trained, monkeypatch, tmp_path):
     folder, result = trained
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
     (tmp_path / "two.yaml").write_text("classes: {background: [255, 0, 0], face: [255, 255, 0]}")
-    with pytest.raises(
-        ConfigError, match="these have the classes background, face; the model was trained on background, sk"
-    ):
+    with pytest.raises(ConfigError, match="the classes are background, face; the model was trained on background, sk"):
         facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v2", "data.taxonomy=two.yaml")
     assert not Path("runs").exists()
 
@@ -119,7 +117,7 @@ def test_scores_go_to_the_given_folder_and_never_overwrite_a_run(trained, monkey
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
     checkpoint = result.folder / "checkpoints" / "last.ckpt"
     assert facesegl.evaluate(checkpoint, "paths.run=mine/scores").folder == Path("mine/scores")
-    with pytest.raises(ConfigError, match=r"paths\.run=mine/scores: it holds a run already"):
+    with pytest.raises(ConfigError, match=r"paths\.run=mine/scores: it contains a run already"):
         facesegl.evaluate(checkpoint, "paths.run=mine/scores")
     with pytest.raises(ConfigError, match=r"choose their parent with paths\.runs=FOLDER"):
         compare([checkpoint, checkpoint], overrides=["paths.run=mine/both"])

@@ -196,7 +196,7 @@ def test_weights_that_are_read_back_differently_are_not_written(checkpoint, phot
         return read
 
     monkeypatch.setattr(runs_export, "read_weights", spoilt)
-    with pytest.raises(CheckpointError, match=r"net\.head\.bias are not read as they were written"):
+    with pytest.raises(CheckpointError, match=r"net\.head\.bias differ when read back"):
         exported(checkpoint(), tmp_path / "model.safetensors", photos=photos)
     assert not list(tmp_path.glob("model*"))
 
@@ -218,7 +218,7 @@ def test_wrong_options_are_reported_before_anything_is_done(checkpoint, tmp_path
 
 def test_an_export_is_no_checkpoint(tmp_path):
     (tmp_path / "model.onnx").touch()
-    with pytest.raises(ConfigError, match="expected the checkpoint that it came from"):
+    with pytest.raises(ConfigError, match="expected the checkpoint it was exported from"):
         exported(tmp_path / "model.onnx", tmp_path / "other.onnx")
 
 
@@ -246,7 +246,7 @@ def test_data_other_than_the_training_data_are_reported(fasseg, checkpoint, tmp_
     write_pair(fasseg, "Train", 7, 7)
     with caplog.at_level("WARNING", logger="facesegl"):
         certificate = exported(checkpoint(), tmp_path / "model.onnx")
-    assert "these are other data than it was trained on" in caplog.text
+    assert "these data differ from the training data" in caplog.text
     assert "0" * 12 not in certificate.photos["of"]
 
 

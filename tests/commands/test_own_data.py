@@ -66,7 +66,7 @@ def test_a_checkpoint_alone_asks_for_every_place_in_one_line(own, elsewhere, tmp
     with pytest.raises(ConfigError) as caught:
         facesegl.evaluate("../alone.ckpt")
     assert caught.value.problems == (
-        f"../alone.ckpt: a model's file does not hold the paths of its photos, and it is not in its run folder; "
+        "../alone.ckpt: model files do not contain the paths of their photos, and this one is not in its run folder; "
         f"give {asked}",
     )
     given = [
@@ -124,7 +124,7 @@ def test_a_card_with_a_path_is_not_trusted(own, place):
     source.update({key: {**source[key], **value} if isinstance(value, dict) else value for key, value in place.items()})
     torch.save(checkpoint, "crafted.ckpt")
     ended = call("evaluate", "crafted.ckpt", "set=val", "device=cpu")
-    assert_reported(ended, 4, ["crafted.ckpt", "which no card does", "do not use it"])
+    assert_reported(ended, 4, ["crafted.ckpt", "which facesegl never writes", "do not use this file"])
     assert "root:" not in ended.err
 
 

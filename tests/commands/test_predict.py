@@ -325,7 +325,7 @@ def test_nothing_is_written_among_the_photos(photos, target):
 def test_only_images_of_an_earlier_prediction_are_overwritten(there):
     write("photos/x.jpg")
     before = write(f"out/{there}").read_bytes()
-    with pytest.raises(ConfigError, match=f"out: masks would be written over out/{there}, which facesegl has not made"):
+    with pytest.raises(ConfigError, match=f"masks would be written over out/{there}, which facesegl did not write"):
         segment("photos")
     assert Path("out", there).read_bytes() == before
     assert files() == [there]
@@ -530,7 +530,7 @@ def test_the_command_names_what_failed_and_ends_with_one():
     [
         ([], "predict: the following arguments are required"),
         (["model.onnx", "x.jpg"], "predict: the following arguments are required: -o"),
-        (["model.onnx", "x.jpg", "-o", "out", "--batch-size", "0"], "--batch-size: 0 is not a whole number from 1"),
+        (["model.onnx", "x.jpg", "-o", "out", "--batch-size", "0"], "--batch-size: 0 is not a positive integer"),
         (["model.onnx", "x.jpg", "-o", "out", "--tt"], "--tt"),
         (["model.onnx", "-o", "out"], "a model, but no photos"),
     ],

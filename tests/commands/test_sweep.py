@@ -88,7 +88,7 @@ def test_a_stopped_sweep_resumes_in_its_folder_and_repeats_no_finished_job(fasse
 
     again = call(*command, "resume=auto")
     assert again.code == 0, again.err
-    assert f"{folder.name}, of whose 3 jobs 1 are done" in again.err
+    assert f"{folder.name}: 1 of 3 jobs are done" in again.err
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     assert (folder / "0" / "checkpoints" / "last.ckpt").stat() == first
     assert [json.loads((folder / job / "result.json").read_text())["state"] for job in "012"] == ["done"] * 3

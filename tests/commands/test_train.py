@@ -13,7 +13,7 @@ import yaml
 
 import facesegl
 from facesegl.errors import DataError, Stopped
-from facesegl.runs.folder import locked
+from facesegl.runs.run_folder import locked
 from facesegl.sources import read_rgb
 from helpers.calling import run, runs, train_in
 from helpers.faces import CLASSES, write_faces
@@ -151,7 +151,7 @@ def test_a_named_folder_is_resumed_with_resume_auto(fasseg, monkeypatch, caplog)
         result = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
         assert "resuming mine" in caplog.text
         again = facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "paths.run=mine", "resume=auto")
-    assert "mine is done already" in caplog.text
+    assert "mine is already done" in caplog.text
     assert (again.folder, again.scores) == (result.folder, result.scores) == (Path("mine"), result.scores)
 
 

@@ -180,7 +180,7 @@ def test_a_card_cannot_steer_the_terminal():
 
 def test_json_that_is_too_deep_is_refused():
     onnx_model("model.onnx", metadata={"facesegl": "[" * 100_000})
-    refused("none that facesegl export wrote", path="model.onnx")
+    refused("expected a file written by facesegl export", path="model.onnx")
 
 
 @pytest.mark.parametrize("sides", [["batch", 3], ["batch", 3, "height"]])

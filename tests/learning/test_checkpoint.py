@@ -45,7 +45,7 @@ def names(folder):
 
 
 UNKNOWN = "not a checkpoint of facesegl"
-ANOTHER = "no card of facesegl in it; was it written by another program"
+ANOTHER = "it has no card of facesegl; was it written by another program"
 
 
 def test_a_pickle_with_code_is_refused_and_does_not_run(saved, tmp_path):

@@ -31,7 +31,7 @@ def test_an_exported_model_is_opened_with_its_card():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"metadata": {}}, ["none that facesegl export wrote"]),
+        ({"metadata": {}}, ["expected a file written by facesegl export"]),
         *(({"metadata": {"facesegl": text}}, ["card"]) for text in ("{", "[]", "null", '"card"')),
         ({"metadata": {"facesegl": json.dumps({**make_card(), "format": 99})}}, ["format 99", "reads 1"]),
         ({"output": "masks"}, ["logits"]),

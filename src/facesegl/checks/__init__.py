@@ -1,4 +1,4 @@
-"""The checks of labelled photos before anything is trained on them: facts about the files, and findings.
+"""Checks of labelled photos before training: facts about the files, and findings.
 
-What computes a fact or a finding belongs here; how findings are shown does not (`facesegl.reporting`).
+Findings are shown by `reporting/`.
 """

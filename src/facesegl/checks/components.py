@@ -1,4 +1,4 @@
-"""The connected parts of a mask, found from runs of equal pixels: NumPy alone, for any number of classes."""
+"""The connected components of a mask, from runs of equal pixels, in NumPy."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Parts(NamedTuple):
-    """The connected parts of a mask; pixels that touch only at a corner are not connected.
+    """The connected components of a mask (4-connectivity).
 
     Attributes:
         value: (P,) uint8, the mask's value in each part.
@@ -18,7 +18,7 @@ class Parts(NamedTuple):
 
 
 def connected_parts(mask: np.ndarray) -> Parts:
-    """Find the parts of a mask: neighbours in a row or a column that have the same value are connected.
+    """Find the connected components of a mask: equal neighbours in a row or column are connected.
 
     Args:
         mask: (H, W) uint8, class indices or VOID.

@@ -9,15 +9,15 @@ from facesegl.checks.findings import SEVERITIES, Finding, find
 from facesegl.text import number
 
 SCHEMA = 1
-"""Raised whenever `Checkup.to_dict` changes its meaning."""
+"""Incremented when a key of `Checkup.to_dict` changes its meaning."""
 
 
 @dataclass(frozen=True)
 class Checkup:
-    """The checked facts of a data set.
+    """The result of all checks on a data set.
 
     Attributes:
-        facts: what is known of it.
+        facts: the facts about its files.
         findings: the findings, worst first.
     """
 
@@ -26,7 +26,7 @@ class Checkup:
 
     @property
     def wrong(self) -> bool:
-        """Whether not to train on it: training would refuse it, or be trained or scored on something else."""
+        """Whether the data are unfit for training: refused, or trained or scored on wrong content."""
         return any(finding.severity == "error" for finding in self.findings)
 
     @property
@@ -38,7 +38,7 @@ class Checkup:
         return f"{self.facts.name}: {verdict}{words and f' ({words})'}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as builtin values, for JSON: each finding with all its cases, each split, each photo."""
+        """Builtin values for JSON: each finding with all its cases, each split, each photo."""
         facts = self.facts
         return {
             "name": facts.name,

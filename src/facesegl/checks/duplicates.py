@@ -1,10 +1,10 @@
-"""Duplicate photos: pixel for pixel by a hash of their pixels, and similar ones by their difference hash (dHash).
+"""Duplicate photos, by a hash of their pixels, and similar photos, by their difference hash (dHash).
 
 The dHash is taken from the photo in grey at 17x16 pixels: a bit for each pixel that is darker than its right neighbour.
 Photos whose hashes differ in at most `ALIKE` bits look alike.
 
-docs/fasseg.md has the measurements on which the threshold rests. Another shot of a person is another picture: only a
-list of persons identifies persons.
+docs/fasseg.md has the measurements behind the threshold. Two shots of one person are different pictures: only a list of
+persons identifies persons.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from facesegl.checks.facts import PhotoFacts
 from facesegl.console import track
 
 Similar = tuple[list[tuple[PhotoFacts, PhotoFacts, int]], int]
-"""(photo, the one most like it, bits that differ), the most similar first; and how many photos were compared."""
+"""(photo, its nearest photo, differing bits), the most similar first; and the number of photos compared."""
 
 BITS = 256
 """The length of a hash."""
 
 ALIKE = 36
-"""The most bits in which the hashes of two photos that look alike differ."""
+"""Photos look alike if at most this many bits of their hashes differ."""
 
 _FLAT = 8  # grey levels: a photo that varies less over 17x16 pixels cannot be recognized
 _STEP = 2048  # photos compared with as many others at a time: 16 MB of distances
@@ -35,7 +35,7 @@ def dhash(image: np.ndarray) -> bytes | None:
         image: (H, W, 3) uint8.
 
     Returns:
-        256 bits, row by row from the top left; None where the image is almost one colour.
+        256 bits, row by row from the top left; None if the image is almost one colour.
     """
     small = Image.fromarray(image).convert("L").resize((17, 16), Image.Resampling.LANCZOS)
     grey = np.asarray(small).astype(np.int16)
@@ -45,13 +45,13 @@ def dhash(image: np.ndarray) -> bytes | None:
 
 
 def identical(photos: Sequence[PhotoFacts], among: Sequence[PhotoFacts]) -> list[tuple[PhotoFacts, PhotoFacts]]:
-    """Each photo whose pixels another one has, with the first of those among which it is searched."""
+    """Pairs of a photo and the first other photo in `among` with identical pixels."""
     first = _first_by_pixels(among)
     return [(photo, first[photo.pixels]) for photo in photos if first.get(photo.pixels, photo) is not photo]
 
 
 def similar_across(photos: Sequence[PhotoFacts], among: Sequence[PhotoFacts]) -> Similar:
-    """Photos that look like one of another split, without the identical ones."""
+    """Photos that look like a photo of another split, except identical ones."""
     others = [photo for photo in among if photo.dhash]
     known = {photo.pixels for photo in others}
     hashed = [photo for photo in photos if photo.dhash and photo.pixels not in known]
@@ -73,15 +73,15 @@ def similar_within(photos: Sequence[PhotoFacts]) -> Similar:
 
 
 def nearest(hashes: Sequence[bytes], among: Sequence[bytes] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """For each hash the one of another set that differs in the fewest bits, the first of several.
+    """Find the nearest hash (fewest differing bits) to each hash; the first of several.
 
     Args:
         hashes: N hashes of the same length.
-        among: M hashes of that length, at least one; None to compare each hash but the first with the earlier ones.
+        among: at least one hash of that length; None to compare each hash but the first with the earlier ones.
 
     Returns:
-        Indices into `among`, or into `hashes`, (N,) int64, and how many bits differ, (N,) int64; (N - 1,) without
-        `among`, beginning with the second hash.
+        Indices into `among`, (N,) int64, and the number of differing bits, (N,) int64. Without `among`: indices into
+        `hashes`, both (N - 1,), beginning with the second hash.
 
     Example:
         >>> nearest([bytes([0b1100])], [bytes([0b0011]), bytes([0b1000])])
@@ -93,7 +93,7 @@ def nearest(hashes: Sequence[bytes], among: Sequence[bytes] | None = None) -> tu
     hashes, among = (hashes[1:], hashes) if among is None else (hashes, among)
     indices, agreeing = (np.empty(len(hashes), dtype=np.int64) for _ in range(2))
     starts = range(0, len(hashes), _STEP)
-    # every pair is compared, in blocks, a matrix product each: an index is no faster with photos that are all alike
+    # brute force, one matrix product per block: an index is no faster when all photos are alike
     for start in track(starts, total=len(starts), what="comparing photos") if len(starts) > 1 else starts:
         block = _signs(hashes[start : start + _STEP])
         index, highest = np.zeros(len(block), dtype=np.int64), np.full(len(block), -np.inf, dtype=np.float32)
@@ -111,7 +111,7 @@ def nearest(hashes: Sequence[bytes], among: Sequence[bytes] | None = None) -> tu
 
 
 def _signs(hashes: Sequence[bytes]) -> np.ndarray:
-    """Hashes as (N, bits) float32 of 1 and -1: the product of two rows is the bits that agree minus the others."""
+    """Hashes as (N, bits) float32 of 1 and -1: the dot product of two is the equal minus the differing bits."""
     bits = np.unpackbits(np.frombuffer(b"".join(hashes), dtype=np.uint8)).reshape(len(hashes), -1)
     return bits.astype(np.float32) * 2 - 1
 

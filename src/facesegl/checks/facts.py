@@ -1,4 +1,4 @@
-"""The facts about every photo and mask: small enough to keep for a hundred thousand of them."""
+"""Facts about every photo and mask, small enough to keep for a hundred thousand of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from facesegl.sources.splits import SPLITS
 
 
 class PhotoFacts(NamedTuple):
-    """One photo with its mask, both of which could be read.
+    """The facts about a readable photo and its mask.
 
     Attributes:
         sample: the sample.
         size: native rows and columns of the photo, upright.
         mask_size: rows and columns of the mask.
-        turn: the photo's EXIF orientation; 1 is upright.
+        exif_orientation: the photo's EXIF orientation; 1 is upright.
         pixels: a hash of the photo's pixels.
-        dhash: the photo's difference hash; None where it shows almost nothing.
+        dhash: the photo's difference hash; None if it is almost one colour.
         shows_mask: whether the photo is a picture of its own mask.
         class_pixels: (C,) uint32, the mask's pixels of each class.
-        inexact: (C,) uint32, those of them whose colour is not exactly the class's.
+        inexact: (C,) uint32, the pixels whose colour is not exactly the class's.
         void: the mask's void pixels.
-        specks: connected parts of the mask of only a few pixels.
-        parts: (C,) uint32, the other connected parts of each class.
+        specks: the number of connected parts with only a few pixels.
+        parts: (C,) uint32, the number of other connected parts of each class.
     """
 
     sample: Sample
     size: tuple[int, int]
     mask_size: tuple[int, int]
-    turn: int
+    exif_orientation: int
     pixels: bytes
     dhash: bytes | None
     shows_mask: bool
@@ -60,8 +60,8 @@ class Refused(NamedTuple):
 
     Attributes:
         sample: its sample.
-        readable: whether it is an image nevertheless: a mask in colours or values that are not the classes'.
-        why: what is wrong, a line each.
+        readable: whether it opens as an image, but its colours or values are not those of the classes.
+        why: the problems, one line each.
     """
 
     sample: Sample
@@ -78,7 +78,7 @@ class Facts:
         taxonomy: the classes.
         photos: the photos that could be read, in the order of the source.
         refused: the files that could not be used.
-        problems: problems with listing the files, as the source reports them.
+        problems: the source's problems with listing the files.
         unlabelled: photos without a mask, which the source leaves out.
         strict: whether training refuses a mask of another size than its photo.
     """
@@ -97,7 +97,7 @@ class Facts:
 
     @cached_property
     def splits(self) -> list[str]:
-        """The splits that have a photo that could be read: train, val, test, then any others."""
+        """The splits with a readable photo: train, val, test, then any others."""
         return sorted(
             {photo.sample.split for photo in self.photos},
             key=lambda split: (SPLITS.index(split) if split in SPLITS else 3, split),
@@ -108,11 +108,11 @@ class Facts:
         return [photo for photo in self.photos if photo.sample.split == split]
 
     def fitting(self, split: str) -> list[PhotoFacts]:
-        """The photos of a split that training and scoring use: those with a mask of the same size."""
+        """The photos of a split with a mask of the same size; training and scoring use only these."""
         return [photo for photo in self.of(split) if photo.fits]
 
     def counts(self, split: str) -> "ClassCounts":
-        """What the masks of a split contain, class by class."""
+        """The counts of each class in the masks of a split."""
         return self._counts[split]
 
     def pairs_of_splits(self) -> Iterator[tuple[str, str]]:
@@ -123,12 +123,12 @@ class Facts:
 
 
 class ClassCounts(NamedTuple):
-    """What masks contain.
+    """The counts of each class in some masks.
 
     Attributes:
         pixels: (C,) int64, pixels of each class.
-        inexact: (C,) int64, those of them whose class was guessed.
-        photos: (C,) int64, masks that have the class.
+        inexact: (C,) int64, the pixels whose class was guessed.
+        photos: (C,) int64, masks that contain the class.
         void: void pixels.
     """
 
@@ -139,7 +139,7 @@ class ClassCounts(NamedTuple):
 
     @property
     def shares(self) -> np.ndarray:
-        """(C,) float64: each class's share of the pixels that are not void; zeros where there is none."""
+        """(C,) float64: each class's share of the pixels that are not void; zeros if there are none."""
         shares: np.ndarray = self.pixels / max(self.pixels.sum(), 1)
         return shares
 
@@ -150,7 +150,7 @@ class ClassCounts(NamedTuple):
 
 
 def class_counts(photos: Sequence[PhotoFacts], num_classes: int) -> ClassCounts:
-    """Sum up the masks of some photos."""
+    """Sum the counts of some photos' masks."""
     none = np.zeros(num_classes, dtype=np.int64)
     pixels, inexact = (
         np.stack([none, *(getattr(photo, name) for photo in photos)]) for name in ("class_pixels", "inexact")

@@ -1,4 +1,4 @@
-"""Everything that is checked in labelled photos: each kind of finding is a row of severity, check, text and remedy."""
+"""The checks of labelled photos: each kind of finding is a row of severity, check, text and remedy."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """Worst first.
 
-- error: do not train on this yet: training would refuse the data, or be scored on something else than it reports.
-- warning: worth a look. Training reports it too and skips what it must, or the files alone cannot settle it.
-- note: how the data are.
+- error: do not train on this yet: training would refuse the data, or its scores would be wrong.
+- warning: worth a look. Training skips and reports it, or only you can decide.
+- note: for your information.
 """
 
 
 @dataclass(frozen=True)
 class Case:
-    """One of the things that a finding is about.
+    """One item of a finding.
 
     Attributes:
-        words: what the terminal shows: names, and how bad it is.
+        words: the text on the terminal.
         photos: the ids of the photos.
     """
 
@@ -42,10 +42,10 @@ class Finding:
 
     Attributes:
         severity: how bad it is.
-        check: a name for what was checked, the same in every version.
-        what: what was found, in a sentence without its full stop.
+        check: the name of the check, the same in every version.
+        what: a sentence without its full stop.
         remedy: what to do about it.
-        cases: what it is about, worst first.
+        cases: its items, worst first.
     """
 
     severity: Severity
@@ -61,16 +61,16 @@ def find(facts: Facts) -> Iterator[Finding]:
         yield from check(facts)
 
 
-_RARE = 1e-3  # of the pixels of training; FASSEG's rarest class, the eyes of V3, has 7e-3
-_FEW = 3  # photos: a class in fewer may be that of one person
-_APART = 2.0  # times the share that a class has in another split
-_INEXACT = 0.05  # of all pixels: FASSEG's anti-aliased edges take 2.4 %
-_INEXACT_MASK = 0.1  # of one mask's pixels; FASSEG V2's worst has 3.5 %
-_NAMED = 3  # masks that are named where none has too many inexact pixels
+_RARE = 1e-3  # share of the training pixels; FASSEG's rarest class, the eyes of V3, has 7e-3
+_FEW = 3  # photos: a class in fewer may be from one person
+_APART = 2.0  # ratio of a class's shares in two splits
+_INEXACT = 0.05  # share of all pixels; FASSEG's anti-aliased edges are 2.4 %
+_INEXACT_MASK = 0.1  # share of one mask's pixels; FASSEG V2's worst has 3.5 %
+_NAMED = 3  # masks to name if none has too many inexact pixels
 _SPECKS = 20  # in a mask: FASSEG's masks have 8 at most; decoded by the nearest colour, they would have 40
-_TINY = 64  # pixels of the shorter side: below, an eye has three or four
-_HUGE = 4096  # pixels of the longer side: opened at full size for every score
-_MANY, _MANY_OF = 20, 0.2  # photos, and their share: where more look alike, similarity does not indicate copies
+_TINY = 64  # pixels of the shorter side; below, an eye has three or four
+_HUGE = 4096  # pixels of the longer side; scoring opens photos at full size
+_MANY, _MANY_OF = 20, 0.2  # photos and share: if more look alike, similarity does not indicate copies
 
 _FRONTAL: dict[str, tuple[int, ...]] = {"eyes": (2,), "nose": (1,), "mouth": (1,)}
 _PARTS: dict[str, dict[str, tuple[int, ...]]] = {
@@ -79,7 +79,7 @@ _PARTS: dict[str, dict[str, tuple[int, ...]]] = {
     "fasseg_v3": {**_FRONTAL, "eyes": (1, 2)},  # a profile has one
     "synthetic": _FRONTAL,
 }
-"""How many parts of a class a face has, by the name of the data; measured on every mask of FASSEG, where it holds."""
+"""The number of parts of a class in a face, by name of the data; true of every mask of FASSEG."""
 
 _IDENTICAL: dict[tuple[str, str], tuple[Severity, str]] = {
     ("test", "train"): ("warning", "Report test_clean, which excludes them; the plain test score includes them."),
@@ -105,7 +105,7 @@ _ROTATED = " Masks with height and width swapped were drawn on a photo that EXIF
 def _row(
     severity: Severity, check: str, text: str, remedy: str, select: Sequence[T], describe: Callable[[T], Case]
 ) -> Iterator[Finding]:
-    """A finding about what was selected, if anything was; the text begins with <noun>, which gets the count."""
+    """A finding about the selected items, if there are any; `<noun>` at the start of the text becomes a count."""
     if select:
         noun, _, rest = text[1:].partition(">")
         what = number(len(select), *noun.split("|")) + rest
@@ -123,7 +123,7 @@ def _files(facts: Facts) -> Iterator[Finding]:
     yield from _error(
         "listing",
         "<problem> with the files: training refuses to start",
-        "Fix each of them; everything that could be listed was checked all the same.",
+        "Fix each of them; the files that could be listed were checked.",
         facts.problems,
         Case,
     )
@@ -179,7 +179,7 @@ def _mismatch(photo: PhotoFacts) -> Case:
 
 
 def _ignores_exif(photo: PhotoFacts) -> bool:
-    return photo.turn != 1 and photo.mask_size == photo.size[::-1]
+    return photo.exif_orientation != 1 and photo.mask_size == photo.size[::-1]
 
 
 def _duplicates(facts: Facts) -> Iterator[Finding]:
@@ -314,12 +314,12 @@ def _shares_apart(facts: Facts) -> Iterator[Finding]:
     for split in (split for split in facts.splits if split != "train" and facts.counts(split).pixels.any()):
         shares = facts.counts(split).shares
         low, high = np.minimum(train, shares), np.maximum(train, shares)
-        # where a class is rare in both, its shares mean nothing
+        # the shares of a class that is rare in both mean nothing
         times = np.where((high >= _RARE) & (train > 0), high / np.maximum(low, 1e-9), 1)
         yield from _warning(
             "shares",
             f"<class|classes> with more than {_APART:g} times the share in one of train and {split}",
-            "Were both labelled by the same rules? With other proportions a score is that of another task.",
+            "Were both labelled by the same rules? If not, their scores are not comparable.",
             [index for index in np.argsort(-times, kind="stable") if times[index] > _APART],
             _shares(names, train, shares),
         )
@@ -388,10 +388,10 @@ def _shapes(facts: Facts) -> Iterator[Finding]:
 
 
 def _photos(facts: Facts) -> Iterator[Finding]:
-    turned = [photo for photo in facts.photos if photo.turn != 1 and photo.fits]
-    # a mask of the upright photo's size, which is not that of the photo as it is stored, certainly follows the rotation
-    sure = [photo for photo in turned if photo.turn >= 5 and photo.size[0] != photo.size[1]]
-    orientation = _case(lambda photo: f"EXIF orientation {photo.turn}")
+    turned = [photo for photo in facts.photos if photo.exif_orientation != 1 and photo.fits]
+    # a mask with the upright photo's size, which differs from the stored size, certainly follows the rotation
+    sure = [photo for photo in turned if photo.exif_orientation >= 5 and photo.size[0] != photo.size[1]]
+    orientation = _case(lambda photo: f"EXIF orientation {photo.exif_orientation}")
     yield from _warning(
         "turned",
         "<photo> rotated by EXIF data, with a mask that fits either way",

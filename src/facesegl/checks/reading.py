@@ -1,4 +1,4 @@
-"""Open every photo and mask of a source once, in threads, and keep facts about it, never its pixels."""
+"""Open every photo and mask of a source once, in threads, and keep facts about them, not their pixels."""
 
 from functools import partial
 
@@ -16,13 +16,13 @@ from facesegl.sources.source import Sample, Source
 from facesegl.threads import in_threads
 
 SPECK = 20
-"""A part of fewer pixels is a speck if the shorter side has 256 pixels or more; the limit is lower in smaller masks."""
+"""A part with fewer pixels is a speck if the mask's sides have at least 256; smaller masks have a lower limit."""
 
-_SAME = 0.9  # of the pixels: a photo that equals its painted mask in so many is a picture of it
+_SAME = 0.9  # a photo that equals its painted mask in this share of pixels is a picture of it
 
 
 def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
-    """Read everything that a source has, with a progress bar; what cannot be read becomes a fact like any other.
+    """Read all photos and masks of a source, with a progress bar; unreadable files become facts too.
 
     Args:
         source: the photos and masks.
@@ -41,37 +41,39 @@ def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
 def _read(source: Source, taxonomy: Taxonomy, sample: Sample) -> PhotoFacts | Refused:
     try:
         image = open_image(sample.photo)
-        turn, photo = orientation(image), photo_of(image)
+        exif_orientation, photo = orientation(image), photo_of(image)
     except DataError as error:
         return Refused(sample, False, error.problems)
     try:
         decoded = source.read_mask(sample, taxonomy)
     except DataError as error:
-        return Refused(sample, _opens(sample), error.problems)
-    return facts_of(sample, photo, turn, decoded, taxonomy)
+        return Refused(sample, _opens_as_image(sample), error.problems)
+    return facts_of(sample, photo, exif_orientation, decoded, taxonomy)
 
 
-def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, taxonomy: Taxonomy) -> PhotoFacts:
+def facts_of(
+    sample: Sample, photo: np.ndarray, exif_orientation: int, decoded: Decoded, taxonomy: Taxonomy
+) -> PhotoFacts:
     """The facts about a photo and its mask.
 
     Args:
         sample: the sample.
         photo: (H, W, 3) uint8, upright.
-        turn: its EXIF orientation.
+        exif_orientation: its EXIF orientation.
         decoded: the mask, (h, w), and where its class was guessed.
         taxonomy: the classes.
     """
     mask, num_classes = decoded.mask, taxonomy.num_classes
     value, size = connected_parts(mask)
-    whole = size >= _speck(mask)
+    whole = size >= _min_part_size(mask)
     return PhotoFacts(
         sample=sample,
         size=photo.shape[:2],
         mask_size=mask.shape,
-        turn=turn,
+        exif_orientation=exif_orientation,
         pixels=pixel_hash(photo),
         dhash=dhash(photo),
-        shows_mask=_shows(photo, mask, taxonomy),
+        shows_mask=_shows_mask(photo, mask, taxonomy),
         class_pixels=class_pixels(mask, num_classes),
         inexact=class_pixels(mask[decoded.inexact], num_classes),
         void=int((mask == VOID).sum()),
@@ -80,8 +82,8 @@ def facts_of(sample: Sample, photo: np.ndarray, turn: int, decoded: Decoded, tax
     )
 
 
-def _opens(sample: Sample) -> bool:
-    """Whether the files of a refused mask can be read, so that it is their content that is wrong."""
+def _opens_as_image(sample: Sample) -> bool:
+    """Whether the files of a refused mask open as images, so that only their content is wrong."""
     try:
         for path in sample.mask_files:
             if path.suffix.casefold() != ".npy":
@@ -91,13 +93,13 @@ def _opens(sample: Sample) -> bool:
     return True
 
 
-def _speck(mask: np.ndarray) -> int:
-    """The pixels that a connected part of a mask (H, W) must have to be more than a speck."""
+def _min_part_size(mask: np.ndarray) -> int:
+    """The smallest size in pixels of a part of a mask (H, W) that is not a speck."""
     side: int = min(256, *mask.shape)
     return max(SPECK * side * side // 256**2, 2)
 
 
-def _shows(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> bool:
+def _shows_mask(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> bool:
     """Whether a photo (H, W, 3) shows its own mask (H, W), painted in the classes' colours or as indices in grey."""
     if photo.shape[:2] != mask.shape or (mask == mask[0, 0]).all():
         return False

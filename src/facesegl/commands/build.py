@@ -1,4 +1,4 @@
-"""Build everything that a plan names before a photo is read, so that constructors report errors early."""
+"""Build all objects of a plan before a photo is read, so that constructors report errors early."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks",
 
 
 class Parts(NamedTuple):
-    """Data, net and loss of a training; no photo has been read."""
+    """Data module, net and loss of a training; no photo has been read."""
 
     faces: FaceDataModule
     net: nn.Module
@@ -35,10 +35,10 @@ class Parts(NamedTuple):
 
 @quiet()
 def build_parts(plan: DictConfig) -> Parts:
-    """Build data, net and loss, and try everything else that a plan names.
+    """Build data, net and loss, and try to build all other objects of a plan.
 
     Raises:
-        ConfigError: what a constructor refuses, or what does not fit the data and the net.
+        ConfigError: a constructor refuses its arguments, or a part does not fit the data or the net.
     """
     require_name(plan.name)
     faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
@@ -54,10 +54,10 @@ def build_parts(plan: DictConfig) -> Parts:
 
 
 def try_all(configs: Sequence[Composed]) -> None:
-    """Build the parts of each config of a sweep, and drop them again.
+    """Build the parts of each config of a sweep and discard them.
 
     Raises:
-        ConfigError: what any constructor refuses, each message once.
+        ConfigError: a constructor refuses its arguments; each message once.
     """
     problems: list[str] = []
     for config in configs:
@@ -70,7 +70,7 @@ def try_all(configs: Sequence[Composed]) -> None:
 
 
 def require_name(name: str) -> None:
-    """Refuse a `name` outside the folder of all runs."""
+    """Refuse a `name` that leads outside the folder of all runs."""
     if not re.fullmatch(r"[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*", name):
         raise ConfigError(f"name={name!r}: expected the name of a folder below paths.runs, e.g. name=first-try.")
 
@@ -82,7 +82,7 @@ def _require_an_end(trainer: Mapping[str, Any]) -> None:
 
 
 def _require_sensible_callbacks(callbacks: Mapping[str, Any], faces: FaceDataModule) -> None:
-    """Report now what Lightning's own callbacks would only report in the middle of a training."""
+    """Report errors that Lightning's callbacks would only report during training."""
     known = ["train/loss", "val/loss", "val/miou", *(f"val/iou/{name}" for name in faces.taxonomy.names)]
     problems = [
         f"callbacks.{name}.monitor={node['monitor']}: nothing of that name is logged; available: {', '.join(known)}."
@@ -99,7 +99,7 @@ def _require_sensible_callbacks(callbacks: Mapping[str, Any], faces: FaceDataMod
 
 
 def _try_optimizer(plan: DictConfig) -> None:
-    """Take one step on a scalar: Lightning builds optimizer and schedule only when the training starts."""
+    """Take one step on a scalar: Lightning builds optimizer and schedule only when training starts."""
     weight = nn.Parameter(torch.zeros(1))
     weight.grad = torch.ones(1)
     with _refusing("optimizer", plan.optimizer):

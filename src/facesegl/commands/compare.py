@@ -1,6 +1,6 @@
 """`facesegl compare`: compare models on the same photos, with confidence intervals.
 
-Each argument is a run folder with its counts, a counts.npz, or a model's file, which is scored first.
+Each argument is a run folder with its counts, a counts.npz, or a model file, which is scored first.
 """
 
 import logging
@@ -30,7 +30,7 @@ _BY_PREFERENCE = ("test_clean", "test", "test_strict", "val", "train")
 
 
 def compare(
-    things: Sequence["str | Path"],
+    models: Sequence["str | Path"],
     *,
     set: str | None = None,
     overrides: Sequence[str] = (),
@@ -39,38 +39,42 @@ def compare(
     """Compare models on the photos that all of them have; the first is the baseline.
 
     Args:
-        things: folders of scored runs, their counts.npz, or models' files, which are scored first.
-        set: one of `facesegl.data.SETS`; None for the headline set that all have.
-        overrides: keys and groups of conf/evaluate.yaml for the models that are scored first: `paths.data=FOLDER`.
-        config_dirs: folders with the user's own config groups.
+        models: folders of scored runs, their counts.npz, or model files, which are scored first.
+        set: one of `facesegl.data.SETS`; None for the headline set that all models have.
+        overrides: keys and groups of conf/evaluate.yaml for model files: `paths.data=FOLDER`.
+        config_dirs: folders with custom config groups.
 
     Raises:
-        ConfigError: nothing to compare, different classes, a set that one lacks, no shared photo.
+        ConfigError: nothing to compare, different classes, a set that a model lacks, no shared photo.
         CheckpointError: counts or a model that cannot be read.
         DataError: the models were scored with different masks.
     """
-    _require_question(things, set, overrides)
-    opened = _each(_open, map(Path, things))
+    _require_arguments(models, set, overrides)
+    opened = _map_all(_open, map(Path, models))
     _require_same_classes(opened)
-    ready = [thing for thing in opened if isinstance(thing, Scored)]
+    ready = [model for model in opened if isinstance(model, Scored)]
     if len(ready) == len(opened) and overrides:
-        raise ConfigError(f"{' '.join(overrides)}: keys are for models to be scored first; all of these have counts.")
+        raise ConfigError(
+            f"{' '.join(overrides)}: keys are for model files, which are scored first; all of these have counts."
+        )
     if ready and (alone := [key for key in overrides if not key.startswith("paths.")]):
         log.warning(
-            "%s: only for what is scored now; %s had counts", " ".join(alone), a_few(str(one.path) for one in ready)
+            "%s: used only for models that are scored now; %s had counts",
+            " ".join(alone),
+            a_few(str(one.path) for one in ready),
         )
     name = _choose(ready, set) if ready else set
     if ready and name:
-        _shared_photos(ready, name)  # report problems before minutes are spent on scoring
+        _shared_photos(ready, name)  # report problems before scoring, which takes minutes
     scored = _score_the_rest(opened, name, overrides, config_dirs)
     name = _choose(scored, name)
     return compare_counts(scored, name, _shared_photos(scored, name))
 
 
-def _require_question(things: Sequence["str | Path"], set: str | None, overrides: Sequence[str]) -> None:
+def _require_arguments(models: Sequence["str | Path"], set: str | None, overrides: Sequence[str]) -> None:
     problems = []
-    if len(things) < 2:
-        problems.append(f"compare: {len(things) or 'nothing'} to compare; expected two runs or models, or more.")
+    if len(models) < 2:
+        problems.append(f"compare: {len(models) or 'nothing'} to compare; expected two runs or models, or more.")
     if set is not None and set not in SETS:
         problems.append(f"--set {set}: no such set; {suggestion(set, SETS)}.")
     problems += [f"{key}: give it as --set NAME." for key in overrides if key.lstrip("+").startswith("set=")]
@@ -85,8 +89,6 @@ def _require_question(things: Sequence["str | Path"], set: str | None, overrides
 
 @dataclass(frozen=True)
 class _Model:
-    """A model to be scored first."""
-
     path: Path
     classes: tuple[str, ...]
 
@@ -95,16 +97,16 @@ def _open(path: Path) -> _Model | Scored:
     if path.is_dir() and (path / NAME).is_file():
         return Scored(path, path, read_counts(path))
     if path.is_dir():
-        raise ConfigError(f"{path}: {_instead(path)}")
+        raise ConfigError(f"{path}: {_describe_folder(path)}")
     if path.is_file() and path.suffix == Path(NAME).suffix:
         return Scored(path, path.parent, read_counts(path))
     if path.is_file() and path.suffix in SUFFIXES:
         return _Model(path, tuple(read_card(path)["taxonomy"]["classes"]))
     fact = "neither counts nor a model" if path.exists() else "no such file or folder"
-    raise ConfigError(f"{path}: {fact}; expected a run folder, its {NAME}, or a model's file ({', '.join(SUFFIXES)}).")
+    raise ConfigError(f"{path}: {fact}; expected a run folder, its {NAME}, or a model file ({', '.join(SUFFIXES)}).")
 
 
-def _instead(folder: Path) -> str:
+def _describe_folder(folder: Path) -> str:
     if (last := folder / "checkpoints" / "last.ckpt").is_file():
         return f"a run without {NAME}; name its {last.relative_to(folder)}, which is scored first."
     if job := first_job(folder):
@@ -112,49 +114,49 @@ def _instead(folder: Path) -> str:
     return f"a folder without {NAME}; expected the folder of a scored run."
 
 
-def _require_same_classes(things: "Sequence[_Model | Scored]") -> None:
-    first = things[0]
+def _require_same_classes(models: "Sequence[_Model | Scored]") -> None:
+    first = models[0]
     problems = [
-        f"{thing.path}: different classes from {first.path} ({_other_names(thing.classes, first.classes)}); expected "
-        f"models of the same classes."
-        for thing in things
-        if thing.classes != first.classes
+        f"{model.path}: different classes from {first.path} ({_class_differences(model.classes, first.classes)}); "
+        f"expected models of the same classes."
+        for model in models
+        if model.classes != first.classes
     ]
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
 
 
-def _other_names(here: Sequence[str], there: Sequence[str]) -> str:
+def _class_differences(here: Sequence[str], there: Sequence[str]) -> str:
     extra, lacking = ([name for name in one if name not in other] for one, other in ((here, there), (there, here)))
     words = [f"{what} {a_few(names)}" for what, names in (("it has", extra), ("it lacks", lacking)) if names]
     return ", ".join(words) or "the same names in another order"
 
 
-def _choose(things: Sequence[Scored], set: str | None) -> str:
+def _choose(models: Sequence[Scored], set: str | None) -> str:
     for name in [set] if set else _BY_PREFERENCE:
-        if all(name in thing.saved.sets for thing in things):
+        if all(name in model.saved.sets for model in models):
             return name
     if set:
-        lacking = [thing for thing in things if set not in thing.saved.sets]
-        raise ConfigError(*dict.fromkeys(_without(set, thing) for thing in lacking))
-    scored = "; ".join(f"{thing.path} on {a_few(thing.saved.sets)}" for thing in things)
+        lacking = [model for model in models if set not in model.saved.sets]
+        raise ConfigError(*dict.fromkeys(_no_such_set(set, model) for model in lacking))
+    scored = "; ".join(f"{model.path} on {a_few(model.saved.sets)}" for model in models)
     raise ConfigError(
         f"compare: no set on which all were scored: {scored}. Name their checkpoints instead of the runs: they are "
         f"scored first, on the same set."
     )
 
 
-def _without(set: str, thing: Scored) -> str:
+def _no_such_set(set: str, model: Scored) -> str:
     remedy = (
         "Its data have no such photos; choose another set."
-        if thing.path.suffix in SUFFIXES
-        else "Name its checkpoint instead of the run: that is scored first, on the set you ask for."
+        if model.path.suffix in SUFFIXES
+        else "Name its checkpoint instead of the run: it is scored first, on that set."
     )
-    return f"{thing.path}: not scored on {set}, only on {a_few(thing.saved.sets)}. {remedy}"
+    return f"{model.path}: not scored on {set}, only on {a_few(model.saved.sets)}. {remedy}"
 
 
-def _shared_photos(things: Sequence[Scored], set: str) -> list[str]:
-    shared = [photo for photo in things[0].saved.sets[set] if all(photo in one.saved.sets[set] for one in things)]
+def _shared_photos(models: Sequence[Scored], set: str) -> list[str]:
+    shared = [photo for photo in models[0].saved.sets[set] if all(photo in one.saved.sets[set] for one in models)]
     if not shared:
         remedy = (
             "Models of other folds hold out other photos: train them with the same data.fold, data.folds and "
@@ -163,36 +165,36 @@ def _shared_photos(things: Sequence[Scored], set: str) -> list[str]:
             else "Score them on the same data"
         )
         raise ConfigError(
-            f"compare: no photo of {set} is in all of {a_few(str(one.path) for one in things)}. {remedy}."
+            f"compare: no photo of {set} is in all of {a_few(str(one.path) for one in models)}. {remedy}."
         )
-    _require_same_truth(things, shared)
+    _require_same_truth(models, shared)
     return shared
 
 
-def _require_same_truth(things: Sequence[Scored], photos: Sequence[str]) -> None:
+def _require_same_truth(models: Sequence[Scored], photos: Sequence[str]) -> None:
     """Compare the numbers of true pixels and boundary pixels of each class in each photo."""
-    first, problems = things[0], []
+    first, problems = models[0], []
     of_first = _truth(first, photos)
-    for thing in things[1:]:
-        differ = (_truth(thing, photos) != of_first).any(axis=(1, 2))
+    for model in models[1:]:
+        differ = (_truth(model, photos) != of_first).any(axis=(1, 2))
         if names := [photo for photo, differs in zip(photos, differ, strict=True) if differs]:
-            data = f" ({thing.saved.data}, {first.saved.data})" if thing.saved.data != first.saved.data else ""
+            data = f" ({model.saved.data}, {first.saved.data})" if model.saved.data != first.saved.data else ""
             problems.append(
-                f"{thing.path}: the masks of {len(names)} of {len(photos)} photos are not those of {first.path}{data}: "
-                f"{a_few(names)}. Score both on the same data."
+                f"{model.path}: the masks of {len(names)} of {len(photos)} photos differ from those of "
+                f"{first.path}{data}: {a_few(names)}. Score both on the same data."
             )
     if problems:
         raise DataError(*dict.fromkeys(problems))
 
 
-def _truth(thing: Scored, photos: Sequence[str]) -> np.ndarray:
+def _truth(model: Scored, photos: Sequence[str]) -> np.ndarray:
     """(N, C, 2) int64: the true pixels of each class, and its boundary pixels."""
-    counts, boundary = pick(thing.saved, photos)
+    counts, boundary = pick(model.saved, photos)
     return np.stack([counts.sum(axis=2), boundary[:, :, 3]], axis=-1)
 
 
 def _score_the_rest(
-    things: "Sequence[_Model | Scored]",
+    models: "Sequence[_Model | Scored]",
     set: str | None,
     overrides: Sequence[str],
     config_dirs: Sequence["str | Path"],
@@ -200,17 +202,17 @@ def _score_the_rest(
     to_score = "test" if set is None or set in TOUCHES_TEST else set
     keys = [f"set={to_score}", *overrides]
     done: dict[Path, Scored] = {}
-    for thing in things:
-        if isinstance(thing, _Model) and thing.path not in done:
-            log.info("scoring %s", thing.path)
-            command = command_of("evaluate", [str(thing.path), *keys], config_dirs)
-            folder = evaluate([thing.path], keys, config_dirs, command=command).folder
+    for model in models:
+        if isinstance(model, _Model) and model.path not in done:
+            log.info("scoring %s", model.path)
+            command = command_of("evaluate", [str(model.path), *keys], config_dirs)
+            folder = evaluate([model.path], keys, config_dirs, command=command).folder
             log.info("saved in %s", folder)
-            done[thing.path] = Scored(thing.path, folder, read_counts(folder))
-    return [thing if isinstance(thing, Scored) else done[thing.path] for thing in things]
+            done[model.path] = Scored(model.path, folder, read_counts(folder))
+    return [model if isinstance(model, Scored) else done[model.path] for model in models]
 
 
-def _each(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+def _map_all(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
     made: list[Made] = []
     errors: list[FaceseglError] = []
     for item in items:

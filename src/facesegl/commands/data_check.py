@@ -34,10 +34,10 @@ def check_data(
     """Check FASSEG in a folder, or any data that a config chooses.
 
     Args:
-        root: a folder with V1, V2, V3, or one of these; None for the data that the overrides choose.
+        root: a folder with V1, V2, V3, or one of these; None for the data of the overrides.
         overrides: keys and groups of conf/train.yaml that concern data, for example `data=synthetic`.
-        config_dirs: folders with the user's own groups.
-        version: the one to check in `root`; None for all that are there.
+        config_dirs: folders with custom config groups.
+        version: the one to check in `root`; None for all in `root`.
 
     Returns:
         The checkup of each data set.
@@ -45,7 +45,7 @@ def check_data(
     Raises:
         ConfigError: a root together with keys, a version without a root, wrong keys.
         DataError: no FASSEG in that folder.
-        MachineError: the folder may not be read.
+        MachineError: no permission to read the folder.
     """
     if root is not None:
         if overrides:
@@ -53,7 +53,7 @@ def check_data(
         taxonomy = Taxonomy.from_mapping(to_plain(compose(["data=fasseg_v2"]).data.taxonomy))
         return [diagnose(read_facts(source, taxonomy, strict=False)) for source in _versions_in(root, version)]
     if version is not None:
-        raise ConfigError(f"--version {version}: a version of what? Give FASSEG's folder first.")
+        raise ConfigError(f"--version {version}: no folder given; expected FASSEG's folder before it.")
     from facesegl.commands.datasets import choose_data  # imports torch, which FASSEG alone does not need
 
     faces = choose_data(overrides, config_dirs, verb="data check")
@@ -62,7 +62,7 @@ def check_data(
 
 
 def _folds(facts: Facts, faces: "FaceDataModule") -> Iterator[Finding]:
-    """Whether there are enough persons for the folds, if training would hold one out."""
+    """Report too few persons for the folds, if training would hold one fold out."""
     from facesegl.data.cache import identical_photos
     from facesegl.sources.splits import remedy_for
 
@@ -81,7 +81,7 @@ def report_of(checkups: Sequence[Checkup]) -> dict[str, Any]:
     """The checkups as builtin values, for JSON.
 
     Returns:
-        `schema` (a number), `wrong` (whether not to train on any of them), and `data`, a `Checkup.to_dict` each.
+        `schema` (a number), `wrong` (whether any is unfit for training), and `data`, one `Checkup.to_dict` each.
     """
     return {
         "schema": SCHEMA,
@@ -91,18 +91,18 @@ def report_of(checkups: Sequence[Checkup]) -> dict[str, Any]:
 
 
 def verdicts(checkups: Sequence[Checkup]) -> list[str]:
-    """A line for each data set not to train on; the command exits with 1 if there is any."""
+    """One line per data set that is unfit for training; the command exits with 1 if there is any."""
     return [checkup.verdict for checkup in checkups if checkup.wrong]
 
 
 def _versions_in(root: Path, version: str | None) -> list[FASSEG]:
-    """The versions of FASSEG in a folder, or the one that the folder is."""
+    """The versions of FASSEG below a folder, or the one in it."""
     if version not in (None, *_VERSIONS):
         raise ConfigError(f"--version {version}: no such version of FASSEG; expected one of {', '.join(_VERSIONS)}.")
     if not root.is_dir():
         raise DataError(f"{root}: {'a file' if root.exists() else 'no such folder'}; expected the folder of FASSEG.")
     if not os.access(root, os.R_OK | os.X_OK):
-        raise MachineError(f"{root}: no permission to read it. Change its rights.")
+        raise MachineError(f"{root}: no permission to read it. Change its permissions.")
     whole = root.resolve()
     there = [name for name in _VERSIONS if (root / name).is_dir()]
     if not there and whole.name in _VERSIONS:

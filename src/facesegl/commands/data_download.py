@@ -1,4 +1,4 @@
-"""`facesegl data download`: FASSEG into the folder where `data=fasseg_v2` expects it."""
+"""`facesegl data download`: download FASSEG to the folder where `data=fasseg_v2` expects it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,23 +16,23 @@ def data_download(
     archive: Path | None = None,
     force: bool = False,
 ) -> Outcome:
-    """Download FASSEG, or check what is there.
+    """Download FASSEG, or verify the existing files.
 
     Args:
-        folder: takes V1, V2 and V3; None for `fasseg` below `paths.data`.
-        overrides: `paths.data=FOLDER`, in place of `folder`.
+        folder: the target of V1, V2 and V3; None for `fasseg` below `paths.data`.
+        overrides: `paths.data=FOLDER`, instead of `folder`.
         url: a mirror of the archive; None for GitHub.
-        archive: a zip that is on this machine already; nothing is fetched then.
-        force: whether files with other content are replaced.
+        archive: a local zip; nothing is downloaded then.
+        force: whether to replace files with other content.
 
     Raises:
         ConfigError: the command line contradicts itself.
         DataError, MachineError, Stopped: as `facesegl.download.fetch.download`.
     """
     if folder is not None and overrides:
-        raise ConfigError(f"{overrides[0]}: the folder is given already, as {folder}; give one of the two.")
+        raise ConfigError(f"{overrides[0]}: the folder is already given as {folder}; give one of the two.")
     if url is not None and archive is not None:
-        raise ConfigError(f"--url {url}: nothing is fetched with --archive {archive}; give one of the two.")
+        raise ConfigError(f"--url {url}: nothing is downloaded with --archive {archive}; give one of the two.")
     target = _default_folder(overrides) if folder is None else folder
     return download(target, url=url, archive=archive, force=force)
 

@@ -1,4 +1,4 @@
-"""`facesegl data preview`: photos and masks on contact sheets, as they are or as the net sees them."""
+"""`facesegl data preview`: photos and masks on contact sheets, as they are or augmented."""
 
 import logging
 from collections import Counter
@@ -26,14 +26,13 @@ from facesegl.text import number, percent
 log = logging.getLogger(__name__)
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-_LISTED = 8  # problems that are logged with a sheet
+_LISTED = 8  # problems logged with a sheet
 _PAGE = 24  # samples on a sheet
-_MOST_AUGMENTED = 48  # photos, which are augmented in one batch
-_BOX, _LARGE_BOX = 220, 400  # pixels of a tile's longer side: of many samples, and of one or two
+_MOST_AUGMENTED = 48  # photos: they are augmented in one batch
+_BOX, _LARGE_BOX = 220, 400  # pixels of a tile's longer side, for many samples and for one or two
 _GUESSED = (255, 0, 170)  # far from every class colour of FASSEG, CelebAMask-HQ and LaPa
 
-
-_AUGMENTED = "one random draw; what is outside the photo is void: neither trained on nor scored"
+_AUGMENTED = "one random draw; pixels from outside the photo are void: neither trained on nor scored"
 _SIDES = "; in a flipped photo left and right classes are swapped"
 _PLAIN = "void is neither trained on nor scored"
 _INEXACT = "magenta: the mask's colour is not exactly that of a class, so the class was guessed"
@@ -49,12 +48,12 @@ def preview_data(
     augmented: bool = False,
     inexact: bool = False,
 ) -> list[Path]:
-    """Draw some samples of the data that a config chooses.
+    """Draw samples of the data.
 
     Args:
-        output: the picture's file; further pages are saved next to it, as `sheet_2.png`.
-        overrides: keys and groups of conf/train.yaml that concern data, for example `data=synthetic`.
-        config_dirs: folders with the user's own groups.
+        output: the picture's file; more pages are saved next to it as `sheet_2.png`.
+        overrides: keys and groups of conf/train.yaml about data, e.g. `data=synthetic`.
+        config_dirs: folders with custom config groups.
         count: how many samples, evenly spaced over the split.
         split: `train`, `val` or `test`, as in the source.
         augmented: show training photos before and after augmentation, at the net's size.
@@ -81,7 +80,7 @@ def preview_data(
         note = _INEXACT if inexact else _PLAIN
     pages = -(-total // _PAGE)
     written: list[Path] = []
-    while page := list(islice(entries, _PAGE)):  # drawn page by page: only one page of samples is in memory
+    while page := list(islice(entries, _PAGE)):  # one page of samples in memory at a time
         index = len(written) + 1
         path = output if index == 1 else output.with_stem(f"{output.stem}_{index}")
         full_title = f"{title} (page {index} of {pages})" if pages > 1 else title
@@ -110,7 +109,7 @@ def _require_sensible(output: Path, count: int, split: str, augmented: bool, ine
 
 
 def _chosen(faces: FaceDataModule, split: str, count: int) -> tuple[list[Sample], str]:
-    """Evenly spaced samples of a split, and the title of their sheet; problems with other samples are logged."""
+    """Evenly spaced samples of a split and the sheet's title; problems with other samples are logged."""
     found = faces.source.survey()
     if not found.samples:
         raise DataError(*found.problems)
@@ -130,7 +129,7 @@ def _chosen(faces: FaceDataModule, split: str, count: int) -> tuple[list[Sample]
 
 
 def _entries(faces: FaceDataModule, samples: Sequence[Sample], inexact: bool) -> Iterator[Entry]:
-    """Photo, mask and overlay of each sample that can be shown; the others are named in the log."""
+    """Photo, mask and overlay of each sample; samples that cannot be shown are logged."""
     box = _LARGE_BOX if len(samples) < 3 else _BOX
     problems: list[str] = []
     shown = 0

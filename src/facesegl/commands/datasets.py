@@ -1,4 +1,4 @@
-"""Build the data that a command works on: those that a model's card names, or those that the command line chooses."""
+"""Build the data of a command: named by a model's card, or chosen on the command line."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Opened(NamedTuple):
     """Models with their data, ready to be scored.
 
     Attributes:
-        card: that of the first model.
+        card: the card of the first model.
         plan: the checked config of the evaluation.
         predictor: one model or an ensemble.
-        faces: set up.
+        faces: the data module, after `setup`.
     """
 
     card: Card
@@ -55,17 +55,17 @@ def open_models(
     *,
     tta: bool | None = None,
 ) -> Opened:
-    """Open models with the data that the first one's card names, or others that the overrides name.
+    """Open models with the data named by the first model's card or by the overrides.
 
     Args:
         files: checkpoints or exported models.
         overrides: keys and groups of conf/evaluate.yaml, e.g. `paths.data=FOLDER`.
-        config_dirs: folders with the user's own config groups.
-        tta: test-time augmentation; None for what the config says.
+        config_dirs: folders with custom config groups.
+        tta: test-time augmentation; None for the config's value.
 
     Raises:
-        ConfigError: overrides that are wrong, or data of other classes.
-        CheckpointError: a model that cannot be read or trusted.
+        ConfigError: wrong overrides, or data with other classes.
+        CheckpointError: a model cannot be read or is not trusted.
         DataError: the data are missing or wrong.
     """
     card = read_card(files[0])
@@ -77,18 +77,18 @@ def open_models(
 def open_faces(
     card: Card, model: Path, overrides: Sequence[str] = (), config_dirs: Sequence[str | Path] = ()
 ) -> FaceDataModule:
-    """The data of `open_models` alone, set up; `card` is that of the file `model`."""
+    """The data of `open_models` alone, after `setup`; `card` is the card of the file `model`."""
     return _build_faces(_plan(card, model, overrides, config_dirs), card)
 
 
 def warn_of_other_data(card: Card, faces: FaceDataModule) -> bool:
-    """Whether a model was trained on other data than these; if so, this logs a warning."""
+    """Return whether a model was trained on other data, and log a warning if so."""
     name, fingerprint = (card["data"].get(key) for key in ("name", "fingerprint"))
     now = faces.cache.fingerprint
     if fingerprint == now:
         return False
     log.warning(
-        "these are other data than it was trained on: %s (%s) and not %s (%s)",
+        "these data differ from the training data: %s (%s) instead of %s (%s)",
         faces.source.name,
         now,
         name,
@@ -108,8 +108,8 @@ def _build_faces(plan: DictConfig, card: Card) -> FaceDataModule:
     ours, theirs = list(faces.taxonomy.names), list(card["taxonomy"]["classes"])
     if ours != theirs:
         raise ConfigError(
-            f"data: these have the classes {', '.join(ours)}; the model was trained on {', '.join(theirs)}. Score it "
-            f"on data of the same classes."
+            f"data: the classes are {', '.join(ours)}; the model was trained on {', '.join(theirs)}. Use data with the "
+            f"same classes."
         )
     faces.setup("test")
     return faces
@@ -118,7 +118,7 @@ def _build_faces(plan: DictConfig, card: Card) -> FaceDataModule:
 def _config_to_evaluate(
     card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence[str | Path]
 ) -> Composed:
-    """Compose conf/evaluate.yaml; data that the command line does not name are those of the card."""
+    """Compose conf/evaluate.yaml; the data come from the card unless the command line names them."""
     typed = [override.split("=", 1)[0].lstrip("+~").replace("data/taxonomy", "data.taxonomy") for override in overrides]
     chosen = [] if "data" in typed else [f"data={card['data']['choice']}"]
     if foreign := sorted({key.partition(".")[0] for key in typed} & _OF_TRAINING):
@@ -137,10 +137,10 @@ def _config_to_evaluate(
 
 
 class _CardDefaults:
-    """Fill a config of data from a model's card, without overwriting what the command line says.
+    """Fill a data config from a model's card, without overwriting keys from the command line.
 
     Only keys that the config has are set, never interpolations of paths, and a taxonomy is taken as a whole. Paths come
-    from the record of the run folder around the model; without one, they are as in the config.
+    from the record of the run folder around the model, if there is one.
     """
 
     def __init__(self, card: Card, model: Path, typed: Sequence[str]) -> None:
@@ -154,7 +154,7 @@ class _CardDefaults:
         if self._lacking:
             asked = " ".join(f"{key}=PATH" for key in self._lacking)
             raise ConfigError(
-                f"{self._model}: a model's file does not hold the paths of its photos, and it is not in its run "
+                f"{self._model}: model files do not contain the paths of their photos, and this one is not in its run "
                 f"folder; give {asked}"
             )
 
@@ -171,7 +171,7 @@ class _CardDefaults:
             data.taxonomy = self._card["taxonomy"]
 
     def recorded_path(self, key: str) -> str | None:
-        """A path in the config of the run around the model; a relative one is relative to where the run started."""
+        """A path in the config of the run around the model; a relative one starts from the run's working directory."""
         value: Any = self._record.get("config")
         for name in key.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
@@ -189,11 +189,11 @@ class _CardDefaults:
                 continue
             if name not in written or (name == "taxonomy" and not isinstance(value, Mapping | None)):
                 raise CheckpointError(
-                    f"{self._model}: its card sets {full}, which these data do not have; do not use it."
+                    f"{self._model}: its card sets {full}, which these data do not have; do not use this file."
                 )
             if name in paths and not isinstance(value, Mapping) and value not in (None, A_PATH):
                 raise CheckpointError(
-                    f"{self._model}: its card holds a path, {full}, which no card does; do not use it."
+                    f"{self._model}: its card has a path, {full}, which facesegl never writes; do not use this file."
                 )
             if isinstance(value, Mapping) and isinstance(written[name], Mapping) and name != "taxonomy":
                 self._fill(node[name], value, full, all_paths=name in paths)
@@ -206,7 +206,7 @@ class _CardDefaults:
         found = self.recorded_path(full)
         if found is not None and Path(found.partition("{")[0]).parent.is_dir():
             node[name] = found
-        elif OmegaConf.is_missing(node, name) or node[name] is None:  # else the user's own config knows it
+        elif OmegaConf.is_missing(node, name) or node[name] is None:  # otherwise the user's config sets it
             self._lacking.append(full)
 
 
@@ -218,7 +218,7 @@ class _DataPaths:
 
 @dataclass(frozen=True)
 class _DataKeys:
-    """The root keys of `conf/train.yaml` that data need."""
+    """The root keys of `conf/train.yaml` for data."""
 
     seed: Seed
     paths: _DataPaths
@@ -228,15 +228,15 @@ class _DataKeys:
 
 
 def choose_data(overrides: Sequence[str], config_dirs: Sequence[str | Path] = (), *, verb: str) -> FaceDataModule:
-    """Build the data that overrides choose, as for training; no photo is read.
+    """Build the data of the overrides, as for training; no photo is read.
 
     Args:
-        overrides: keys and groups of conf/train.yaml that are about data: `data=synthetic`, `paths.data=FOLDER`.
-        config_dirs: folders with the user's own config groups.
+        overrides: keys and groups of conf/train.yaml about data: `data=synthetic`, `paths.data=FOLDER`.
+        config_dirs: folders with custom config groups.
         verb: the name of the command, for messages.
 
     Raises:
-        ConfigError: everything that is wrong with them.
+        ConfigError: all problems with the overrides.
     """
     if foreign := [text for text in overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] in _UNUSED_KEYS]:
         raise ConfigError(*(f"{text}: {verb} works on data alone; leave it out." for text in foreign))

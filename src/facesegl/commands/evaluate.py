@@ -1,4 +1,4 @@
-"""`facesegl evaluate`: score a model on the data it was trained on, or on others."""
+"""`facesegl evaluate`: score a model on the data it was trained on, or on other data."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from facesegl.files import replacing
 from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
 from facesegl.provenance import command_line
-from facesegl.runs.folder import new_folder, recording
 from facesegl.runs.result import Result
+from facesegl.runs.run_folder import new_folder, recording
 
 if TYPE_CHECKING:
     from facesegl.data.datamodule import FaceDataModule
@@ -34,13 +34,13 @@ def evaluate(
     """Score a model, or several as one ensemble: float32, native size, counts pooled over each set.
 
     Args:
-        models: files or run folders; they may have been moved anywhere.
+        models: model files or run folders, also if they were moved.
         overrides: keys and groups of conf/evaluate.yaml, as on the command line: `set=val`, `data=fasseg_v1`.
-        config_dirs: folders with the user's own config groups.
-        command: the command line that repeats this; None for that of this process.
+        config_dirs: folders with custom config groups.
+        command: the command line that repeats this; None for this process's command line.
 
     Raises:
-        FaceseglError: whatever ends it; each class is an exit code.
+        FaceseglError: any error; each subclass has an exit code.
     """
     files = [model_file(model) for model in models]
     opened = open_models(files, overrides, config_dirs)
@@ -69,10 +69,10 @@ def evaluate(
 
 
 def _require_held_out(predictor: Predictor, faces: FaceDataModule) -> None:
-    """Refuse to score as held out what a model was trained on: photos of the same data, in other folds.
+    """Refuse photos as held out if a model was trained on them: the same data with other folds.
 
     Raises:
-        ConfigError: such models, each with a remedy.
+        ConfigError: one line per such model, with a remedy.
     """
     if faces.val.size and not faces.fold_of:  # the data come with a validation set
         return

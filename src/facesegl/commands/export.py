@@ -37,9 +37,9 @@ from facesegl.sources.images import open_photo, resize_photo
 T = TypeVar("T")
 
 MOST_PHOTOS = 50
-"""The most photos that a certificate is made on, evenly spaced among all."""
+"""The most photos to compare on for a certificate, evenly spaced among all."""
 MOST_CALIBRATION = 100
-"""The most training photos that int8 is calibrated on."""
+"""The most training photos to calibrate int8 on."""
 
 
 class _Job(NamedTuple):
@@ -61,7 +61,7 @@ class _Job(NamedTuple):
 
 
 class _Photos(NamedTuple):
-    """Photos, loaded when they are used: which data they are of, how many there are, and loaders of those to use."""
+    """Lazily loaded photos: a description of their data, how many exist, and a loader for each one in use."""
 
     of: str
     there: int
@@ -84,22 +84,22 @@ def export(
 ) -> Certificate:
     """Export a model to ONNX or safetensors, by the suffix of `target`, with a certificate that it predicts the same.
 
-    The export gets its name only after it was compared with the checkpoint: on held-out photos, or on the training
-    photos if none were held out; never on test photos, which are for scores. A failed export changes no file.
+    The export gets its name only after it was compared with the checkpoint, on held-out photos, or on training photos
+    if none were held out; never on test photos. A failed export changes no file.
 
     Args:
         checkpoint: a checkpoint, weights, or a run folder.
         target: `.onnx` or `.safetensors`.
         int8: quantize to int8, calibrated on training photos; for ONNX.
         whole: include resizing, upsampling and argmax in the graph; for ONNX.
-        photos: a folder of photos to compare on instead; without masks there is no IoU.
+        photos: a folder of photos to compare on instead; they have no masks, hence no IoU.
         trust: packages other than facesegl whose classes the checkpoint may name.
-        overrides: keys and groups of conf/evaluate.yaml, such as `paths.data=FOLDER`.
+        overrides: keys and groups of conf/evaluate.yaml, e.g. `paths.data=FOLDER`.
         config_dirs: folders with custom config groups.
 
     Raises:
-        ConfigError: another suffix, options that do not go together, or a package that is not installed.
-        CheckpointError: the checkpoint is wrong, or the export predicts something else.
+        ConfigError: another suffix, incompatible options, or a package that is not installed.
+        CheckpointError: the checkpoint is wrong, or the export's predictions differ.
         DataError: there are no photos to compare on.
         MachineError: the target cannot be written.
     """
@@ -109,7 +109,7 @@ def export(
     job = _Job(file, CheckpointModel(file, "cpu", trust), target, kind, int8)
     compared, calibration = _photos(job, photos, lambda: _faces(job, overrides, config_dirs, photos))
     with replacing(target) as part:
-        part.touch()  # a target that cannot be written is reported now
+        part.touch()  # fail now if the target cannot be written
         exported = _write_weights(job, part) if kind == "weights" else _write_graph(job, part, calibration)
         sizes = sizes_to_try(kind, job.model.image_size, stride_of(job.model.net.net))
         masker = exported.masks if isinstance(exported, OnnxModel) and whole else None
@@ -145,7 +145,7 @@ def _require_possible(file: Path, target: Path, int8: bool, whole: bool) -> None
     if target.is_dir():
         problems.append(f"{target}: a folder; expected the name of a file in it.")
     if file.suffix == ".onnx":
-        problems.append(f"{file}: an exported model; expected the checkpoint that it came from.")
+        problems.append(f"{file}: an exported model; expected the checkpoint it was exported from.")
     if problems:
         raise ConfigError(*problems)
     if target.suffix == ".onnx":
@@ -166,7 +166,7 @@ def _photos(job: _Job, folder: Path | None, open_data: Callable[[], FaceDataModu
 def _faces(
     job: _Job, overrides: Sequence[str], config_dirs: Sequence["str | Path"], photos: Path | None
 ) -> FaceDataModule:
-    """The data that the checkpoint was trained on, or those that the overrides choose."""
+    """The data that the checkpoint was trained on, or the data of the overrides."""
     try:
         faces = open_faces(job.model.card, job.file, overrides, config_dirs)
     except DataError as error:
@@ -175,7 +175,7 @@ def _faces(
             "int8 is calibrated on training photos" if photos else "an export is compared with its checkpoint on photos"
         )
         raise DataError(
-            *error.problems, f"{job.target}: {why}; give paths.data=FOLDER with those of {job.file}, {remedy}."
+            *error.problems, f"{job.target}: {why}; give paths.data=FOLDER with the data of {job.file}, {remedy}."
         ) from error
     warn_of_other_data(job.model.card, faces)
     return faces
@@ -202,7 +202,7 @@ def _calibration(faces: FaceDataModule) -> _Photos:
 
 
 def _spread(items: Sequence[T], most: int) -> list[T]:
-    """At most so many items, evenly spaced from the first to the last."""
+    """At most `most` items, evenly spaced from the first to the last."""
     return [items[int(index)] for index in np.linspace(0, len(items) - 1, min(most, len(items)))]
 
 
@@ -215,7 +215,6 @@ def _labelled(faces: FaceDataModule, index: int) -> Sample:
 
 
 def _write_graph(job: _Job, part: Path, calibration: _Photos | None) -> OnnxModel:
-    """Write the graph, and open it as users will."""
     graph = make_graph(job.model.net, whole=job.kind == "whole", name=str(job.file))
     if calibration:
         graph = quantize(graph, _inputs(job, calibration), str(job.file))
@@ -232,7 +231,7 @@ def _write_graph(job: _Job, part: Path, calibration: _Photos | None) -> OnnxMode
 
 
 def _write_weights(job: _Job, part: Path) -> CheckpointModel:
-    """Write the weights, read them back, and load them into a copy of the net; they must be the same to the bit."""
+    """Write the weights, read them back, check that they are bit-identical, and load them into a copy of the net."""
     ours = job.model.net.state_dict()
     write_weights(part, ours, job.model.card)
     read = read_weights(part)
@@ -241,9 +240,7 @@ def _write_weights(job: _Job, part: Path) -> CheckpointModel:
         name for name, weight in ours.items() if weight.dtype != theirs[name].dtype or not weight.equal(theirs[name])
     ]
     if other:
-        raise CheckpointError(
-            f"{job.target}: {', '.join(other)} are not read as they were written; nothing was exported."
-        )
+        raise CheckpointError(f"{job.target}: {', '.join(other)} differ when read back; nothing was exported.")
     _require_card(job, read["hyper_parameters"])
     exported = copy.deepcopy(job.model)
     exported.net.load_state_dict(theirs)
@@ -252,7 +249,7 @@ def _write_weights(job: _Job, part: Path) -> CheckpointModel:
 
 def _require_card(job: _Job, card: Any) -> None:
     if card != json.loads(json.dumps(job.model.card)):
-        raise CheckpointError(f"{job.target}: its card is not read as it was written; nothing was exported.")
+        raise CheckpointError(f"{job.target}: its card differs when read back; nothing was exported.")
 
 
 def _inputs(job: _Job, photos: _Photos) -> Iterator[np.ndarray]:

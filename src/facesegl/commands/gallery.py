@@ -11,7 +11,7 @@ import torch
 from facesegl.commands.datasets import open_models
 from facesegl.errors import CheckpointError, ConfigError, FaceseglError
 from facesegl.evaluation.counts_file import read_counts
-from facesegl.reporting.images import Shown, show
+from facesegl.reporting.pictures import Shown, show
 from facesegl.reporting.run_page import Gallery
 from facesegl.scores.counts import miou
 
@@ -29,8 +29,8 @@ def gallery(
     Args:
         folder: the run's folder.
         record: its result.json.
-        overrides: keys of conf/evaluate.yaml, for example `paths.data=FOLDER`.
-        config_dirs: folders with the user's own groups.
+        overrides: keys of conf/evaluate.yaml, e.g. `paths.data=FOLDER`.
+        config_dirs: folders with custom config groups.
     """
     try:
         return _gallery(folder, record, overrides, config_dirs)
@@ -49,7 +49,9 @@ def _gallery(
     scores = _scores(folder)
     index_of = {row.id: index for index, row in enumerate(faces.cache.rows)}
     if missing := [name for name in scores if name not in index_of]:
-        raise CheckpointError(f"{folder}: {missing[0]} was scored but is not in these data; give theirs as data=NAME.")
+        raise CheckpointError(
+            f"{folder}: {missing[0]} was scored but is not in these data; choose its data with data=NAME."
+        )
     order = sorted(scores, key=lambda photo: scores[photo])
     worst, best = order[:WORST], order[WORST:][::-1][:BEST]
 
@@ -62,13 +64,13 @@ def _gallery(
 
 
 def model_files(folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """The files that a run was scored with, wherever it was started; its own checkpoint if they have moved.
+    """The model files of a scored run: its own checkpoint if it has one, else the recorded files.
 
     Raises:
         CheckpointError: they no longer exist.
     """
     own = folder / "checkpoints" / "last.ckpt"
-    if own.is_file():  # whatever is now where the run was when it was scored
+    if own.is_file():  # even if another file is now at the recorded path
         return [own]
     scored = record.get("scored") or []
     named = [Path(name) for name in ([scored] if isinstance(scored, str) else scored)]

@@ -9,10 +9,10 @@ from facesegl.prediction.model import model_file, read_card
 
 
 def read_info(model: Path) -> dict[str, Any]:
-    """The card of a model file, with the file's name and size in bytes, and an ONNX model's kind and precision.
+    """Read the card of a model file, its name and size in bytes, and for ONNX its kind and precision.
 
     Raises:
-        CheckpointError: it is no model file, is damaged, or holds code.
+        CheckpointError: the file is not a model, is damaged, or contains code.
     """
     file = model_file(model)
     card, form = _exported(file) if file.suffix == ".onnx" else (read_card(file), {})

@@ -45,8 +45,8 @@ from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 
-_MOST_NAMED = 12  # the summary names no more classes than these; the table has all
-_ENDS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # would fail for every other photo as well
+_MOST_NAMED = 12  # classes in the summary; the table has all
+_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # would fail for all other photos too
 _PIXELS = 1 << 24  # a batch with this many pixels is full, so that memory is bounded
 _MARK = "facesegl predict"
 _JPEG_SIDE = 65500  # the longest side that JPEG can have
@@ -60,7 +60,7 @@ class Segmented(NamedTuple):
         output: its index mask, relative to the table.
         shares: the share of pixels of each class, 0 to 1.
         confidence: the mean over pixels of the largest probability.
-        seconds: from opening it to its last file, with its share of its batch's time in the net.
+        seconds: the time to open, segment and write it.
     """
 
     file: Path
@@ -97,7 +97,7 @@ class Predicted:
         if self.photos:
             means = np.mean([photo.shares for photo in self.photos], axis=0)
             lines += [
-                f"shares:   {_share_words(self.names, means)} (mean over photos)",
+                f"shares:   {_shares_text(self.names, means)} (mean over photos)",
                 f"masks:    {self.target} (a pixel is its class's index)",
                 f"pictures: {self.target / OVERLAYS}, {self.target / COLOURS}",
             ]
@@ -115,12 +115,12 @@ def predict(
     batch_size: int,
     trust: Sequence[str],
 ) -> Predicted:
-    """Segment photos. One that cannot be opened or written is reported in `failed`, and the others continue.
+    """Segment photos. Photos that cannot be opened or written are reported in `failed`; the others continue.
 
     Args:
-        models: as `Predictor` takes them; the probabilities of several are averaged.
+        models: as for `Predictor`; the probabilities of several are averaged.
         photos: files, and folders, which are searched recursively.
-        target: the output folder; other files in it stay.
+        target: the output folder; other files in it are kept.
         device: auto, cpu, cuda or mps.
         tta: test-time augmentation: also predict each mirrored photo, and average.
         probabilities: whether to save the probabilities too.
@@ -128,8 +128,8 @@ def predict(
         trust: packages other than facesegl whose classes a checkpoint may name.
 
     Raises:
-        ConfigError: outputs of two photos would have the same path, or a photo would be overwritten.
-        DataError: no photos; all problems are reported at once.
+        ConfigError: two photos have the same output path, or a photo would be overwritten.
+        DataError: there are no photos, or paths are wrong.
         MachineError: the output folder cannot be written, the disk is full, or the device is not available.
         CheckpointError: a model file is wrong.
     """
@@ -142,13 +142,13 @@ def predict(
     predictor = Predictor(*models, device=device, tta=tta, trust=trust)
     write = functools.partial(_write, target=target, taxonomy=predictor.taxonomy, probabilities=probabilities)
     predicted = Predicted(target, predictor.names)
-    _gather(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))
+    _collect(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))
     predicted.seconds = time.perf_counter() - started
     return predicted
 
 
-def _share_words(names: Sequence[str], shares: np.ndarray) -> str:
-    """The share (C,) of each class; of many classes, those of the largest and the sum of the others."""
+def _shares_text(names: Sequence[str], shares: np.ndarray) -> str:
+    """The shares (C,) as text; for many classes, only the largest and the sum of the others."""
     named = list(range(len(names)))
     if len(names) > _MOST_NAMED:
         largest = np.argsort(-shares, kind="stable")[:_MOST_NAMED]
@@ -159,9 +159,9 @@ def _share_words(names: Sequence[str], shares: np.ndarray) -> str:
     return ", ".join(words)
 
 
-def _gather(predicted: Predicted, outcomes: "Iterable[Segmented | str]") -> None:
-    """Collect outcomes; even after an interruption the table lists the photos whose files are complete."""
-    _write_table(predicted)  # the table of an earlier run would be wrong as soon as a mask changes
+def _collect(predicted: Predicted, outcomes: "Iterable[Segmented | str]") -> None:
+    """Collect outcomes; after an interruption, too, the table lists the photos whose files are complete."""
+    _write_table(predicted)  # replaces the table of an earlier run
     try:
         for outcome in outcomes:
             if isinstance(outcome, Segmented):
@@ -189,7 +189,7 @@ def _refuse_overwriting(jobs: Mapping[str, Photo], target: Path) -> None:
     pictures = (target / file for name in jobs for file in files_of(name) if not file.startswith(f"{PROBABILITIES}/"))
     if others := [str(path) for path in pictures if path.is_file() and not _is_ours(path)]:
         raise ConfigError(
-            f"{target}: masks would be written over {a_few(others)}, which facesegl has not made; choose another "
+            f"{target}: masks would be written over {a_few(others)}, which facesegl did not write; choose another "
             f"output folder."
         )
 
@@ -242,7 +242,7 @@ def _segment(
             yield write(opened._replace(seconds=opened.seconds + net_seconds), prediction)
         except (MachineError, OSError) as error:
             reason = error.__cause__ if isinstance(error, MachineError) else error
-            if not isinstance(reason, OSError) or reason.errno in _ENDS_ALL:
+            if not isinstance(reason, OSError) or reason.errno in _FATAL:
                 raise
             yield f"{opened.photo.path}: its files were not all written; {error}"
 
@@ -266,7 +266,7 @@ def _write(
 
 
 def _save(path: Path, picture: Image.Image) -> None:
-    """Save a picture with the mark by which a later prediction knows that it may overwrite it."""
+    """Save a picture with a mark, so that a later prediction may overwrite it."""
     with replacing(path) as part:
         if path.suffix == ".jpg":
             picture.save(part, "JPEG", quality=92, subsampling=0, comment=_MARK.encode())

@@ -13,7 +13,7 @@ from facesegl.reporting.sweep_page import sweep_page
 from facesegl.runs.result import read_result
 
 _MALFORMED = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
-"""Errors from reading data of another form than facesegl writes."""
+"""Errors from reading records that facesegl did not write."""
 
 
 def report(folder: Path, overrides: Sequence[str] = (), config_dirs: Sequence["str | Path"] = ()) -> Path:
@@ -23,8 +23,8 @@ def report(folder: Path, overrides: Sequence[str] = (), config_dirs: Sequence["s
 
     Args:
         folder: the folder of a training, an evaluation or a sweep.
-        overrides: keys of conf/evaluate.yaml for the photos that are shown, for example `paths.data=FOLDER`.
-        config_dirs: folders with the user's own groups.
+        overrides: keys of conf/evaluate.yaml for the photos in the report, e.g. `paths.data=FOLDER`.
+        config_dirs: folders with custom config groups.
 
     Returns:
         The page's file.
@@ -43,7 +43,7 @@ def report(folder: Path, overrides: Sequence[str] = (), config_dirs: Sequence["s
     elif any((job / "job.json").is_file() for job in folder.iterdir() if job.name.isdecimal()):
         what = f"{folder}: a job.json or result.json of its jobs is not as facesegl writes it"
         with _well_formed(what, " Move that job's folder away."):
-            page = sweep_page(folder.resolve())  # which has a name, unlike `.`
+            page = sweep_page(folder.resolve())  # `.` has no name
     else:
         raise ConfigError(
             f"{folder}: a folder without results: no readable result.json, no jobs of a sweep. Expected runs/NAME/DATE "

@@ -1,8 +1,7 @@
-"""`facesegl train -m`: Hydra runs the jobs, each writes a job.json, and these make the table.
+"""`facesegl train -m`: Hydra runs the jobs, and each writes a job.json.
 
-Every job writes its job.json, however it ends and whatever launcher runs it; the command reads them when all jobs have
-ended, and names those that failed. The command line is kept in sweep.json, from which `resume=auto` finds an unfinished
-sweep.
+Every job writes its job.json however it ends, under any launcher; when all jobs have ended, the command reads them and
+reports those that failed. The command line is kept in sweep.json, for `resume=auto`.
 """
 
 import contextlib
@@ -22,7 +21,7 @@ from facesegl.config.compose import Composed, conf_dir, loosen, quoted
 from facesegl.errors import FaceseglError, Stopped
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
-from facesegl.runs.folder import is_live, locked, make_folder
+from facesegl.runs.run_folder import is_live, locked, make_folder
 from facesegl.runs.sweep_jobs import read_notes
 
 log = logging.getLogger(__name__)
@@ -34,9 +33,9 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
     """Train one model for each combination of values, each in a numbered folder of one sweep folder.
 
     Args:
-        configs: those of its jobs; the first one names the sweep.
-        overrides: those of the command line, already checked.
-        config_dirs: folders with the user's own config groups.
+        configs: one for each job; the first one names the sweep.
+        overrides: the overrides of the command line, already checked.
+        config_dirs: folders with custom config groups.
 
     Returns:
         The sweep's folder.
@@ -68,7 +67,7 @@ def _unfinished(sweeps: Path, about: Mapping[str, Any]) -> Path | None:
             done = sum(note["state"] == "done" for note in read_notes(folder))
             same = json.loads(path.read_text(encoding="utf-8")) == about
             if same and done < about["jobs"] and not is_live(folder):
-                log.info("resume=auto: resuming %s, of whose %d jobs %d are done", folder, about["jobs"], done)
+                log.info("resume=auto: resuming %s: %d of %d jobs are done", folder, done, about["jobs"])
                 return folder
     log.info("resume=auto: no unfinished sweep of these jobs in %s; a new one starts", sweeps)
     return None

@@ -31,9 +31,9 @@ from facesegl.learning.module import SegmentationModule
 from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
 from facesegl.provenance import command_line
-from facesegl.runs.folder import new_folder, recording, run_of_rank_zero
 from facesegl.runs.result import Result, Run
 from facesegl.runs.resume import find_run
+from facesegl.runs.run_folder import new_folder, recording, run_of_rank_zero
 from facesegl.runs.signals import stop_after_step, stop_now
 
 if TYPE_CHECKING:
@@ -44,26 +44,26 @@ log = logging.getLogger(__name__)
 
 @quiet()
 def train(composed: Composed, command: str | None = None) -> Result:
-    """Train one model as a config says, score its last checkpoint, and keep both in a run folder.
+    """Train one model, score its last checkpoint, and keep both in a run folder.
 
     Args:
-        composed: the config, and which of its keys were typed.
-        command: the command line that repeats this; None for that of this process.
+        composed: the config, with the keys that were typed.
+        command: the command line that repeats this; None for this process's command line.
 
     Raises:
-        FaceseglError: whatever is wrong; each class is an exit code. If there is a run folder, its record says it too.
+        FaceseglError: any error; each subclass has an exit code. The run folder, if there is one, records it too.
         Stopped: a signal ended it.
     """
     joined = run_of_rank_zero()
     if joined:
         logging.getLogger("facesegl").setLevel(logging.WARNING)  # rank 0 logs for all
     config = composed.config
-    plan = check(composed, given=GIVEN)  # reports all problems; nothing is written before it has passed
+    plan = check(composed, given=GIVEN)  # reports all problems; nothing is written before this passes
     pl.seed_everything(plan.seed, verbose=False)
     faces, net, loss = build_parts(plan)
     if plan.init:
-        _take_weights(net, plan.init)
-    faces.setup("fit")  # builds the cache; what is wrong with the data ends it here
+        _load_matching(net, plan.init)
+    faces.setup("fit")  # builds the cache; raises if the data are wrong
     identity = identity_of(config, faces.cache.key)
     run = joined or find_run(plan, identity) or Run(new_folder(plan))
     if run.is_done:
@@ -126,10 +126,12 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
 
 def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, checkpoint: Path | None) -> pl.Trainer:
     built = [build(node) for node in _callbacks(plan, faces)]
-    callbacks = sorted(built, key=lambda one: isinstance(one, LastCheckpoint))  # it saves the state of the others
+    callbacks = sorted(
+        built, key=lambda one: isinstance(one, LastCheckpoint)
+    )  # last, since it saves the state of the others
     given: dict[str, Any] = {} if faces.val.size else {"limit_val_batches": 0}
     if "enable_progress_bar" not in plan.trainer and not any(isinstance(one, ProgressBar) for one in callbacks):
-        given["enable_progress_bar"] = False  # or Lightning would add its default one
+        given["enable_progress_bar"] = False  # otherwise Lightning adds its default bar
     trainer: pl.Trainer = build(
         plan.trainer,
         logger=[build(node) for node in (plan.logger or {}).values() if node] or False,
@@ -154,7 +156,7 @@ def _callbacks(plan: DictConfig, faces: FaceDataModule) -> Iterator[Any]:
             yield node
 
 
-def _take_weights(net: nn.Module, path: str) -> None:
+def _load_matching(net: nn.Module, path: str) -> None:
     """Load another checkpoint's weights where name and shape match, and log the rest."""
     own = net.state_dict()
     theirs = {k.removeprefix("net."): value for k, value in read_checkpoint(model_file(path))["state_dict"].items()}
@@ -176,7 +178,7 @@ def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
     if faces.held_out == "test" and not faces.test.size:
         log.info("no scores: the data have no test photos, and data.fold=null holds none out")
         return
-    # the user's own config names the net's class, which is enough to trust this file
+    # the config names the net's class, so its package is trusted
     trust = [*plan.trust, plan.model["_target_"].partition(".")[0]]
     with result.phase("scoring"):
         scored = score(Predictor(last, device="cpu", trust=trust), faces, sets_to_score(faces.held_out, faces))

@@ -1,4 +1,4 @@
-"""Compute results: score sets of photos, keep their counts on disk, and compare models.
+"""Compute results: score sets of photos, save their counts, and compare models.
 
 The metrics themselves are in `scores/`; tables and pages are in `reporting/`.
 """

@@ -16,7 +16,7 @@ from facesegl.scores.summary import Scores, summarise
 from facesegl.text import a_few, number
 
 SCHEMA = 1
-"""Raised whenever a key of `Comparison.to_dict` changes its meaning."""
+"""Incremented when a key of `Comparison.to_dict` changes its meaning."""
 
 LEVEL_IN_WORDS = f"{100 * LEVEL:g} %"
 
@@ -55,7 +55,7 @@ class Compared:
         path: as given.
         scored: the model's file, as named in its counts.
         run: the folder with its counts.
-        scores: on the photos shared by all models.
+        scores: the scores on the photos that all models have.
         left_out: its photos that another model lacks.
     """
 
@@ -74,10 +74,10 @@ class Difference:
     Attributes:
         model: the letter of the model.
         against: the letter of the model whose scores are subtracted.
-        verdict: in words, from the mIoU.
-        miou: in mIoU.
-        boundary_f: in mean boundary F.
-        iou: in IoU, for each class.
+        verdict: a verdict in words, from the mIoU.
+        miou: the difference in mIoU.
+        boundary_f: the difference in mean boundary F.
+        iou: the difference in IoU of each class.
     """
 
     model: str
@@ -107,10 +107,10 @@ class Comparison:
         set: the name of the set.
         data: the name of the data.
         photos: the ids of the shared photos.
-        persons: the number of persons in them, as far as is known.
+        persons: the number of persons in them, as far as known.
         classes: the class names.
         models: in the order given.
-        differences: of each pair, those from the first model first.
+        differences: one for each pair, those from the first model first.
         notes: caveats for the reader.
     """
 
@@ -154,35 +154,35 @@ class _Counted:
     drawn: Resampled
 
 
-def compare_counts(things: Sequence[Scored], set: str, photos: Sequence[str]) -> Comparison:
+def compare_counts(models: Sequence[Scored], set: str, photos: Sequence[str]) -> Comparison:
     """Compare scored models on shared photos with the same masks.
 
     Args:
-        things: two or more, of the same classes; the first is the baseline.
+        models: two or more models of the same classes; the first is the baseline.
         set: the name of the set.
         photos: the ids of the photos.
     """
-    picked = [pick(thing.saved, photos) for thing in things]
-    # the most conservative grouping, the one with the fewest persons
-    groups = min((_groups(thing.saved, photos) for thing in things), key=lambda each: len({*each}))
+    picked = [pick(model.saved, photos) for model in models]
+    # the most conservative grouping: the fewest persons
+    groups = min((_groups(model.saved, photos) for model in models), key=lambda each: len({*each}))
     persons = len({*groups})
     counted = [
-        _Counted(_compared(_letter(number), thing, counts, set, photos), *counts, drawn)
-        for number, (thing, counts, drawn) in enumerate(
-            zip(things, picked, resampled_scores(picked, groups), strict=True)
+        _Counted(_compared(_letter(number), model, counts, set, photos), *counts, drawn)
+        for number, (model, counts, drawn) in enumerate(
+            zip(models, picked, resampled_scores(picked, groups), strict=True)
         )
     ]
     pairs = itertools.combinations(counted, 2)
     differences = tuple(_difference(one, other, groups) for other, one in pairs)
     return Comparison(
         set=set,
-        data=" / ".join(dict.fromkeys(thing.saved.data for thing in things)),
+        data=" / ".join(dict.fromkeys(model.saved.data for model in models)),
         photos=tuple(photos),
         persons=persons,
-        classes=things[0].classes,
+        classes=models[0].classes,
         models=tuple(one.model for one in counted),
         differences=differences,
-        notes=(*_notes_on_photos(things, counted, set), *_notes_on_luck(differences, persons)),
+        notes=(*_notes_on_photos(models, counted, set), *_notes_on_chance(differences, persons)),
     )
 
 
@@ -197,16 +197,16 @@ def _groups(saved: SavedCounts, photos: Sequence[str]) -> list[str]:
 
 
 def _compared(
-    letter: str, thing: Scored, counts: tuple[np.ndarray, np.ndarray], set: str, photos: Sequence[str]
+    letter: str, model: Scored, counts: tuple[np.ndarray, np.ndarray], set: str, photos: Sequence[str]
 ) -> Compared:
     of_photos, boundary = (torch.from_numpy(each) for each in counts)
     return Compared(
         letter=letter,
-        path=str(thing.path),
-        scored=thing.saved.scored,
-        run=str(thing.run),
-        scores=summarise(thing.classes, of_photos, boundary.sum(0)),
-        left_out=tuple(photo for photo in thing.saved.sets[set] if photo not in {*photos}),
+        path=str(model.path),
+        scored=model.saved.scored,
+        run=str(model.run),
+        scores=summarise(model.classes, of_photos, boundary.sum(0)),
+        left_out=tuple(photo for photo in model.saved.sets[set] if photo not in {*photos}),
     )
 
 
@@ -252,15 +252,15 @@ def _verdict(miou: Estimate, photos: int, persons: int) -> str:
     return {1: "better", -1: "worse"}.get(miou.sign, f"no significant difference on {photos} photos")
 
 
-def _notes_on_photos(things: Sequence[Scored], counted: Sequence[_Counted], set: str) -> Iterator[str]:
-    for thing, one in zip(things, counted, strict=True):
+def _notes_on_photos(models: Sequence[Scored], counted: Sequence[_Counted], set: str) -> Iterator[str]:
+    for model, one in zip(models, counted, strict=True):
         if left_out := one.model.left_out:
-            every = len(thing.saved.sets[set])
+            every = len(model.saved.sets[set])
             yield (
                 f"Left out: {len(left_out)} of the {every} photos of {one.model.letter}, which another model lacks "
                 f"({a_few(left_out)})."
             )
-    fingerprints = dict.fromkeys(thing.saved.fingerprint for thing in things)
+    fingerprints = dict.fromkeys(model.saved.fingerprint for model in models)
     if len(fingerprints) > 1:
         yield f"The data differ (fingerprints {a_few(fingerprints)}), but the masks of these photos agree."
     for one, other in itertools.combinations(counted, 2):
@@ -268,7 +268,7 @@ def _notes_on_photos(things: Sequence[Scored], counted: Sequence[_Counted], set:
             yield f"{one.model.letter} and {other.model.letter} agree on every photo: are they the same model?"
 
 
-def _notes_on_luck(differences: Sequence[Difference], persons: int) -> Iterator[str]:
+def _notes_on_chance(differences: Sequence[Difference], persons: int) -> Iterator[str]:
     if persons < FEWEST:
         yield f"No intervals: they need at least {FEWEST} persons, these photos show {persons}."
         return
@@ -279,8 +279,8 @@ def _notes_on_luck(differences: Sequence[Difference], persons: int) -> Iterator[
         )
     if len(differences) > 1:
         yield (
-            f"{len(differences)} pairs are compared: of pairs without a difference, one in 20 seems to have one. Trust "
-            f"the pair that you meant to compare, not the largest difference of many."
+            f"{len(differences)} pairs are compared: of pairs without a difference, one in 20 appears to have one. "
+            f"Trust the pair that you meant to compare, not the largest difference of many."
         )
     else:
         yield "The verdict is about mIoU. Of the other rows, one in 20 excludes 0 by chance."

@@ -1,7 +1,6 @@
 """counts.npz: the confusion and boundary counts of each photo of a scored run, from which models are compared.
 
-The file may come from elsewhere: it holds plain arrays and text, nothing in it is ever run, and inconsistent parts are
-refused.
+The file contains plain arrays and text; nothing in it is ever run, and inconsistent files are refused.
 """
 
 import io
@@ -18,7 +17,7 @@ from facesegl.errors import CheckpointError, MachineError
 from facesegl.files import replacing
 
 FORMAT = 1
-"""Raised whenever the meaning of the arrays changes."""
+"""Incremented when the meaning of the arrays changes."""
 
 NAME = "counts.npz"
 """The file's name in a run folder."""
@@ -34,10 +33,10 @@ class SavedCounts:
         groups: the person in each photo if known; else the photo.
         sets: the ids of each set, the headline first.
         counts: (N, C, C) int64, [photo, truth, prediction].
-        boundary: (N, C, 4) int64, which the boundary score pools.
+        boundary: (N, C, 4) int64 boundary counts, pooled for boundary F.
         scored: the model that was scored.
         data: the name of the data.
-        fingerprint: of their content.
+        fingerprint: a hash of the data.
     """
 
     classes: tuple[str, ...]
@@ -71,13 +70,13 @@ class SavedCounts:
 
 
 def read_counts(path: Path) -> SavedCounts:
-    """Read the counts of a run; nothing in the file is run.
+    """Read the counts of a run, as plain data.
 
     Args:
         path: the file, or the run folder.
 
     Raises:
-        CheckpointError: no such file, or one that is truncated, damaged, or of another kind or format.
+        CheckpointError: the file is missing, truncated, damaged, or of another kind or format.
         MachineError: it cannot be read.
     """
     path = path / NAME if path.is_dir() else path
@@ -112,7 +111,7 @@ def _unpack(content: bytes, path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return json.loads(str(arrays["about"])), arrays["counts"], arrays["boundary"]
-    except Exception:  # zipfile, zlib, NumPy and JSON each raise their own for damaged data
+    except Exception:  # zipfile, zlib, NumPy and JSON raise different errors for damaged data
         raise CheckpointError(f"{path}: not counts of facesegl, or truncated; score the model again.") from None
 
 

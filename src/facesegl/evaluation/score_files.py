@@ -43,7 +43,7 @@ def write_scores(folder: Path, scored: Mapping[str, SetScores]) -> None:
 
 
 def _confusion(scored: Mapping[str, SetScores]) -> list[list[Cell]]:
-    """A row per set and true class: how many of its pixels were predicted as each class."""
+    """A row per set and true class: the number of pixels predicted as each class."""
     return [
         [name, truth, *row]
         for name, found in scored.items()
@@ -52,7 +52,6 @@ def _confusion(scored: Mapping[str, SetScores]) -> list[list[Cell]]:
 
 
 def _of_tags(scored: Mapping[str, SetScores]) -> list[list[Cell]]:
-    """A row per set and tag, such as a pose."""
     return [
         [name, tag, scores.photos, scores.miou, scores.boundary_f, *scores.iou.values()]
         for name, found in scored.items()
@@ -65,5 +64,5 @@ def _photos(scored: Mapping[str, SetScores]) -> dict[str, Scores]:
 
 
 def worst_first(scores: Mapping[str, float]) -> list[str]:
-    """Photos by their mIoU; those of void alone have none (NaN) and come last."""
+    """Photos by mIoU, lowest first; all-void photos (NaN) come last."""
     return sorted(scores, key=lambda photo: (math.isnan(scores[photo]), scores[photo]))

@@ -34,7 +34,7 @@ class PhotoCounts(NamedTuple):
 
     Attributes:
         counts: (C, C) int64, [truth, prediction].
-        boundary: (C, 4) int64, which the boundary score pools.
+        boundary: (C, 4) int64 boundary counts, pooled for boundary F.
     """
 
     counts: Tensor
@@ -43,12 +43,12 @@ class PhotoCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class SetScores:
-    """The scores of one set of photos, and the yardsticks to compare them with.
+    """The scores of one set of photos, with floor and agreement.
 
     Attributes:
-        scores: of the model.
-        floor: of a constant baseline: at each pixel the commonest class of the training masks.
-        agreement: between two annotators' masks of the same photos; None without such photos.
+        scores: the scores of the model.
+        floor: the scores of a constant baseline: at each pixel the commonest class of the training masks.
+        agreement: the scores between two annotators' masks of the same photos; None without such photos.
         tags: the scores of the photos that share a tag, e.g. `pose=+30`.
         photos: the scores of each photo, by id.
         counts: the counts of each photo, by id.
@@ -72,7 +72,7 @@ class SetScores:
 
 
 def sets_to_score(asked: str, faces: FaceDataModule) -> list[str]:
-    """`test` means all sets of test photos that are not empty; any other set means itself."""
+    """The sets to score: for `test` all non-empty sets of test photos, headline first; otherwise the set itself."""
     if asked != "test":
         return [asked]
     whole = ["test", *(name for name in ("test_clean", "test_strict") if faces.has(name))]
@@ -83,12 +83,12 @@ def score(predictor: Predictor, faces: FaceDataModule, sets: Sequence[str]) -> d
     """Score a predictor on sets of photos: at native size, void ignored, counts pooled over each set.
 
     Args:
-        predictor: of a file; weights in memory are never scored.
-        faces: set up.
+        predictor: a predictor from a model file; weights in memory are never scored.
+        faces: the data module, after `setup`.
         sets: names in `facesegl.data.SETS`.
 
     Raises:
-        DataError: a set has no photo, or a photo or mask cannot be read any more.
+        DataError: a set is empty, or a photo or mask can no longer be read.
     """
     indices = {name: [int(index) for index in faces.indices(name)] for name in sets}
     every = sorted({index for some in indices.values() for index in some})
@@ -120,7 +120,7 @@ def _of_set(
 
 
 def save_counts(folder: Path, scored: Mapping[str, SetScores], faces: FaceDataModule, result: Result) -> None:
-    """Write `counts.npz`, from which models are compared on the same photos."""
+    """Write `counts.npz`, for comparing models on the same photos."""
     every = {photo: counted for found in scored.values() for photo, counted in found.counts.items()}
     groups = {row.id: row.group for row in faces.cache.rows}
     SavedCounts(
@@ -140,12 +140,12 @@ def count_photos(faces: FaceDataModule, indices: Collection[int], *maskers: Mask
     """Compare the masks of each masker with the truth, opening each photo once.
 
     Args:
-        faces: set up.
+        faces: the data module, after `setup`.
         indices: the photos' indices in the cache.
         maskers: functions from image to mask.
 
     Returns:
-        For each masker, index to counts.
+        For each masker, a dict from index to counts.
     """
     counted: list[dict[int, PhotoCounts]] = [{} for _ in maskers]
     for index in track(indices, total=len(indices), what="scoring"):
@@ -159,9 +159,8 @@ def floor(faces: FaceDataModule) -> Masker:
     """A constant baseline: at each pixel the commonest class of the training masks, for any photo."""
     mask = commonest_classes(faces.training_masks(), faces.taxonomy.num_classes)
     known = mask[mask != VOID]
-    mask[mask == VOID] = (
-        np.bincount(known).argmax() if known.size else 0
-    )  # void in all masks; a prediction needs a class
+    # pixels that are void in all masks; a prediction needs a class
+    mask[mask == VOID] = np.bincount(known).argmax() if known.size else 0
     return lambda image: restore_mask(mask, *image.shape[:2])
 
 
@@ -183,6 +182,6 @@ def _count(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Photo
 
 
 def pooled(names: tuple[str, ...], photos: Iterable[PhotoCounts]) -> Scores:
-    """The scores of a set of photos from the counts of each."""
+    """The scores of a set of photos, from their pooled counts."""
     counts, boundaries = (torch.stack(both) for both in zip(*photos, strict=True))
     return summarise(names, counts, boundaries.sum(0))

@@ -1,4 +1,4 @@
-"""Everything that shows results: tables on the terminal, and the HTML page of a run or a sweep.
+"""Show results: tables on the terminal, and the HTML page of a run or a sweep.
 
-What computes results does not belong here (`facesegl.evaluation`), nor do pictures of masks (`facesegl.drawing`).
+Results are computed in `evaluation/`; pictures of masks are drawn in `drawing/`.
 """

@@ -15,12 +15,12 @@ _FORMS = {"pytorch": ".4f", "export": ".4f", "change": "+.4f"}
 
 
 def certificate_table(certificate: "Certificate") -> "RenderableType":
-    """What was compared and how much differs, then IoU, milliseconds and size of each."""
+    """The photos compared and the differences, then IoU, milliseconds and size."""
     from rich.console import Group
     from rich.text import Text
 
     table = plain_table()
-    table.add_column(overflow="fold")  # a long name gives way to the numbers
+    table.add_column(overflow="fold")  # long names wrap, numbers do not
     for title in ("PyTorch", "PyTorch, reloaded" if certificate.kind == "weights" else "ONNX Runtime", "change"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, *numbers in _iou_rows(certificate):
@@ -28,7 +28,7 @@ def certificate_table(certificate: "Certificate") -> "RenderableType":
     table.add_section()
     for row in _cost_rows(certificate):
         table.add_row(*row)
-    return Group(*(Text(line) for line in _head(certificate)), "", table)  # a folder's name is text, never markup
+    return Group(*(Text(line) for line in _head(certificate)), "", table)  # folder names are text, never markup
 
 
 def _head(certificate: "Certificate") -> Iterator[str]:
@@ -44,7 +44,7 @@ def _head(certificate: "Certificate") -> Iterator[str]:
 
 
 def _iou_rows(certificate: "Certificate") -> Iterator[tuple[str, ...]]:
-    """A row for each class, and their mean; nothing if the photos have no masks."""
+    """A row for each class and one for their mean; none if the photos have no masks."""
     classes = certificate.iou or {}
     for name, found in classes.items():
         yield f"IoU {name}", *(_shown(found[key], form) for key, form in _FORMS.items())

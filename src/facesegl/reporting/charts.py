@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Charts = list[tuple[str, str, "Figure"]]
-"""The name of each chart, its title and alt text separated by a colon, and its figure."""
+"""For each chart its name, its title and alt text separated by a colon, and its figure."""
 
 _INK, _FAINT, _GRID, _ACCENT, _SECOND, _PAPER = "#20242c", "#59616d", "#e3e6ea", "#2457a6", "#b4541a", "#fefefe"
 _THEME = {_INK: "ink", _FAINT: "faint", _GRID: "grid", _ACCENT: "accent", _SECOND: "second", _PAPER: "paper"}
-"""Colours that the page reticks by its own, which differ in dark mode."""
+"""Colours that the page replaces by CSS variables, which differ in dark mode."""
 
 _STYLE: Any = {
     "svg.hashsalt": "facesegl",
@@ -49,16 +49,16 @@ _STYLE: Any = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
 }
-_WIDTH, _HEIGHT = 4.6, 2.9  # inches: read at this size on a desk, and at three quarters of it on a phone
-_LARGEST = 1.15  # how much larger than drawn a chart may get in the page
+_WIDTH, _HEIGHT = 4.6, 2.9  # inches on a desktop; phones show three quarters of it
+_LARGEST = 1.15  # the most a chart is enlarged in the page
 _ABOVE: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2, "borderaxespad": 0}  # a legend
-_MANY = 12  # with more classes than these the names are smaller
+_MANY = 12  # with more classes, names are smaller
 _LONGEST = 26  # characters of a name in a chart; the page has it in full
 
 
 @contextlib.contextmanager
 def _styled() -> Iterator[None]:
-    """Draw in the page's style, whatever style the user has set for other charts."""
+    """Draw in the page's style, independent of the user's matplotlib style."""
     from matplotlib import style
 
     with style.context(["default", _STYLE]), warnings.catch_warnings():
@@ -91,7 +91,7 @@ def iou_chart(history: Mapping[str, Curve], colours: Mapping[str, str]) -> "Figu
 
     Args:
         history: the curves of the run.
-        colours: a class's name to its colour.
+        colours: maps a class's name to its colour.
     """
     mean = next((key for key in history if key.startswith("val/miou")), None)
     if mean is None:
@@ -164,7 +164,7 @@ def sweep_chart(key: str, values: Sequence[Any], scores: Sequence[float], what: 
         key: the parameter.
         values: its value in each run.
         scores: the score of each run.
-        what: the name of the score.
+        what: the score's name.
     """
     figure, axes = _figure(_WIDTH, _HEIGHT)
     ticks = _in_order(set(values))
@@ -193,8 +193,8 @@ def map_chart(keys: tuple[str, str], cells: Mapping[tuple[Any, Any], float], wha
 
     Args:
         keys: the two parameters.
-        cells: their two values to the mean score.
-        what: the name of the score.
+        cells: maps their two values to the mean score.
+        what: the score's name.
     """
     rows, columns = (_in_order({pair[side] for pair in cells}) for side in (0, 1))
     table = np.array([[cells.get((row, column), math.nan) for column in columns] for row in rows])
@@ -226,13 +226,13 @@ def as_svg(figure: "Figure", words: str, prefix: str = "") -> str:
     Args:
         figure: the chart.
         words: alt text for screen readers.
-        prefix: the prefix of its ids, which are unique in a page with several charts.
+        prefix: a prefix that makes its ids unique in the page.
     """
     text = io.StringIO()
     nothing: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with _styled():
         figure.savefig(text, format="svg", metadata=nothing, bbox_inches="tight", transparent=True)
-    svg = re.sub(r"<style.*?</style>", "", text.getvalue(), flags=re.DOTALL)  # it would style the whole page
+    svg = re.sub(r"<style.*?</style>", "", text.getvalue(), flags=re.DOTALL)  # it would apply to the whole page
     head, _, body = svg[svg.index("<svg") :].partition(">")
     for colour, name in _THEME.items():
         body = body.replace(colour, f"var(--{name})")
@@ -291,14 +291,14 @@ def _count_epochs(axes: "Axes") -> None:
 
 
 def _write_on(axes: "Axes", colour: Any, row: int, column: int, words: str, size: int) -> None:
-    """Text on a cell of a colour, black or white, whichever has more contrast."""
+    """Write text on a coloured cell, black or white, for the higher contrast."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
     light = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))  # relative luminance, WCAG 2
     axes.text(column, row, words, ha="center", va="center", fontsize=size, color="black" if light > 0.179 else "white")
 
 
 def _rim() -> list[Any]:
-    """A dark rim, without which yellow is invisible on white."""
+    """A dark outline: yellow is invisible on white without it."""
     from matplotlib import patheffects
 
     return [patheffects.Stroke(linewidth=2.6, foreground=_FAINT), patheffects.Normal()]

@@ -1,4 +1,4 @@
-"""The checks of data on the terminal: the photos, the classes, and the findings, worst first."""
+"""Tables of `data check` on the terminal: photos, classes, and findings, worst first."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def check_table(checkups: Sequence[Checkup]) -> "RenderableType":
-    """No more than a screen or two for each data set, however many photos and classes it has."""
+    """At most two screens for each data set, however many photos and classes it has."""
     from rich.console import Group
     from rich.text import Text
 
@@ -46,7 +46,7 @@ def _photos(facts: Facts) -> "Table":
 
 
 def _classes(facts: Facts) -> "Table":
-    """A row for each class; three columns for each split: its share, the masks that have it, how much was guessed."""
+    """A row for each class; for each split its share, the number of masks with it, and the share guessed."""
     from rich.text import Text
 
     table = plain_table(padding=(0, 2, 0, 0) if len(facts.splits) < 3 else 0)

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _PAIRS_SHOWN = 15
 _PADDING = (0, 1, 0, 0)
-_CLASSES_WIDTH = 58  # characters: what 80 columns leave next to letter, mIoU and boundary F
+_CLASSES_WIDTH = 58  # characters left of 80, without letter, mIoU and boundary F
 _VERDICTS = {1: "better", -1: "worse", 0: "inconclusive"}
 
 
 def comparison_table(comparison: Comparison) -> "Group":
-    """A row for each model, the differences with their intervals, the models' names, and what to make of it.
+    """A row for each model, the differences with their intervals, the models' names, and notes.
 
     With two models the differences are those of every score shown, otherwise those of the mIoU of each pair. If there
     are too many classes for 80 columns, those that differ most are shown.
@@ -61,7 +61,6 @@ def _score_rows(comparison: Comparison, names: Sequence[str]) -> "Table":
 
 
 def _difference_rows(only: Difference, names: Sequence[str]) -> "Table":
-    """The difference of two models, a row for each score."""
     from rich.text import Text
 
     table = _table_of_differences(f"{only.model} compared with {only.against}", f"{only.model} - {only.against}")
@@ -73,7 +72,7 @@ def _difference_rows(only: Difference, names: Sequence[str]) -> "Table":
 
 
 def _pair_rows(comparison: Comparison) -> "Table":
-    """The difference of the mIoU of each pair; if there are very many, of the pairs with the first model."""
+    """The mIoU difference of each pair; of many pairs, only those with the first model."""
     table = _table_of_differences("mIoU of each model compared with another", "difference")
     for one in _pairs_shown(comparison):
         table.add_row(f"{one.model} - {one.against}", *_shown(one.miou), _coloured(one.verdict, one.miou))
@@ -92,7 +91,7 @@ def _name(path: str, scored: str) -> str:
 
 
 def _notes(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
-    """The text below the tables: what they leave out, how to read them, and the definition."""
+    """The text below the tables: what is not shown, how to read them, and the definition."""
     first = comparison.models[0].letter
     if len(names) < len(comparison.classes):
         yield f"Shown are the {len(names)} of {len(comparison.classes)} classes that differ most; --json has all."
@@ -115,7 +114,7 @@ def _pairs_shown(comparison: Comparison) -> Sequence[Difference]:
 
 
 def _classes_shown(comparison: Comparison) -> list[str]:
-    """All classes if there is room for them, otherwise those that differ most from the first model; always in order."""
+    """All classes if they fit, otherwise those that differ most from the first model; always in order."""
     most = {
         name: max(_size(difference.iou[name]) for difference in _to_first(comparison)) for name in comparison.classes
     }
@@ -136,7 +135,6 @@ def _marked(value: float, against: Estimate | None) -> str:
 
 
 def _shown(estimate: Estimate) -> tuple[str, str]:
-    """A difference and its interval."""
     ends = f"{_signed(estimate.low)} to {_signed(estimate.high)}" if not math.isnan(estimate.low) else "-"
     return _signed(estimate.difference), ends
 

@@ -1,4 +1,4 @@
-"""The curves of a training, read from what its logger wrote: TensorBoard's event files, or the CSV logger's table."""
+"""The curves of a training, read from TensorBoard's event files or the CSV logger's table."""
 
 import csv
 import math
@@ -10,7 +10,7 @@ from facesegl.text import finite
 
 
 class Curve(NamedTuple):
-    """What was logged under one name.
+    """The values logged under one name.
 
     Attributes:
         epochs: the logged epochs, counted from 1.
@@ -32,10 +32,10 @@ class Curve(NamedTuple):
 
 
 def read_history(folder: Path) -> dict[str, Curve]:
-    """The curves of a run by name, for example `train/loss`; empty if no logger wrote any.
+    """Read the curves of a run by name, e.g. `train/loss`; empty if nothing was logged.
 
-    A resumed run may have logged an epoch twice: the later value counts. Each of its starts has its own table: csv_1,
-    csv_2, ..., and csv is the last. Rows and events that a killed run wrote only in part are skipped.
+    If a resumed run logged an epoch twice, the later value counts. Each start has a table: csv_1, csv_2, ..., and csv
+    is the last. Incomplete rows and events of a killed run are skipped.
 
     Args:
         folder: the run's folder.
@@ -67,7 +67,7 @@ def _from_events(folder: Path) -> Iterator[tuple[str, int, float]]:
 
 
 def _from_csv(file: Path) -> Iterator[tuple[str, int, float]]:
-    """The same from Lightning's CSV logger, which writes a row for what was logged at one time."""
+    """The same from Lightning's CSV logger, which writes one row per step."""
     if not file.is_file():
         return
     with file.open(newline="", encoding="utf-8", errors="replace") as rows:

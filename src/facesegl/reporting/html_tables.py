@@ -1,4 +1,4 @@
-"""What the page makes of a run's scores: the headline score with its yardsticks, and the confusion of the classes."""
+"""A run's scores for the page: the headline score with floor and agreement, and the confusion matrix."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,16 +7,16 @@ from facesegl.reporting.charts import shares, whole_percent
 from facesegl.reporting.scored_sets import Scores, below_the_floor, cell, photos_scored
 from facesegl.runs.result import TOUCHES_TEST
 
-_NOISE = 0.01  # a score as near as this below the inter-annotator agreement is within the labels' noise
+_NOISE = 0.01  # a score this close below the agreement is within the noise of the labels
 _APART = 0.38  # labels closer than this on a scale from 0 to 1 would overlap on a phone
-_MUCH = 0.6  # above this share a cell is so dark that its text is light
+_MUCH = 0.6  # above this share a cell is dark and its text light
 
 
 def headline(scores: Scores, other_data: bool = False) -> dict[str, Any] | None:
-    """The first set's mIoU between floor and agreement, and what to make of it; None if nothing was scored.
+    """The first set's mIoU with floor and agreement, and sentences about it; None if nothing was scored.
 
     Args:
-        scores: as result.json has them.
+        scores: the scores in result.json.
         other_data: whether the model was trained on other data.
     """
     if not scores:
@@ -39,7 +39,7 @@ def headline(scores: Scores, other_data: bool = False) -> dict[str, Any] | None:
 
 
 def confusion_table(scores: Scores) -> dict[str, Any] | None:
-    """The share of each class's pixels that was predicted as each class, on the first set; None if not counted."""
+    """The confusion matrix of the first set, as shares of each true class; None if it was not counted."""
     name, found = next(iter(scores.items()), ("", None))
     if found is None or not (counts := found["scores"].get("confusion")):
         return None
@@ -60,7 +60,7 @@ def _marks(own: float | None, floor: float | None, agreement: float | None) -> I
         ("this model", own, "high"),
     ):
         if value is not None:
-            label_at = min(max(100 * value, 17), 83)  # its text stays within the scale
+            label_at = min(max(100 * value, 17), 83)  # keeps the label within the scale
             yield {"name": name, "value": value, "row": row, "at": 100 * value, "label_at": label_at}
 
 

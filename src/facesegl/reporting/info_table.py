@@ -1,4 +1,4 @@
-"""What a model's file contains, as a table on the terminal."""
+"""The contents of a model file as a table on the terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def info_table(about: Mapping[str, Any]) -> "Table":
-    """What `read_info` returns, a line each, without the scores."""
+    """The values of `read_info`, one line each, without the scores."""
     return label_table((label, printable(words)) for label, words in _lines(about))
 
 
@@ -33,6 +33,6 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     yield "command", about.get("command", "unknown")
     if about.get("scores") and "kind" in about:
-        yield "scores", "those of the checkpoint that it was exported from"
+        yield "scores", "as of the checkpoint it was exported from"
     if not about.get("scores"):
-        yield "scores", "none: its run ended before scoring it; facesegl evaluate scores it"
+        yield "scores", "none: the run ended before scoring; facesegl evaluate computes them"

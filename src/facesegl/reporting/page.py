@@ -1,4 +1,4 @@
-"""The page itself: templates filled with plain values, self-contained."""
+"""Render a self-contained HTML page from a template and plain values."""
 
 import base64
 import hashlib
@@ -19,22 +19,22 @@ def require_extras() -> None:
     """Check that the packages that make the page are installed.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: a package is missing.
     """
     if missing := [name for name in _NEEDS if find_spec(name) is None]:
         raise ConfigError(f"report: needs {' and '.join(missing)}; install with pip install 'facesegl[report]'.")
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template; every value is escaped unless it is markup that was made here.
+    """Fill a template; every value is escaped, except markup made by facesegl.
 
     Args:
         template: `run` or `sweep`.
         values: the variables of the template; a missing one is an error.
 
     Returns:
-        A self-contained HTML page that opens from the disk without a network. A browser runs no script in it but ours,
-        known by its hash: neither one injected by a value, nor one behind a link.
+        A self-contained HTML page that opens without a network. Browsers run only our script, by its hash: none that
+        a value injects or a link points to.
     """
     import jinja2
 
@@ -54,5 +54,5 @@ def render(template: str, **values: Any) -> str:
 
 
 def _is_page_of_a_job(link: str) -> bool:
-    """Whether a link leads to the page of a numbered folder next to this page, and nowhere else."""
+    """Whether a link points to the report in a numbered folder next to this page."""
     return re.fullmatch(r"\d+/report\.html", link) is not None

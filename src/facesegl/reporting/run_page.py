@@ -11,10 +11,10 @@ from facesegl.provenance import versions
 from facesegl.reporting.charts import Charts, bar_chart, confusion_chart, draw, iou_chart, loss_chart, save_png
 from facesegl.reporting.history import Curve, read_history
 from facesegl.reporting.html_tables import confusion_table, headline
-from facesegl.reporting.images import Shown, file_as_data
 from facesegl.reporting.page import render
+from facesegl.reporting.pictures import Shown, file_as_data
 from facesegl.reporting.scored_sets import MEANS, Scores, cell, columns, definition
-from facesegl.runs.folder import is_live
+from facesegl.runs.run_folder import is_live
 from facesegl.text import spaced
 
 
@@ -22,9 +22,9 @@ class Gallery(NamedTuple):
     """Some photos of a run.
 
     Attributes:
-        worst: those of lowest mIoU, worst first.
-        best: those of highest, best first.
-        note: which these are, or why there are none.
+        worst: photos with the lowest mIoU, worst first.
+        best: photos with the highest mIoU, best first.
+        note: which photos these are, or why there are none.
     """
 
     worst: list[Shown]
@@ -36,7 +36,7 @@ def run_page(folder: Path, record: Mapping[str, Any], pictures: Gallery | None) 
     """The page of a run as HTML; its charts are written next to it, into `figures/`.
 
     Args:
-        folder: the run's folder. Its files are read as plain data; what is missing is reported in its place.
+        folder: the run's folder. Its files are read as plain data; the page says what is missing.
         record: its result.json.
         pictures: some of its photos; None if there are no scores.
     """
@@ -69,13 +69,12 @@ def run_page(folder: Path, record: Mapping[str, Any], pictures: Gallery | None) 
 
 
 def _class_colours(record: Mapping[str, Any]) -> dict[str, str]:
-    """Each class's colour for CSS: from the run's config, or from its data if the config leaves them to these."""
+    """The CSS colour of each class: from the run's config, or from its data if the config has none."""
     classes = (record["config"]["data"]["taxonomy"] or record["data"])["classes"]
     return {name: "#{:02x}{:02x}{:02x}".format(*map(int, colour)) for name, colour in classes.items()}
 
 
 def _about(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
-    """The head of the page."""
     name, data = record["config"]["name"], record["data"]["name"]
     trained = _is_training(record)
     started = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d", _text(folder / "log.txt"))
@@ -106,7 +105,7 @@ def _problems(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _score_charts(folder: Path, scores: Scores, colours: Mapping[str, str]) -> Charts:
-    """The IoU of each class; the confusion is a table in the page, and a picture next to it."""
+    """The IoU of each class; the confusion matrix is a table in the page and a picture next to it."""
     if not scores:
         return []
     name, found = next(iter(scores.items()))
@@ -119,7 +118,6 @@ def _score_charts(folder: Path, scores: Scores, colours: Mapping[str, str]) -> C
 
 
 def _curves(history: Mapping[str, Curve], colours: Mapping[str, str]) -> Charts:
-    """The charts of the training over epochs."""
     charts: Charts = []
     if (figure := loss_chart(history)) is not None:
         words = [f"{name} {history[key].describe()}" for key, name in _LOSSES.items() if key in history]
@@ -149,7 +147,7 @@ def _missing_curves(record: Mapping[str, Any], curves: Charts) -> Iterator[str]:
 
 
 def _panels(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The augmented photos and the last panel of the training; and those of them that cannot be read."""
+    """The augmented photos and the last panel of the training, and notes about unreadable ones."""
     shown, unread = [], []
     for title, words, file in _panel_files(folder / "panels"):
         try:
@@ -171,7 +169,6 @@ def _panel_files(panels: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What was run, a line for each fact."""
     data, hardware = record["data"], record["machine"]
     yield "data", f"{data['name']}, fingerprint {data['fingerprint']}"
     yield "photos", ", ".join(f"{count} {name}" for name, count in data["photos"].items())
@@ -198,7 +195,6 @@ def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]
 
 
 def _recipe(config: Mapping[str, Any]) -> Iterator[str]:
-    """The choices, and the most important numbers."""
     choices = config.get("choices") or {}
     yield from (f"{choices[group]}" for group in ("model", "loss", "optimizer", "schedule") if choices.get(group))
     yield f"augmentation {choices.get('augment') or 'none'}"

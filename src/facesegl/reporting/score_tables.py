@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
     from facesegl.runs.result import Result
 
-_MOST_CLASSES = 12  # with more classes than these the tags have no column for each
+_MOST_CLASSES = 12  # with more classes, the table of tags has no class columns
 
 
 def score_table(scores: Scores, data: str, other_data: bool = False) -> "Table":
-    """One table of all sets: IoU of each class, means, floor and agreement; its title says what kind of photos.
+    """One table of all sets: IoU of each class, means, floor and agreement; the title names the kind of photos.
 
     Args:
-        scores: as a `Result` has them.
+        scores: the scores of a `Result`.
         data: the name of the data.
         other_data: whether the model was trained on other data.
     """
     from rich.text import Text
 
     table = plain_table(f"Scores on {photos_scored(scores, other_data)[0]} of {data}")
-    table.add_column("IoU", overflow="fold")  # a long name gives way to the numbers
+    table.add_column("IoU", overflow="fold")  # long names wrap, numbers do not
     shown = columns(scores)
     for name, found in shown.items():
         table.add_column(f"{name}\n{number(found['photos'], 'photo')}", justify="right", no_wrap=True)
@@ -39,7 +39,7 @@ def score_table(scores: Scores, data: str, other_data: bool = False) -> "Table":
 
 
 def tag_table(scores: Scores) -> "Table | None":
-    """The headline set by tags, for example poses: a row for each tag; None where the photos have none."""
+    """The scores of the headline set by tag, e.g. pose; None if the photos have no tags."""
     from rich.text import Text
 
     name, found = next(iter(scores.items()))
@@ -63,7 +63,7 @@ def how_scored(result: "Result") -> str:
 
 
 def plain_table(title: str = "", **settings: Any) -> "Table":
-    """A table with a rule below its head and nothing around it, never narrower than its title, which is never markup.
+    """A table with a line below its header and no border, at least as wide as its title; the title is never markup.
 
     Args:
         title: the title above it.
@@ -75,12 +75,12 @@ def plain_table(title: str = "", **settings: Any) -> "Table":
 
     text = Text(title, style="bold") if title else None
     width = text.cell_len if text else 0
-    look: dict[str, Any] = {"title": text, "title_justify": "left", "min_width": width, "box": box.SIMPLE_HEAD}
-    return Table(**{**look, "show_edge": False, "pad_edge": False, **settings})
+    defaults: dict[str, Any] = {"title": text, "title_justify": "left", "min_width": width, "box": box.SIMPLE_HEAD}
+    return Table(**{**defaults, "show_edge": False, "pad_edge": False, **settings})
 
 
 def label_table(rows: Iterable[tuple[str, str]]) -> "Table":
-    """Labels with a text each, without rules; a text is never markup."""
+    """A borderless table of labels and texts; a text is never markup."""
     from rich.table import Table
     from rich.text import Text
 

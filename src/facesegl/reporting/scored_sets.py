@@ -1,7 +1,7 @@
 """A run's scores as columns, cells and words, the same on the terminal and on the page.
 
-Scores are read as result.json has them: a set's name to its `scores`, `floor`, `agreement` and `tags`. The first set is
-the headline.
+Scores are as in result.json: they map a set's name to `scores`, `floor`, `agreement` and `tags`. The first set is the
+headline.
 """
 
 import math
@@ -24,7 +24,7 @@ _MOST_NAMED = 8
 
 
 def definition(scores: Scores | None = None) -> str:
-    """What the numbers mean, and the floor and agreement if these are shown with them."""
+    """The definition of the scores, and of floor and agreement if `scores` has them."""
     if not scores:
         return _DEFINITION
     return _DEFINITION + _FLOOR + _AGREEMENT * any(found["agreement"] for found in scores.values())
@@ -38,15 +38,15 @@ def columns(scores: Scores) -> dict[str, Scores]:
 
 
 def cell(value: float | None) -> str:
-    """A score with three digits; a dash where there is none."""
+    """A score with three decimals; a dash if there is none."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def photos_scored(scores: Scores, other_data: bool) -> tuple[str, str]:
-    """The kind of photos that were scored, and what that means for the scores.
+    """The kind of photos that were scored, and a sentence on how to use the scores.
 
     Args:
-        scores: as result.json has them.
+        scores: the scores in result.json.
         other_data: whether the model was trained on other data.
     """
     if TOUCHES_TEST & scores.keys():
@@ -60,7 +60,7 @@ def photos_scored(scores: Scores, other_data: bool) -> tuple[str, str]:
 
 
 def below_the_floor(scores: Scores) -> str:
-    """A warning if a constant mask scores higher; empty if the model is above that."""
+    """A warning if the model does not score above the floor; empty otherwise."""
     found = next(iter(scores.values()))
     own, floor = found["scores"]["miou"], found["floor"]["miou"]
     if own is None or floor is None or own > floor:
@@ -71,5 +71,5 @@ def below_the_floor(scores: Scores) -> str:
 
 
 def _never_found(iou: Mapping[str, float | None], confusion: Sequence[Sequence[int]]) -> list[str]:
-    """The classes that the truth has and of which no pixel was found."""
+    """The classes that occur in the truth but have an IoU of 0."""
     return [name for (name, value), row in zip(iou.items(), confusion, strict=False) if value == 0 and any(row)]

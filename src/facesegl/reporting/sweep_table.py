@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def sweep_table(folder: Path) -> "Table":
-    """A row for each job, best first: what it overrode, how it ended, and its headline score."""
+    """A row for each job, best first: overrides, state and headline score."""
     notes = best_first(folder)
     scored = next((note["set"] for note in notes if note["set"]), "")
     table = plain_table(f"Sweep {folder.name}")
@@ -25,7 +25,7 @@ def sweep_table(folder: Path) -> "Table":
 
 
 def seeds_table(folder: Path) -> "Table | None":
-    """A row for each configuration, best first: mean and standard deviation of its seeds, and their number.
+    """A row for each configuration, best first: mean, standard deviation and number of its seeds.
 
     Returns:
         None if no configuration has two seeds with a score.

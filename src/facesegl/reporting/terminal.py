@@ -1,4 +1,4 @@
-"""What train, evaluate and a sweep print at their end: scores, and where everything is."""
+"""The final output of train, evaluate and sweeps: scores and paths."""
 
 import shlex
 from pathlib import Path
@@ -13,7 +13,7 @@ from facesegl.runs.sweep_jobs import best_first
 
 
 def show_result(result: Result) -> None:
-    """Print the scores of a run, what they mean, and where its files are."""
+    """Print the scores of a run, their definition, and the paths of its files."""
     if result.scores:
         other_data = result.data.get("other_data", False)
         Console().print(score_table(result.scores, result.data["name"], other_data))
@@ -35,7 +35,7 @@ def show_result(result: Result) -> None:
 
 
 def show_sweep(folder: Path) -> None:
-    """Print the jobs of a sweep, best first, and where their files are."""
+    """Print the jobs of a sweep, best first, and the paths of their files."""
     Console().print(sweep_table(folder), "")
     if over_seeds := seeds_table(folder):
         Console().print(over_seeds, "")

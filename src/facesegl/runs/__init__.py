@@ -1,4 +1,4 @@
 """Run folders: their files, lock and record, which run to resume, and how signals end one.
 
-What fills them (training, scoring) is in `commands/` and `evaluation/`.
+Training and scoring are in `commands/` and `evaluation/`.
 """

@@ -19,11 +19,11 @@ TOUCHES_TEST = frozenset({"test", "test_clean", "test_strict"})
 
 
 class Run(NamedTuple):
-    """A run folder, as a command found or made it.
+    """A new or existing run folder.
 
     Attributes:
         folder: its path.
-        checkpoint: the one to resume from; None if there is none.
+        checkpoint: the checkpoint to resume from, or None.
         record: its result.json; empty for a new run.
     """
 
@@ -48,12 +48,12 @@ class Result:
         config: the resolved config.
         identity: 12 hex digits that identify config and data on any machine.
         data: name, choice and fingerprint of the data, numbers of photos.
-        scores: for each set its scores and yardsticks.
+        scores: for each set its scores, floor and agreement.
         scored: the model files that were scored; several are an ensemble.
-        seconds: for each phase its CPU and wall seconds, summed over the starts of a resumed run.
+        seconds: for each phase its CPU and wall seconds, over all starts of a resumed run.
         parameters: the net's number of trainable parameters.
         failure: exit code and messages of a run that failed or was stopped.
-        started_in: the folder that relative paths in the config start from.
+        started_in: the working directory, for relative paths in the config.
     """
 
     folder: Path
@@ -78,12 +78,12 @@ class Result:
 
     @classmethod
     def of(cls, run: Run) -> "Result":
-        """The result of a run that has ended, from its record."""
+        """Restore the result of a finished run from its record."""
         return cls(**{each.name: run.record[each.name] for each in fields(cls)} | {"folder": run.folder})
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the CPU and wall seconds of a block to those of a phase."""
+        """Add the CPU and wall seconds of a block to a phase."""
         cpu, wall = time.process_time(), time.monotonic()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Which run `resume` means, and which checkpoint it continues from."""
+"""Find the run and the checkpoint that `resume` refers to."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from facesegl.errors import CheckpointError, ConfigError
-from facesegl.runs.folder import is_live
 from facesegl.runs.result import Run, read_result
+from facesegl.runs.run_folder import is_live
 
 log = logging.getLogger(__name__)
 
@@ -17,15 +17,15 @@ _NEW_RUN = "To start a new run from its weights use init=CHECKPOINT."
 
 
 def find_run(plan: DictConfig, identity: str) -> Run | None:
-    """Find the run that `plan.resume` means: `auto`, a run folder, or a checkpoint in one.
+    """Find the run that `plan.resume` refers to: `auto`, a run folder, or a checkpoint in one.
 
     Args:
         plan: a checked config.
-        identity: that of config and data now.
+        identity: the identity of the current config and data.
 
     Returns:
-        The run, with its record; None without `resume`, or if `auto` finds no unfinished run. With `auto` a run whose
-        folder `paths.run` names may be done.
+        The run, with its record; None without `resume`, or if `auto` finds no unfinished run. With `auto` the run at
+        `paths.run` may be done.
 
     Raises:
         ConfigError: the run has another identity, is done, or is still running.
@@ -37,7 +37,7 @@ def find_run(plan: DictConfig, identity: str) -> Run | None:
     if run is None:
         log.info("resume=auto: no unfinished run of this config and data in %s; a new one starts", _parent(plan))
     elif run.is_done:
-        log.info("%s is done already; these are its scores", run.folder)
+        log.info("%s is already done; these are its scores", run.folder)
     else:
         start = f"from {run.checkpoint}" if run.checkpoint else "from the beginning: it has no checkpoint yet"
         log.info("resuming %s %s", run.folder, start)
@@ -86,8 +86,8 @@ def _named(resume: str, identity: str) -> Run:
 def _require_same(resume: str, folder: Path, record: Mapping[str, Any], identity: str) -> None:
     if record.get("identity") != identity:
         raise ConfigError(
-            f"resume={resume}: the run in {folder} had another config or other data; a run is resumed only with those "
-            f"that it started with (its config is in {folder / 'config.yaml'}). {_NEW_RUN}"
+            f"resume={resume}: the run in {folder} had another config or other data; a run is resumed only with its "
+            f"own (its config is in {folder / 'config.yaml'}). {_NEW_RUN}"
         )
 
 

@@ -31,7 +31,7 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
     received = signal.SIGTERM
 
     def terminate(_signum: int, _frame: Any) -> None:
-        if not trainer.received_sigterm:  # Lightning handles it from shortly before its first step
+        if not trainer.received_sigterm:  # Lightning handles the signal once its first step is near
             raise Stopped(f"by {received.name} before a step. {resume_hint}", received)
 
     def interrupt(_signum: int, _frame: Any) -> None:
@@ -39,7 +39,7 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
         received = signal.SIGINT
         log.info("stopping after this step; press Ctrl-C again to stop at once")
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.kill(os.getpid(), signal.SIGTERM)  # Lightning ends cleanly on this one
+        os.kill(os.getpid(), signal.SIGTERM)  # Lightning ends cleanly on SIGTERM
 
     try:
         with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
@@ -54,10 +54,10 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stop_now(what: str, resume_hint: str) -> Iterator[None]:
-    """Wrap work that a signal ends at once: the message says what was being done and how to resume.
+    """Wrap work that a signal ends at once; the message says what was interrupted and how to resume.
 
     Args:
-        what: what is being done, e.g. "while it was scored".
+        what: a description of the work, e.g. "while it was scored".
         resume_hint: the end of the message.
 
     Raises:

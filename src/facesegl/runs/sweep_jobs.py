@@ -1,4 +1,4 @@
-"""The jobs of a sweep: their job.json files, and a row per configuration with mean and spread over its seeds."""
+"""The jobs of a sweep: their job.json files, and one row per configuration with mean and spread over seeds."""
 
 import json
 import statistics
@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 from facesegl.runs.result import read_result
 
-MOST_CLASSES = 12  # with more, a row has no class scores
+MOST_CLASSES = 12  # with more classes, a row has no class scores
 
 
 class Job(NamedTuple):
     """A job of a sweep.
 
     Attributes:
-        number: its number.
+        number: the number of the job.
         values: its overrides, by key.
-        set: the set it is scored on; empty if it has no score.
-        miou: its headline score; None if it has none.
+        set: the set it was scored on; empty if it has no score.
+        miou: its headline score, or None.
         classes: the IoU of each class.
         command: the command line that repeats it.
         page: its report, relative to the sweep's page; empty if there is none.
@@ -71,7 +71,7 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
 
 
 def failures(folder: Path) -> list[str]:
-    """A line for each job that failed, and one with their number; empty if all are done."""
+    """One line per failed job, and one with their number; empty if all are done."""
     notes = read_notes(folder)
     failed = [note for note in notes if note["state"] != "done"]
     lines = [

@@ -1,4 +1,4 @@
-"""A run folder: made for one run, locked while that is running, its state always on record.
+"""A run folder: created for one run, locked while it runs, its state always recorded.
 
 runs/<name>/<date_time>/          (a job of a sweep: runs/<name>/<date_time>/<job>/)
   config.yaml  folds.json  log.txt  result.json  scores.csv  per_image.csv
@@ -6,9 +6,9 @@ runs/<name>/<date_time>/          (a job of a sweep: runs/<name>/<date_time>/<jo
 
 A run whose state in result.json is `running` while nobody holds the lock has died.
 
-For a training on several devices Lightning starts the command again for each further rank, with the environment of
-rank 0. Rank 0 names its run there in two variables; a process that finds them joins that run, and leaves records, log
-lines and output to rank 0.
+On several devices Lightning starts the command again for each other rank, with the environment of rank 0. Rank 0 puts
+its run into two environment variables; a process that finds them joins that run, and leaves records, log lines and
+output to rank 0.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _FOLDER, _CHECKPOINT = "FACESEGL_RUN_FOLDER", "FACESEGL_RUN_CHECKPOINT"
 
 
 def run_of_rank_zero() -> Run | None:
-    """The run that this process joins as a further rank; None in any other process."""
+    """The run that this process joins as another rank; None on rank 0."""
     folder, checkpoint = os.environ.get(_FOLDER), os.environ.get(_CHECKPOINT)
     if not folder:
         return None
@@ -52,10 +52,10 @@ def _named_for_other_ranks(folder: Path, checkpoint: Path | None) -> Iterator[No
 
 
 def new_folder(plan: DictConfig) -> Path:
-    """Make the folder that a plan's `paths.run` names (as sweeps do for each job), or one named by date and time.
+    """Make the folder of a new run: `paths.run` (set for each job of a sweep), or one named by date and time.
 
     Raises:
-        ConfigError: that folder holds a run already.
+        ConfigError: the folder contains a run already.
         MachineError: it cannot be made.
     """
     if plan.paths.run is None:
@@ -65,8 +65,10 @@ def new_folder(plan: DictConfig) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     if before := read_result(folder):
         state = before.get("state")
-        rest = "init=RUN starts from its weights" if state == "done" else "resume=auto resumes a training"
-        raise ConfigError(f"paths.run={folder}: it holds a run already, which is {state}. Name another folder; {rest}.")
+        hint = "init=RUN starts from its weights" if state == "done" else "resume=auto resumes a training"
+        raise ConfigError(
+            f"paths.run={folder}: it contains a run already, which is {state}. Name another folder; {hint}."
+        )
     return folder
 
 
@@ -95,7 +97,7 @@ def _set_aside(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock, which ends with the process; yields False if another process holds it."""
+    """Hold the folder's lock, which the process releases when it ends; yields False if another process holds it."""
     lock = filelock.FileLock(folder / _LOCK)
     try:
         with machine_errors(folder):
@@ -119,11 +121,11 @@ def is_live(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def recording(result: Result, checkpoint: Path | None = None) -> Iterator[None]:
-    """Write config.yaml, and result.json and log.txt from start to end, however the block ends.
+    """Write config.yaml, result.json and log.txt; result.json is updated however the block ends.
 
     Args:
         result: the record to write.
-        checkpoint: the one that the run resumes from, for other ranks.
+        checkpoint: the checkpoint to resume from, for other ranks.
 
     Raises:
         MachineError: another process holds the folder.

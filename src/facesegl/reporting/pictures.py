@@ -1,4 +1,4 @@
-"""Photos and masks in the page: small, and encoded into it."""
+"""Photos and masks in the page, shrunk and encoded as data URIs."""
 
 import base64
 import io
@@ -72,10 +72,10 @@ def as_data(picture: Image.Image) -> str:
 
 
 def file_as_data(file: Path, longest: int = 1400) -> tuple[str, int, int]:
-    """A picture's file as a data URI, with its width and height in the page.
+    """Encode a picture file as a data URI; returns its width and height in the page too.
 
     Raises:
-        DataError: it is truncated, or not a picture.
+        DataError: the file is truncated or not a picture.
     """
     picture = _shrink(Image.fromarray(open_photo(file)), longest)
     return as_data(picture), picture.width, picture.height
