@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path, monkeypatch):
-    """Every test in a folder of its own, with a cache of its own, and nothing from the person's environment."""
+    """Every test has its own folder and cache, and nothing of the user's environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FACESEGL_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FACESEGL_DATA", raising=False)

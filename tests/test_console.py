@@ -35,31 +35,24 @@ def terminal(monkeypatch):
     return screen.file
 
 
-def test_short_work_logs_no_line(elsewhere, clock, caplog):
+LEFT = {1: "1:58", 16: "1:28", 31: "0:58", 46: "0:28"}
+LONG = [*(f"{number} of 60, {left} left" for number, left in LEFT.items()), "60 of 60 in 2:00"]
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "how", "lines"),
+    [
+        (50, 0.01, {"total": 50}, []),
+        (60, 2, {"total": 60, "every_s": 30}, LONG),
+        (3, 6, {"total": None}, ["1 so far", "3 so far", "3 in 0:18"]),
+    ],
+    ids=["short work", "long work", "work of unknown length"],
+)
+def test_occasional_lines_show_what_is_done_and_the_time_left(elsewhere, clock, caplog, count, seconds, how, lines):
     caplog.set_level(logging.INFO, "facesegl")
-    for _ in track(range(50), total=50, what="reading"):
-        clock[0] += 0.01
-    assert caplog.messages == []
-
-
-def test_long_work_logs_occasional_lines_with_the_time_left(elsewhere, clock, caplog):
-    caplog.set_level(logging.INFO, "facesegl")
-    for _ in track(range(60), total=60, what="reading", every_s=30):
-        clock[0] += 2
-    assert caplog.messages == [
-        "reading: 1 of 60, 1:58 left",
-        "reading: 16 of 60, 1:28 left",
-        "reading: 31 of 60, 0:58 left",
-        "reading: 46 of 60, 0:28 left",
-        "reading: 60 of 60 in 2:00",
-    ]
-
-
-def test_work_of_unknown_length_says_how_much_is_done(elsewhere, clock, caplog):
-    caplog.set_level(logging.INFO, "facesegl")
-    for _ in track(range(3), total=None, what="fetching"):
-        clock[0] += 6
-    assert caplog.messages == ["fetching: 1 so far", "fetching: 3 so far", "fetching: 3 in 0:18"]
+    for _ in track(range(count), what="reading", **how):
+        clock[0] += seconds
+    assert caplog.messages == [f"reading: {line}" for line in lines]
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -56,15 +56,6 @@ def test_losses_equal_a_numpy_reference(seed, void):
         assert loss(logits, target).item() == pytest.approx(reference(logits, target, weights, dice), rel=1e-4)
 
 
-def test_cross_entropy_equals_that_of_torch():
-    logits, target = batch()
-    for loss, weight in ((CrossEntropy(False), None), (CrossEntropy(True), weights_from_shares(SHARES))):
-        loss.set_class_shares(SHARES)
-        torch.testing.assert_close(
-            loss(logits, target), functional.cross_entropy(logits, target, weight, ignore_index=VOID)
-        )
-
-
 @pytest.mark.parametrize("loss", losses(), ids=lambda loss: f"{type(loss).__name__}-{loss.class_weights}")
 class TestEveryLoss:
     def test_void_neither_helps_nor_hurts(self, loss):
@@ -148,7 +139,7 @@ def test_dice_is_pooled_over_the_batch_and_not_averaged_over_photos():
     torch.testing.assert_close(CrossEntropyDice(False, 1.0)(logits, target), side_by_side)
 
 
-def test_class_weights_go_with_the_inverse_root_and_have_mean_one():
+def test_class_weights_are_inverse_square_roots_of_the_shares_with_mean_one():
     weights = weights_from_shares(torch.tensor([0.64, 0.25, 0.0, 0.01]))
     present = weights[[0, 1, 3]]
     assert present.mean().item() == pytest.approx(1)

@@ -2,7 +2,6 @@
 
 import csv
 import html
-import io
 import json
 import re
 from pathlib import Path
@@ -11,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image, ImageDraw
-from rich.console import Console
 
 import facesegl
 from facesegl.commands.info import read_info
@@ -22,7 +20,7 @@ from facesegl.reporting.history import read_history
 from facesegl.reporting.info_table import info_table
 from facesegl.reporting.score_tables import score_table, tag_table
 from facesegl.reporting.scored_sets import below_the_floor
-from helpers.calling import assert_reported, call
+from helpers.calling import assert_reported, call, printed, succeed
 from helpers.trainings import SMALL_UNET
 from helpers.trees import (
     draw_photo,
@@ -71,8 +69,7 @@ def chain(request, tmp_path_factory):
             ["predict", "run", "photos", "-o", "predicted", "--probabilities"],
             ["report", "run"],
         ):
-            ended = call(*words)
-            assert ended.code == 0, ended.err
+            ended = succeed(*words)
             (folder / f"{words[0]}.txt").write_text(ended.out + ended.err, encoding="utf-8")
     return folder, names
 
@@ -82,7 +79,7 @@ def rows(file):
         return list(csv.reader(lines))
 
 
-def test_every_table_has_every_class(chain):
+def test_every_table_mask_and_probability_has_every_class(chain):
     folder, names = chain
     run = folder / "run"
     assert [row[1] for row in rows(run / "scores.csv")[1:]] == [*names, "mIoU"]
@@ -90,6 +87,7 @@ def test_every_table_has_every_class(chain):
     assert rows(run / "per_image.csv")[0][5:] == [f"iou_{name}" for name in names]
     assert rows(folder / "predicted" / "predictions.csv")[0][4:-2] == [f"share_{name}" for name in names]
     assert {len(row) for row in rows(folder / "predicted" / "predictions.csv")} == {len(names) + 6}
+    assert_predicted(folder / "predicted", names)
 
 
 def test_every_scored_class_has_its_curve(chain):
@@ -130,11 +128,6 @@ def test_a_contact_sheet_has_strange_names(chain, monkeypatch):
     assert call("data", "preview", *MANY, "-o", "sheet.png").code == 0
 
 
-def test_masks_and_probabilities_have_every_class(chain):
-    folder, names = chain
-    assert_predicted(folder / "predicted", names)
-
-
 def assert_predicted(folder, names):
     assert np.load(folder / "probabilities" / "0.npy").shape == (len(names), 48, 36)
     masks = [np.array(Image.open(folder / f"{number}.png")) for number in range(8)]
@@ -144,19 +137,13 @@ def assert_predicted(folder, names):
 def test_numbers_are_not_truncated_and_names_are_no_markup(chain):
     folder, names = chain
     record = json.loads((folder / "run" / "result.json").read_text())
-    shown = drawn(score_table(record["scores"], "[folder]"))
+    shown = printed(score_table(record["scores"], "[folder]"))
     assert "…" not in shown
     assert "[folder]" in shown
     for name in names:
         assert name[:50] in shown
-    shown = drawn(info_table(read_info(folder / "run")))
+    shown = printed(info_table(read_info(folder / "run")))
     assert all(name in " ".join(shown.split()) for name in names if len(name) < 10 and name.strip() == name)
-
-
-def drawn(table):
-    console = Console(width=80, file=io.StringIO())
-    console.print(table)
-    return console.file.getvalue()
 
 
 def test_of_many_classes_the_summary_names_only_the_largest(chain):
@@ -176,7 +163,7 @@ def test_below_the_floor_only_classes_of_the_truth_are_missed():
 def test_tags_of_many_classes_fit_a_terminal():
     names = [f"class {number}" for number in range(40)]
     scores = {"iou": dict.fromkeys(names, 0.5), "miou": 0.5, "photos": 3}
-    shown = drawn(tag_table({"test": {"scores": scores, "tags": {"pose=[x]": scores}}}))
+    shown = printed(tag_table({"test": {"scores": scores, "tags": {"pose=[x]": scores}}}))
     assert "pose=[x]" in shown
     assert "by_tag.csv" in shown
     assert "…" not in shown
@@ -229,8 +216,7 @@ def test_without_a_pixel_to_score_the_scores_are_none(absent):
     result = facesegl.train(*absent, *QUICK, "data.fold=null")
     assert result.scores["test"]["scores"]["miou"] is None
     assert report(result.folder).is_file()
-    ended = call("evaluate", result.folder)
-    assert ended.code == 0, ended.err
+    succeed("evaluate", result.folder)
     assert not call("evaluate", result.folder, "panels=2").lines("error")
 
 
@@ -250,9 +236,7 @@ def test_every_layout_works_with_every_verb(layout):
     words = [f"data={layout}", *LAYOUTS[layout]()]
     for mode in ([], ["--augmented", "data.image_size=16"], ["--inexact"]):
         assert call("data", "preview", *words, *mode, "-o", "sheet.png", "--count", "2").code == 0
-    checked = call("data", "check", *words)
-    assert checked.code == 0, checked.err
-    assert "…" not in checked.out
+    assert "…" not in succeed("data", "check", *words).out
     assert call("train", *words, *QUICK, "paths.run=run").code == 0
     assert call("evaluate", "run", "set=val", "tta=true").code == 0
     assert call("report", "run").code == 0
@@ -275,13 +259,10 @@ def test_without_test_photos_the_message_offers_another_set():
 
 def test_init_loads_matching_weights_from_a_model_of_other_classes():
     write_celebamask("data/CelebAMask-HQ")
-    drawn_faces = ["data.source.train=5", "data.source.test=1", "data.source.height=48"]
-    assert call("train", "data=synthetic", *drawn_faces, *QUICK, "paths.run=six").code == 0
-    ended = call("train", "data=celebamask_hq", *QUICK, "paths.run=nineteen", "init=six/checkpoints/last.ckpt")
-    assert ended.code == 0, ended.err
-    assert re.search(
-        r"init: loaded (\d+) of \d+ tensors .*; not loaded: head.weight, head.bias$", ended.err, re.MULTILINE
-    )
+    synthetic_faces = ["data.source.train=5", "data.source.test=1", "data.source.height=48"]
+    assert call("train", "data=synthetic", *synthetic_faces, *QUICK, "paths.run=six").code == 0
+    ended = succeed("train", "data=celebamask_hq", *QUICK, "paths.run=nineteen", "init=six/checkpoints/last.ckpt")
+    assert re.search(r"init: loaded \d+ of \d+ tensors .*; not loaded: head.weight, head.bias\n", ended.err)
 
 
 @pytest.mark.parametrize("kind", ["safetensors", pytest.param("onnx", marks=pytest.mark.slow)])
@@ -303,8 +284,7 @@ def test_the_page_of_a_run_whose_photos_have_moved_has_its_scores():
     Path("my.yaml").write_text(json.dumps({"classes": classes}))
     assert call("train", *FOLDERS, "data.taxonomy=my.yaml", *QUICK, "paths.run=run").code == 0
     Path("photos").rename("moved")
-    ended = call("report", "run")
-    assert ended.code == 0, ended.err
+    succeed("report", "run")
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "No photos are shown" in page
     assert "</span>class 4</div></th>" in page

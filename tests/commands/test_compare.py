@@ -1,4 +1,3 @@
-import io
 import json
 import logging
 import math
@@ -9,14 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from facesegl.commands.compare import compare
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.evaluation.counts_file import SavedCounts, read_counts
 from facesegl.reporting.comparison_table import comparison_table
 from facesegl.scores import resampled_scores
-from helpers.calling import train_in
+from helpers.calling import printed, train_in
 from helpers.faces import write_faces
 from helpers.trainings import SMALL_UNET
 
@@ -64,10 +62,8 @@ def runs(tmp_path):
     ]
 
 
-def shown(comparison, width=80):
-    console = Console(file=io.StringIO(), width=width)
-    console.print(comparison_table(comparison))
-    return console.file.getvalue()
+def shown(comparison):
+    return printed(comparison_table(comparison))
 
 
 def problems_of(error, *arguments, **keywords):
@@ -136,14 +132,11 @@ def test_the_bootstrap_draws_persons_not_photos(runs, tmp_path):
 
 def test_a_class_with_few_persons_has_no_interval(tmp_path):
     def rare(error, persons):
-        def change(counts):
-            counts[persons:, 2, :] = 0
-            counts[:, 1, 0] += counts[:, 1, 2]  # nor is it seen where it is not
-            counts[:, 1, 2] = 0
-            return counts
-
-        whole = read_counts(write_run(tmp_path / f"whole-{error}", error))
-        return write_run(tmp_path / f"rare-{error}-{persons}", error, counts=change(whole.counts.copy()))
+        counts = read_counts(write_run(tmp_path / f"whole-{error}", error)).counts.copy()
+        counts[persons:, 2, :] = 0
+        counts[:, 1, 0] += counts[:, 1, 2]  # nor is it predicted where it is not
+        counts[:, 1, 2] = 0
+        return write_run(tmp_path / f"rare-{error}-{persons}", error, counts=counts)
 
     for persons, known in ((5, False), (6, True)):
         (difference,) = compare([rare(0.3, persons + 2), rare(0.1, persons + 2)]).differences  # two are left out
@@ -226,7 +219,7 @@ def test_of_very_many_pairs_those_with_the_first_model_are_shown(tmp_path):
 
 def test_of_forty_classes_the_most_different_are_shown(tmp_path):
     names = tuple(f"part {number}" for number in range(40))
-    pair = [write_run(tmp_path / str(seed), error, classes=names, seed=1) for seed, error in ((1, 0.05), (2, 0.05))]
+    pair = [write_run(tmp_path / name, 0.05, classes=names, seed=1) for name in ("1", "2")]
     saved = read_counts(pair[1])
     saved.counts[:, 30, 30] -= 400
     saved.counts[:, 30, 31] += 400
@@ -240,11 +233,8 @@ def test_of_forty_classes_the_most_different_are_shown(tmp_path):
 @pytest.mark.parametrize("models", [2, 3])
 def test_no_line_is_cut_at_80_columns(tmp_path, models):
     names = ("background", "skin", "hair", "nose", "eyes", "mouth")
-    text = shown(
-        compare(
-            [write_run(tmp_path / str(seed), 0.1 * seed, classes=names, seed=seed) for seed in range(1, models + 1)]
-        )
-    )
+    folders = [write_run(tmp_path / str(n), 0.1 * n, classes=names, seed=n) for n in range(1, models + 1)]
+    text = shown(compare(folders))
     assert "…" not in text
     assert all(name in text for name in names)
 
@@ -361,8 +351,7 @@ def test_a_checkpoint_is_scored_first_and_its_counts_kept(trained, caplog):
 def test_a_checkpoint_is_scored_on_the_set_that_was_asked_for(trained):
     checkpoints = [run / "checkpoints" / "last.ckpt" for run in trained]
     comparison = compare(checkpoints, set="train", overrides=["panels=0"])
-    assert comparison.photos == ids("train", 6)
-    assert comparison.set == "train"
+    assert (comparison.set, comparison.photos) == ("train", ids("train", 6))
 
 
 def test_a_set_that_the_data_of_a_checkpoint_lack_is_refused(trained, tmp_path, monkeypatch):
@@ -370,9 +359,8 @@ def test_a_set_that_the_data_of_a_checkpoint_lack_is_refused(trained, tmp_path, 
     folder = write_run(tmp_path / "evaluated", 0.1, sets={"test": ids("test", 24)})
     monkeypatch.setattr("facesegl.commands.compare.evaluate", lambda *_, **__: SimpleNamespace(folder=folder))
     (problem,) = problems_of(ConfigError, [checkpoint, checkpoint], set="test_clean")
-    assert problem == f"{checkpoint}: not scored on test_clean, only on test. Its data have no such photos; " + (
-        "choose another set."
-    )
+    expected = "not scored on test_clean, only on test. Its data have no such photos; choose another set."
+    assert problem == f"{checkpoint}: {expected}"
 
 
 def test_a_model_of_other_classes_is_refused_before_it_is_scored(trained, runs, tmp_path):

@@ -1,4 +1,3 @@
-import io
 import json
 import os
 import shutil
@@ -6,20 +5,17 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from facesegl.command_line import paths_and_keys
 from facesegl.commands.data_check import check_data, report_of, verdicts
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.reporting.checkup_table import check_table
-from helpers.calling import SMALL_UNET, assert_reported, call
+from helpers.calling import assert_reported, printed, train
 from helpers.faces import write_faces
 
 
 def shown(checkups):
-    console = Console(file=io.StringIO(), width=100)
-    console.print(check_table(checkups))
-    return console.file.getvalue()
+    return printed(check_table(checkups), width=100)
 
 
 @pytest.fixture
@@ -95,26 +91,25 @@ def test_a_folder_without_fasseg_is_reported(make, message):
         check_data(Path("faces"))
 
 
-def test_a_missing_version_is_reported_with_the_present_ones(root):
-    with pytest.raises(DataError, match="no V3 in it, only V1 and V2"):
-        check_data(root, version="V3")
-    with pytest.raises(DataError, match="no V1 in it, only V2"):
-        check_data(root / "V2", version="V1")
-    with pytest.raises(ConfigError, match="--version v4: no such version"):
-        check_data(root, version="v4")
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        ({"version": "V3"}, DataError, "no V3 in it, only V1 and V2"),
+        ({"root": Path("data/fasseg/V2"), "version": "V1"}, DataError, "no V1 in it, only V2"),
+        ({"version": "v4"}, ConfigError, "--version v4: no such version"),
+        ({"overrides": ["data=synthetic"]}, ConfigError, "a folder and data=synthetic"),
+        ({"root": None, "version": "V2"}, ConfigError, "--version V2: a version of what"),
+    ],
+)
+def test_versions_folders_and_keys_that_do_not_fit_together_are_reported(root, how, error, message):
+    with pytest.raises(error, match=message):
+        check_data(**{"root": root, **how})
 
 
 def test_a_folder_without_read_permission_is_a_machine_error(root, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, how: False)  # root may read everything
     with pytest.raises(MachineError, match="no permission to read it"):
         check_data(root)
-
-
-def test_a_folder_excludes_keys_and_a_version_needs_a_folder(root):
-    with pytest.raises(ConfigError, match="a folder and data=synthetic"):
-        check_data(root, ["data=synthetic"])
-    with pytest.raises(ConfigError, match="--version V2: no folder given"):
-        check_data(None, version="V2")
 
 
 @pytest.mark.parametrize(
@@ -164,17 +159,14 @@ def test_two_copies_of_a_photo_are_one_person_for_the_folds_too(tmp_path):
     shutil.copy(v2 / "Train_RGB" / "1.bmp", v2 / "Train_RGB" / "2.bmp")
     (checkup,) = check_data(None, ["data=fasseg_v2"])
     assert "4 persons or groups to train on, but data.folds=5" in [finding.what for finding in checkup.findings]
-    assert_reported(call("train", *SMALL_UNET), 3, "the training photos are of 4 persons or groups")
+    assert_reported(train(), 3, "the training photos are of 4 persons or groups")
 
 
-def test_a_run_whose_folder_looks_like_a_key_is_a_path(tmp_path):
+def test_a_run_whose_folder_looks_like_a_key_is_a_path_and_a_nested_group_is_a_key():
     Path("seed=1").mkdir()
     assert paths_and_keys(["seed=1"]) == ([], ["seed=1"])  # a folder alone is no run
     Path("seed=1/result.json").write_text("{}")
     assert paths_and_keys(["seed=1", "seed=2"]) == (["seed=1"], ["seed=2"])
-
-
-def test_nested_groups_are_keys_and_not_folders(tmp_path):
     assert paths_and_keys(["data/fasseg", "data/taxonomy=lapa", "+data/taxonomy@data.x=lapa", "a/b=c"]) == (
         ["data/fasseg", "a/b=c"],
         ["data/taxonomy=lapa", "+data/taxonomy@data.x=lapa"],

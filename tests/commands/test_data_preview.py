@@ -13,6 +13,7 @@ from facesegl.sources import FASSEG, read_rgb
 from helpers.faces import CLASSES, FASSEG6, write_faces
 
 SHEET = Path("sheet.png")
+FLIPPED = ["augment=flip", "augment.flip=1", "data.fold=null"]
 
 
 def preview(*keys, output=SHEET, count=12, split="train", **how):
@@ -75,7 +76,7 @@ def test_only_guessed_pixels_are_marked(fasseg):
 
 
 def test_augmented_photos_have_the_equally_augmented_mask(fasseg):
-    preview("augment=flip", "augment.flip=1", "data.fold=null", count=2, augmented=True)
+    preview(*FLIPPED, count=2, augmented=True)
     sheet = pixels()
     tile = 13 * 16  # sixteen pixels, enlarged as far as goes into 220
     tops = np.flatnonzero(np.diff((sheet[:, 20 + tile // 2] != 255).any(axis=-1).astype(int)) == 1) + 1
@@ -97,15 +98,7 @@ def test_a_left_part_stays_left_in_a_flipped_photo(fasseg):
     classes = {**CLASSES, "left_eye": [0, 0, 127]}
     lines = [f"  {name}: {colour}" for name, colour in classes.items()]
     Path("sides.yaml").write_text("\n".join(["classes:", *lines, "pairs: [[left_eye, eyes]]"]))
-    preview(
-        "augment=flip",
-        "augment.flip=1",
-        "data.fold=null",
-        "data.image_size=32",
-        "data.taxonomy=sides.yaml",
-        augmented=True,
-        count=2,
-    )
+    preview(*FLIPPED, "data.image_size=32", "data.taxonomy=sides.yaml", augmented=True, count=2)
     sheet, tile = pixels(), 192
     for column in (1, 3):
         shown = sheet[:, 20 + column * (tile + 8) :][:400, :tile]
@@ -125,9 +118,8 @@ def test_a_photo_that_cannot_be_shown_is_named_and_the_others_are_shown(fasseg, 
 
 
 def test_unpaired_files_are_named_and_the_rest_is_shown(fasseg, caplog):
-    for name in range(1, 7):
-        shutil.copy(fasseg / "Train_Labels" / "1.bmp", fasseg / "Train_Labels" / f"{name}0.bmp")
-        shutil.copy(fasseg / "Train_Labels" / "1.bmp", fasseg / "Train_Labels" / f"{name}1.bmp")
+    for number in range(12):
+        shutil.copy(fasseg / "Train_Labels" / "1.bmp", fasseg / "Train_Labels" / f"{number + 10}.bmp")
     with caplog.at_level(logging.WARNING):
         assert preview() == [SHEET]
     assert "Train_Labels/10.bmp: a mask without a photo" in caplog.text

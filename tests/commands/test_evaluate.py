@@ -14,7 +14,7 @@ from facesegl.commands.compare import compare
 from facesegl.errors import ConfigError
 from facesegl.evaluation.counts_file import read_counts
 from facesegl.prediction import read_card
-from helpers.calling import assert_reported, call, train_in
+from helpers.calling import assert_reported, call, succeed, train_in
 from helpers.faces import FASSEG6, write_faces, write_pair
 from helpers.trainings import SMALL_UNET
 
@@ -24,7 +24,7 @@ def trained(tmp_path_factory):
     """A folder with data, and the result of a training on all of its training photos."""
     folder = tmp_path_factory.mktemp("trained")
     v2 = write_faces(folder / "data" / "fasseg" / "V2")
-    for kind in ("RGB", "Labels"):  # test/2 is train/4 again, with a mask of its own
+    for kind in ("RGB", "Labels"):  # test/2 is train/4 again, with another mask
         shutil.copy(v2 / f"Train_{kind}" / "4.bmp", v2 / f"Test_{kind}" / "2.bmp")
     mask = np.array(Image.open(v2 / "Test_Labels" / "2.bmp"))
     mask[20:24, :] = FASSEG6.colours[0]
@@ -32,12 +32,17 @@ def trained(tmp_path_factory):
     return folder, train_in(folder, *SMALL_UNET, "data.fold=null")
 
 
-def test_a_moved_checkpoint_alone_gives_the_same_scores(trained, monkeypatch, tmp_path):
+@pytest.fixture
+def checkpoint(trained, monkeypatch):
+    """The checkpoint of that training, whose data are found."""
     folder, result = trained
-    shutil.copy(result.folder / "checkpoints" / "last.ckpt", tmp_path / "alone=[1] ä.ckpt")
     monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
-    again = facesegl.evaluate(tmp_path / "alone=[1] ä.ckpt")
-    assert again.scores == result.scores
+    return result.folder / "checkpoints" / "last.ckpt"
+
+
+def test_a_moved_checkpoint_alone_gives_the_same_scores(trained, checkpoint, tmp_path):
+    again = facesegl.evaluate(shutil.copy(checkpoint, tmp_path / "alone=[1] ä.ckpt"))
+    assert again.scores == trained[1].scores
     assert again.folder.parent == Path("runs/evaluate")
     assert {path.name for path in again.folder.iterdir()} >= {"result.json", "scores.csv", "per_image.csv", "panels"}
 
@@ -80,10 +85,8 @@ def test_scores_are_those_of_a_script_that_shares_no_code(trained):
     assert result.scores["test"]["scores"]["miou"] == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_worst_photo_comes_first(trained, monkeypatch):
-    folder, result = trained
-    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
-    again = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "panels=2")
+def test_the_worst_photo_comes_first(checkpoint):
+    again = facesegl.evaluate(checkpoint, "panels=2")
     with (again.folder / "per_image.csv").open() as file:
         mious = [float(row["miou"]) for row in csv.DictReader(file)]
     assert mious == sorted(mious)
@@ -91,31 +94,25 @@ def test_the_worst_photo_comes_first(trained, monkeypatch):
         assert panel.width > 300
 
 
-def test_other_data_are_scored_and_said_to_be_other(trained, monkeypatch, tmp_path, caplog):
-    _, result = trained
+def test_other_data_are_scored_and_reported_as_other(checkpoint, tmp_path, caplog):
     write_faces(tmp_path / "data" / "fasseg" / "V1", train=5, test=2)
-    monkeypatch.setenv("FACESEGL_DATA", str(tmp_path / "data"))
     with caplog.at_level(logging.WARNING):
-        other = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v1")
+        other = facesegl.evaluate(checkpoint, "data=fasseg_v1", "paths.data=data")
     assert "these data differ from the training data: fasseg_v1" in caplog.text
     record = json.loads((other.folder / "result.json").read_text())
     assert record["data"]["other_data"] is True
     assert record["data"]["trained_on"]["name"] == "fasseg_v2"
 
 
-def test_data_of_other_classes_are_refused(trained, monkeypatch, tmp_path):
-    folder, result = trained
-    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
+def test_data_of_other_classes_are_refused(checkpoint, tmp_path):
     (tmp_path / "two.yaml").write_text("classes: {background: [255, 0, 0], face: [255, 255, 0]}")
-    with pytest.raises(ConfigError, match="the classes are background, face; the model was trained on background, sk"):
-        facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "data=fasseg_v2", "data.taxonomy=two.yaml")
+    words = "the classes are background, face; the model was trained on background, sk"
+    with pytest.raises(ConfigError, match=words):
+        facesegl.evaluate(checkpoint, "data=fasseg_v2", "data.taxonomy=two.yaml")
     assert not Path("runs").exists()
 
 
-def test_scores_go_to_the_given_folder_and_never_overwrite_a_run(trained, monkeypatch):
-    folder, result = trained
-    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
-    checkpoint = result.folder / "checkpoints" / "last.ckpt"
+def test_scores_go_to_the_given_folder_and_never_overwrite_a_run(checkpoint):
     assert facesegl.evaluate(checkpoint, "paths.run=mine/scores").folder == Path("mine/scores")
     with pytest.raises(ConfigError, match=r"paths\.run=mine/scores: it contains a run already"):
         facesegl.evaluate(checkpoint, "paths.run=mine/scores")
@@ -123,17 +120,12 @@ def test_scores_go_to_the_given_folder_and_never_overwrite_a_run(trained, monkey
         compare([checkpoint, checkpoint], overrides=["paths.run=mine/both"])
 
 
-def test_photos_that_a_model_was_trained_on_are_never_scored_as_held_out(trained, monkeypatch):
-    folder, result = trained  # on all of them
-    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
-    whole = result.folder / "checkpoints" / "last.ckpt"
+def test_photos_that_a_model_was_trained_on_are_never_scored_as_held_out(checkpoint):
     for keys in ([], ["data.fold=0"], ["data=fasseg_v2"], ["data=fasseg_v2", "data.fold=0"]):
         with pytest.raises(ConfigError, match=r"set=val: it was trained on all training photos .data.fold=null."):
-            facesegl.evaluate(whole, "set=val", *keys)
-    of_folds = [
-        facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "data.folds=3", f"data.fold={fold}").folder
-        for fold in (0, 1)
-    ]
+            facesegl.evaluate(checkpoint, "set=val", *keys)
+    small = [*SMALL_UNET, "trainer.max_epochs=1", "data.folds=3"]
+    of_folds = [facesegl.train(*small, f"data.fold={fold}").folder for fold in (0, 1)]
     assert facesegl.evaluate(of_folds[1], "set=val", "data=fasseg_v2").scores.keys() == {"val"}
     with pytest.raises(ConfigError, match=r"photos that data.fold=1 .* holds out; expected data.fold=0"):
         facesegl.evaluate(of_folds[0], "set=val", "data.fold=1")
@@ -141,24 +133,21 @@ def test_photos_that_a_model_was_trained_on_are_never_scored_as_held_out(trained
         facesegl.evaluate(of_folds, "set=val")
 
 
-def test_the_training_photos_of_other_data_can_be_scored(trained, tmp_path, capsys):
+def test_the_training_photos_of_other_data_can_be_scored(trained, tmp_path):
     _, result = trained
     write_faces(tmp_path / "own" / "V1", train=3, test=1)  # fewer persons than there are folds
-    scored = call("evaluate", result.folder, "data=fasseg_v1", "data.source.root=own", "set=train", "panels=0")
-    assert scored.code == 0, scored.err
+    scored = succeed("evaluate", result.folder, "data=fasseg_v1", "data.source.root=own", "set=train", "panels=0")
     assert "Scores on the training photos of fasseg_v1" in scored.out
     assert "3 photos" in scored.out
 
 
-def test_training_photos_can_be_scored_too(trained, monkeypatch):
-    folder, result = trained
-    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
-    scored = facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt", "set=train", "panels=0")
+def test_training_photos_can_be_scored_too(checkpoint):
+    scored = facesegl.evaluate(checkpoint, "set=train", "panels=0")
     assert scored.scores["train"]["scores"]["photos"] == 6
     assert not (scored.folder / "panels").exists()
 
 
-def test_no_path_of_this_machine_travels_in_a_checkpoint(trained):
+def test_a_checkpoint_holds_no_path_of_this_machine(trained):
     folder, result = trained
     card = torch.load(result.folder / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
     assert str(folder) not in json.dumps(card)
@@ -179,27 +168,21 @@ def test_the_confusion_matrix_counts_every_pixel_and_gives_the_iou(trained):
     assert [row["truth"] for row in rows] == list(found["iou"])
 
 
-def test_several_checkpoints_are_scored_as_one_ensemble(trained, monkeypatch):
-    folder, result = trained
-    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
-    last = result.folder / "checkpoints" / "last.ckpt"
-    twice = facesegl.evaluate([last, result.folder])
-    assert twice.scored == [str(last), str(last)]
+def test_several_checkpoints_are_scored_as_one_ensemble(trained, checkpoint):
+    _, result = trained
+    twice = facesegl.evaluate([checkpoint, result.folder])
+    assert twice.scored == [str(checkpoint)] * 2
     assert twice.scores == result.scores, "the mean of a model and itself is that model"
     other = facesegl.train(*SMALL_UNET, "data.fold=null", "seed=1")
-    both = facesegl.evaluate([last, other.folder])
-    assert both.scores["test"]["scores"]["confusion"] not in (
-        result.scores["test"]["scores"]["confusion"],
-        other.scores["test"]["scores"]["confusion"],
-    )
+    both = facesegl.evaluate([checkpoint, other.folder])
+    ours, *theirs = (found.scores["test"]["scores"]["confusion"] for found in (both, result, other))
+    assert ours not in theirs
 
 
-def test_tta_changes_the_scores(trained, monkeypatch):
-    folder, result = trained
-    monkeypatch.setenv("FACESEGL_DATA", str(folder / "data"))
-    looked_twice = facesegl.evaluate(result.folder, "tta=true")
-    assert looked_twice.config["tta"] is True
-    assert looked_twice.scores["test"]["scores"]["confusion"] != result.scores["test"]["scores"]["confusion"]
+def test_tta_changes_the_scores(trained, checkpoint):
+    augmented = facesegl.evaluate(checkpoint, "tta=true")
+    assert augmented.config["tta"] is True
+    assert augmented.scores["test"]["scores"]["confusion"] != trained[1].scores["test"]["scores"]["confusion"]
 
 
 def test_photos_with_a_pose_are_scored_by_pose_too(tmp_path):
@@ -229,16 +212,12 @@ def test_the_counts_of_all_photos_add_up_to_the_scores(trained):
         assert counts.counts[places].sum(0).tolist() == result.scores[name]["scores"]["confusion"]
 
 
-def test_a_checkpoint_carries_the_scores_and_the_command_of_its_run(trained):
+def test_a_checkpoint_has_the_scores_and_the_command_of_its_run_and_info_shows_them(trained):
     _, result = trained
     card = read_card(result.folder / "checkpoints" / "last.ckpt")
     assert card["scores"] == result.scores
     assert card["command"].startswith("facesegl train data.image_size=16")
     assert card["parameters"] == result.parameters
-
-
-def test_info_shows_what_a_checkpoint_carries(trained, capsys):
-    _, result = trained
     ended = call("info", result.folder)
     assert (ended.code, ended.err) == (0, "")
     shown = " ".join(ended.out.split())
@@ -248,23 +227,16 @@ def test_info_shows_what_a_checkpoint_carries(trained, capsys):
     assert about["scores"] == result.scores
 
 
-def test_info_reports_what_is_not_a_model_in_one_line(tmp_path):
-    (tmp_path / "text.ckpt").write_text("hello")
+def test_what_is_no_model_and_no_run_is_reported_in_one_line():
+    Path("text.ckpt").write_text("hello")
     assert_reported(call("info", "text.ckpt"), 4, "text.ckpt: no checkpoint")
     assert_reported(call("info", "nope.onnx"), 4, "nope.onnx: no such file")
     assert_reported(call("info"), 2, "info: ")
-
-
-def test_a_missing_run_is_reported_with_the_nearest_name(tmp_path):
     Path("runs/final").mkdir(parents=True)
     for verb in ("evaluate", "info"):
         assert_reported(call(verb, "runs/fnal"), 4, "runs/fnal: no such file or folder; did you mean runs/final?")
         assert_reported(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model file")
-
-
-def test_a_sweep_folder_is_reported_with_its_jobs(tmp_path):
     Path("sweep/0").mkdir(parents=True)
     Path("sweep/0/job.json").write_text("{}")
-    assert_reported(
-        call("evaluate", "sweep"), 4, "sweep: the folder of a sweep; name one of its jobs, such as sweep/0."
-    )
+    of_sweep = "sweep: the folder of a sweep; name one of its jobs, such as sweep/0."
+    assert_reported(call("evaluate", "sweep"), 4, of_sweep)

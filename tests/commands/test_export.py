@@ -1,11 +1,10 @@
-import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
 from facesegl.commands import export as runs_export
 from facesegl.commands.export import export
@@ -15,9 +14,10 @@ from facesegl.learning.checkpoint import read_weights
 from facesegl.prediction import Predictor
 from facesegl.reporting.certificate_table import certificate_table
 from facesegl.sources import open_photo
-from helpers.calling import call
+from helpers.calling import printed, succeed
 from helpers.exported import SIZE, card_of, trained_graph, trained_state
 from helpers.faces import draw_mask, draw_photo, write_pair
+from helpers.trees import save
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +43,7 @@ def checkpoint(tmp_path):
 def photos(tmp_path):
     """A folder of photos without masks, of several sizes."""
     for number, size in enumerate([(40, 32), (60, 90), (15, 11)]):
-        (tmp_path / "photos").mkdir(exist_ok=True)
-        Image.fromarray(draw_photo(draw_mask(number, *size), number)).save(tmp_path / "photos" / f"{number}.png")
+        save(draw_photo(draw_mask(number, *size), number), tmp_path / "photos" / f"{number}.png")
     return tmp_path / "photos"
 
 
@@ -53,9 +52,7 @@ def exported(checkpoint, target, **changes):
 
 
 def shown(certificate):
-    text = io.StringIO()
-    Console(width=100, file=text).print(certificate_table(certificate))
-    return text.getvalue()
+    return printed(certificate_table(certificate), width=100)
 
 
 def files_in(folder):
@@ -102,17 +99,13 @@ def test_test_photos_are_used_neither_to_compare_nor_to_calibrate(fasseg, checkp
     assert {path.parent.name for path in opened} == {"Train_RGB"}
 
 
-def test_without_a_fold_it_is_compared_on_training_photos(fasseg, checkpoint, tmp_path):
-    certificate = exported(checkpoint(fold=None), tmp_path / "model.onnx")
+@pytest.mark.parametrize(("most", "words"), [(6, "Parity on 6 training"), (3, "Parity on 3 of 6 training")])
+def test_without_a_fold_it_is_compared_on_training_photos_or_some_of_many(fasseg, checkpoint, monkeypatch, most, words):
+    monkeypatch.setattr(runs_export, "MOST_PHOTOS", most)
+    certificate = exported(checkpoint(fold=None), Path("model.onnx"))
     assert certificate.photos["of"].startswith("training photos of fasseg_v2")
-    assert certificate.photos["count"] == 6
-
-
-def test_of_many_photos_some_are_used_evenly_spaced(fasseg, checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs_export, "MOST_PHOTOS", 3)
-    certificate = exported(checkpoint(fold=None), tmp_path / "model.onnx")
-    assert (certificate.photos["count"], certificate.photos["there"]) == (3, 6)
-    assert "Parity on 3 of 6 training photos" in shown(certificate)
+    assert (certificate.photos["count"], certificate.photos["there"]) == (most, 6)
+    assert f"{words} photos" in shown(certificate)
 
 
 def test_a_whole_graph_takes_photos_of_any_size(checkpoint, photos, tmp_path):
@@ -182,7 +175,7 @@ def _with_a_wrong_weight(whole):
     return graph
 
 
-def test_int8_that_goes_wrong_is_not_written(fasseg, checkpoint, tmp_path, monkeypatch):
+def test_an_int8_model_that_predicts_wrongly_is_not_written(fasseg, checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(runs_export, "quantize", lambda *_: _with_a_wrong_weight(False))
     with pytest.raises(CheckpointError, match="Export without --int8"):
         exported(checkpoint(), tmp_path / "model.onnx", int8=True)
@@ -234,12 +227,11 @@ def test_int8_needs_training_photos_even_if_compared_on_others(checkpoint, photo
         exported(checkpoint(), tmp_path / "model.onnx", int8=True, photos=photos)
 
 
-def test_a_folder_without_photos_is_named(checkpoint, tmp_path):
+@pytest.mark.parametrize(("name", "message"), [("empty", "empty"), ("nowhere", "--photos .*nowhere: no such folder")])
+def test_a_folder_without_photos_is_named(checkpoint, tmp_path, name, message):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty"):
-        exported(checkpoint(), tmp_path / "model.onnx", photos=tmp_path / "empty")
-    with pytest.raises(DataError, match=r"--photos .*nowhere: no such folder"):
-        exported(checkpoint(), tmp_path / "model.onnx", photos=tmp_path / "nowhere")
+    with pytest.raises(DataError, match=message):
+        exported(checkpoint(), tmp_path / "model.onnx", photos=tmp_path / name)
 
 
 def test_data_other_than_the_training_data_are_reported(fasseg, checkpoint, tmp_path, caplog):
@@ -263,6 +255,4 @@ def test_the_folder_of_a_run_stands_for_its_last_checkpoint(fasseg, checkpoint, 
 )
 def test_info_shows_kind_and_precision(checkpoint, photos, tmp_path, changes, form):
     exported(checkpoint(), tmp_path / "model.onnx", photos=photos, **changes)
-    ended = call("info", tmp_path / "model.onnx")
-    assert ended.code == 0, ended.err
-    assert form in ended.out
+    assert form in succeed("info", tmp_path / "model.onnx").out

@@ -30,7 +30,7 @@ def first_batch(*overrides):
 
 
 def middle(target, name):
-    """How far to the right a class lies on each photo of (B, H, W), as a share of the width; NaN where it is not."""
+    """The mean column of a class on each photo of (B, H, W), as a share of the width; NaN if it is absent."""
     found = (target == CELEBAMASK.index(name)).float()
     columns = torch.linspace(0, 1, target.shape[2])
     return (found.sum(1) * columns).sum(1) / found.sum((1, 2))

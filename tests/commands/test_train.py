@@ -15,8 +15,9 @@ import facesegl
 from facesegl.errors import DataError, Stopped
 from facesegl.runs.run_folder import locked
 from facesegl.sources import read_rgb
-from helpers.calling import run, runs, train_in
+from helpers.calling import half_files, run, runs, train_in
 from helpers.faces import CLASSES, write_faces
+from helpers.records import record_of
 from helpers.trainings import SMALL_UNET, disturbed
 
 train_module = importlib.import_module("facesegl.commands.train")
@@ -31,20 +32,22 @@ def held_out(tmp_path_factory):
     return train_in(folder, *small, "callbacks.panels.every=1")
 
 
-def test_a_run_folder_holds_all_that_the_run_was(held_out):
+def test_a_run_folder_has_config_curves_checkpoints_and_panels(held_out):
     names = {path.name for path in held_out.folder.iterdir()}
     left = {"config.yaml", "folds.json", "log.txt", "result.json", "scores.csv", "per_image.csv", "checkpoints"}
     assert names >= left | {"tensorboard", "panels"}
     assert {path.name for path in (held_out.folder / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
     panels = [path.name for path in sorted((held_out.folder / "panels").iterdir())]
     assert panels == ["augmented.png", *(f"epoch_000{epoch}.png" for epoch in (1, 2, 3))]
-    assert not list(held_out.folder.rglob("*.part"))
+    assert not half_files(held_out.folder)
+    panel = read_rgb(held_out.folder / "panels" / "epoch_0003.png")
+    assert panel.shape[1] > panel.shape[0] * 0.5  # four columns
+    assert len(np.unique(panel.reshape(-1, 3), axis=0)) > 50
 
 
 def test_the_record_has_config_data_and_outcome(held_out):
-    record = json.loads((held_out.folder / "result.json").read_text())
-    assert record["state"] == "done"
-    assert record["failure"] is None
+    record = record_of(held_out.folder)
+    assert (record["state"], record["failure"]) == ("done", None)
     assert record["data"]["photos"] == {"train": 4, "val": 2, "test": 3}
     assert record["config"]["callbacks"]["checkpoint"]["dirpath"] == str(held_out.folder / "checkpoints")
     assert record["config"] == yaml.safe_load((held_out.folder / "config.yaml").read_text())
@@ -86,12 +89,6 @@ def test_the_curves_have_the_documented_names(held_out):
     assert len(events.Scalars("train/loss")) == len(events.Scalars("val/loss")) == 3
 
 
-def test_a_panel_is_a_picture_with_four_columns(held_out):
-    panel = read_rgb(held_out.folder / "panels" / "epoch_0003.png")
-    assert panel.shape[1] > panel.shape[0] * 0.5
-    assert len(np.unique(panel.reshape(-1, 3), axis=0)) > 50
-
-
 def test_nothing_is_held_out_with_fold_null_and_the_test_photos_are_scored(fasseg, caplog):
     with caplog.at_level(logging.INFO, "facesegl"):
         result = facesegl.train(*SMALL_UNET, "data.fold=null", "trainer.max_epochs=1")
@@ -101,7 +98,7 @@ def test_nothing_is_held_out_with_fold_null_and_the_test_photos_are_scored(fasse
         assert f"callbacks.{name} is left out" in caplog.text
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_does_not(fasseg):
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not_but_holds_out_the_same_photos(fasseg):
     first, again, other = (
         facesegl.train(*SMALL_UNET, "logger=none", "trainer.max_epochs=1", f"seed={seed}") for seed in (0, 0, 1)
     )
@@ -114,6 +111,8 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(fasseg):
     assert not any(torch.equal(one[name], three[name]) for name in one if one[name].dim() > 1)
     assert first.identity == again.identity != other.identity
     assert first.folder != again.folder
+    held_out, others = (json.loads((run.folder / "folds.json").read_text())["val"] for run in (first, other))
+    assert held_out == others
 
 
 def test_a_run_that_fails_says_so_in_its_folder(fasseg, monkeypatch):
@@ -123,8 +122,8 @@ def test_a_run_that_fails_says_so_in_its_folder(fasseg, monkeypatch):
     monkeypatch.setattr(train_module, "score", refuse)
     with pytest.raises(DataError):
         facesegl.train(*SMALL_UNET, "trainer.max_epochs=1", "name=failing")
-    (path,) = Path("runs/failing").glob("*/result.json")
-    record = json.loads(path.read_text())
+    (folder,) = Path("runs/failing").iterdir()
+    record = record_of(folder)
     assert record["state"] == "failed"
     assert record["failure"] == {"exit_code": 3, "messages": ["a mask went away"]}
 
@@ -166,12 +165,6 @@ def test_void_is_ignored_for_the_model_and_its_yardsticks(fasseg):
     assert found["agreement"]["photos"] == 1
 
 
-def test_all_seeds_are_validated_on_the_same_photos(fasseg):
-    seeds = [facesegl.train(*SMALL_UNET, "logger=none", "trainer.max_epochs=1", f"seed={seed}") for seed in (0, 1)]
-    one, other = (json.loads((result.folder / "folds.json").read_text())["val"] for result in seeds)
-    assert one == other
-
-
 def test_a_folder_is_locked_while_its_run_lives(tmp_path):
     with locked(tmp_path) as free:
         assert free
@@ -184,15 +177,13 @@ def test_a_folder_is_locked_while_its_run_lives(tmp_path):
 @pytest.mark.slow
 def test_several_devices_train_and_resume_one_model(fasseg, tmp_path):
     two = [*SMALL_UNET, "data.batch_size=1", "trainer=ddp", "trainer.accelerator=cpu"]
-    stopped = run("train", *two, *disturbed(4, signal.SIGKILL))
-    assert stopped.code != 0
+    assert run("train", *two, *disturbed(4, signal.SIGKILL)).code != 0
     trained = run("train", *two, *disturbed(4, signal.SIGKILL), "resume=auto")
     assert trained.code == 0, trained.err
     assert "resuming" in trained.err
     (folder,) = runs()
-    record = json.loads((folder / "result.json").read_text())
-    assert record["state"] == "done"
-    assert "val" in record["scores"]
+    record = record_of(folder)
+    assert (record["state"], record["scores"].keys()) == ("done", {"val"})
     assert trained.err.count("training on") == 1
 
 

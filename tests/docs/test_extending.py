@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from docs.pages import blocks, section
-from facesegl import cli
+from helpers.calling import SMALL, assert_reported, call, succeed
 from helpers.faces import write_faces
 
 SECTION = {title: section("docs/extending.md", title) for title in ("A net", "A loss", "An augmentation", "A data set")}
 CODED = list(SECTION)
 NO_CODE = "What needs no code at all"
 SECTION[NO_CODE] = section("docs/extending.md", NO_CODE)
-SMALLER = ["data.image_size=16", "data.batch_size=2", "trainer=cpu", "trainer.max_epochs=1", "callbacks.panels=null"]
 SMALL_FACES = ["data.source.train=5", "data.source.test=2", "data.source.height=32"]
 
 
@@ -34,14 +33,8 @@ def commands(title):
 
 def smaller(line):
     words = shlex.split(line)
-    tiny = words[1] == "train"
-    drawn = "data=synthetic" in words
-    return [*words[1:], *(SMALLER if tiny else []), *(SMALL_FACES if drawn else [])]
-
-
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["facesegl", *arguments])
-    return cli.main()
+    tiny, synthetic = words[1] == "train", "data=synthetic" in words
+    return [*words[1:], *(SMALL if tiny else []), *(SMALL_FACES if synthetic else [])]
 
 
 @pytest.fixture
@@ -75,32 +68,27 @@ def test_less_than_thirty_lines_are_enough(title):
 
 
 @pytest.mark.parametrize("title", [*CODED, NO_CODE])
-def test_the_commands_of_the_page_run(title, here, monkeypatch, capsys):
+def test_the_commands_of_the_page_run(title, here):
     write_listed()
     assert commands(title)
     for line in commands(title):
-        assert run(monkeypatch, *smaller(line)) == 0, (line, capsys.readouterr().err)
+        assert not succeed(*smaller(line)).lines("warning")
 
 
-def test_a_custom_net_is_not_built_without_trust(here, monkeypatch, capsys):
+def test_a_custom_net_is_not_built_without_trust(here):
     train, evaluate, export = commands("A net")
-    assert run(monkeypatch, *smaller(train)) == 0
+    succeed(*smaller(train))
     for line, trusting in ((evaluate, "trust=[my_nets]"), (export, "--trust my_nets")):
         sys.modules.pop("my_nets", None)
-        capsys.readouterr()
-        assert run(monkeypatch, *[word for word in smaller(line) if word not in shlex.split(trusting)]) == 4
-        assert "my_nets" in capsys.readouterr().err
+        refused = call(*[word for word in smaller(line) if word not in shlex.split(trusting)])
+        assert_reported(refused, 4, ["my_nets.Tiny", "not trusted", "trust=[my_nets]", "--trust my_nets"])
         assert "my_nets" not in sys.modules
+    assert not Path("runs/evaluate").exists()
 
 
-def test_a_run_uses_the_custom_loss_and_augmentation(here, monkeypatch):
-    assert (
-        run(
-            monkeypatch,
-            *smaller("facesegl train --config-dir mine data=synthetic loss=focal augment=covered paths.run=runs/a"),
-        )
-        == 0
-    )
+def test_a_run_uses_the_custom_loss_and_augmentation(here):
+    line = "facesegl train --config-dir mine data=synthetic loss=focal augment=covered paths.run=runs/a"
+    assert not succeed(*smaller(line)).lines("warning")
     written = Path("runs/a/config.yaml").read_text(encoding="utf-8")
     assert "my_losses.Focal" in written
     assert "my_augment.Covered" in written
@@ -115,7 +103,7 @@ def test_a_run_uses_the_custom_loss_and_augmentation(here, monkeypatch):
         ("model.width=wide", "'wide' is not a whole number"),
     ],
 )
-def test_a_mistake_in_a_custom_node_is_reported_in_one_line(key, message, here, monkeypatch, capsys):
-    assert run(monkeypatch, *smaller(f"facesegl train --config-dir mine data=synthetic model=tiny {key}")) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert message in line
+def test_a_mistake_in_a_custom_node_is_reported_in_one_line(key, message, here):
+    ended = call(*smaller(f"facesegl train --config-dir mine data=synthetic model=tiny {key}"))
+    assert_reported(ended, 2, message)
+    assert len(ended.err.splitlines()) == 1

@@ -13,13 +13,8 @@ OF_A_MACHINE = re.compile(r"/(home|root|tmp|work|Users|usr|var|opt)\b|[A-Z]:\\|\
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
-def path(request):
-    return request.param
-
-
-@pytest.fixture
-def notebook(path):
-    return nbformat.read(path, as_version=4)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
 
 
 def cells(notebook, kind):
@@ -48,8 +43,9 @@ def words(notebook):
     yield str(notebook.metadata)
 
 
-def test_there_are_three():
+def test_there_are_three_small_ones():
     assert [path.stem for path in PATHS] == ["01_data", "02_train", "03_evaluate_and_predict"]
+    assert all(path.stat().st_size < 1e6 for path in PATHS)
 
 
 def test_they_are_committed_as_they_ran(notebook):
@@ -72,17 +68,13 @@ def test_they_have_no_traces_of_the_machine_that_ran_them(notebook):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-def test_they_are_small(path):
-    assert path.stat().st_size < 1e6
-
-
 def test_they_use_synthetic_faces_only(notebook):
     code = "\n".join(cell.source for cell in cells(notebook, "code"))
     assert set(re.findall(r"\bdata=(\w+)", code)) == {"synthetic"}
     assert "fasseg" not in code.replace("facesegl", "")
 
 
-def test_their_cells_have_names_that_stay(notebook):
+def test_their_cells_have_readable_ids(notebook):
     names = [cell.id for cell in notebook.cells]
     assert len({*names}) == len(names)
     assert not [name for name in names if not re.fullmatch(r"[a-z]+(-[a-z]+)*", name)]
@@ -105,13 +97,8 @@ def test_they_run_from_top_to_bottom_and_leave_nothing_behind(notebook, tmp_path
     monkeypatch.setenv("FACESEGL_CACHE", str(theirs))
     monkeypatch.setenv("TMPDIR", str(temporary))
     committed = kinds(notebook)
-    run = NotebookClient(
-        notebook,
-        timeout=600,
-        kernel_name="python3",
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(here)}},
-    ).execute()
+    how = {"timeout": 600, "kernel_name": "python3", "coalesce_streams": True}
+    run = NotebookClient(notebook, resources={"metadata": {"path": str(here)}}, **how).execute()
     assert kinds(run) == committed
     left = [path for folder in (here, theirs, temporary) for path in folder.rglob("*")]
     assert not left, "a notebook writes into a temporary folder and removes it"

@@ -2,15 +2,14 @@
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from docs.pages import blocks, section, text
-from facesegl import cli
 from facesegl.labels import Taxonomy
+from helpers.calling import assert_reported, call, succeed
 from helpers.trainings import SMALL_UNET
 from helpers.trees import CVAT_LABELS, write_cvat, write_folders, write_label_studio
 
@@ -27,9 +26,10 @@ def offered(start):
     return shlex.split(found)
 
 
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["facesegl", *arguments, *(SMALLER if arguments[0] == "train" else [])])
-    return cli.main()
+def run(*arguments):
+    ended = succeed(*arguments, *(SMALLER if arguments[0] == "train" else []))
+    assert not ended.lines("warning")
+    return ended
 
 
 @pytest.fixture
@@ -40,12 +40,11 @@ def ten_faces():
     Path("my.yaml").write_text(blocks(PAGE, "yaml")[0], encoding="utf-8")
 
 
-def test_from_two_folders_to_a_score(ten_faces, monkeypatch, capsys):
-    for arguments in (CHECK, PREVIEW, TRAIN, EVALUATE):
-        assert run(monkeypatch, *arguments) == 0, capsys.readouterr().err
-    shown = capsys.readouterr()
-    assert re.search(r"\b8 photos\b.*\b2\b", shown.err)
-    assert shown.out.count("mIoU per photo") == 2
+def test_from_two_folders_to_a_score(ten_faces):
+    _, _, trained, scored = (run(*arguments) for arguments in (CHECK, PREVIEW, TRAIN, EVALUATE))
+    assert re.search(r"\b8 photos\b.*\b2\b", trained.err)
+    assert "mIoU per photo" in trained.out
+    assert "mIoU per photo" in scored.out
 
 
 @pytest.mark.parametrize(
@@ -59,25 +58,22 @@ def test_from_two_folders_to_a_score(ten_faces, monkeypatch, capsys):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_the_page_adds_to_that_works(keys, split, ten_faces, monkeypatch, capsys):
+def test_what_the_page_adds_to_that_works(keys, split, ten_faces):
     assert shlex.join(keys) in PAGE or keys == ["init=runs/mine"]
     if keys == ["init=runs/mine"]:
-        assert run(monkeypatch, *TRAIN) == 0
+        run(*TRAIN)
     Path("test.txt").write_text("anna\nperson2_1.jpg\n")
-    assert run(monkeypatch, *TRAIN[:-1], *keys, "paths.run=runs/more") == 0
-    shown = capsys.readouterr().err
+    shown = run(*TRAIN[:-1], *keys, "paths.run=runs/more").err
     assert split in shown
     assert ("init: " in shown) == (keys == ["init=runs/mine"])
 
 
-def test_people_are_found_as_the_page_says(ten_faces, monkeypatch, capsys):
-    assert run(monkeypatch, *TRAIN, *offered("data.source.group=")) == 3
-    shown = capsys.readouterr().err
-    assert "anna.JPG: " in shown
-    assert "data.source.group=person\\d+" in shown
+def test_people_are_found_as_the_page_says(ten_faces):
+    refused = call(*TRAIN, *SMALLER, *offered("data.source.group="))
+    assert_reported(refused, 3, ["anna.JPG: ", "data.source.group=person\\d+"])
     Path("photos/anna.JPG").rename("photos/person0_2.JPG")
     Path("masks/anna.png").rename("masks/person0_2.png")
-    assert run(monkeypatch, *TRAIN, *offered("data.source.group=")) == 0
+    run(*TRAIN, *offered("data.source.group="))
 
 
 def test_the_remap_on_the_page_is_one():
@@ -88,11 +84,11 @@ def test_the_remap_on_the_page_is_one():
 
 
 @pytest.mark.parametrize("tool", ["cvat", "label_studio"])
-def test_exports_of_labelling_tools_are_read_as_the_page_says(tool, monkeypatch, capsys):
+def test_exports_of_labelling_tools_are_read_as_the_page_says(tool):
     if tool == "cvat":
         write_cvat("EXPORT")
     else:
         write_label_studio(".")
         Path("export").rename("EXPORT")
         Path("photos").rename("PHOTOS")
-    assert run(monkeypatch, "train", *offered(f"data={tool}")) == 0, capsys.readouterr().err
+    run("train", *offered(f"data={tool}"))

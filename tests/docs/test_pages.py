@@ -3,15 +3,14 @@
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 import facesegl
 from docs.pages import ROOT, TASKS, WRITERS, blocks, commands, inputs, output, section, text
-from facesegl import cli
 from facesegl.download.fetch import Outcome
+from helpers.calling import call, succeed
 from helpers.faces import write_faces
 from helpers.trainings import SMALL_UNET
 from helpers.trees import write_folders
@@ -24,15 +23,12 @@ PYTHON = [(page, block) for page in TASKS for block in blocks(text(page), "pytho
 
 @pytest.fixture
 def run(monkeypatch):
-    """Run one command in this process; trainings are made small."""
+    """A function that runs one command, which must succeed without a warning; trainings are made small."""
     monkeypatch.setattr("facesegl.commands.data_download.download", lambda folder, **how: Outcome(folder, 948, 948))
 
     def run(words):
-        monkeypatch.setattr(sys, "argv", [*words, *(SMALLER if words[1] == "train" else [])])
-        try:
-            return cli.main()
-        except SystemExit as ended:  # of --help
-            return ended.code
+        ended = succeed(*words[1:], *(SMALLER if words[1] == "train" else []))
+        assert not ended.lines("warning")
 
     return run
 
@@ -56,7 +52,7 @@ def here(written, run, tmp_path, monkeypatch):
         if not Path(name).exists():
             for each in inputs(WRITERS[name]):
                 write(each)
-            assert run(WRITERS[name]) == 0
+            run(WRITERS[name])
 
     def here(words):
         with monkeypatch.context() as patch:
@@ -68,23 +64,18 @@ def here(written, run, tmp_path, monkeypatch):
     return here
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        pytest.param(
-            words,
-            id=f"{page}: {' '.join(words[1:])}",
-            marks=[pytest.mark.slow] if "-m" in words else [],  # several trainings
-        )
-        for words, page in LINES.items()
-    ],
-)
-def test_every_command_runs(words, run, here, capsys):
+def marked(words, page):
+    slow = [pytest.mark.slow] if "-m" in words else []  # several trainings
+    return pytest.param(words, id=f"{page}: {' '.join(words[1:])}", marks=slow)
+
+
+@pytest.mark.parametrize("words", [marked(words, page) for words, page in LINES.items()])
+def test_every_command_runs(words, run, here):
     here(words)
     target = Path(output(words) or "none")
     shutil.rmtree(target, ignore_errors=True)
     target.unlink(missing_ok=True)
-    assert run(words) == 0, capsys.readouterr().err
+    run(words)
 
 
 @pytest.mark.parametrize(("page", "block"), PYTHON, ids=[page for page, _ in PYTHON])
@@ -98,12 +89,11 @@ def test_every_python_block_runs(page, block, here, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/training.md"])
-def test_mistakes_are_reported_as_the_page_says(page, run, monkeypatch, capsys):
+def test_mistakes_are_reported_as_the_page_says(page):
     (shown,) = [block for block in blocks(text(page), "console") if "error:" in block]
     command, *messages = shown.strip().splitlines()
-    monkeypatch.setattr(sys, "argv", command.removeprefix("$ ").split())
-    assert cli.main() == 2
-    assert sorted(capsys.readouterr().err.strip().splitlines()) == sorted(messages)
+    ended = call(*command.removeprefix("$ facesegl ").split())
+    assert (ended.code, sorted(ended.err.strip().splitlines())) == (2, sorted(messages))
 
 
 @pytest.mark.parametrize("page", [*TASKS, *(f"docs/{name}.md" for name in ("extending", "fasseg", "results"))])
@@ -130,15 +120,13 @@ def test_readme_is_short():
     assert len(text("README.md").split()) < 1800
 
 
-def test_the_demo_prints_what_readme_shows(capfd, monkeypatch):
+def test_the_demo_prints_what_readme_shows():
     recipe = re.search(r"^demo:.*?\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
     small = " ".join(["data.source.height=48", *SMALLER]).replace("callbacks.panels=null", "")
     line = recipe.replace("\\\n", " ").splitlines()[0].replace("$(BIN)/", "").replace("$(RUNS)", "runs")
-    monkeypatch.setattr(sys, "argv", shlex.split(f"{line} {small}"))
-    assert cli.main() == 0
     (shown,) = [block for block in blocks(text("README.md"), "console") if "make demo" in block]
-    printed = plain(capfd.readouterr().out)
-    assert plain(shown.split("...")[1]) in printed
+    ended = succeed(*shlex.split(f"{line} {small}")[1:])
+    assert plain(shown.split("...")[1]) in plain(ended.out)
 
 
 def plain(table):
@@ -153,11 +141,9 @@ def test_every_choice_and_key_on_the_page_composes(override):
 
 
 @pytest.mark.slow
-def test_the_check_of_fasseg_prints_what_its_page_shows(real_fasseg, monkeypatch, capsys):
+def test_the_check_of_fasseg_prints_what_its_page_shows(real_fasseg, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     (shown,) = blocks(text("docs/fasseg.md"), "console")
     command, _, expected = shown.partition("\n")
-    words = [str(real_fasseg) if word == "data/fasseg" else word for word in shlex.split(command)[1:]]
-    monkeypatch.setattr(sys, "argv", words)
-    assert cli.main() == 0
-    assert [line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines()] == expected.splitlines()
+    words = [real_fasseg if word == "data/fasseg" else word for word in shlex.split(command)[2:]]
+    assert [line.rstrip() for line in succeed(*words).out.rstrip().splitlines()] == expected.splitlines()

@@ -1,7 +1,6 @@
 """What the machine refuses: exit code 5, one line, the old file or the new one, never half a file."""
 
 import contextlib
-import json
 import resource
 import signal
 import subprocess
@@ -10,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs, start
+from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs, start, train
 from helpers.faces import write_faces
+from helpers.records import record_of
 from helpers.trainings import disturbed
 
 
@@ -19,10 +19,8 @@ from helpers.trainings import disturbed
 def small_disk(folder, size):
     """A disk of a few kilobytes; only root may make one."""
     folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
-    )
-    if made.returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk needs root")
     try:
         yield folder
@@ -30,28 +28,20 @@ def small_disk(folder, size):
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-def train(*more):
-    return call("train", *SMALL_UNET, *more)
-
-
-def test_disk_full_while_caching(fasseg, tmp_path):
-    with small_disk(tmp_path / "disk", "64k") as disk:
-        ended = train(f"paths.cache={disk}", "data.image_size=64")
-        assert_reported(ended, 5, ["disk", "the disk is full"])
+@pytest.mark.parametrize(
+    ("size", "keys"),
+    [
+        ("64k", ["paths.cache=disk", "data.image_size=64"]),
+        ("64k", ["paths.data=disk", "data=synthetic", "data.source.height=64"]),
+        ("4k", ["paths.runs=disk"]),
+    ],
+    ids=["while caching", "while drawing faces", "when a run starts"],
+)
+def test_disk_full(fasseg, size, keys):
+    with small_disk(Path("disk"), size) as disk:
+        assert_reported(train(*keys), 5, ["disk", "the disk is full"])
         assert not half_files(disk)
     assert not Path("runs").exists()
-
-
-def test_disk_full_while_drawing_faces(tmp_path):
-    with small_disk(tmp_path / "disk", "64k") as disk:
-        ended = train("data=synthetic", "data.source.height=64", f"paths.data={disk}")
-        assert_reported(ended, 5, ["disk", "the disk is full"])
-        assert not half_files(disk)
-
-
-def test_disk_full_when_a_run_starts(fasseg, tmp_path):
-    with small_disk(tmp_path / "disk", "4k") as disk:
-        assert_reported(train(f"paths.runs={disk}"), 5, ["disk", "the disk is full"])
 
 
 @pytest.mark.parametrize("logger", ["none", "csv", "tensorboard"])
@@ -67,7 +57,7 @@ def test_disk_full_while_writing_a_checkpoint_leaves_the_old_one(fasseg, tmp_pat
         (checkpoint,) = disk.glob("*/*/checkpoints/last.ckpt")
         assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
         assert not half_files(disk)
-        state = json.loads((checkpoint.parents[1] / "result.json").read_text())["state"]
+        state = record_of(checkpoint.parents[1])["state"]
         assert state == ("failed" if room else "running")  # with no room at all the old file is left
 
 
@@ -84,8 +74,8 @@ def test_file_over_the_size_limit_is_reported(fasseg):
 @pytest.mark.parametrize("key", ["runs", "cache", "run"])
 def test_file_in_the_way_of_a_folder(fasseg, key):
     Path("taken").write_text("")
-    assert_reported(train(f"paths.{key}=taken"), 5, [f"paths.{key}=taken", "is a file, not a folder"])
-    assert_reported(train(f"paths.{key}=taken/below"), 5, [f"paths.{key}=taken/below", "is a file, not a folder"])
+    for path in ("taken", "taken/below"):
+        assert_reported(train(f"paths.{key}={path}"), 5, [f"paths.{key}={path}", "is a file, not a folder"])
     assert not Path("runs").exists()
 
 
@@ -140,7 +130,7 @@ def test_signal_before_the_first_step_ends_it_too(fasseg, signum, code):
     early = ["+callbacks.early._target_=helpers.faulty.SignalAtSetup", f"+callbacks.early.signum={int(signum)}"]
     assert_reported(train(*early), code, [signum.name, "before a step", "resume=auto"])
     (folder,) = runs()
-    result = json.loads((folder / "result.json").read_text())
+    result = record_of(folder)
     assert (result["state"], result["failure"]["exit_code"]) == ("stopped", code)
 
 
@@ -155,7 +145,7 @@ def test_signal_while_training_keeps_a_checkpoint(fasseg, signum, code):
     assert_reported(ended, code, [signum.name, "checkpoint", "resume=auto"])
     assert "stopped: stopped" not in ended.err
     (folder,) = runs()
-    assert json.loads((folder / "result.json").read_text())["state"] == "stopped"
+    assert record_of(folder)["state"] == "stopped"
     assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3
 
 
@@ -164,7 +154,7 @@ def test_signal_while_scoring_says_how_to_score_again(fasseg, signum, code):
     ended = train("data.fold=null", *signalling(signum, FIRST_SCORED))
     assert_reported(ended, code, [f"by {signum.name} while it was scored; it is trained", "resume=auto"])
     (folder,) = runs()
-    result = json.loads((folder / "result.json").read_text())
+    result = record_of(folder)
     assert (result["state"], result["scores"]) == ("stopped", {})
     assert result["failure"]["messages"][0], "what ended it is written down too"
     assert not half_files(".")

@@ -1,7 +1,6 @@
 """Model files that a stranger made, or a disk damaged: each is refused in one line, and nothing wrong is predicted."""
 
 import functools
-import io
 import json
 import math
 import zipfile
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
+from rich.console import Group
 
 from facesegl import Predictor
 from facesegl.card import check_card
@@ -22,7 +21,7 @@ from facesegl.nets import FCN
 from facesegl.prediction.checkpoint_model import CheckpointModel
 from facesegl.reporting.info_table import info_table
 from facesegl.reporting.score_tables import score_table
-from helpers.calling import assert_reported, call
+from helpers.calling import assert_reported, call, printed
 from helpers.faces import draw_mask, draw_photo
 from helpers.models import onnx_model
 from helpers.modules import make_card, make_module
@@ -56,25 +55,26 @@ def test_weights_that_are_not_finite_are_refused():
     refused("not finite")
 
 
+FIVE = dict(list(make_card()["taxonomy"]["classes"].items())[:5])
+HUGE = {"_target_": "facesegl.nets.UNet", "num_classes": 6, "channels": 10**7, "depth": 5}
+
+
 @pytest.mark.parametrize(
-    "values",
+    ("changes", "words"),
     [
-        {"mean": [math.nan, 1.0, 1.0], "std": [1.0, 1.0, 1.0]},
-        {"mean": [1.0, 1.0, 1.0], "std": [0.0, 1.0, 1.0]},
-        {"mean": [1.0, 1.0, 1.0], "std": [True, 1.0, 1.0]},
-        {"mean": [1.0, 1.0], "std": [1.0, 1.0]},
+        ({"normalisation": {"mean": [math.nan, 1.0, 1.0], "std": [1.0, 1.0, 1.0]}}, "normalisation"),
+        ({"normalisation": {"mean": [1.0, 1.0, 1.0], "std": [0.0, 1.0, 1.0]}}, "normalisation"),
+        ({"normalisation": {"mean": [1.0, 1.0, 1.0], "std": [True, 1.0, 1.0]}}, "normalisation"),
+        ({"normalisation": {"mean": [1.0, 1.0], "std": [1.0, 1.0]}}, "normalisation"),
+        ({"taxonomy": {**make_card()["taxonomy"], "classes": FIVE}}, "expected a channel for each of its 5 classes"),
+        *(({"image_size": size}, "image size") for size in (10**6, 0, -3)),  # before memory is asked for
+        ({"net": HUGE}, "cannot be built"),
     ],
+    ids=str,
 )
-def test_a_normalisation_that_cannot_be_is_refused(values):
-    write(normalisation=values)
-    refused("normalisation")
-
-
-def test_a_net_with_other_channels_than_classes_is_refused():
-    card = make_card()
-    classes = dict(list(card["taxonomy"]["classes"].items())[:5])
-    write(taxonomy={**card["taxonomy"], "classes": classes})
-    refused("expected a channel for each of its 5 classes")
+def test_a_card_with_impossible_values_is_refused(changes, words):
+    write(**changes)
+    refused(words)
 
 
 HOSTILE = [
@@ -119,11 +119,8 @@ def test_a_card_of_any_other_form_is_refused_or_shown(value, monkeypatch):
             problems += error.problems
             continue
         about = read_info(Path("model.ckpt"))
-        shown = Console(file=io.StringIO(), width=100)
-        shown.print(info_table(about))
-        if about["scores"]:
-            shown.print(score_table(about["scores"], about["data"]["name"]))
-        assert "\x1b" not in shown.file.getvalue(), what
+        tables = [info_table(about), about["scores"] and score_table(about["scores"], about["data"]["name"])]
+        assert "\x1b" not in printed(Group(*filter(None, tables)), width=100), what
         json.dumps(about, ensure_ascii=False).encode()
     assert problems
     assert all(len(problem) < 2000 and problem.startswith("model.ckpt: ") for problem in problems)
@@ -131,9 +128,8 @@ def test_a_card_of_any_other_form_is_refused_or_shown(value, monkeypatch):
 
 @pytest.mark.parametrize("size", [1, 17, 40])
 def test_a_size_that_the_net_does_not_take_is_the_checkpoints_fault(size):
-    net = FCN(num_classes=6)
-    card = make_card(net={"_target_": "facesegl.nets.FCN", "num_classes": 6}, image_size=size)
-    torch.save({"state_dict": make_module(net).state_dict(), "hyper_parameters": card}, "model.ckpt")
+    state = make_module(FCN(num_classes=6)).state_dict()
+    write(state=state, net={"_target_": "facesegl.nets.FCN", "num_classes": 6}, image_size=size)
     refused(f"its net does not take photos of {size}x{size}")
 
 
@@ -143,17 +139,6 @@ def test_too_little_memory_for_a_net_is_the_machines_fault(monkeypatch):
     monkeypatch.setattr(model.net, "forward", lambda _: torch.empty(1 << 60))
     with pytest.raises(MachineError, match=r"model.ckpt: not enough memory for 2 photos of 16x16 at a time"):
         Predictor(model).many([np.zeros((9, 9, 3), np.uint8)] * 2)
-
-
-@pytest.mark.parametrize("size", [10**6, 0, -3])
-def test_an_absurd_size_is_refused_before_memory_is_asked_for(size):
-    write(image_size=size)
-    refused("image size")
-
-
-def test_a_net_too_large_to_be_built_is_refused():
-    write(net={"_target_": "facesegl.nets.UNet", "num_classes": 6, "channels": 10**7, "depth": 5})
-    refused("cannot be built")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Trainings that fail, several at once, and with custom classes."""
+"""Trainings that fail, and several at once."""
 
 import json
 import signal
@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs, start
+from helpers.calling import SMALL_UNET, assert_reported, call, half_files, runs, start, train
+from helpers.records import record_of
 from helpers.trainings import disturbed
-
-
-def train(*more):
-    return call("train", *SMALL_UNET, *more)
 
 
 def is_finite(checkpoint):
@@ -28,7 +25,7 @@ def test_loss_that_is_not_finite_ends_it_and_names_photos_and_remedy(fasseg):
     assert_reported(ended, 6, ["the loss is not finite", "train/", "optimizer.lr", "checkpoints/"])
     (folder,) = runs()
     assert is_finite(folder / "checkpoints" / "last.ckpt")
-    result = json.loads((folder / "result.json").read_text())
+    result = record_of(folder)
     assert (result["state"], result["failure"]["exit_code"]) == ("failed", 6)
     assert not half_files(".")
 
@@ -40,7 +37,7 @@ def test_weights_that_are_not_finite_do_not_reach_the_last_checkpoint(fasseg):
     assert is_finite(runs()[0] / "checkpoints" / "last.ckpt")
 
 
-def test_no_missing_checkpoint_is_promised(fasseg):
+def test_a_message_names_no_missing_checkpoint(fasseg):
     ended = train(*DIVERGING)  # in the first epoch, before one was written
     assert_reported(ended, 6, "the loss is not finite")
     (folder,) = runs()
@@ -79,10 +76,11 @@ def test_sweep_continues_after_a_failed_job_and_names_it_at_the_end(fasseg):
     states = {name: note["state"] for name, note in jobs().items()}
     assert states == {"0": "done", "1": "done", "2": "failed", "3": "done"}
     *_, named, counted = ended.err.splitlines()
-    assert all(part in named for part in ("job 2", "seed=1", "optimizer.lr=0.01", "this one was to fail"))
-    assert "1 of 4 jobs" in counted
-    for folder in runs():
-        assert set(json.loads((folder / "result.json").read_text())["scores"]) <= {"val"}, "no test photo was scored"
+    assert all(part in named for part in ("job 2", "seed=1", "optimizer.lr=0.01) failed: ", "this one was to fail"))
+    assert "1 of 4 jobs failed" in counted
+    records = [record_of(folder) for folder in runs()]
+    assert [record["state"] for record in records] == ["done", "done", "failed", "done"]
+    assert [set(record["scores"]) for record in records] == [{"val"}, {"val"}, set(), {"val"}], "no test photo"
     assert "Sweep" in ended.out
 
 
@@ -100,40 +98,11 @@ def test_missing_data_fail_every_job(tmp_path):
     assert "the others are done" not in ended.err
 
 
-OWN = """
-from torch import nn
-
-class Mine(nn.Module):
-    def __init__(self, width: int, num_classes: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, num_classes, width, padding=width // 2)
-
-    def forward(self, images):
-        return self.conv(images)
-"""
-
-
-@pytest.mark.slow
-def test_own_net_trains_and_its_checkpoint_asks_for_trust(fasseg):
-    Path("own/model").mkdir(parents=True)
-    Path("own/model/mine.yaml").write_text("_target_: my_nets.Mine\nwidth: 3\n")
-    Path("my_nets.py").write_text(OWN)
-    small = [word for word in SMALL_UNET if not word.startswith("model.")]
-    ended = run("train", "--config-dir", "own", "model=mine", *small)
-    assert ended.code == 0, ended.err
-    (checkpoint,) = Path("runs").glob("*/*/checkpoints/last.ckpt")
-    refused = run("evaluate", checkpoint)
-    assert_reported(refused, 4, ["my_nets.Mine", "not trusted", "trust=[my_nets]"])
-    assert not Path("runs/evaluate").exists()
-    scored = run("evaluate", checkpoint, "trust=[my_nets]")
-    assert scored.code == 0, scored.err
-
-
 @pytest.mark.slow
 def test_three_starts_in_one_second_get_three_folders_and_all_end(fasseg):
     processes = [start("train", *SMALL_UNET, f"seed={seed}") for seed in range(3)]
     ends = [(process.communicate(timeout=200)[1], process.returncode) for process in processes]
     assert [code for _, code in ends] == [0, 0, 0], ends
     assert len(runs()) == 3
-    assert {json.loads((folder / "result.json").read_text())["state"] for folder in runs()} == {"done"}
+    assert {record_of(folder)["state"] for folder in runs()} == {"done"}
     assert not half_files(".")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from rich.console import Console
 
 import facesegl
 from facesegl import cli
@@ -54,11 +55,30 @@ def call(*arguments):
     return Ended(code, out.getvalue(), err.getvalue())
 
 
+def succeed(*arguments):
+    """Run the command in this process; it must succeed."""
+    ended = call(*arguments)
+    assert ended.code == 0, ended.err
+    return ended
+
+
+def train(*overrides):
+    return call("train", *SMALL_UNET, *overrides)
+
+
+def printed(renderable, width=80):
+    """What a terminal without colours shows of a table."""
+    console = Console(file=io.StringIO(), width=width)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
 def train_in(folder, *overrides):
     """Train in a folder, which then has runs and a cache; returns the result."""
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         patched.setenv("FACESEGL_CACHE", str(folder / "cache"))
+        patched.delenv("FACESEGL_DATA", raising=False)
         return facesegl.train(*overrides, f"paths.runs={folder / 'runs'}")
 
 

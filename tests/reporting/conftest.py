@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-import facesegl
+from helpers.calling import train_in
 from helpers.faces import write_faces
 from helpers.records import change, page
 from helpers.trainings import SMALL_UNET
@@ -10,15 +10,11 @@ from helpers.trainings import SMALL_UNET
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory):
-    """A folder with photos, a scored run with curves and panels, and a sweep of two rates and two seeds."""
+    """A folder with photos and a scored run with curves and panels."""
     folder = tmp_path_factory.mktemp("reported")
     write_faces(folder / "data" / "fasseg" / "V2")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        patched.setenv("FACESEGL_CACHE", str(folder / "cache"))
-        patched.delenv("FACESEGL_DATA", raising=False)
-        panels = [word for word in SMALL_UNET if not word.startswith("callbacks.panels")]
-        facesegl.train(*panels, f"paths.run={folder / 'run'}", "callbacks.panels.every=1")
+    panels = [word for word in SMALL_UNET if not word.startswith("callbacks.panels")]
+    train_in(folder, *panels, f"paths.run={folder / 'run'}", "callbacks.panels.every=1")
     return folder
 
 

@@ -76,9 +76,7 @@ def test_a_chart_in_a_page_has_alt_text_and_the_colours_of_the_page():
     svg = as_svg(loss_chart(HISTORY), 'Loss: <b> & "more"')
     assert svg.startswith('<svg role="img" aria-label="Loss: &lt;b&gt; &amp; &quot;more&quot;" viewBox="0 0 ')
     assert "var(--ink)" in svg
-    assert "#20242c" not in svg
-    assert "<style" not in svg
-    assert "<metadata" not in svg
+    assert not [part for part in ("#20242c", "<style", "<metadata") if part in svg]
 
 
 def test_two_charts_in_one_page_share_no_id():

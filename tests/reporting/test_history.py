@@ -16,20 +16,19 @@ def log(folder, *epochs, steps=5, suffix=""):
             writer.add_scalar("epoch", epoch, steps * (epoch + 1) - 1)
 
 
-def test_epochs_are_counted_from_one(tmp_path):
-    log(tmp_path, (0, 3.0), (1, 2.0))
-    assert read_history(tmp_path)["train/loss"] == ([1, 2], [3.0, 2.0])
-
-
-def test_the_later_value_of_a_repeated_epoch_counts(tmp_path):
-    log(tmp_path, (0, 3.0), (1, 2.0), (2, 9.0), suffix=".0")
-    log(tmp_path, (2, 1.5), (3, 1.0), suffix=".1")
-    assert read_history(tmp_path)["train/loss"] == ([1, 2, 3, 4], [3.0, 2.0, 1.5, 1.0])
-
-
-def test_values_that_are_not_finite_are_left_out(tmp_path):
-    log(tmp_path, (0, 3.0), (1, math.nan), (2, math.inf))
-    assert read_history(tmp_path)["train/loss"] == ([1], [3.0])
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([[(0, 3.0), (1, 2.0)]], ([1, 2], [3.0, 2.0])),
+        ([[(0, 3.0), (1, 2.0), (2, 9.0)], [(2, 1.5), (3, 1.0)]], ([1, 2, 3, 4], [3.0, 2.0, 1.5, 1.0])),
+        ([[(0, 3.0), (1, math.nan), (2, math.inf)]], ([1], [3.0])),
+    ],
+    ids=["epochs from one", "the later value of a repeated epoch", "finite values alone"],
+)
+def test_events_become_a_curve(tmp_path, files, expected):
+    for number, epochs in enumerate(files):
+        log(tmp_path, *epochs, suffix=f".{number}")
+    assert read_history(tmp_path)["train/loss"] == expected
 
 
 @pytest.mark.parametrize("kept", [0.6, 0.0])

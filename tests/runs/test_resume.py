@@ -140,11 +140,9 @@ def test_a_second_start_does_not_touch_a_live_run(fasseg):
 def test_other_configs_and_finished_runs_are_not_resumed(fasseg):
     assert run("train", *SMALL_UNET).code == 0
     (folder,) = runs()
-    for code, words, overrides in (
-        (2, "that run is done", [f"resume={folder}"]),
-        (2, "had another config or other data", ["seed=1", f"resume={folder}"]),
-        (2, "had another config or other data", ["seed=1", f"paths.run={folder}", "resume=auto"]),
-        (4, "no such run folder or checkpoint", ["resume=nowhere"]),
+    for words, overrides in (
+        ("that run is done", [f"resume={folder}"]),
+        ("had another config or other data", ["seed=1", f"paths.run={folder}", "resume=auto"]),
     ):
-        assert_reported(run("train", *SMALL_UNET, *overrides), code, words)
+        assert_reported(run("train", *SMALL_UNET, *overrides), 2, words)
     assert runs() == [folder]

@@ -138,10 +138,10 @@ def test_pip_makes_the_same_wheel_of_the_sdist(sdist, wheel, tmp_path):
 
 def test_other_files_in_the_project_folder_are_not_packed(build, unpack, sdist, wheel):
     used = unpack()
-    for name in ("env/lib/tests/a.py", "mine/src/anna.jpg", "mine/conf/a.yaml", "mine/Makefile", "anna.jpg", "a.ckpt"):
-        (used / name).parent.mkdir(parents=True, exist_ok=True)
-        (used / name).write_text("mine")
-    for name in ("data/fasseg/V2/Train_RGB/1.bmp", "runs/a/last.ckpt", "dist/a.whl", "src/facesegl/__pycache__/a.pyc"):
+    for name in (
+        *("env/lib/tests/a.py", "mine/src/anna.jpg", "mine/conf/a.yaml", "mine/Makefile", "anna.jpg", "a.ckpt"),
+        *("data/fasseg/V2/Train_RGB/1.bmp", "runs/a/last.ckpt", "dist/a.whl", "src/facesegl/__pycache__/a.pyc"),
+    ):
         (used / name).parent.mkdir(parents=True, exist_ok=True)
         (used / name).write_text("mine")
     assert files(build("sdist", used)) == files(sdist)
@@ -149,17 +149,9 @@ def test_other_files_in_the_project_folder_are_not_packed(build, unpack, sdist, 
 
 
 def test_sdist_has_what_make_needs(unpack):
-    for name in (
-        "Makefile",
-        "constraints.txt",
-        "benchmarks",
-        "tests/conftest.py",
-        "notebooks",
-        "LICENSE",
-        "CHANGELOG.md",
-        ".github/workflows/test.yml",
-    ):
-        assert (unpack() / name).exists(), name
+    names = ["Makefile", "constraints.txt", "benchmarks", "tests/conftest.py", "notebooks", "LICENSE", "CHANGELOG.md"]
+    folder = unpack()
+    assert [name for name in (*names, ".github/workflows/test.yml") if not (folder / name).exists()] == []
 
 
 def test_no_packed_file_names_a_path_of_this_machine(sdist, wheel):
@@ -185,10 +177,8 @@ def test_metadata_say_what_the_project_says(wheel):
     assert held[f"{INFO}/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
     assert about["Description-Content-Type"] == "text/markdown"
     assert about.get_payload(decode=True).decode().strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()
-    assert held[f"{INFO}/entry_points.txt"].decode().split("\n")[:2] == [
-        "[console_scripts]",
-        "facesegl = facesegl.cli:main",
-    ]
+    scripts = held[f"{INFO}/entry_points.txt"].decode().splitlines()
+    assert scripts[:2] == ["[console_scripts]", "facesegl = facesegl.cli:main"]
 
 
 LOOK = """
@@ -244,11 +234,9 @@ def test_it_shows_data(call, elsewhere):
 
 
 def test_what_an_extra_brings_is_asked_for_where_it_is_missing(clean, elsewhere):
-    def refused(*arguments):
-        return clean.facesegl(*arguments, cwd=elsewhere.folder)
-
-    assert_reported(refused("report", "runs/first"), 2, "pip install 'facesegl[report]'")
-    assert_reported(refused("export", "runs/first", "-o", "model.onnx"), 2, "pip install 'facesegl[export]'")
+    for extra, *more in (("report",), ("export", "-o", "model.onnx")):
+        refused = clean.facesegl(extra, "runs/first", *more, cwd=elsewhere.folder)
+        assert_reported(refused, 2, f"pip install 'facesegl[{extra}]'")
 
 
 def test_with_its_extras_it_writes_the_page_and_an_onnx_model(wheel, call, elsewhere, tmp_path):
