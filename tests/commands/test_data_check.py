@@ -98,7 +98,7 @@ def test_a_folder_without_fasseg_is_reported(make, message):
         ({"root": Path("data/fasseg/V2"), "version": "V1"}, DataError, "no V1 in it, only V2"),
         ({"version": "v4"}, ConfigError, "--version v4: no such version"),
         ({"overrides": ["data=synthetic"]}, ConfigError, "a folder and data=synthetic"),
-        ({"root": None, "version": "V2"}, ConfigError, "--version V2: a version of what"),
+        ({"root": None, "version": "V2"}, ConfigError, "--version V2: no folder given"),
     ],
 )
 def test_versions_folders_and_keys_that_do_not_fit_together_are_reported(root, how, error, message):

@@ -229,7 +229,7 @@ def test_a_checkpoint_has_the_scores_and_the_command_of_its_run_and_info_shows_t
 
 def test_what_is_no_model_and_no_run_is_reported_in_one_line():
     Path("text.ckpt").write_text("hello")
-    assert_reported(call("info", "text.ckpt"), 4, "text.ckpt: no checkpoint")
+    assert_reported(call("info", "text.ckpt"), 4, "text.ckpt: not a checkpoint")
     assert_reported(call("info", "nope.onnx"), 4, "nope.onnx: no such file")
     assert_reported(call("info"), 2, "info: ")
     Path("runs/final").mkdir(parents=True)
