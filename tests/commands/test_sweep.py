@@ -45,12 +45,13 @@ def test_one_seed_alone_has_no_spread(fasseg):
     assert "Over the seeds" not in ended.out
 
 
-@pytest.mark.parametrize(("name", "count"), [("seeds", 3), ("lr", 5)])
+@pytest.mark.parametrize(("name", "count"), [("seeds", 3), pytest.param("lr", 5, marks=pytest.mark.slow)])
 def test_shipped_sweeps_sweep(fasseg, name, count):
     _, jobs = sweep(f"sweep={name}", "logger=none", "trainer.limit_train_batches=1")
     assert len(jobs) == count
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_resumes_in_its_folder_and_repeats_no_finished_job(fasseg, tmp_path):
     command = ["train", "-m", *SMALL_UNET, "trainer.max_epochs=1,3,2", *disturbed(5, signal.SIGTERM)]
     stopped = call(*command)  # in its second job: the first has no fifth step

@@ -235,6 +235,7 @@ def test_an_smp_net_is_trained_scored_and_predicts(fasseg, no_network):
     assert no_network == []
 
 
+@pytest.mark.slow
 def test_an_exported_net_takes_any_size_and_predicts_the_same(fasseg):
     ended = call("export", trained(), "-o", "net.onnx")  # which tries many sizes, and writes nothing that differs
     assert (ended.code, ended.lines("error")) == (0, []), ended.err

@@ -202,6 +202,7 @@ def test_the_command_prints_the_path_of_the_page(run):
     assert ended.out == f"report: {run / 'report.html'}\n"
 
 
+@pytest.mark.slow
 def test_a_page_of_fifty_large_photos_stays_small(tmp_path, monkeypatch):
     write_faces(tmp_path / "data" / "fasseg" / "V2", train=4, test=50, height=480, width=360)
     result = facesegl.train(*SMALL_UNET, "data.fold=null", "trainer.max_epochs=1", "data.batch_size=2")
