@@ -36,7 +36,7 @@ def test_version_is_shown_in_this_process_and_by_the_installed_command():
     ("verb", "remedy"), [("trian", "did you mean train?"), ("predicts", "did you mean predict?"), ("x", "there are: ")]
 )
 def test_an_unknown_verb_is_reported_with_the_nearest(verb, remedy):
-    assert_nothing_ran(call(verb, "x"), [f"{verb}: no such verb; {remedy}"])
+    assert_nothing_ran(call(verb, "x"), [f"{verb}: no such verb", remedy])
 
 
 @pytest.mark.parametrize(

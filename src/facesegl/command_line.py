@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
 
             above = parser.prog.partition(" ")[2]
             name = f"{above} {verb}".strip()
-            raise ConfigError(f"{name}: no such verb; {suggestion(verb, parser.verbs)}. See {parser.prog} --help.")
+            raise ConfigError(f"{name}: no such verb (see {parser.prog} --help); {suggestion(verb, parser.verbs)}")
         parser = parser.verbs[verb]
     try:
         given, unknown = parser.parse_known_intermixed_args(typed)

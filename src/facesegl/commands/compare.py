@@ -76,7 +76,7 @@ def _require_arguments(models: Sequence["str | Path"], set: str | None, override
     if len(models) < 2:
         problems.append(f"compare: {len(models) or 'nothing'} to compare; expected two runs or models, or more.")
     if set is not None and set not in SETS:
-        problems.append(f"--set {set}: no such set; {suggestion(set, SETS)}.")
+        problems.append(f"--set {set}: no such set; {suggestion(set, SETS)}")
     problems += [f"{key}: give it as --set NAME." for key in overrides if key.lstrip("+").startswith("set=")]
     problems += [
         f"{key}: several models may be scored, each in its own folder; choose their parent with paths.runs=FOLDER."
