@@ -128,5 +128,6 @@ def _hashes(photos: Sequence[PhotoFacts]) -> list[bytes]:
 
 
 def _alike(photos: list[PhotoFacts], others: list[PhotoFacts], bits: np.ndarray, compared: int) -> Similar:
+    """The pairs whose hashes differ in few bits, most similar first; `bits` is (N,) int64."""
     order = np.argsort(bits, kind="stable")[: int((bits <= ALIKE).sum())]
     return [(photos[index], others[index], int(bits[index])) for index in order], compared

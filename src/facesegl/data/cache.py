@@ -363,4 +363,5 @@ def _mapped(file: Path) -> np.ndarray:
 
 
 def _checksum(image: np.ndarray, mask: np.ndarray) -> int:
+    """The CRC of an image (H, W, 3) and its packed mask (H, W, K)."""
     return zlib.crc32(mask.tobytes(), zlib.crc32(image.tobytes()))

@@ -126,6 +126,7 @@ def _draw_rows(
 
 
 def _tiles(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, taxonomy: Taxonomy) -> list[np.ndarray]:
+    """The four tiles of a row, (H, W, 3) uint8 each, of a photo of that shape and two (H, W) uint8 masks."""
     palette = taxonomy.palette()
     painted = hatch_void(palette[truth], truth)
     return [photo, painted, palette[prediction], paint_errors(photo, truth, prediction, taxonomy)]
@@ -139,6 +140,7 @@ def _zoom(tile: np.ndarray) -> np.ndarray:
 
 
 def _accuracy(truth: np.ndarray, prediction: np.ndarray) -> str:
+    """The share of correct pixels as text, for two (H, W) uint8 masks; VOID in the truth is left out."""
     labelled = truth != VOID
     if not labelled.any():
         return "all void"

@@ -199,6 +199,7 @@ def _groups(saved: SavedCounts, photos: Sequence[str]) -> list[str]:
 def _compared(
     letter: str, model: Scored, counts: tuple[np.ndarray, np.ndarray], set: str, photos: Sequence[str]
 ) -> Compared:
+    """A row of the comparison from its counts (N, C, C) and boundary counts (N, C, 4)."""
     of_photos, boundary = (torch.from_numpy(each) for each in counts)
     return Compared(
         letter=letter,

@@ -108,6 +108,7 @@ def read_counts(path: Path) -> SavedCounts:
 
 
 def _unpack(content: bytes, path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
+    """The description, the counts (N, C, C) and the boundary counts (N, C, 4) of a file, not yet checked."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return json.loads(str(arrays["about"])), arrays["counts"], arrays["boundary"]

@@ -177,6 +177,7 @@ def agreement_of(faces: FaceDataModule) -> Scores | None:
 
 
 def _count(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> PhotoCounts:
+    """The counts of two (H, W) uint8 masks."""
     counts = confusion_counts(torch.from_numpy(prediction), torch.from_numpy(truth), num_classes)
     return PhotoCounts(counts, boundary_counts(prediction, truth, num_classes))
 

@@ -217,6 +217,7 @@ def _compare_batch(reference: Model, export: Model, photos: np.ndarray, masker: 
 
 
 def _masks(model: Model, photos: np.ndarray) -> np.ndarray:
+    """The masks (B, H, W) uint8 of photos (B, 3, H, W) uint8, at their size."""
     logits = model.logits(_resized(photos, model.image_size, model.image_size))
     return np.stack([native_mask(of_photo, *photos.shape[-2:]) for of_photo in logits])
 

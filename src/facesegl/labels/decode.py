@@ -391,6 +391,7 @@ def _sum_of(images: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _white(grey: np.ndarray) -> int:
+    """The value of white in a grey picture (H, W): 1, 255 or 65535."""
     top = int(grey.max(initial=0))
     return next(white for white in (1, 255, 65535) if top <= white)
 

@@ -64,6 +64,7 @@ def restore_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _reduce(ufunc: np.ufunc, mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Combine the source pixels of a mask (H, W) that each target pixel covers, by their rows and columns."""
     tall = functools.reduce(ufunc, (mask[row] for row in rows))
     return np.asarray(functools.reduce(ufunc, (tall[:, column] for column in columns)))
 

@@ -95,8 +95,10 @@ def _samples(trainer: pl.Trainer, count: int) -> Image.Image:
 
 
 def _pixels(batch: Any) -> list[np.ndarray]:
+    """The batch's images as (H, W, 3) uint8 arrays."""
     return list(batch.image.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy())
 
 
 def _truths(batch: Any) -> list[np.ndarray]:
+    """The batch's masks as (H, W) uint8 arrays."""
     return list(batch.target.to("cpu", torch.uint8).numpy())

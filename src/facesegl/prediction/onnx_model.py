@@ -51,6 +51,7 @@ class OnnxModel:
         return self._run("mask", images)
 
     def _run(self, output: str, images: np.ndarray) -> np.ndarray:
+        """One output of the graph for images (B, 3, H, W)."""
         try:
             found: np.ndarray = self._session.run(
                 [output], {self._input: np.ascontiguousarray(images, dtype=self._type)}

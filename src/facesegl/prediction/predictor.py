@@ -136,6 +136,7 @@ class Predictor:
             yield mirrored[:, self._mirrored, :, ::-1]
 
     def _logits(self, model: Model, images: np.ndarray) -> np.ndarray:
+        """Checked logits (B, C, h, w) of images (B, 3, h, w)."""
         logits = model.logits(images)
         if logits.ndim != 4 or logits.shape[:2] != (len(images), len(self.names)):
             raise CheckpointError(
@@ -157,12 +158,14 @@ def _mean_probability(logits: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (C, h, w) of logits (C, h, w), over the classes."""
     powers: np.ndarray = np.exp(logits - logits.max(axis=0))
     powers /= powers.sum(axis=0)
     return powers
 
 
 def _photo(image: "Image.Image | np.ndarray | str | Path") -> np.ndarray:
+    """The photo as an array (H, W, 3) uint8."""
     if isinstance(image, str | Path):
         return open_photo(Path(image))
     if isinstance(image, Image.Image):

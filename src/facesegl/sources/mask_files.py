@@ -169,6 +169,7 @@ def _numbers(image: Image.Image) -> np.ndarray:
 
 
 def _is_grey(colors: np.ndarray) -> bool:
+    """Whether all pixels of an image (H, W, 3) are grey."""
     return bool((colors[..., :1] == colors).all())
 
 
@@ -263,6 +264,7 @@ def _read_transparent(image: Image.Image) -> np.ndarray:
 
 
 def _is_one_color(colors: np.ndarray, alpha: np.ndarray) -> bool:
+    """Whether an image (H, W, 3) with an alpha channel (H, W) shows one color."""
     seen, hidden = colors[alpha > 0], colors[alpha == 0]
     return bool((seen == seen[0]).all() and ((hidden == seen[0]).all(axis=-1) | (hidden == 0).all(axis=-1)).all())
 
