@@ -179,6 +179,7 @@ def _add_hydra(parser: Parser) -> None:
     parser.add_argument("-h", "--help", action="store_true", help="show choices and keys with their current values")
     parser.add_argument("--hydra-help", action="store_true", help="show Hydra's own flags")
     parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"), help="print the config and exit")
+    parser.add_argument("-r", "--run", action="store_true", help="run once, the default")
     parser.add_argument("--resolve", action="store_true", help="with --cfg: resolve interpolations")
     parser.add_argument("-p", "--package", help="with --cfg: the part to print")
     parser.add_argument("-i", "--info", nargs="?", const="all", help="print what Hydra knows")
