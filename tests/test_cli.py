@@ -100,6 +100,7 @@ def test_config_can_be_shown_without_running_it_wherever_the_option_is(arguments
         (["--config-dir"], "--config-dir"),
         (["--cfg", "foo"], "--cfg"),
         (["--config-name", "foo"], "--config-name"),
+        (["-m", "--cfg", "job", "seed=0,1"], "--multirun and --cfg: expected one of them"),
         (["--config-path", "foo"], "--config-path"),
         (["model=unnet"], ["model=unnet: no such model; did you mean unet?"]),
         (["data=syntetic"], "data=syntetic: no such data; did you mean synthetic?"),

@@ -86,6 +86,9 @@ def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
         for flag in ("--config-name", "--config-path")
         if getattr(given, flag[2:].replace("-", "_"), None)
     ]
+    modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(given, mode, None)]
+    if len(modes) > 1 and "hydra_help" in given:
+        problems.append(f"{' and '.join(modes)}: expected one of them.")
     if problems:
         raise ConfigError(*problems)
 
