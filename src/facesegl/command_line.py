@@ -231,8 +231,8 @@ def _info(parser: Parser) -> None:
 
 
 def _check(parser: Parser) -> None:
-    parser.add_argument("words", nargs="*", metavar="FOLDER|key=value", help="FASSEG's folder, or keys of other data")
-    parser.add_argument("--version", metavar="V2", help="one version in FASSEG's folder (default: all of them)")
+    parser.add_argument("words", nargs="*", metavar="FOLDER|key=value", help="FASSEG's folder, or keys of the data")
+    parser.add_argument("--version", metavar="V2", help="one version in the folder (default: all of them)")
     parser.add_argument("--json", action="store_true", help="print every case, split and photo as JSON")
     _add_config_dir(parser)
 

@@ -34,7 +34,8 @@ def report(folder: Path, overrides: Sequence[str] = (), config_dirs: Sequence["s
         MachineError: the page cannot be written.
     """
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; expected that of a run or a sweep, as in runs/NAME/DATE.")
+        fact = "not a folder" if folder.exists() else "no such folder"
+        raise ConfigError(f"{folder}: {fact}; expected that of a run or a sweep, as in runs/NAME/DATE.")
     require_extras()
     if (record := read_result(folder)) is not None:
         with _well_formed(f"{folder / 'result.json'}: not as facesegl writes it"):
