@@ -11,6 +11,7 @@ import torch
 from facesegl.commands.datasets import open_models
 from facesegl.errors import CheckpointError, ConfigError, FaceseglError
 from facesegl.evaluation.counts_file import read_counts
+from facesegl.evaluation.score_files import worst_first
 from facesegl.reporting.pictures import Shown, show
 from facesegl.reporting.run_page import Gallery
 from facesegl.scores.counts import miou
@@ -52,7 +53,7 @@ def _gallery(
         raise CheckpointError(
             f"{folder}: {missing[0]} was scored but is not in these data; choose its data with data=NAME."
         )
-    order = sorted(scores, key=lambda photo: scores[photo])
+    order = worst_first(scores)
     worst, best = order[:WORST], order[WORST:][::-1][:BEST]
 
     def shown(name: str) -> Shown:
