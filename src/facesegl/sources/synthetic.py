@@ -129,4 +129,8 @@ def _draw_parts(seed: int, height: int, width: int, convention: str) -> Face:
     names = ("background", "skin", "hair", "nose", "left eye", "upper lip")
     coverage = np.zeros((*face.photo.shape[:2], len(PARTS)), dtype=np.float32)
     coverage[..., [PARTS.index(name) for name in names]] = face.coverage
+    eyes = coverage[..., PARTS.index("left eye")]
+    middle = int((eyes.sum(axis=0) @ np.arange(width)) / max(eyes.sum(), 1))
+    coverage[:, :middle, PARTS.index("right eye")] = eyes[:, :middle]
+    eyes[:, :middle] = 0
     return Face(face.photo, coverage)
