@@ -88,6 +88,13 @@ def test_glasses_are_labelled_only_where_they_have_a_class(glasses, convention):
     assert classes_of_parts(anna(skin="face", glasses=glasses, **EYES))[1] == convention
 
 
+def test_synthetic_as_changes_single_parts_of_a_convention():
+    fasseg = shipped("fasseg")
+    changed = Taxonomy.from_mapping({**fasseg.to_mapping(), "synthetic_as": {"beard": "skin"}})
+    assert named(changed) == {**named(fasseg), "beard": "skin"}
+    assert classes_of_parts(changed)[1] == "fasseg"
+
+
 def test_classes_of_no_convention_are_refused_with_the_parts_that_there_are():
     taxonomy = Taxonomy.from_mapping(ANNA)
     assert not can_be_drawn(taxonomy)

@@ -82,7 +82,7 @@ def test_an_interrupted_start_leaves_no_incomplete_folder(tmp_path, monkeypatch)
 
 @pytest.fixture
 def stripes(monkeypatch):
-    """Each part is a column of its own, in the order of `PARTS`, with a blended pixel before the next one."""
+    """Each part is one column, in the order of `PARTS`, with a blended pixel before the next one."""
     coverage = np.zeros((64, 2 * len(PARTS), len(PARTS)), dtype=np.float32)
     for column in range(2 * len(PARTS)):
         coverage[:, column, column // 2] = 1 if column % 2 == 0 else 0.75

@@ -26,12 +26,13 @@ def classes_of_parts(taxonomy: Taxonomy) -> tuple[npt.NDArray[np.intp], str]:
         ['skin', 'beard', 'glasses']
     """
     convention = _convention_of(taxonomy)
-    if taxonomy.synthetic_as:
+    if convention:
+        found = {part: name for name, parts in CONVENTIONS[convention].items() for part in parts}
+        found |= taxonomy.synthetic_as
+    elif taxonomy.synthetic_as:
         found = {part: taxonomy.class_of_part(part) for part in PARTS}
         # without a class for glasses, what is behind them is labelled
-        convention = convention or ("celebamask_hq" if found["glasses"] != found["skin"] else "lapa")
-    elif convention:
-        found = {part: name for name, parts in CONVENTIONS[convention].items() for part in parts}
+        convention = "celebamask_hq" if found["glasses"] != found["skin"] else "lapa"
     else:
         raise ConfigError(
             f"data.taxonomy: no convention of synthetic faces gives the classes {', '.join(taxonomy.names)}; add the "
