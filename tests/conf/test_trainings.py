@@ -96,6 +96,16 @@ def test_it_trains_on_synthetic_faces(tmp_path):
     assert (tmp_path / "data" / "synthetic").is_dir()
 
 
+@pytest.mark.parametrize("name", ["lapa", "celebamask_hq"])
+def test_it_trains_on_synthetic_faces_with_the_classes_of_other_data_sets(tmp_path, name):
+    small = ["data.source.train=4", "data.source.test=2", "data.source.height=48", "data.folds=2", "data.image_size=32"]
+    result = train("data=synthetic", f"data/taxonomy={name}", *small, *UNET)
+    assert_loads_without_code(result)
+    card = torch.load(result.folder / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
+    assert len(card["taxonomy"]["classes"]) == {"lapa": 11, "celebamask_hq": 19}[name]
+    assert "synthetic_as" not in card["taxonomy"]
+
+
 @pytest.mark.parametrize("names", ["a b c d e f", "0.background skin.tone dark-hair the_nose eyes mouth"])
 def test_a_checkpoint_with_custom_classes_is_evaluated_with_them(fasseg, tmp_path, names):
     own = {"classes": dict(zip(names.split(), FASSEG6.to_mapping()["classes"].values(), strict=True))}

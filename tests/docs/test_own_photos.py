@@ -9,6 +9,8 @@ import yaml
 
 from docs.pages import blocks, section, text
 from facesegl.labels import Taxonomy
+from facesegl.labels.from_parts import classes_of_parts
+from facesegl.synthetic.parts import PARTS
 from helpers.calling import assert_reported, call, succeed
 from helpers.trainings import SMALL_UNET
 from helpers.trees import CVAT_LABELS, write_cvat, write_folders, write_label_studio
@@ -81,6 +83,19 @@ def test_the_remap_on_the_page_is_one():
     taxonomy = Taxonomy.from_mapping({**yaml.safe_load(blocks(PAGE, "yaml")[0]), **yaml.safe_load(line)})
     assert {name: [*colour] for name, colour in CVAT_LABELS.items()} == taxonomy.to_mapping()["classes"]
     assert len(taxonomy.raw_numbers()) == 7
+
+
+def test_the_classes_of_the_page_can_be_those_of_synthetic_faces_as_it_says():
+    (line,) = re.findall(r"^    synthetic_as: .*$", PAGE, flags=re.MULTILINE)
+    Path("my.yaml").write_text(blocks(PAGE, "yaml")[0] + line.strip())
+    taxonomy = Taxonomy.from_mapping(yaml.safe_load(Path("my.yaml").read_text()))
+    names = [taxonomy.names[index] for index in classes_of_parts(taxonomy)[0]]
+    assert [part for part, name in zip(PARTS, names, strict=True) if name == "skin"] == [
+        *("skin", "nose", "upper lip", "lower lip", "inner mouth", "beard", "glasses")
+    ]
+    assert f"The parts are {', '.join(PARTS[:-1])} and {PARTS[-1]}." in " ".join(PAGE.split())
+    (line,) = re.findall(r"^    facesegl (train data=synthetic .*)$", PAGE, flags=re.MULTILINE)
+    run(*line.split(), "data.source.train=5", "data.source.test=2", "data.source.height=48")
 
 
 @pytest.mark.parametrize("tool", ["cvat", "label_studio"])

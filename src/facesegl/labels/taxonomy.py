@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from facesegl.errors import ConfigError
+from facesegl.synthetic.parts import PARTS
+from facesegl.text import nearest, suggestion
 
 VOID = 255
 """The mask value of a pixel that belongs to no class: ignored in training and in scores."""
@@ -23,6 +25,8 @@ RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_arg
 """Keys that Hydra treats specially: no class may have such a name, and no card may hold one."""
 
 _TO_VOID = "void"  # in a remap: raw values to ignore
+_BACKGROUND = "background"
+_ON_SKIN = ("beard", "glasses")
 
 _LEVELS = range(0, 256, 51)
 _TAKEN = ((0, 0, 0), (128, 128, 128))  # background and void in rendered masks
@@ -40,9 +44,12 @@ class Taxonomy:
         void: the colour, or the raw value, of pixels to ignore in training and in scores.
         remap: from raw mask values (numbers, names of parts, or colours, all of one kind) to class names or `void`. It
             must list every value that occurs. Without it, masks hold the classes' own indices, names or colours.
+        synthetic_as: from the parts of synthetic faces to class names. A part that it does not name is the class with
+            the part's name, else `background`; beard and glasses are the class of skin instead.
 
     Raises:
-        ConfigError: two equal colours or names, a pair of unknown names, a void that is a class; all problems at once.
+        ConfigError: two equal colours or names, a pair of unknown names, a void that is a class, a part without a
+            class; all problems at once.
 
     Example:
         >>> Taxonomy(names=("wall", "face"), colours=((0, 0, 0), (255, 255, 255))).num_classes
@@ -54,6 +61,7 @@ class Taxonomy:
     pairs: tuple[tuple[str, str], ...] = ()
     void: Colour | int | None = None
     remap: Mapping[Raw, str] = field(default_factory=dict)
+    synthetic_as: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if problems := _problems(self):
@@ -61,16 +69,16 @@ class Taxonomy:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Taxonomy":
-        """Read the form in YAML and cards: `classes: {name: [r, g, b]}`, optionally `pairs`, `void`, `remap`.
+        """Read the form in YAML and cards: `classes: {name: [r, g, b]}`, and optionally the other fields.
 
         Raises:
             ConfigError: unknown keys, or malformed values.
         """
-        unknown = set(mapping) - {"classes", "pairs", "void", "remap"}
+        unknown = set(mapping) - {"classes", "pairs", "void", "remap", "synthetic_as"}
         if unknown:
             raise ConfigError(
                 f"data.taxonomy: {', '.join(map(str, sorted(unknown, key=str)))} is not a key of a taxonomy; expected "
-                f"classes, and optionally pairs, void, remap."
+                f"classes, and optionally pairs, void, remap, synthetic_as."
             )
         if problems := _malformed(mapping):
             raise ConfigError(*(f"data.taxonomy: {problem}" for problem in problems))
@@ -82,16 +90,18 @@ class Taxonomy:
                 pairs=tuple((str(left), str(right)) for left, right in mapping.get("pairs") or ()),
                 void=void if void is None or isinstance(void, int) else _colour(void),
                 remap={_raw(raw): str(name) for raw, name in (mapping.get("remap") or {}).items()},
+                synthetic_as={str(part): str(name) for part, name in (mapping.get("synthetic_as") or {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(
                 f"data.taxonomy: {error!r} while reading it; expected classes as `name: [red, green, blue]`, pairs as "
-                f"`[left name, right name]`, void as a colour or a number, remap as `number, part or colour: name`."
+                f"`[left name, right name]`, void as a colour or a number, remap as `number, part or colour: name`, "
+                f"synthetic_as as `part of a synthetic face: name`."
             ) from None
 
     def to_mapping(self) -> dict[str, Any]:
         """The taxonomy as builtin values, for cards and YAML; `from_mapping` reads it back."""
-        return {
+        mapping = {
             "classes": {name: list(colour) for name, colour in zip(self.names, self.colours, strict=True)},
             "pairs": [list(pair) for pair in self.pairs],
             "void": list(self.void) if isinstance(self.void, tuple) else self.void,
@@ -99,6 +109,8 @@ class Taxonomy:
                 ", ".join(map(str, raw)) if isinstance(raw, tuple) else raw: self.remap[raw] for raw in self.remap
             },
         }
+        # left out while empty, so that it changes no earlier card, identity or cache
+        return mapping | ({"synthetic_as": dict(self.synthetic_as)} if self.synthetic_as else {})
 
     @property
     def num_classes(self) -> int:
@@ -135,6 +147,12 @@ class Taxonomy:
         if name == _TO_VOID:
             return VOID
         raise ConfigError(f"data.taxonomy: {name} is not a class; expected one of {', '.join(self.names)}, or void.")
+
+    def class_of_part(self, part: str) -> str:
+        """The class of a part of synthetic faces by `synthetic_as`."""
+        skin = self.synthetic_as.get("skin", "skin") if part in _ON_SKIN else ""
+        names = (self.synthetic_as.get(part), part, skin, _BACKGROUND)
+        return next((name for name in names if name in self.names), "")
 
     def mirrored(self) -> np.ndarray:
         """A (256,) uint8 table from index to index that swaps left and right classes; VOID stays VOID."""
@@ -188,7 +206,7 @@ def distinct_colours(number: int) -> list[Colour]:
 
 
 def _malformed(mapping: Mapping[str, Any]) -> list[str]:
-    classes, pairs, remap = (mapping.get(key) for key in ("classes", "pairs", "remap"))
+    classes, pairs, remap, parts = (mapping.get(key) for key in ("classes", "pairs", "remap", "synthetic_as"))
     problems = []
     if not isinstance(classes, Mapping):
         problems.append(f"classes are {classes!r}; expected a mapping, e.g. `skin: [255, 204, 51]`.")
@@ -206,6 +224,8 @@ def _malformed(mapping: Mapping[str, Any]) -> list[str]:
             problems.append(f"pairs hold {pair!r}; expected pairs of names, e.g. [[left eye, right eye]].")
     if remap is not None and not isinstance(remap, Mapping):
         problems.append(f"remap is {remap!r}; expected a mapping, e.g. {{0: background, 255: void}}.")
+    if parts is not None and not isinstance(parts, Mapping):
+        problems.append(f"synthetic_as is {parts!r}; expected a mapping, e.g. {{hair: hair, left brow: brows}}.")
     return problems
 
 
@@ -258,6 +278,34 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
     raw = [value for value in taxonomy.remap if isinstance(value, type(void))]
     if void in raw or (isinstance(void, int) and not raw and void in range(len(names))):
         problems.append(f"void {void} is the value of a class; expected a value of no class.")
+    return problems + (_part_problems(taxonomy) if taxonomy.synthetic_as else [])
+
+
+def _part_problems(taxonomy: Taxonomy) -> list[str]:
+    names, given = taxonomy.names, taxonomy.synthetic_as
+    problems = []
+    if unknown := [part for part in given if part not in PARTS]:
+        hints = ", ".join(f"{part} ({suggestion(part, PARTS)})" if nearest(part, PARTS) else part for part in unknown)
+        problems.append(f"synthetic_as names {hints}, which synthetic faces do not have; they have {', '.join(PARTS)}.")
+    for name in dict.fromkeys(name for name in given.values() if name not in names):
+        problems.append(f"synthetic_as maps to {name}, which is not a class; expected one of {', '.join(names)}.")
+    if lost := [part for part in PARTS if part not in given and not taxonomy.class_of_part(part)]:
+        problems.append(
+            f"synthetic_as has no class for {', '.join(lost)}; name one for each, or add the class "
+            f"{_BACKGROUND}, which they then are."
+        )
+    if problems:
+        return problems
+    other = {name: partner for pair in taxonomy.pairs for name, partner in (pair, pair[::-1])}
+    for left in (part for part in PARTS if not part.startswith("right ")):
+        right = left.replace("left ", "right ")
+        one, two = taxonomy.class_of_part(left), taxonomy.class_of_part(right)
+        if other.get(one, one) != two and {one, two} & other.keys():
+            facts = dict.fromkeys([f"{left} is {one}", f"{right} is {two}"])
+            problems.append(
+                f"synthetic_as: {' and '.join(facts)}, which a flip mixes up; expected the two classes of a pair for "
+                f"left and right, or one class that is in no pair."
+            )
     return problems
 
 

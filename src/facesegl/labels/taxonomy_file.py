@@ -29,7 +29,7 @@ def read_taxonomy_file(file: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(
             f"data.taxonomy={file}: not a mapping; expected `classes: {{background: [0, 0, 0], ...}}`, optionally "
-            f"pairs, void, remap"
+            f"pairs, void, remap, synthetic_as"
         )
     return content
 

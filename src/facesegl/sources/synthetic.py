@@ -1,5 +1,6 @@
-"""Synthetic faces: rendered once to disk in FASSEG's layout, then read like FASSEG."""
+"""Synthetic faces of any classes: rendered once to disk in FASSEG's layout, then read like FASSEG."""
 
+import dataclasses
 import logging
 import shutil
 import zlib
@@ -7,19 +8,25 @@ from pathlib import Path
 
 import filelock
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from facesegl.console import track
 from facesegl.errors import DataError
 from facesegl.files import machine_errors
+from facesegl.labels.decode import Decoded, mask_to_colours
+from facesegl.labels.from_parts import classes_of_parts
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.fasseg import survey_fasseg_folder
 from facesegl.sources.source import Sample, Source
-from facesegl.synthetic.render import draw_face
+from facesegl.synthetic.parts import PARTS
+from facesegl.synthetic.render import Face, draw_face
+from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)
 
-_RENDERING = 1  # increment when the same seed renders another face
+RENDERING = 1
+"""The version of the renderer: incremented when the same seed renders another face."""
 
 
 class SyntheticFaces(Source):
@@ -30,7 +37,10 @@ class SyntheticFaces(Source):
         train: the number of training photos.
         test: the number of test photos.
         height: rows of a photo; its width varies around four fifths of that.
-        taxonomy: the six classes and their colors in the masks.
+        taxonomy: the classes and their colors in the masks.
+
+    Raises:
+        ConfigError: no convention has these classes, and the taxonomy has no `synthetic_as`.
     """
 
     name = "synthetic"
@@ -38,7 +48,9 @@ class SyntheticFaces(Source):
     def __init__(self, root: str | Path, train: int, test: int, height: int, taxonomy: dict[str, object]) -> None:
         self.train, self.test, self.height = train, test, height
         self.taxonomy = Taxonomy.from_mapping(taxonomy)
-        version = zlib.crc32(repr((_RENDERING, self.taxonomy.colours)).encode())
+        self.classes, self.convention = classes_of_parts(self.taxonomy)
+        look = (RENDERING, self.convention, self.classes.tolist(), self.taxonomy.colours)
+        version = zlib.crc32(repr(look).encode())
         self.folder = Path(root) / f"train{train}-test{test}-height{height}-{version:08x}"
 
     def samples(self) -> list[Sample]:
@@ -64,6 +76,10 @@ class SyntheticFaces(Source):
             raise DataError(*found.problems)
         return found.samples
 
+    def read_mask(self, sample: Sample, taxonomy: Taxonomy) -> Decoded:
+        """Decode a rendered mask: it has the classes' own colors, whatever the taxonomy remaps in other files."""
+        return super().read_mask(sample, dataclasses.replace(taxonomy, remap={}, void=None))
+
     def _render(self) -> None:
         part = self.folder.with_name(f".{self.folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)  # left by a killed process: this one holds the lock
@@ -76,12 +92,45 @@ class SyntheticFaces(Source):
 
     def _fill(self, part: Path) -> None:
         jobs = [("Train", number) for number in range(self.train)] + [("Test", number) for number in range(self.test)]
-        for seed, (split, number) in enumerate(track(jobs, total=len(jobs), what="rendering faces")):
-            face = draw_face(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15)
-            colors = np.array(self.taxonomy.colours, dtype=np.float32)
-            mask = np.rint(face.coverage @ colors).astype(np.uint8)  # blended at the edges, as FASSEG's masks are
-            for kind, pixels in (("RGB", face.photo), ("Labels", mask)):
+        drawn = track(in_threads(self._draw, range(len(jobs))), total=len(jobs), what="rendering faces")
+        for (split, number), pictures in zip(jobs, drawn, strict=True):
+            for kind, pixels in zip(("RGB", "Labels"), pictures, strict=True):
                 path = part / f"{split}_{kind}" / f"{number + 1}.bmp"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels).save(path)
         log.info("rendered %d faces into %s", len(jobs), self.folder)
+        if self.taxonomy.synthetic_as and (rest := self._unnamed_background()):
+            log.info("data.taxonomy: synthetic_as does not name %s; they are background", ", ".join(rest))
+        if never := [name for index, name in enumerate(self.taxonomy.names) if index not in self.classes]:
+            log.info("data.taxonomy: no synthetic face has %s", ", ".join(never))
+
+    def _unnamed_background(self) -> list[str]:
+        names = [self.taxonomy.names[index] for index in self.classes]
+        unnamed = (part for part in PARTS[1:] if part not in self.taxonomy.synthetic_as)
+        return [part for part in unnamed if names[PARTS.index(part)] == "background"]
+
+    def _draw(self, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """The photo and the mask of a face, each (H, W, 3) uint8."""
+        face = _draw_parts(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15, self.convention)
+        shares = np.zeros((*face.photo.shape[:2], self.taxonomy.num_classes), dtype=np.float32)
+        for part, index in enumerate(self.classes):
+            shares[..., index] += face.coverage[..., part]
+        if self.convention == "fasseg":  # blended at the edges, as FASSEG's masks are
+            colors = np.array(self.taxonomy.colours, dtype=np.float32)
+            return face.photo, np.rint(shares @ colors).astype(np.uint8)
+        return face.photo, mask_to_colours(shares.argmax(axis=-1).astype(np.uint8), self.taxonomy)
+
+
+def _draw_parts(seed: int, height: int, width: int, convention: str) -> Face:
+    # until the renderer draws parts by convention: six classes become six of the parts
+    face = draw_face(seed, height, width)
+    if face.coverage.shape[-1] == len(PARTS):
+        return face
+    names = ("background", "skin", "hair", "nose", "left eye", "upper lip")
+    coverage = np.zeros((*face.photo.shape[:2], len(PARTS)), dtype=np.float32)
+    coverage[..., [PARTS.index(name) for name in names]] = face.coverage
+    eyes = coverage[..., PARTS.index("left eye")]
+    middle = int((eyes.sum(axis=0) @ np.arange(width)) / max(eyes.sum(), 1))
+    coverage[:, :middle, PARTS.index("right eye")] = eyes[:, :middle]
+    eyes[:, :middle] = 0
+    return Face(face.photo, coverage)
