@@ -121,7 +121,7 @@ def paint_skin(person: Person, surface: Surface) -> Field:
     skin = linear(tones.skin) * (1 + 0.10 * mottled + 0.16 * tones.pores * fine)
     red = tones.blush * (bump(side, y, (0.40, 0.36), (0.22, 0.22)) + 0.8 * bump(x, y, (0, 0.36), (0.13, 0.13)))
     red = red + 0.5 * np.maximum(mottled, 0) * tones.blush
-    skin = skin * (1 - np.array((0.0, 0.24, 0.24), dtype=np.float32)[:, None, None] * red)
+    skin = skin * (1 - np.array((0.0, 0.22, 0.22), dtype=np.float32)[:, None, None] * red)
     across, down, upper, lower = lids(features, x, y)
     near = ramp(1.35 - np.abs(across) / features.eye_width, 0, 0.5)
     lid = ramp(-down, -0.02, 0.02) * ramp(upper + 0.09 + down, 0, 0.08) * near
@@ -151,7 +151,7 @@ def darken(person: Person, outlines: Outlines, x: Field, y: Field) -> Field:
     wings = ramp(y, tip - 0.16, tip - 0.06) * ramp(side, 0.5 * wing, wing)
     shades = (
         features.crease * bell(down + 1.15 * upper + 0.03, 0.013) * along,
-        0.75 * bell(down + upper, 0.014 + 0.010 * tones.makeup) * along,  # lashes
+        0.85 * features.lashes * bell(down + upper, 0.016 + 0.010 * tones.makeup) * along,  # lashes
         (0.20 + 0.3 * tones.makeup) * bell(down - lower, 0.010) * along,
         0.92 * bump(side, y, (0.47 * wing, tip - 0.012), (0.046, 0.020)),  # nostrils
         0.30 * bell(outlines.nose, 0.016) * wings,
@@ -170,14 +170,15 @@ def paint_eyes(person: Person, x: Field, y: Field) -> Field:
     across, down, upper, lower = lids(features, x, y)
     sign = np.sign(x)
     gaze_x, gaze_y = across - features.gaze * sign, y + 0.010 - features.gaze_down
-    radius = np.sqrt(np.square(gaze_x) + np.square(gaze_y))
+    radius = np.sqrt(np.square(gaze_x) + np.square(gaze_y)) * (0.070 / features.iris)
     white = mix(linear((0.86, 0.83, 0.81)), linear((0.78, 0.55, 0.52)), ramp(np.abs(across), 0.07, 0.15))
+    white = white * person.tones.white
     rays = 0.75 + 0.5 * ripple(table, 40 * gaze_x / (radius + np.float32(0.02)) + 128)
     iris = linear(person.tones.iris) * (rays * ramp(radius, 0.085, 0.05) * 1.5 + 0.15)
     eyes = mix(white, iris, ramp(radius, 0.074, 0.062))
     eyes = mix(eyes, linear((0.03, 0.03, 0.03)), ramp(radius, 0.034, 0.025))
-    eyes = eyes * ((1 - 0.55 * bell(down + upper, 0.032)) * (1 - 0.30 * bell(down - lower, 0.012)))
-    lash = bell(down + upper, 0.010 + 0.008 * person.tones.makeup) + 0.25 * bell(down - lower, 0.007)
+    eyes = eyes * ((1 - 0.60 * bell(down + upper, 0.040)) * (1 - 0.30 * bell(down - lower, 0.012)))
+    lash = features.lashes * bell(down + upper, 0.012 + 0.008 * person.tones.makeup) + 0.25 * bell(down - lower, 0.007)
     return mix(eyes, linear((0.08, 0.06, 0.06)), np.minimum(0.9 * lash, 1))
 
 

@@ -129,15 +129,15 @@ class Build:
 
     def __init__(self, dice: Dice, softness: float) -> None:
         child = dice.within(0, 1) * (dice.within(0, 1) > 0.75)  # larger cranium, shorter and rounder jaw
-        self.cranium = (dice.around(0.70, 0.022) + 0.02 * child, dice.around(0.77, 0.03) + 0.06 * child, 0.90)
-        self.jaw = dice.around(0.645, 0.03) + 0.02 * child
+        self.cranium = (dice.around(0.715, 0.022) + 0.02 * child, dice.around(0.80, 0.035) + 0.06 * child, 0.90)
+        self.jaw = dice.around(0.695, 0.03) + 0.02 * child
         self.chin = dice.around(1.17, 0.045) - 0.12 * child
-        self.taper = dice.within(0.15, 0.45) + 0.20 * softness - 0.2 * child
+        self.taper = dice.within(0.05, 0.35) + 0.20 * softness - 0.2 * child
         self.depth = dice.around(0.63, 0.02)
         self.chin_out = dice.within(0.20, 0.38)
         self.ear = dice.within(0.17, 0.22)
-        self.ear_out = dice.within(0.15, 0.6)
-        self.neck = dice.within(0.38, 0.46) + 0.07 * (1 - softness) - 0.08 * child
+        self.ear_out = dice.within(0.25, 0.8)
+        self.neck = dice.within(0.42, 0.51) + 0.08 * (1 - softness) - 0.08 * child
         self.skew = dice.around(0.0, 0.012)  # how much the two sides differ
 
 
@@ -146,24 +146,26 @@ class Features:
 
     def __init__(self, dice: Dice, face: Dice, softness: float) -> None:
         self.eye_spacing = dice.around(0.322, 0.008)
-        self.eye_width = dice.around(0.142, 0.006)
-        self.upper_lid = dice.around(0.066, 0.007) + 0.006 * softness
-        self.lower_lid = dice.around(0.040, 0.004)
+        self.eye_width = dice.around(0.153, 0.007)
+        self.upper_lid = dice.around(0.078, 0.009) + 0.006 * softness
+        self.lower_lid = dice.around(0.045, 0.005)
         self.slant = dice.within(-0.05, 0.12)
-        self.crease = dice.within(0.0, 0.5)
+        self.crease = dice.within(0.0, 0.6)
+        self.iris = dice.around(0.064, 0.004)
+        self.lashes = dice.within(0.4, 1.0)
         self.brow_lift = dice.around(0.185, 0.015) + 0.02 * (softness - 0.5)
         self.brow_width = dice.around(0.215, 0.014)
         self.brow_thickness = dice.around(0.027, 0.004) + 0.010 * (0.5 - softness)
         self.brow_arch = dice.within(0.01, 0.07)
-        self.brow_density = dice.within(0.35, 1.0)
-        self.nose_tip = dice.around(0.435, 0.024)
+        self.brow_density = dice.within(0.55, 1.25)
+        self.nose_tip = dice.around(0.415, 0.026)
         self.nose_bridge = dice.around(0.060, 0.008)
-        self.nose_wing = dice.around(0.166, 0.013)
+        self.nose_wing = dice.around(0.160, 0.013)
         self.nose_height = dice.around(0.25, 0.03)
-        self.mouth_down = dice.around(0.652, 0.022)
-        self.mouth_width = dice.around(0.25, 0.015)
-        self.upper_lip = dice.around(0.062, 0.010) + 0.014 * (softness - 0.5)
-        self.lower_lip = dice.around(0.092, 0.012) + 0.016 * (softness - 0.5)
+        self.mouth_down = dice.around(0.635, 0.024)
+        self.mouth_width = dice.around(0.243, 0.017)
+        self.upper_lip = dice.around(0.068, 0.011) + 0.014 * (softness - 0.5)
+        self.lower_lip = dice.around(0.098, 0.013) + 0.016 * (softness - 0.5)
         # expression
         self.smile = dice.within(-0.01, 0.02) + max(face.within(-0.08, 0.09), 0.0)
         self.gap = max(face.within(-0.16, 0.05), 0.0)  # half height of the opening between the lips
@@ -172,7 +174,7 @@ class Features:
         self.mouth_down += 0.4 * self.gap
         self.mouth_width += 0.7 * max(self.smile, 0) - 0.25 * self.gap
         self.upper_lip *= 1 - 2.5 * max(self.smile, 0)
-        squint = face.within(0.75, 1.05)
+        squint = face.within(0.70, 1.10)
         if face.chance(0.10):
             squint = face.within(0.03, 0.6)
         self.upper_lid *= squint
@@ -187,17 +189,19 @@ class Tones:
     """Colors and marks of the skin, irises and lips."""
 
     def __init__(self, dice: Dice, softness: float) -> None:
-        self.depth = dice.within(0, len(SKIN_TONES) - 1.001)
-        warm, value = dice.within(-0.03, 0.03), dice.within(0.94, 1.06)
+        self.depth = (len(SKIN_TONES) - 1.001) * dice.within(0, 1) * (0.45 + 0.55 * dice.within(0, 1))
+        warm, value = dice.within(-0.04, 0.05), dice.within(0.92, 1.06)
+        flush = dice.within(0.90, 1.02)
         one, other, part = SKIN_TONES[int(self.depth)], SKIN_TONES[int(self.depth) + 1], self.depth % 1
         red, green, blue = between(one, other, part)
-        self.skin: Color = ((red + warm) * value, green * value, (blue - warm) * value)
+        self.skin: Color = ((red + warm) * value, green * value * flush, (blue - warm) * value * flush)
         self.iris = dice.shade(IRISES[:2] if self.depth > 3 else IRISES)
         self.makeup = dice.within(0, 1) * softness
-        pink = dice.within(0.02, 0.22)
+        pink = dice.within(0.0, 0.20)
+        self.white = dice.within(0.55, 0.95)
         natural = (self.skin[0] * dice.within(0.82, 0.96), self.skin[1] * (0.84 - pink), self.skin[2] * (0.90 - pink))
         self.lips = between(natural, dice.shade(ROUGES), 0.8 * self.makeup)
-        self.blush = dice.within(0, 1)
+        self.blush = dice.within(0, 1.5) * dice.within(0.3, 1)
         self.pores = dice.within(0.2, 1.0)
         self.freckles = dice.within(0.3, 1) if self.depth < 3 and dice.chance(0.15) else 0.0
         self.spots = tuple(
@@ -316,7 +320,7 @@ class Frame:
         self.distance = dice.within(5.0, 16.0)
         wide = dice.within(0, 1)
         # head units per photo height
-        self.height = dice.within(2.1, 2.75) if wide < 0.7 else dice.within(1.7, 5.5)
+        self.height = dice.within(2.15, 2.95) if wide < 0.7 else dice.within(1.7, 5.5)
         loose = 0.07 if wide < 0.7 else 0.2
         self.shift = (dice.within(-loose, loose), dice.around(0.0, 0.02) + (dice.within(-0.1, 0.06) if wide > 0.7 else 0))
 
@@ -344,7 +348,7 @@ class Camera:
     """Lens, sensor and file."""
 
     def __init__(self, dice: Dice) -> None:
-        self.exposure = dice.within(0.62, 1.30)
+        self.exposure = dice.within(0.75, 1.45)
         self.tint = _tint(dice, 0.13)
         self.contrast = dice.within(-0.2, 0.35)
         self.saturation = dice.within(0.65, 1.2) if not dice.chance(0.05) else 0.0

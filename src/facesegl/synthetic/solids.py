@@ -111,7 +111,8 @@ def _trace(surface: Surface, rays: Rays, start: float) -> Hit:
         nearer = level < closest
         closest, found = np.where(nearer, level, closest), np.where(nearer, reach, found)
         reach = reach + np.float32(0.9) * level
-    return Hit(found, closest)
+    arrived = level < 0.03  # it may have passed another part more closely before
+    return Hit(np.where(arrived, reach, found), np.where(arrived, np.minimum(level, 0), closest))
 
 
 def _refine(surface: Surface, rays: Rays, reach: Field) -> Hit:
@@ -126,7 +127,8 @@ def _refine(surface: Surface, rays: Rays, reach: Field) -> Hit:
         slope = (level - last) / np.where(reach == before, np.float32(1), reach - before)
         step = np.where(slope < -0.05, np.clip(-level / np.minimum(slope, -0.05), -0.15, 0.15), 0.9 * level)
         before, reach = reach, reach + step
-    return Hit(found, closest)
+    arrived = level < 0.004
+    return Hit(np.where(arrived, before, found), np.where(arrived, np.minimum(level, 0), closest))
 
 
 def hit_ellipsoid(rays: Rays, center: Vector, radii: Vector) -> Hit:
@@ -223,6 +225,7 @@ class Mane:
         self.hair, self.head, self.build = person.hair, head, person.build
         self.worn = person.hair.style != "bald"
         self.covers = person.headwear.kind == "scarf"
+        self.hatted = person.headwear.line if person.headwear.kind in ("cap", "hat", "beanie") else 0.0
 
     def __call__(self, points: Points) -> Field:
         """Level of the hair."""
@@ -239,6 +242,8 @@ class Mane:
             hanging = np.maximum(np.maximum(hanging, ends), np.maximum(-0.45 - y, z - hair.front - 0.25 - 0.15 * y))
             level = blend(level, hanging, 0.15)
         level = np.maximum(level, -self._free(points))
+        if self.hatted:
+            level = np.maximum(level, self.hatted + 0.3 * (0.6 - z) * 0.6 - 0.03 - y)
         if hair.bun:
             level = blend(level, ellipsoid(points, (0.3 * hair.part, -0.98, -0.55), (0.32, 0.28, 0.30)) + lumps, 0.05)
         elif hair.style == "tied":
@@ -293,7 +298,7 @@ class Hat:
     def __call__(self, points: Points) -> Field:
         """Level of the hat."""
         x, y, z = points
-        line = self.wear.line + 0.25 * (0.6 - z) * 0.6
+        line = self.wear.line + 0.3 * (0.6 - z) * 0.6
         shell = self.head.skull(points) - 0.07 - self.mane.hair.volume
         if self.wear.kind == "band":
             return np.maximum(shell, np.abs(y - line + 0.15) - 0.09)
