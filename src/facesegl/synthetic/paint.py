@@ -1,211 +1,292 @@
-"""The colour of every part: a relief of the face, lit by one lamp, then pigment, make-up and shadow.
+"""The colors of every part, and the light that falls on them.
 
-Colours are linear light, the square of sRGB, channel first: (3, H, W) float32.
+Colors are linear light, the square of sRGB, channel first: (3, H, W) float32.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from facesegl.synthetic.outlines import Outlines, lids, lip_line
-from facesegl.synthetic.person import Colour, Person, Studio
-from facesegl.synthetic.shapes import Field, Plane, bell, bump, ramp, ripple
+from facesegl.synthetic.features import Outlines, beard_cover, lids, lip_line
+from facesegl.synthetic.person import Color, Person
+from facesegl.synthetic.shapes import Field, Points, Vector, angle, bell, bump, noise, ramp, ripple
+from facesegl.synthetic.solids import Rows, turn
+
+RED_REACH = np.array((0.50, 0.38, 0.34), dtype=np.float32)[:, None, None]
+"""Red light travels far in skin and hair, and reaches furthest around the edge of a shadow."""
 
 
-def linear(colour: Colour) -> Field:
-    """Linear light of an sRGB colour, (3, 1, 1) float32."""
-    return np.square(np.array(colour, dtype=np.float32))[:, None, None]
+def linear(color: Color) -> Field:
+    """Linear light of an sRGB color, (3, 1, 1) float32."""
+    return np.square(np.array(color, dtype=np.float32))[:, None, None]
 
 
-def mix(under: Field, over: Field, weight: Field) -> Field:
+def mix(under: Field, over: Field, weight: "Field | float") -> Field:
     """Lay `over` on `under`, (3, H, W) or (3, 1, 1), with (H, W) weights."""
-    return under + (over - under) * weight
+    mixed: Field = under + (over - under) * weight
+    return mixed
 
 
-def lit(pigment: Field, height: Field, plane: Plane, studio: Studio, gloss: float) -> Field:
-    """Light a relief of (H, W) heights; returns (3, H, W) float32.
+@dataclass(frozen=True)
+class Surface:
+    """A surface as the camera sees it, in the coordinates of its solid: (H, W) float32 each.
 
-    Red light travels far in skin and hair, so it reaches furthest around the edge of a shadow.
+    Attributes:
+        at: the points where the rays meet it.
+        normal: the direction that it faces.
+        view: the direction of the rays.
     """
-    down, across = np.gradient(height / plane.pixel)
-    front = 1 / np.sqrt(np.square(across) + np.square(down) + 1)
-    facing = (studio.light[2] - studio.light[0] * across - studio.light[1] * down) * front
-    reach = np.array((0.52, 0.40, 0.36), dtype=np.float32)[:, None, None]
-    key: Field = np.square(np.maximum((facing + reach) / (1 + reach), 0))
-    sky = studio.ambient * (0.8 + 0.35 * down * front)
-    shine: Field = np.maximum(facing * front * 1.08 - 0.08, 0)
-    for _ in range(3):  # to the eighth power
-        shine = np.square(shine)
-    seen: Field = pigment * (studio.key * key + sky) + gloss * studio.key * shine
-    return seen
+
+    at: Points
+    normal: Points
+    view: Points
+
+    @classmethod
+    def seen(cls, at: Points, view: Points) -> "Surface":
+        """A surface whose normals follow from its points."""
+        down, right = zip(*(np.gradient(axis) for axis in at), strict=True)
+        x = right[1] * down[2] - right[2] * down[1]
+        y = right[2] * down[0] - right[0] * down[2]
+        z = right[0] * down[1] - right[1] * down[0]
+        scale = 1 / np.sqrt(x * x + y * y + z * z + np.float32(1e-12))
+        return cls(at, (x * scale, y * scale, z * scale), view)
+
+    def only(self, chosen: Field) -> "Surface":
+        """The surface at some pixels, (1, N) each."""
+        at, normal, view = (tuple(axis[chosen][None] for axis in points) for points in (self.at, self.normal, self.view))
+        return Surface(at, normal, view)  # type: ignore[arg-type]
+
+    def bent(self, x: Field, y: Field) -> "Surface":
+        """The same surface with small bumps: what is added to its normals."""
+        nx, ny, nz = self.normal
+        return Surface(self.at, (nx + x, ny + y, nz), self.view)
 
 
-def paint_head(person: Person, parts: Outlines) -> Field:
-    """Skin of head and nose with make-up and all shadows, (3, H, W) float32."""
-    colours, features, inner = person.colours, person.features, parts.inner
-    skin = np.broadcast_to(linear(colours.skin), (3, *inner.across.shape))
-    skin = skin * (0.96 + 0.08 * _speckle(person, inner))
-    cheeks = bump(inner.mirrored(), 0.38, 0.32, (0.22, 0.20)) + 0.7 * bump(inner, 0, 0.34, (0.12, 0.10))
-    skin = mix(skin, skin * linear((1.0, 0.82, 0.80)), colours.blush * cheeks)
-    beard = colours.stubble * ramp(inner.down + 0.5 * np.square(inner.across), 0.45, 0.75)
-    skin = mix(skin, linear(colours.hair), beard * (0.12 + 0.25 * _speckle(person, inner.moved(0.5, 0.3))))
-    eye, upper, _ = lids(features, inner)
-    lid = ramp(-eye.down, -0.02, 0.02) * ramp(upper + 0.08 + eye.down, 0, 0.08)
-    lid = lid * ramp(1.3 - np.abs(eye.across) / features.eye_width, 0, 0.5)
-    skin = mix(skin, skin * linear((0.62, 0.50, 0.50)), (0.25 + 0.6 * colours.makeup) * lid)
-    return lit(skin, _relief(person, parts), inner, person.studio, gloss=0.10) * _shadows(person, parts)
+@dataclass(frozen=True)
+class Lamps:
+    """The lights of a photo in the coordinates of a solid."""
+
+    person: Person
+    key: Vector
+    fill: Vector
+    rim: Vector
+    up: Vector
+
+    @classmethod
+    def of(cls, person: Person, rows: Rows) -> "Lamps":
+        """The lights as seen from a rotated solid."""
+        light = person.light
+        turned = [turn(rows, way) for way in (light.key_at, light.fill_at, light.rim_at, (0.0, -1.0, 0.0))]
+        key, fill, rim, up = ((float(x), float(y), float(z)) for x, y, z in turned)
+        return cls(person, key, fill, rim, up)
+
+    def on(self, surface: Surface, pigment: Field, gloss: "float | Field", open_to_key: "Field | float" = 1.0) -> Field:
+        """Light a surface: pigment (3, H, W), and the share of the key light that reaches it."""
+        light = self.person.light
+        facing = _dot(surface.normal, self.key)
+        reach = RED_REACH * (1.15 - light.hardness)
+        key = np.square(np.maximum((facing + reach) * (1 / (1 + reach)), 0))
+        sky = 0.78 + 0.30 * _dot(surface.normal, self.up)
+        edge = np.square(np.square(1 - np.abs(_dot(surface.normal, surface.view))))
+        rim = light.rim * np.maximum(_dot(surface.normal, self.rim) + 0.2, 0) * (0.2 + edge)
+        fill = light.fill * np.maximum(_dot(surface.normal, self.fill) + 0.3, 0)
+        warm = np.array(light.key_color, dtype=np.float32)[:, None, None] * light.key
+        cool = np.array(light.ambient_color, dtype=np.float32)[:, None, None] * light.ambient
+        seen: Field = pigment * (warm * (key * open_to_key) + cool * sky + (fill + rim))
+        return seen + self.shine(surface, 5) * (gloss * light.key) * open_to_key
+
+    def shine(self, surface: Surface, squarings: int) -> Field:
+        """The highlight of the key light, 0 to 1, (H, W)."""
+        half = [way - axis for way, axis in zip(self.key, surface.view, strict=True)]
+        length = np.sqrt(half[0] * half[0] + half[1] * half[1] + half[2] * half[2] + np.float32(1e-6))
+        shine: Field = np.maximum(_dot(surface.normal, (half[0], half[1], half[2])) / length, 0)
+        shine = np.minimum(shine, 1)
+        for _ in range(squarings):
+            shine = np.square(shine)
+        return shine
 
 
-def _speckle(person: Person, plane: Plane) -> Field:
-    table = person.hair.table
-    slanted = ripple(table, 53 * plane.across + 31 * plane.down + 128)
-    return ripple(table, 47 * plane.down - 29 * plane.across + 4 * slanted + 128)
+def _dot(one: Points, other: "Points | Vector") -> Field:
+    product: Field = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+    return product
 
 
-def _relief(person: Person, parts: Outlines) -> Field:
-    """Height of the face, (H, W) float32: an egg, the skull's hollows and bulges, a nose, lips and a chin."""
-    features, inner = person.features, parts.inner
-    both, tip, mouth = inner.mirrored(crease=0.10), features.nose_tip, features.mouth_down
-    bulges = (
-        (both, features.eye_spacing, -0.21, (0.26, 0.09), 0.035),
-        (both, features.eye_spacing - 0.02, 0.0, (0.20, 0.11), -0.070),
-        (both, features.eye_spacing, 0.0, (0.12, 0.07), 0.040),
-        (both, 0.42, 0.20, (0.16, 0.12), 0.030),
-        (both, 0.40, 0.50, (0.14, 0.16), -0.020),
-        (inner, 0.0, 0.12, (0.075, 0.26), 0.085),
-        (inner, 0.0, tip - 0.07, (0.085, 0.085), 0.110),
-        (both, 0.66 * features.nose_wing, tip - 0.06, (0.055, 0.055), 0.045),
-        (inner, 0.0, mouth, (0.24, 0.14), 0.050),
-        (inner, 0.0, mouth - 0.125, (0.030, 0.06), -0.014),
-        (inner, 0.0, mouth + 0.16, (0.16, 0.045), -0.030),
-        (inner, 0.0, 0.90, (0.15, 0.10), 0.045),
-    )
-    height = 0.62 * np.sqrt(np.maximum(-parts.head, 0) + 0.01)
-    for plane, across, down, radii, lift in bulges:
-        height = height + lift * bump(plane, across, down, radii)
-    lips = lip_line(features, inner).down
-    rolls = bell(lips + 0.5 * features.upper_lip, 0.5 * features.upper_lip)
-    rolls = rolls + 1.3 * bell(lips - 0.5 * features.lower_lip, 0.5 * features.lower_lip)
-    return height + 0.022 * rolls * ramp(-parts.mouth, -0.03, 0.03)
+def paint_skin(person: Person, surface: Surface) -> Field:
+    """The pigment of the face without its features, (3, H, W)."""
+    tones, features, table = person.tones, person.features, person.noise
+    x, y, _ = surface.at
+    side = np.abs(x)
+    mottled = noise(table, 9 * x + 7, 9 * y + 3) - 0.5
+    fine = noise(table, 70 * x, 70 * y) - 0.5
+    skin = linear(tones.skin) * (1 + 0.10 * mottled + 0.16 * tones.pores * fine)
+    red = tones.blush * (bump(side, y, (0.40, 0.36), (0.22, 0.22)) + 0.8 * bump(x, y, (0, 0.36), (0.13, 0.13)))
+    red = red + 0.5 * np.maximum(mottled, 0) * tones.blush
+    skin = skin * (1 - np.array((0.0, 0.22, 0.22), dtype=np.float32)[:, None, None] * red)
+    across, down, upper, lower = lids(features, x, y)
+    near = ramp(1.35 - np.abs(across) / features.eye_width, 0, 0.5)
+    lid = ramp(-down, -0.02, 0.02) * ramp(upper + 0.09 + down, 0, 0.08) * near
+    below = bump(np.abs(across), down, (0.0, 0.085), (0.15, 0.045))
+    shade = (0.15 + 0.6 * tones.makeup) * lid + tones.rings * below
+    skin = skin * (1 - np.array((0.55, 0.70, 0.65), dtype=np.float32)[:, None, None] * np.minimum(shade, 1))
+    if tones.freckles:
+        dots = ramp(noise(table, 34 * x + 20, 34 * y + 11), 0.72, 0.85) * bump(x, y, (0, 0.25), (0.55, 0.28))
+        skin = skin * (1 - np.array((0.25, 0.45, 0.55), dtype=np.float32)[:, None, None] * (tones.freckles * dots))
+    for across_spot, down_spot, size, depth in tones.spots:
+        spot = depth * bump(x, y, (across_spot, down_spot), (size, size))
+        skin = skin * (1 - np.array((0.5, 0.7, 0.7), dtype=np.float32)[:, None, None] * spot)
+    if person.beard.stubble:
+        cover = beard_cover(person, x, y, stubble=True) * person.beard.stubble
+        grain = noise(table, 95 * x + 40, 80 * y)
+        skin = mix(skin, linear(person.hair_color) * 0.8, cover * (0.10 + 0.5 * np.maximum(grain - 0.35, 0)))
+    return skin
 
 
-def _shadows(person: Person, parts: Outlines) -> Field:
-    """The share of light that shadows of hair, lids and nose leave, (H, W) float32."""
-    features, inner = person.features, parts.inner
-    light, tip, wing = person.studio.light, features.nose_tip, features.nose_wing
-    both, side = inner.mirrored(), np.abs(inner.across)
-    eye, upper, lower = lids(features, inner)
-    along = ramp(1.25 - np.abs(eye.across) / features.eye_width, 0, 0.3)
-    wings = ramp(inner.down, tip - 0.16, tip - 0.06) * ramp(side, 0.5 * wing, wing)
+def darken(person: Person, outlines: Outlines, x: Field, y: Field) -> Field:
+    """The share of light that creases, lashes and nostrils leave, (H, W)."""
+    features, tones = person.features, person.tones
+    tip, wing = features.nose_tip, features.nose_wing
+    side = np.abs(x)
+    across, down, upper, lower = lids(features, x, y)
+    along = ramp(1.25 - np.abs(across) / features.eye_width, 0, 0.3)
+    wings = ramp(y, tip - 0.16, tip - 0.06) * ramp(side, 0.5 * wing, wing)
     shades = (
-        0.38 * bell(eye.down + 1.15 * upper + 0.028, 0.012) * along,  # crease of the lid
-        0.80 * bell(eye.down + upper, 0.013 + 0.008 * person.colours.makeup) * along,  # lashes
-        0.30 * bell(eye.down - lower, 0.010) * along,
-        0.30 * bump(inner, -0.18 * light[0], tip + 0.055, (0.13, 0.055)),  # cast by the nose
-        0.90 * bump(both, 0.47 * wing, tip - 0.028, (0.042, 0.018)),  # nostrils
-        0.30 * bell(parts.nose, 0.016) * wings,
-        0.30 * bump(both, features.mouth_width, features.mouth_down - features.smile, (0.03, 0.025)),
-        0.40 * bell(np.maximum(parts.hair, 0), 0.05),
-        0.25 * ramp(-parts.head, 0.07, 0.0),
+        features.crease * bell(down + 1.15 * upper + 0.03, 0.013) * along,
+        0.85 * features.lashes * bell(down + upper, 0.016 + 0.010 * tones.makeup) * along,  # lashes
+        (0.20 + 0.3 * tones.makeup) * bell(down - lower, 0.010) * along,
+        0.92 * bump(side, y, (0.47 * wing, tip - 0.012), (0.046, 0.020)),  # nostrils
+        0.30 * bell(outlines.nose, 0.016) * wings,
+        0.35 * bump(side, y, (features.mouth_width, features.mouth_down - features.smile), (0.03, 0.025)),
+        0.25 * bump(x, y, (0, features.mouth_down + features.lower_lip + features.gap + 0.045), (0.12, 0.035)),
     )
-    remaining: Field = np.ones_like(side)
+    left: Field = np.ones_like(x)
     for shade in shades:
-        remaining = remaining * (1 - shade)
-    return remaining
+        left = left * (1 - shade)
+    return left
 
 
-def paint_neck(person: Person, parts: Outlines) -> Field:
-    """Skin of the neck in the shadow of the chin, (3, H, W) float32."""
-    plane = parts.inner
-    height = 0.50 * np.sqrt(np.maximum(1 - np.square(plane.across / (person.build.neck + 0.03)), 0) + 0.1)
-    muscle = bell(plane.mirrored().across - 0.30 + 0.5 * (plane.down - 0.9), 0.05)
-    skin = lit(linear(person.colours.skin), height + 0.012 * muscle, plane, person.studio, gloss=0.02)
-    shadow: Field = 0.68 * ramp(parts.head, 0.30, 0.0) + 0.25 * ramp(-parts.neck, 0.08, 0.0)
-    return skin * (1 - shadow)
+def paint_eyes(person: Person, x: Field, y: Field) -> Field:
+    """Pigment of white, iris, pupil and highlight, (3, H, W)."""
+    features, table = person.features, person.hair.table
+    across, down, upper, lower = lids(features, x, y)
+    sign = np.sign(x)
+    gaze_x, gaze_y = across - features.gaze * sign, y + 0.010 - features.gaze_down
+    radius = np.sqrt(np.square(gaze_x) + np.square(gaze_y)) * (0.070 / features.iris)
+    white = mix(linear((0.86, 0.83, 0.81)), linear((0.78, 0.55, 0.52)), ramp(np.abs(across), 0.07, 0.15))
+    white = white * person.tones.white
+    rays = 0.75 + 0.5 * ripple(table, 40 * gaze_x / (radius + np.float32(0.02)) + 128)
+    iris = linear(person.tones.iris) * (rays * ramp(radius, 0.085, 0.05) * 1.5 + 0.15)
+    eyes = mix(white, iris, ramp(radius, 0.074, 0.062))
+    eyes = mix(eyes, linear((0.03, 0.03, 0.03)), ramp(radius, 0.034, 0.025))
+    eyes = eyes * ((1 - 0.60 * bell(down + upper, 0.040)) * (1 - 0.30 * bell(down - lower, 0.012)))
+    lash = features.lashes * bell(down + upper, 0.012 + 0.008 * person.tones.makeup) + 0.25 * bell(down - lower, 0.007)
+    return mix(eyes, linear((0.08, 0.06, 0.06)), np.minimum(0.9 * lash, 1))
 
 
-def paint_ears(person: Person, parts: Outlines) -> Field:
-    """Skin of both ears, redder than the face, (3, H, W) float32."""
-    shell = bump(parts.inner.mirrored(), person.build.half_width, 0.10, (0.045, 0.11))
-    skin = linear(person.colours.skin) * linear((1.0, 0.90, 0.88))
-    lobes = lit(skin, 0.10 * bell(parts.ears + 0.02, 0.02), parts.inner, person.studio, gloss=0.05)
-    return lobes * (0.90 - 0.50 * shell)
+def paint_glint(person: Person, x: Field, y: Field) -> Field:
+    """The lamp's reflection in both eyes, (H, W)."""
+    features = person.features
+    key = person.light.key_at
+    across = np.abs(x) - features.eye_spacing - (features.gaze + 0.04 * key[0]) * np.sign(x)
+    return bump(across, y, (0.0, -0.010 + features.gaze_down + 0.04 * key[1]), (0.013, 0.013))
 
 
-def paint_eyes(person: Person, parts: Outlines) -> Field:
-    """White, iris, pupil and highlight, (3, H, W) float32."""
-    features, studio, inner = person.features, person.studio, parts.inner
-    eye, upper, lower = lids(features, inner)
-    sign = np.sign(inner.across)
-    gazed = eye._replace(across=eye.across - features.gaze * sign, down=inner.down + 0.008)
-    radius = np.sqrt(np.square(gazed.across) + np.square(gazed.down))
-    white = mix(linear((0.88, 0.86, 0.84)), linear((0.80, 0.58, 0.54)), ramp(np.abs(eye.across), 0.08, 0.17))
-    rays = 0.75 + 0.5 * ripple(person.hair.table, 40 * gazed.across / (radius + np.float32(0.02)) + 128)
-    iris = linear(person.colours.iris) * (rays * ramp(radius, 0.085, 0.05) * 1.5 + 0.15)
-    eyes = mix(white, iris, ramp(radius, 0.078, 0.066))
-    eyes = mix(eyes, linear((0.03, 0.03, 0.03)), ramp(radius, 0.036, 0.026))
-    shade = (1 - 0.55 * bell(eye.down + upper, 0.030)) * (1 - 0.35 * bell(eye.down - lower, 0.012))
-    lash = bell(eye.down + upper, 0.012 + 0.006 * person.colours.makeup)
-    eyes = mix(eyes * (shade * (studio.ambient + 0.6 * studio.key)), linear((0.08, 0.06, 0.06)), 0.9 * lash)
-    glint = gazed.moved(0, -0.026)._replace(across=gazed.across * sign - 0.04 * studio.light[0])
-    return mix(eyes, linear((1.0, 1.0, 1.0)), 0.95 * bump(glint, 0, 0, (0.014, 0.014)))
-
-
-def paint_mouth(person: Person, parts: Outlines, head: Field) -> Field:
-    """Lips, the line between them and, in an open mouth, teeth; (3, H, W) float32."""
-    colours, features, studio = person.colours, person.features, person.studio
-    lips = lip_line(features, parts.inner)
-    # The head's own light on the lips: paint over it by the ratio of the pigments.
-    tint = linear(colours.lips) / linear(colours.skin)
-    mouth: Field = head * mix(np.ones_like(tint), tint, ramp(-parts.mouth, -0.012, 0.012))
-    gloss = (0.05 + 0.10 * colours.makeup) * bump(lips, 0.10 * studio.light[0], 0.5 * features.lower_lip, (0.09, 0.016))
-    mouth = (mouth + gloss) * (1 - 0.65 * bell(np.maximum(parts.gap, 0), 0.010))
+def paint_lips(person: Person, outlines: Outlines, skin: Field, x: Field, y: Field) -> Field:
+    """Pigment of the lips, the line between them, teeth and tongue, (3, H, W)."""
+    features, tones = person.features, person.tones
+    lips = lip_line(features, x, y)
+    lines = 0.85 + 0.3 * ripple(person.hair.table, 60 * x + 128)
+    tint = linear(tones.lips) / linear(tones.skin)
+    mouth = skin * mix(np.ones_like(tint), tint, ramp(-outlines.mouth, -0.014, 0.014)) * lines
+    mouth = mouth * (1 - 0.70 * bell(np.maximum(outlines.gap if features.gap else np.abs(lips), 0), 0.011))
     if not features.gap:
         return mouth
-    teeth = linear((0.90, 0.87, 0.82)) * (0.55 * ramp(np.abs(lips.across), 0.20, 0.02) + 0.15)
-    inside = mix(teeth, linear((0.22, 0.07, 0.07)), ramp(lips.down, 0.2 * features.gap, 0.7 * features.gap))
-    return mix(mouth, inside, ramp(-parts.gap, 0, 0.012))
+    rows = 0.9 + 0.1 * ramp(ripple(person.hair.table, 26 * np.abs(x) + 3), 0.1, 0.4)
+    teeth = linear((0.88, 0.85, 0.78)) * (rows * (0.60 * ramp(np.abs(x), 0.24, 0.02) + 0.15))
+    dark = linear((0.20, 0.06, 0.06))
+    tongue = mix(dark, linear((0.62, 0.30, 0.30)), bump(x, lips, (0, features.gap), (0.14, 0.06)))
+    inside = mix(teeth, tongue, ramp(lips, min(0.0, 0.06 - features.gap), min(0.02, 0.10 - features.gap) + 0.02))
+    return mix(mouth, inside, ramp(-outlines.gap, 0, 0.012))
 
 
-def paint_brows(person: Person, parts: Outlines, head: Field) -> Field:
-    """Brows, whose skin shows between the hairs, (3, H, W) float32."""
-    inner = parts.inner.mirrored()
-    hairs = ripple(person.hair.table, 75 * inner.across + 45 * inner.down)
-    cover = ramp(-parts.brows, -0.006, 0.022) * (0.65 + 0.35 * hairs)
-    brow = linear(person.colours.hair) * 0.6 * (person.studio.ambient + 0.5 * person.studio.key)
-    return mix(head, brow, 0.92 * cover)
+def paint_brows(person: Person, under: Field, level: Field, x: Field, y: Field) -> Field:
+    """Brows, whose skin shows between the hairs, (3, H, W)."""
+    hairs = noise(person.noise, 60 * np.abs(x) + 26 * y, 12 * y - 9 * np.abs(x))
+    cover = ramp(-level, -0.012, 0.022) * (0.55 + 0.6 * (hairs - 0.3)) * person.features.brow_density
+    return mix(under, linear(person.hair_color) * 0.55, np.clip(cover, 0, 0.95))
 
 
-def paint_hair(person: Person, parts: Outlines, plane: Plane) -> Field:
-    """Strands that fall from the parting, with a sheen where the dome faces the lamp; (3, H, W) float32."""
-    hair, width = person.hair, person.build.half_width + person.hair.side
-    fall = np.sqrt(np.maximum(1 - np.square(np.minimum(plane.down + 0.1, 0) / (0.95 + hair.volume)), 0.02))
-    waves = 0.10 * hair.wave * ripple(hair.table, 4 * plane.down + 16)
-    along = (plane.across - 0.5 * hair.part * (1 - fall)) / fall + waves
-    if hair.style in ("short", "bun"):  # combed back: strands fan out from the brow
-        along = (plane.across + (hair.slope - hair.part) * (plane.down + 0.5)) / np.maximum(0.45 - plane.down, 0.4)
-    fine = ripple(hair.table, 70 * along + 128 + 3 * ripple(hair.table, 5 * plane.down + 3))
-    strands = 0.6 * ripple(hair.table, 18 * along + 128 + ripple(hair.table, 3 * plane.down)) + 0.4 * fine
-    if hair.style == "curly":
-        curl = ripple(hair.table, 26 * plane.down + 4 * ripple(hair.table, 17 * plane.across + 128))
-        strands = ripple(hair.table, 24 * plane.across + 4 * curl + 128) * (0.4 + 0.6 * curl)
-    round_off = 1 - np.square(np.clip(plane.across / (width + 0.1), -1, 1))
-    height = 0.5 * np.sqrt(round_off * 0.8 + 0.02) + 0.5 * np.minimum(fall, 1)
-    pigment = linear(person.colours.hair) * (0.35 + 1.0 * strands)
-    sheen = bell(plane.down + 0.72 + 0.3 * np.square(plane.across) + 0.06 * fine, 0.14) * np.square(strands)
-    pigment = pigment + (0.10 + 0.5 * linear(person.colours.hair)) * sheen * 0.7
-    deep = ramp(-parts.hair, 0.0, 0.05)
-    return lit(pigment, height, plane, person.studio, gloss=0.0) * (0.7 + 0.3 * deep)
+def paint_beard(person: Person, under: Field, x: Field, y: Field) -> Field:
+    """A beard over the skin, (3, H, W)."""
+    cover = beard_cover(person, x, y)
+    hairs = noise(person.noise, 58 * x, 14 * y) * 0.6 + noise(person.noise, 120 * x, 40 * y) * 0.4
+    tone = linear(person.hair_color) * (0.35 + 1.0 * hairs)
+    return mix(under, tone, ramp(cover + 0.55 * (hairs - 0.5), 0.25, 0.62))
 
 
-def paint_clothes(person: Person, parts: Outlines, plane: Plane) -> Field:
-    """Plain cloth with folds and a hem at the neckline, (3, H, W) float32."""
-    folds = ripple(person.hair.table, 7 * plane.across + 9 * plane.down + 128)
-    hem = bell(parts.clothes + 0.035, 0.006) + ramp(-parts.clothes, 0.02, 0.0)
-    cloth = linear(person.colours.clothes) * ((0.75 + 0.25 * folds) * (1 - 0.25 * hem))
-    return lit(cloth, -0.25 * np.square(plane.across), plane, person.studio, gloss=0.0)
+def paint_hair(person: Person, surface: Surface, lamps: Lamps, open_to_key: "Field | float") -> Field:
+    """Strands that fall from the parting or curl, with a sheen, lit: (3, H, W)."""
+    hair, table = person.hair, person.noise
+    x, y, z = surface.at
+    around = angle(x - 0.6 * hair.part, z + 0.2)
+    wave = 0.06 * hair.wave * ripple(hair.table, 3.5 * y + 16)
+    along = around + wave
+    if hair.frizz > 0.4:
+        curl = noise(table, 9 * x + 5 * z, 9 * y + 5 * z)
+        strands = 0.55 * noise(table, 24 * x + 6 * curl, 24 * y + 17 * z) + 0.45 * noise(table, 60 * along, 20 * y)
+    else:
+        coarse = noise(table, 15 * along + 31, 1.5 * y)
+        strands = 0.45 * coarse + 0.35 * noise(table, 42 * along, 3.0 * y) + 0.3 * noise(table, 110 * along, 7 * y)
+    strands = 0.5 + hair.contrast * (strands - 0.5)
+    pigment = linear(person.hair_color) * (0.45 + 1.0 * strands)
+    tilt = 1.2 * (strands - 0.5)
+    bent = surface.bent(tilt * surface.normal[2], 0.3 * tilt)
+    lit = lamps.on(bent, pigment, 0.0, open_to_key)
+    sheen = lamps.shine(surface, 3) * np.square(strands) * (hair.gloss * person.light.key) * open_to_key
+    return lit + (0.05 + 0.6 * linear(person.hair_color)) * sheen
 
 
-def paint_backdrop(person: Person, plane: Plane) -> Field:
-    """A studio wall, softly graded, (3, H, W) float32."""
-    right, below = person.studio.gradient
-    grade: Field = 0.85 + right * plane.across + below * plane.down + 0.2 * bump(plane, 0, 0, (0.9, 0.9))
-    return mix(np.zeros_like(grade), linear(person.colours.backdrop), np.clip(grade, 0.3, 1.2))
+def paint_cloth(person: Person, surface: Surface, hem: Field) -> Field:
+    """Pigment of clothes with pattern, folds and hem, (3, H, W)."""
+    clothes, table = person.clothes, person.noise
+    x, y, z = surface.at
+    size = clothes.scale
+    flat = {
+        "stripes": lambda: ramp(np.abs((x * size) % 1 - 0.5), 0.2, 0.26),
+        "rows": lambda: ramp(np.abs((y * size) % 1 - 0.5), 0.2, 0.26),
+        "checks": lambda: 0.5 * ramp(np.abs((x * size) % 1 - 0.5), 0.2, 0.26)
+        + 0.5 * ramp(np.abs((y * size) % 1 - 0.5), 0.2, 0.26),
+        "blotches": lambda: ramp(noise(table, x * size, y * size), 0.45, 0.55),
+    }
+    color = linear(clothes.color)
+    if clothes.pattern in flat:
+        color = mix(color, linear(clothes.other), flat[clothes.pattern]())
+    weave = 0.9 + 0.2 * noise(table, 80 * x, 80 * y)
+    folds = 0.75 + 0.5 * noise(table, 3 * x + 2 * y, 2.2 * y - 1.5 * x + z)
+    edge = bell(hem + 0.04, 0.008) + ramp(-hem, 0.02, 0.0)
+    if clothes.collar:
+        color = mix(color, linear(clothes.other), ramp(-hem, 0.16, 0.14) * (1 - ramp(-hem, 0.0, -0.01)))
+        edge = edge + bell(hem + 0.15, 0.012)
+    return color * (weave * folds * (1 - 0.3 * np.minimum(edge, 1)))
+
+
+def paint_backdrop(person: Person, x: Field, y: Field) -> Field:
+    """What is behind: a wall, textures, shapes, and heads out of focus, (3, H, W)."""
+    backdrop, table = person.backdrop, person.noise
+    right, below = backdrop.gradient
+    turned = x + backdrop.turn * y, y - backdrop.turn * x
+    scale, (shift_x, shift_y) = backdrop.scale, backdrop.offset
+    cloud = noise(table, scale * turned[0] + shift_x, scale * turned[1] + shift_y)
+    cloud = 0.6 * cloud + 0.4 * noise(table, 3.1 * scale * turned[0], 2.7 * scale * turned[1] + shift_x)
+    color = mix(linear(backdrop.color), linear(backdrop.other), np.minimum(backdrop.texture * cloud * 1.4, 1))
+    for center, radii, round_one, soft, tone in backdrop.shapes:
+        over_x, over_y = np.abs(x - center[0]) / radii[0], np.abs(y - center[1]) / radii[1]
+        level = np.sqrt(np.square(over_x) + np.square(over_y)) if round_one else np.maximum(over_x, over_y)
+        color = mix(color, linear(tone), ramp(level, 1 + soft, 1))
+    for (across, down), size, skin, hair, soft in backdrop.heads:
+        far_x, far_y = (x - across) / size, (y - down) / size
+        shoulders = np.maximum(np.abs(far_x) - 1.3 - 0.3 * far_y, 1.3 - far_y + 0.3 * np.abs(far_x))
+        color = mix(color, linear(backdrop.other), ramp(shoulders, soft, -soft))
+        color = mix(color, linear(hair), ramp(np.square(far_x / 0.85) + np.square((far_y + 0.2) / 1.0), 1 + soft, 1 - soft))
+        color = mix(color, linear(skin), ramp(np.square(far_x / 0.66) + np.square((far_y - 0.1) / 0.95), 1 + soft, 1 - soft))
+    grade = 0.85 + right * x * 0.6 + below * y * 0.6 + backdrop.glow * bump(x, y, (0, 0), (0.9, 0.9))
+    return color * np.clip(grade, 0.2, 1.4)

@@ -1,84 +1,106 @@
-"""The plane of a face, and the fields that make up its outlines and its shading.
+"""Fields over the pixels: profiles, noise, and solids in space.
 
 Only operations that IEEE 754 rounds alike on every machine are used (+, -, *, /, square root, floor): no
 exponential, sine, power or matrix product. That is why a seed gives the same bytes everywhere.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Field = npt.NDArray[np.floating[Any]]  # float32 always; the type checker loses that in float32 * float
+Vector = tuple[float, float, float]
+Points = tuple[Field, Field, Field]
+"""Coordinates of points, each (H, W) float32: to the right, down, and towards the camera."""
+
+_NOISE = 64
+"""Side of a table of noise, a power of two."""
 
 
-class Plane(NamedTuple):
-    """Coordinates of each pixel on the face, each (H, W) float32, and its size: the crown is at -1, the chin at 1."""
-
-    across: Field
-    down: Field
-    pixel: float
-
-    def moved(self, across: float, down: float) -> "Plane":
-        """Put the origin at (across, down)."""
-        return Plane(self.across - across, self.down - down, self.pixel)
-
-    def mirrored(self, crease: float = 0.0) -> "Plane":
-        """Fold the plane at the middle of the face, so that one shape is drawn on both sides; `crease` rounds it."""
-        return self._replace(across=np.sqrt(np.square(self.across) + crease * crease))
-
-
-def ellipse(plane: Plane, radii: tuple[float, float]) -> Field:
-    """Level of an ellipse around the origin: about the distance to its border, (H, W) float32, negative inside."""
-    wide, tall = np.square(plane.across / radii[0]), np.square(plane.down / radii[1])
-    slope = 2 * np.sqrt(wide / (radii[0] * radii[0]) + tall / (radii[1] * radii[1]))
-    level: Field = (wide + tall - 1) / (slope + 0.1)
-    return level
-
-
-def egg(plane: Plane, half_width: float, heights: tuple[float, float], squares: tuple[float, float]) -> Field:
-    """Level of an egg, (H, W) float32, whose upper and lower half each have a height and a squareness.
-
-    Smooth inside, so that its root is a round head; the distance to its border is about half of it. A square of 0
-    is an ellipse, 1 fills its box.
-    """
-    up = plane.down < 0
-    wide = np.square(plane.across / half_width)
-    tall = np.square(plane.down * np.where(up, np.float32(1 / heights[0]), np.float32(1 / heights[1])))
-    square = np.where(up, np.float32(squares[0]), np.float32(squares[1]))
-    level: Field = half_width * (wide + tall - square * np.minimum(wide, 1) * np.minimum(tall, 1) - 1)
-    return level
-
-
-def blend_union(one: Field, other: Field, width: float) -> Field:
-    """Union of two levels, (H, W) float32, whose seam is rounded over `width`."""
-    near = np.maximum(width - np.abs(one - other), 0)
-    return np.minimum(one, other) - np.square(near) / (4 * width)
-
-
-def bell(distance: Field, width: float) -> Field:
-    """Like a Gaussian, without the exponential: (H, W) float32, 1 at zero, a third at `width`."""
+def bell(distance: Field, width: "float | Field") -> Field:
+    """Like a Gaussian, without the exponential: 1 at zero, two fifths at `width`."""
     square: Field = np.square(distance / width)
     return 1 / (1 + square + 0.5 * np.square(square))
 
 
-def bump(plane: Plane, across: float, down: float, radii: tuple[float, float]) -> Field:
-    """A round bell at (across, down), (H, W) float32."""
-    square: Field = np.square((plane.across - across) / radii[0]) + np.square((plane.down - down) / radii[1])
+def bump(x: Field, y: Field, center: tuple[float, float], radii: tuple[float, float]) -> Field:
+    """A round bell at `center`."""
+    square: Field = np.square((x - center[0]) / radii[0]) + np.square((y - center[1]) / radii[1])
     return 1 / (1 + square + 0.5 * np.square(square))
 
 
 def ramp(value: Field, start: float, stop: float) -> Field:
-    """Smooth step: (H, W) float32, 0 before `start`, 1 after `stop`; `start` may be above `stop`."""
-    part: Field = np.clip((value - start) / (stop - start), 0, 1)
+    """Smooth step: 0 before `start`, 1 after `stop`; `start` may be above `stop`."""
+    part: Field = np.clip((value - start) * (1 / (stop - start)), 0, 1)
     return part * part * (3 - 2 * part)
 
 
 def ripple(table: Field, position: Field) -> Field:
-    """Smooth noise along a line: (H, W) float32 in 0..1, one value of `table` (256,) at each integer position."""
+    """Smooth noise along a line: 0 to 1, one value of `table` (256,) at each integer position."""
     floor = np.floor(position)
     index = floor.astype(np.int32)
-    part = ramp(position - floor, 0, 1)
+    part = position - floor
+    part = part * part * (3 - 2 * part)
     start = table[index & 255]
     noise: Field = start + (table[(index + 1) & 255] - start) * part
     return noise
+
+
+def make_noise(rng: np.random.Generator) -> Field:
+    """A table for `noise`, (64 * 64,) float32, uniform in 0..1."""
+    return rng.random(_NOISE * _NOISE, dtype=np.float32)
+
+
+def noise(table: Field, x: Field, y: Field) -> Field:
+    """Smooth noise over a plane: 0 to 1, one value of `table` at each point of a grid of integers."""
+    left, top = np.floor(x), np.floor(y)
+    column, row = left.astype(np.int32), top.astype(np.int32)
+    across, down = x - left, y - top
+    across, down = across * across * (3 - 2 * across), down * down * (3 - 2 * down)
+    column, right = column & (_NOISE - 1), (column + 1) & (_NOISE - 1)
+    row, below = (row & (_NOISE - 1)) * _NOISE, ((row + 1) & (_NOISE - 1)) * _NOISE
+    upper = table[row + column]
+    upper = upper + (table[row + right] - upper) * across
+    lower = table[below + column]
+    lower = lower + (table[below + right] - lower) * across
+    values: Field = upper + (lower - upper) * down
+    return values
+
+
+def sample(table: Field, x: Field, y: Field) -> Field:
+    """Bilinear values of a table (R, C) at columns x and rows y; outside, those of its border."""
+    rows, columns = table.shape
+    x, y = np.clip(x, 0, columns - 1.001), np.clip(y, 0, rows - 1.001)
+    column, row = x.astype(np.int32), y.astype(np.int32)
+    across, down = x - column.astype(np.float32), y - row.astype(np.float32)
+    flat, index = table.reshape(-1), row * columns + column
+    upper = flat[index]
+    upper = upper + (flat[index + 1] - upper) * across
+    lower = flat[index + columns]
+    lower = lower + (flat[index + columns + 1] - lower) * across
+    values: Field = upper + (lower - upper) * down
+    return values
+
+
+def ellipsoid(points: Points, center: Vector, radii: Vector) -> Field:
+    """About the distance to an ellipsoid's surface, negative inside."""
+    squares = [np.square((axis - middle) * (1 / radius)) for axis, middle, radius in zip(points, center, radii)]
+    reach = np.sqrt(squares[0] + squares[1] + squares[2])
+    slope = np.sqrt(sum(square * (1 / (radius * radius)) for square, radius in zip(squares, radii)))
+    level: Field = reach * (reach - 1) / (slope + np.float32(1e-3))
+    return level
+
+
+def blend(one: Field, other: Field, width: float) -> Field:
+    """Union of two levels whose seam is rounded over `width`."""
+    near = np.maximum(width - np.abs(one - other), 0)
+    union: Field = np.minimum(one, other) - np.square(near) * (1 / (4 * width))
+    return union
+
+
+def angle(x: Field, y: Field) -> Field:
+    """The direction of (x, y): -2 to 2, growing once around the origin as an angle does, 0 upwards."""
+    part = x / (np.abs(x) + np.abs(y) + np.float32(1e-6))
+    around: Field = np.where(y < 0, part, 2 * np.sign(x) - part)
+    return around

@@ -1,0 +1,335 @@
+"""The solids of a portrait: implicit surfaces of head, hair, hat and body, and where rays hit them.
+
+A level field gives about the distance of points to a surface, negative inside. Head, hair and hat are in the head's
+coordinates, the body in those of the upper body.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from facesegl.synthetic.person import Person
+from facesegl.synthetic.shapes import (
+    Field, Points, Vector, angle, bell, blend, bump, ellipsoid, ramp, ripple, sample,
+)  # fmt: skip
+
+Surface = Callable[[Points], Field]
+Rows = tuple[Vector, Vector, Vector]
+
+_SIDE, _LEFT, _TOP = 150, -0.95, -0.75
+"""Resolution of the relief per head unit, and its upper left corner."""
+
+
+class Rays(NamedTuple):
+    """A ray through each pixel: points start + t * direction for t > 0."""
+
+    start: Vector
+    directions: Points
+
+    def at(self, reach: Field) -> Points:
+        """The points at distances (H, W)."""
+        x, y, z = (origin + reach * axis for origin, axis in zip(self.start, self.directions, strict=True))
+        return x, y, z
+
+    def turned(self, rows: Rows, center: Vector) -> "Rays":
+        """The same rays in the coordinates of a solid that is rotated by `rows` around `center`."""
+        moved = tuple(origin - middle for origin, middle in zip(self.start, center, strict=True))
+        start = turn(rows, moved)
+        x, y, z = turn(rows, self.directions)
+        return Rays((float(start[0]), float(start[1]), float(start[2])), (x, y, z))
+
+    def only(self, chosen: Any) -> "Rays":
+        """Some of the rays: those of a slice of both axes, or of a mask, (1, N)."""
+        x, y, z = (np.atleast_2d(axis[chosen]) for axis in self.directions)
+        return Rays(self.start, (x, y, z))
+
+
+class Hit(NamedTuple):
+    """Where the rays meet a surface, or come closest to it: distance along the ray, and to the surface."""
+
+    reach: Field
+    level: Field
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> Rows:
+    """Rows that turn coordinates of the camera into those of a rotated solid; arguments are tangents of half angles."""
+    (cy, sy), (cp, sp), (cr, sr) = (((1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)) for t in (yaw, pitch, roll))
+    # roll, then pitch, then yaw, inverted
+    return (
+        (cy * cr + sy * sp * sr, cy * sr - sy * sp * cr, -sy * cp),
+        (-cp * sr, cp * cr, -sp),
+        (sy * cr - cy * sp * sr, sy * sr + cy * sp * cr, cy * cp),
+    )
+
+
+def turn(rows: Rows, vector: "Points | Vector | tuple[float, ...]") -> Points:
+    """Vectors in the coordinates of `rows`."""
+    x, y, z = vector
+    one, two, three = (row[0] * x + row[1] * y + row[2] * z for row in rows)
+    return one, two, three  # type: ignore[return-value]
+
+
+def back(rows: Rows, points: Points) -> Points:
+    """Vectors from the coordinates of `rows` in those of the camera."""
+    x, y, z = points
+    one, two, three = (rows[0][axis] * x + rows[1][axis] * y + rows[2][axis] * z for axis in range(3))
+    return one, two, three
+
+
+def march(surface: Surface, rays: Rays, start: float) -> Hit:
+    """Sphere tracing on every second pixel and wherever depth changes suddenly, then refinement near the surface."""
+    coarse = _trace(surface, rays.only((slice(None, None, 2), slice(None, None, 2))), start)
+    shape = rays.directions[0].shape
+    near, far = _pooled(coarse.reach, np.minimum), _pooled(coarse.reach, np.maximum)
+    level = _doubled(_pooled(coarse.level, np.minimum), shape)
+    reach, steep = _doubled(near, shape), _doubled(far - near > 0.12, shape) & (level < 0.15)
+    reach[steep] = _trace(surface, rays.only(steep), start).reach[0]
+    close = level < 0.08
+    refined = _refine(surface, rays.only(close), reach[close][None])
+    reach[close], level[close] = refined.reach[0], refined.level[0]
+    return Hit(reach, level)
+
+
+def _pooled(field: Field, over: np.ufunc) -> Field:
+    padded = np.pad(field, 1, mode="edge")
+    rows = over(over(padded[:-2], padded[1:-1]), padded[2:])
+    pooled: Field = over(over(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
+    return pooled
+
+
+def _doubled(field: Field, shape: tuple[int, ...]) -> Field:
+    return np.repeat(np.repeat(field, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].copy()
+
+
+def _trace(surface: Surface, rays: Rays, start: float) -> Hit:
+    """Where rays come closest to a surface, or just before they meet it."""
+    reach = np.full(rays.directions[0].shape, start, dtype=np.float32)
+    closest, found = np.full(reach.shape, np.float32(1e3)), reach
+    for _ in range(15):
+        level = surface(rays.at(reach))
+        nearer = level < closest
+        closest, found = np.where(nearer, level, closest), np.where(nearer, reach, found)
+        reach = reach + np.float32(0.9) * level
+    arrived = level < 0.03  # it may have passed another part more closely before
+    return Hit(np.where(arrived, reach, found), np.where(arrived, np.minimum(level, 0), closest))
+
+
+def _refine(surface: Surface, rays: Rays, reach: Field) -> Hit:
+    """Follow the slope along the ray where it enters the surface, which converges at grazing angles too."""
+    level = surface(rays.at(reach))
+    closest, found = level, reach
+    before, reach = reach, reach + np.float32(0.9) * level
+    for _ in range(4):
+        last, level = level, surface(rays.at(reach))
+        nearer = level < closest
+        closest, found = np.where(nearer, level, closest), np.where(nearer, reach, found)
+        slope = (level - last) / np.where(reach == before, np.float32(1), reach - before)
+        step = np.where(slope < -0.05, np.clip(-level / np.minimum(slope, -0.05), -0.15, 0.15), 0.9 * level)
+        before, reach = reach, reach + step
+    arrived = level < 0.004
+    return Hit(np.where(arrived, before, found), np.where(arrived, np.minimum(level, 0), closest))
+
+
+def hit_ellipsoid(rays: Rays, center: Vector, radii: Vector) -> Hit:
+    """Exact intersection with an ellipsoid."""
+    starts = [(origin - middle) / radius for origin, middle, radius in zip(rays.start, center, radii, strict=True)]
+    axes = [axis * (1 / radius) for axis, radius in zip(rays.directions, radii, strict=True)]
+    square = axes[0] * axes[0] + axes[1] * axes[1] + axes[2] * axes[2]
+    along = (starts[0] * axes[0] + starts[1] * axes[1] + starts[2] * axes[2]) / square
+    apart = sum(start * start for start in starts) - along * along * square  # squared distance to the center
+    inside = np.sqrt(np.maximum(1 - apart, 0) / square)
+    level: Field = (np.sqrt(np.maximum(apart, 0)) - 1) * min(radii)
+    return Hit(-along - inside, level)
+
+
+class Head:
+    """Skull, jaw and the relief of the face."""
+
+    def __init__(self, person: Person) -> None:
+        self.build = person.build
+        self.relief = relief(person)
+
+    def __call__(self, points: Points) -> Field:
+        """Level of the head's surface."""
+        x, y, z = points
+        x = x + self.build.skew * y
+        height = sample(self.relief, (x - _LEFT) * _SIDE, (y - _TOP) * _SIDE)
+        level = self.skull((x, y, z - height * ramp(z, 0.0, 0.35)))
+        return level * (1 - 0.5 * ramp(z, 0.62, 0.74))  # the nose is steep: shorter steps around it
+
+    def skull(self, points: Points) -> Field:
+        """Level of the head without its face."""
+        x, y, z = points
+        build = self.build
+        wide, tall, deep = build.cranium
+        cranium = ellipsoid(points, (0.0, 0.5 * (build.chin - 1.06) + tall - build.chin + 0.03, -0.22), (wide, tall, deep))
+        below = np.square(np.maximum(y - 0.15, 0))
+        narrow = x * (1 + build.taper * below)
+        jaw = ellipsoid(
+            (narrow, y, z - build.chin_out * below),
+            (0.0, 0.25, 0.02),
+            (build.jaw, build.chin - 0.25, build.depth),
+        )
+        return blend(cranium, jaw, 0.22)
+
+
+def relief(person: Person) -> Field:
+    """Height of the face over the skull, (R, C) float32: sockets, brows, cheeks, nose, lips, chin and folds."""
+    features, tones = person.features, person.tones
+    x = (np.arange(int(-2 * _LEFT * _SIDE) + 1, dtype=np.float32) / _SIDE + np.float32(_LEFT))[None]
+    y = (np.arange(int((1.3 - _TOP) * _SIDE) + 1, dtype=np.float32) / _SIDE + np.float32(_TOP))[:, None]
+    side = np.sqrt(np.square(x) + np.float32(0.004))
+    spacing, tip, wing, mouth = features.eye_spacing, features.nose_tip, features.nose_wing, features.mouth_down
+    bulges = (
+        (side, spacing - 0.04, -0.20, (0.24, 0.08), 0.035),
+        (side, spacing - 0.04, -0.01, (0.20, 0.13), -0.085),
+        (side, spacing, 0.0, (0.11, 0.075), 0.045),
+        (side, 0.42, 0.28, (0.17, 0.14), 0.035),
+        (side, 0.42, 0.62, (0.14, 0.18), -0.03),
+        (side, 0.66 * wing, tip - 0.035, (0.055, 0.06), 0.075),
+        (x, 0.0, mouth, (0.24, 0.15), 0.045),
+        (x, 0.0, mouth - 0.12, (0.035, 0.06), -0.008),
+        (x, 0.0, mouth + 0.19, (0.16, 0.05), -0.035),
+        (x, 0.0, 0.98, (0.16, 0.12), 0.05),
+    )
+    height = np.zeros((y.size, x.size), dtype=np.float32)
+    for across, middle, down, radii, lift in bulges:
+        height = height + lift * bump(across, y, (middle, down), radii)
+    along = np.clip((y + 0.10) / (tip + 0.10), 0, 1)
+    ridge = features.nose_height * along * (0.45 + 0.55 * along) * ramp(y, tip + 0.065, tip - 0.05)
+    height = height + ridge * bell(x, features.nose_bridge + 0.045 * along * along)
+    height = height + 0.03 * bump(x, y, (0.0, tip - 0.05), (0.07, 0.06))
+    height = height - 0.06 * bump(side, y, (0.45 * wing, tip + 0.035), (0.04, 0.022))  # nostrils
+    lips = y - mouth + features.smile * np.square(x / features.mouth_width)
+    inside = ramp(np.abs(x), features.mouth_width + 0.03, features.mouth_width - 0.08)
+    upper, lower = 0.5 * features.upper_lip + features.gap, 0.5 * features.lower_lip + features.gap
+    rolls = bell(lips + upper, 0.6 * features.upper_lip) + 1.2 * bell(lips - lower, 0.5 * features.lower_lip)
+    height = height + 0.022 * rolls * inside
+    if features.gap > 0:
+        height = height - 0.08 * ramp(np.abs(lips), features.gap, 0.5 * features.gap) * inside
+    # folds from the wings of the nose to the mouth's corners, deeper with age and smile
+    fold = side - wing - 0.02 - (y - tip) * (features.mouth_width + 0.06 - wing) / (mouth - tip)
+    depth = 0.006 + 0.02 * tones.age + 0.1 * max(features.smile, 0)
+    height = height - depth * bell(fold, 0.03) * ramp(y, tip - 0.08, tip + 0.02) * ramp(y, mouth + 0.1, mouth - 0.05)
+    if tones.age > 0.1:
+        waves = ripple(person.hair.table, 14 * y + 0.8 * ripple(person.hair.table, 3 * x + 50) + 128) - 0.5
+        height = height + 0.012 * tones.age * waves * ramp(y, -0.25, -0.4) * ramp(side, 0.6, 0.3)
+    return height
+
+
+class Mane:
+    """The hair: a cap over the skull, what hangs from it, buns and braids, less the opening for the face."""
+
+    def __init__(self, person: Person, head: Head) -> None:
+        self.hair, self.head, self.build = person.hair, head, person.build
+        self.worn = person.hair.style != "bald"
+        self.covers = person.headwear.kind == "scarf"
+        self.hatted = person.headwear.line if person.headwear.kind in ("cap", "hat", "beanie") else 0.0
+
+    def __call__(self, points: Points) -> Field:
+        """Level of the hair."""
+        hair = self.hair
+        x, y, z = points
+        around = angle(x - hair.part, z + 0.2)
+        lumps = self._lumps(around, points)
+        level = self.head.skull(points) - hair.volume * ramp(y, 0.3, -0.5) - hair.side + lumps
+        if hair.hangs:
+            wide, deep = self.build.cranium[0] + 0.02 + hair.side + 0.06 * np.maximum(y, 0), 0.80 + hair.side
+            reach = np.sqrt(np.square(x / wide) + np.square((z + 0.22) * (1 / deep)))
+            hanging = (reach - 1) * (0.7 + hair.side) + lumps
+            ends = y - hair.length - 0.12 * (ripple(hair.table, 7 * around + 40) - 0.5)
+            hanging = np.maximum(np.maximum(hanging, ends), np.maximum(-0.45 - y, z - hair.front - 0.25 - 0.15 * y))
+            level = blend(level, hanging, 0.15)
+        level = np.maximum(level, -self._free(points))
+        if self.hatted:
+            level = np.maximum(level, self.hatted + 0.3 * (0.6 - z) * 0.6 - 0.03 - y)
+        if hair.bun:
+            level = blend(level, ellipsoid(points, (0.3 * hair.part, -0.98, -0.55), (0.32, 0.28, 0.30)) + lumps, 0.05)
+        elif hair.style == "tied":
+            level = blend(level, ellipsoid(points, (0.2 * hair.part, 0.3, -1.25), (0.20, 0.95, 0.22)) + lumps, 0.05)
+        elif hair.style == "braids":
+            knots = 0.03 * ripple(hair.table, 9 * y + 64)
+            braid = ellipsoid((np.abs(x), y, z), (0.70, 1.05, -0.05), (0.13, 0.95, 0.14)) + knots
+            level = np.minimum(level, braid)
+        return level
+
+    def _lumps(self, around: Field, points: Points) -> Field:
+        hair = self.hair
+        curls = ripple(hair.table, 7 * around + 3 * points[1] + 64)
+        if hair.frizz > 0.4:
+            curls = curls * 0.5 + ripple(hair.table, 6.5 * points[1] + 2.5 * around + 128) - 0.2
+        lumps: Field = (-0.14 * hair.frizz) * (curls - 0.5)
+        return lumps
+
+    def _free(self, points: Points) -> Field:
+        """Negative where no hair grows: the face, the ears of short hair, the nape."""
+        hair = self.hair
+        x, y, z = points
+        aside = x - hair.part
+        strands = ripple(hair.table, 26 * x + 90) + 0.6 * ripple(hair.table, 61 * x + 3 * y + 30)
+        line = hair.line + hair.slope * aside + hair.tent * np.abs(aside) + hair.arch * x * x
+        line = line + hair.temples * bell(np.abs(x) - 0.42, 0.16) + (0.02 + 0.06 * hair.fringe) * (strands - 0.8)
+        if self.covers:
+            oval = ellipsoid((x, y, x * 0), (0.0, 0.15, 0.0), (0.60, 1.02, 1.0))
+            return np.maximum(oval, -0.2 - z)
+        reach = hair.opening + 0.03 * (strands - 0.8) - 0.10 * np.square(np.minimum(y, 0.0))
+        face = _rounded(line - y, np.abs(x) - reach, 0.45)
+        if hair.hangs:
+            return np.maximum(face, hair.front - 0.1 - z)
+        # short hair: a sideburn in front of the ear, and an edge from there to the nape
+        edge = hair.sideburn + (hair.nape - hair.sideburn) * ramp(z, -0.25, -0.75)
+        edge = edge - 0.32 * bell(z + 0.12, 0.16) * (1 if hair.sideburn < 0.4 else 0.6)
+        return np.minimum(np.maximum(face, 0.1 - z), edge - y + 0.05 * (strands - 0.8))
+
+
+def _rounded(one: Field, other: Field, width: float) -> Field:
+    """Intersection of two levels whose corner is rounded over `width`."""
+    return -blend(-one, -other, width)
+
+
+class Hat:
+    """A hat, cap, beanie or hair band."""
+
+    def __init__(self, person: Person, head: Head, mane: Mane) -> None:
+        self.wear, self.head, self.mane = person.headwear, head, mane
+        self.worn = person.headwear.kind in ("cap", "hat", "beanie", "band")
+
+    def __call__(self, points: Points) -> Field:
+        """Level of the hat."""
+        x, y, z = points
+        line = self.wear.line + 0.3 * (0.6 - z) * 0.6
+        shell = self.head.skull(points) - 0.07 - self.mane.hair.volume
+        if self.wear.kind == "band":
+            return np.maximum(shell, np.abs(y - line + 0.15) - 0.09)
+        if self.wear.kind == "beanie":
+            return np.maximum(shell - 0.05 * ramp(y, -0.6, -1.0), y - line)
+        dome = np.maximum(shell - 0.10 * ramp(y, -0.6, -0.9), y - line)
+        radii = (0.56, 0.045, 0.62) if self.wear.kind == "cap" else (1.15, 0.045, 1.25)
+        middle = (0.0, self.wear.line, 0.62) if self.wear.kind == "cap" else (0.0, self.wear.line, -0.15)
+        return np.minimum(dome, ellipsoid((x, y - 0.12 * x * x, z), middle, radii))
+
+
+class Bust:
+    """Neck and shoulders, in the coordinates of the upper body."""
+
+    def __init__(self, person: Person) -> None:
+        self.neck, self.clothes = person.build.neck, person.clothes
+
+    def __call__(self, points: Points) -> Field:
+        """Level of neck and torso."""
+        x, y, z = points
+        lean = z + 0.22 - 0.18 * (y - 0.9)
+        spread = self.neck + 0.10 * np.square(np.maximum(y - 0.7, 0))
+        neck = np.maximum(np.sqrt(x * x + np.square(lean * 1.05)) - spread, 0.25 - y)
+        torso = ellipsoid(points, (0.0, 2.75, -0.30), (self.clothes.shoulders, 1.25, 0.85))
+        return blend(neck, torso, 0.35)
+
+    def dressed(self, points: Points) -> Field:
+        """Negative where clothes cover the body."""
+        cut, (x, y, _) = self.clothes, points
+        if cut.high:
+            return 0.98 - y
+        wide = np.abs(x) if cut.pointed else np.square(x) * 1.6
+        level: Field = np.maximum(cut.neckline + cut.depth - 1.3 * wide, cut.neckline - 0.1) - y
+        return level
