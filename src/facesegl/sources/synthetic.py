@@ -20,12 +20,12 @@ from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.fasseg import survey_fasseg_folder
 from facesegl.sources.source import Sample, Source
 from facesegl.synthetic.parts import PARTS
-from facesegl.synthetic.render import Face, draw_face
+from facesegl.synthetic.render import draw_face
 from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)
 
-RENDERING = 1
+RENDERING = 2
 """The version of the renderer: incremented when the same seed renders another face."""
 
 
@@ -111,26 +111,12 @@ class SyntheticFaces(Source):
 
     def _draw(self, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """The photo and the mask of a face, each (H, W, 3) uint8."""
-        face = _draw_parts(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15, self.convention)
+        face = draw_face(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15, self.convention)
         shares = np.zeros((*face.photo.shape[:2], self.taxonomy.num_classes), dtype=np.float32)
         for part, index in enumerate(self.classes):
             shares[..., index] += face.coverage[..., part]
         if self.convention == "fasseg":  # blended at the edges, as FASSEG's masks are
             colors = np.array(self.taxonomy.colours, dtype=np.float32)
-            return face.photo, np.rint(shares @ colors).astype(np.uint8)
+            blended = sum(shares[..., [index]] * color for index, color in enumerate(colors))  # not BLAS: it rounds by machine
+            return face.photo, np.rint(blended).astype(np.uint8)
         return face.photo, mask_to_colours(shares.argmax(axis=-1).astype(np.uint8), self.taxonomy)
-
-
-def _draw_parts(seed: int, height: int, width: int, convention: str) -> Face:
-    # until the renderer draws parts by convention: six classes become six of the parts
-    face = draw_face(seed, height, width)
-    if face.coverage.shape[-1] == len(PARTS):
-        return face
-    names = ("background", "skin", "hair", "nose", "left eye", "upper lip")
-    coverage = np.zeros((*face.photo.shape[:2], len(PARTS)), dtype=np.float32)
-    coverage[..., [PARTS.index(name) for name in names]] = face.coverage
-    eyes = coverage[..., PARTS.index("left eye")]
-    middle = int((eyes.sum(axis=0) @ np.arange(width)) / max(eyes.sum(), 1))
-    coverage[:, :middle, PARTS.index("right eye")] = eyes[:, :middle]
-    eyes[:, :middle] = 0
-    return Face(face.photo, coverage)
