@@ -245,8 +245,10 @@ class Hair:
         self.sideburn = dice.within(-0.15, 0.45) if softness < 0.6 else dice.within(-0.2, 0.1)
         self.nape = dice.within(0.45, 0.85)
         self.wave = dice.within(0, 1)
-        self.gloss = dice.within(0.1, 1.0)
-        self.contrast = dice.within(0.4, 1.0)
+        self.gloss = dice.within(0.1, 1.6)
+        self.contrast = dice.within(0.4, 1.3) + 0.5 * (self.frizz > 0.4)
+        self.white = dice.within(0.02, 0.30)  # how white the highlights are
+        self.sparse = max(dice.within(-0.6, 1.0), 0.0)  # how much skin shows through near the hairline
         self.bun = self.style == "tied" and dice.chance(0.4)
         self.dark = dice.within(0, 1) < 0.3
         self.table = dice.table()
