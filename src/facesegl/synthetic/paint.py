@@ -92,7 +92,8 @@ class Lamps:
         fill = light.fill * np.maximum(_dot(surface.normal, self.fill) + 0.3, 0)
         warm = np.array(light.key_color, dtype=np.float32)[:, None, None] * light.key
         cool = np.array(light.ambient_color, dtype=np.float32)[:, None, None] * light.ambient
-        seen: Field = pigment * (warm * (key * open_to_key) + cool * sky + (fill + rim))
+        away = 1 - light.falloff * edge
+        seen: Field = pigment * away * (warm * (key * open_to_key) + cool * sky + (fill + rim))
         return seen + self.shine(surface, 5) * (gloss * light.key) * open_to_key
 
     def shine(self, surface: Surface, squarings: int) -> Field:
