@@ -92,7 +92,8 @@ class Lamps:
         fill = light.fill * np.maximum(_dot(surface.normal, self.fill) + 0.3, 0)
         warm = np.array(light.key_color, dtype=np.float32)[:, None, None] * light.key
         cool = np.array(light.ambient_color, dtype=np.float32)[:, None, None] * light.ambient
-        seen: Field = pigment * (warm * (key * open_to_key) + cool * sky + (fill + rim))
+        away = 1 - light.falloff * edge
+        seen: Field = pigment * away * (warm * (key * open_to_key) + cool * sky + (fill + rim))
         return seen + self.shine(surface, 5) * (gloss * light.key) * open_to_key
 
     def shine(self, surface: Surface, squarings: int) -> Field:
@@ -223,8 +224,8 @@ def paint_beard(person: Person, under: Field, x: Field, y: Field) -> Field:
     return mix(under, tone, ramp(cover + 0.55 * (hairs - 0.5), 0.25, 0.62))
 
 
-def paint_hair(person: Person, surface: Surface, lamps: Lamps, open_to_key: "Field | float") -> Field:
-    """Strands that fall from the parting or curl, with a sheen, lit: (3, H, W)."""
+def paint_hair(person: Person, surface: Surface, lamps: Lamps, open_to_key: "Field | float", thin: Field) -> Field:
+    """Strands that fall from the parting or curl, with a sheen, lit: (3, H, W); skin shows where hair is `thin`."""
     hair, table = person.hair, person.noise
     x, y, z = surface.at
     around = angle(x - 0.6 * hair.part, z + 0.2)
@@ -237,12 +238,14 @@ def paint_hair(person: Person, surface: Surface, lamps: Lamps, open_to_key: "Fie
         coarse = noise(table, 15 * along + 31, 1.5 * y)
         strands = 0.45 * coarse + 0.35 * noise(table, 42 * along, 3.0 * y) + 0.3 * noise(table, 110 * along, 7 * y)
     strands = 0.5 + hair.contrast * (strands - 0.5)
-    pigment = linear(person.hair_color) * (0.45 + 1.0 * strands)
+    pigment = linear(person.hair_color) * np.maximum(0.45 + 1.0 * strands, 0.1)
+    gaps = ramp(noise(table, 75 * along + 9, 2.5 * y), 0.75 - 0.5 * hair.sparse, 0.9 - 0.4 * hair.sparse) * thin
+    pigment = mix(pigment, linear(person.tones.skin) * 0.7, np.minimum(gaps, 0.85))
     tilt = 1.2 * (strands - 0.5)
     bent = surface.bent(tilt * surface.normal[2], 0.3 * tilt)
     lit = lamps.on(bent, pigment, 0.0, open_to_key)
     sheen = lamps.shine(surface, 3) * np.square(strands) * (hair.gloss * person.light.key) * open_to_key
-    return lit + (0.05 + 0.6 * linear(person.hair_color)) * sheen
+    return lit + (hair.white + 0.6 * linear(person.hair_color)) * sheen
 
 
 def paint_cloth(person: Person, surface: Surface, hem: Field) -> Field:

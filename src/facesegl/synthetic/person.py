@@ -26,8 +26,8 @@ SKIN_TONES: tuple[Color, ...] = (
 )  # fmt: skip
 DARK_HAIR: tuple[Color, ...] = ((0.10, 0.09, 0.09), (0.14, 0.11, 0.10), (0.22, 0.15, 0.11))
 ANY_HAIR: tuple[Color, ...] = (
-    *DARK_HAIR, (0.34, 0.23, 0.15), (0.48, 0.34, 0.22), (0.74, 0.58, 0.37), (0.84, 0.72, 0.52),
-    (0.55, 0.27, 0.14), (0.62, 0.61, 0.60), (0.83, 0.82, 0.81),
+    *DARK_HAIR, (0.34, 0.23, 0.15), (0.48, 0.34, 0.22), (0.58, 0.44, 0.30), (0.74, 0.58, 0.37), (0.84, 0.72, 0.52),
+    (0.55, 0.27, 0.14), (0.72, 0.43, 0.27), (0.62, 0.61, 0.60), (0.83, 0.82, 0.81),
 )  # fmt: skip
 IRISES: tuple[Color, ...] = ((0.20, 0.12, 0.07), (0.34, 0.21, 0.11), (0.35, 0.38, 0.22), (0.36, 0.48, 0.60))
 ROUGES: tuple[Color, ...] = ((0.72, 0.16, 0.20), (0.78, 0.36, 0.38), (0.55, 0.16, 0.24))
@@ -122,6 +122,10 @@ class Person:
         self.clothes = Clothes(dice("clothes"), self.softness)
         hair = DARK_HAIR if self.tones.depth > 3.5 or self.hair.dark else ANY_HAIR
         self.hair_color = self.hair.dice.shade(hair)
+        if self.backdrop.like:
+            red, green, blue = self.tones.skin if self.backdrop.like == "skin" else self.hair_color
+            value = self.backdrop.value
+            self.backdrop.color = (red * value, green * value, blue * value)
 
 
 class Build:
@@ -245,8 +249,10 @@ class Hair:
         self.sideburn = dice.within(-0.15, 0.45) if softness < 0.6 else dice.within(-0.2, 0.1)
         self.nape = dice.within(0.45, 0.85)
         self.wave = dice.within(0, 1)
-        self.gloss = dice.within(0.1, 1.0)
-        self.contrast = dice.within(0.4, 1.0)
+        self.gloss = dice.within(0.1, 1.6)
+        self.contrast = dice.within(0.4, 1.3) + 0.5 * (self.frizz > 0.4)
+        self.white = dice.within(0.02, 0.30)  # how white the highlights are
+        self.sparse = max(dice.within(-0.6, 1.0), 0.0)  # how much skin shows through near the hairline
         self.bun = self.style == "tied" and dice.chance(0.4)
         self.dark = dice.within(0, 1) < 0.3
         self.table = dice.table()
@@ -337,6 +343,7 @@ class Light:
         self.ambient = dice.within(0.15, 0.50)
         self.fill = dice.within(0, 0.35)
         self.fill_at = _unit(-aside - 0.3, dice.within(-0.4, 0.2), 0.8)
+        self.falloff = max(dice.within(-0.4, 0.6), 0.0)  # how much darker faces turn towards their outline
         self.rim = max(dice.within(-0.6, 0.8), 0.0)
         self.rim_at = _unit(dice.within(-1, 1), dice.within(-0.8, 0.2), -0.7)
         self.key_color = _tint(dice, 0.10)
@@ -368,7 +375,9 @@ class Backdrop:
     def __init__(self, dice: Dice) -> None:
         kind = dice.within(0, 1)
         self.color, self.other = dice.color(), dice.color()
-        grey = dice.within(0.55, 0.95)
+        self.like = dice.pick(("skin", "hair")) if dice.chance(0.16) else ""  # a color that alone tells nothing
+        self.value = dice.within(0.8, 1.2)
+        grey = dice.within(0.45, 0.97)
         warm = dice.within(-0.04, 0.06)
         if kind < 0.45:  # a studio wall
             self.color = (grey + warm, grey, grey - warm)

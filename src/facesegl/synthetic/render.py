@@ -12,7 +12,7 @@ from facesegl.synthetic.camera import photograph
 from facesegl.synthetic.features import outline
 from facesegl.synthetic.parts import PARTS
 from facesegl.synthetic.person import Person
-from facesegl.synthetic.shapes import Field, Points, bell, ramp, ripple
+from facesegl.synthetic.shapes import Field, Points, bell, bump, ramp, ripple
 from facesegl.synthetic.solids import (
     Bust, Hat, Head, Hit, Mane, Rays, Rows, Surface, back, hit_ellipsoid, march, rotation,
 )  # fmt: skip
@@ -233,7 +233,8 @@ class _Scene:
         person = self.person
         free = 0.3 + 0.7 * self._open(self.mane, surface.at, self.lamps.key, (0.25, 0.6))
         if not self.mane.covers:
-            return paint.paint_hair(person, surface, self.lamps, free), {"hair": np.ones_like(reach)}
+            thin = ramp(self.mane.free(surface.at), 0.30, 0.0) * ramp(surface.at[1], 0.1, -0.15)
+            return paint.paint_hair(person, surface, self.lamps, free, thin), {"hair": np.ones_like(reach)}
         x, y, z = surface.at
         folds = 0.7 + 0.6 * ripple(person.hair.table, 5 * y + 3 * np.abs(x) + 2 * z + 20)
         color = self.lamps.on(surface, paint.linear(person.headwear.color) * folds, 0.02, free)
@@ -254,7 +255,8 @@ class _Scene:
             x, y, z = rays.at(hit.reach)
             view = rays.directions
             normal = _unit((x - side * 0.05) / 0.12, y / (2 * build.ear), z / 0.26 + 0.3)
-            shell = bell(np.sqrt(np.square(y / build.ear) + np.square((z - 0.02) / 0.13)) - 0.55, 0.18)
+            ring = np.sqrt(np.square(y / build.ear) + np.square((z - 0.02) / 0.13))
+            shell = bell(ring - 0.60, 0.16) + 1.1 * bump(z, y, (0.05, 0.03), (0.035, 0.05))
             lamps = paint.Lamps(self.person, *(tuple(float(v) for v in _turned(turned, way)) for way in
                                 (self.lamps.key, self.lamps.fill, self.lamps.rim, self.lamps.up)))  # type: ignore[arg-type]
             skin = paint.linear(self.person.tones.skin) * paint.linear((1.0, 0.93, 0.92)) * (1.0 - 0.45 * shell)

@@ -241,7 +241,7 @@ class Mane:
             ends = y - hair.length - 0.12 * (ripple(hair.table, 7 * around + 40) - 0.5)
             hanging = np.maximum(np.maximum(hanging, ends), np.maximum(-0.45 - y, z - hair.front - 0.25 - 0.15 * y))
             level = blend(level, hanging, 0.15)
-        level = np.maximum(level, -self._free(points))
+        level = np.maximum(level, -self.free(points))
         if self.hatted:
             level = np.maximum(level, self.hatted + 0.3 * (0.6 - z) * 0.6 - 0.03 - y)
         if hair.bun:
@@ -262,7 +262,7 @@ class Mane:
         lumps: Field = (-0.14 * hair.frizz) * (curls - 0.5)
         return lumps
 
-    def _free(self, points: Points) -> Field:
+    def free(self, points: Points) -> Field:
         """Negative where no hair grows: the face, the ears of short hair, the nape."""
         hair = self.hair
         x, y, z = points
