@@ -3,7 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNS ?= runs
 
-.PHONY: help install browser demo test test-slow lint format clean
+# of `make weights`: the faces, and the two phases
+FACES ?= data.source.train=10000 data.source.test=200
+PHASE_1 ?= data.image_size=128 trainer.max_epochs=20
+PHASE_2 ?= data.image_size=256 trainer.max_epochs=5 optimizer.lr=3e-3
+
+.PHONY: help install browser demo weights test test-slow lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +27,16 @@ demo: install  ## train on synthetic faces and score the checkpoint: some minute
 	$(BIN)/facesegl train data=synthetic data.fold=null data.image_size=128 trainer.max_epochs=160 \
 	    name=demo paths.runs=$(RUNS)
 	$(BIN)/facesegl evaluate "$$(ls -td $(RUNS)/demo/*/ | head -n 1)checkpoints/last.ckpt" paths.runs=$(RUNS)
+
+weights: install  ## train the weights of facesegl:faces again, from nothing: hours; run it again to resume
+	$(BIN)/facesegl train experiment=pretrain $(FACES) $(PHASE_1) paths.run=$(RUNS)/weights/1 resume=auto
+	$(BIN)/facesegl train experiment=pretrain $(FACES) $(PHASE_2) init=$(RUNS)/weights/1 \
+	    paths.run=$(RUNS)/weights/2 resume=auto
+	$(BIN)/facesegl export $(RUNS)/weights/2 -o $(RUNS)/weights/faces.safetensors --half
+	cp $(RUNS)/weights/faces.safetensors src/facesegl/weights/
+	mkdir -p docs/weights
+	for phase in 1 2; do sed -e 's|$(CURDIR)|.|g' -e 's|$(HOME)|~|g' \
+	    $(RUNS)/weights/$$phase/result.json >docs/weights/phase_$$phase.json; done
 
 browser:  ## install Chromium for the browser tests of the report, as root on Debian
 	@command -v chromium chromium-browser google-chrome >/dev/null \

@@ -209,6 +209,7 @@ def completed(line, monkeypatch):
         ("facesegl data preview --augmented data=fo", {"data=folder"}),
         ("facesegl export run/last.ckpt --i", {"--int8"}),
         ("facesegl report runs/a paths.da", {"paths.data="}),
+        *((f"facesegl {verb} face", {"facesegl:faces"}) for verb in ("predict", "compare", "info")),
     ],
 )
 def test_tab_completes_verbs_groups_options_and_keys(line, offered, monkeypatch):

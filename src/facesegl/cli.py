@@ -158,7 +158,7 @@ def _compare(given: Namespace) -> None:
     from facesegl.reporting.comparison_table import comparison_table
 
     models, keys = paths_and_keys(given.words)
-    comparison = compare([Path(model) for model in models], set=given.set, overrides=keys, config_dirs=given.config_dir)
+    comparison = compare(models, set=given.set, overrides=keys, config_dirs=given.config_dir)
     if given.json:
         print(json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False))
     else:
@@ -182,6 +182,7 @@ def _export(given: Namespace) -> None:
         given.output,
         int8=given.int8,
         whole=given.whole,
+        half=given.half,
         photos=given.photos,
         trust=given.trust,
         overrides=given.keys,

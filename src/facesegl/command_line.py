@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from facesegl.errors import ConfigError
+from facesegl.pretrained import FACES, NAMES, model_path
 
 
 class Parser(ArgumentParser):
@@ -19,17 +20,20 @@ class Parser(ArgumentParser):
         verbs: the parsers of the verbs below this one.
         options: its long options, e.g. `--json`.
         config: the config of conf/ whose keys it takes (`train` or `evaluate`), for completion, or None.
+        takes_models: whether a model may be an argument.
     """
 
     def __init__(self, config: str | None = None, **given: Any) -> None:
         self.verbs: Mapping[str, Parser] = {}
         self.options: list[str] = []
         self.config = config
+        self.takes_models = False
         super().__init__(allow_abbrev=False, formatter_class=RawDescriptionHelpFormatter, **given)
 
     def add_argument(self, *names: str, **given: Any) -> Action:
         """Add an argument and keep its long options."""
         self.options += [name for name in names if name.startswith("--")]
+        self.takes_models |= "CKPT" in (given.get("metavar") or "")
         return super().add_argument(*names, **given)
 
     def print_help(self, file: Any = None) -> None:
@@ -192,7 +196,9 @@ def _add_hydra(parser: Parser) -> None:
 
 
 def _predict(parser: Parser) -> None:
-    parser.add_argument("paths", nargs="+", type=_path, metavar="CKPT|photo|folder/", help="models, then photos")
+    parser.add_argument(
+        "paths", nargs="+", type=_path, metavar="CKPT|photo|folder/", help=f"models (default {FACES}), then photos"
+    )
     parser.add_argument("-o", "--output", type=_path, required=True, metavar="FOLDER", help="where the masks go")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation: average with the mirrored photo")
     parser.add_argument("--probabilities", action="store_true", help="also save all classes' probabilities (.npy)")
@@ -220,6 +226,7 @@ def _export(parser: Parser) -> None:
     )
     parser.add_argument("--whole", action="store_true", help="resizing, upscaling and argmax inside the ONNX graph too")
     parser.add_argument("--int8", action="store_true", help="8-bit integers, calibrated on training photos")
+    parser.add_argument("--half", action="store_true", help="half-precision weights, for safetensors")
     parser.add_argument("--photos", type=_path, metavar="FOLDER", help="photos to verify it on, instead of the data")
     _add_trust(parser)
     _add_keys(parser, "of the data that the export is verified on")
@@ -284,7 +291,7 @@ def _count(text: str) -> int:
 def _path(text: str) -> Path:
     if not text:
         raise ConfigError("an empty path: expected the name of a file or folder.")
-    return Path(text)
+    return model_path(text)
 
 
 def _key(text: str) -> str:
@@ -311,6 +318,9 @@ def complete(arguments: Sequence[str]) -> None:
         return _offer(last, parser.verbs)
     if last.startswith("-") and parser.options:
         return _offer(last, parser.options)
+    # bash splits words at a colon, so that only what is before it can be completed
+    if parser.takes_models and last and ":" not in last and any(name.startswith(last) for name in NAMES):
+        return _offer(last, NAMES)
     if parser.config is None:
         return None
     keys = [word for word in typed if "=" in word]  # Hydra cannot read a checkpoint's path

@@ -343,8 +343,35 @@ def test_models_and_photos_are_separated():
     models, photos = models_and_photos(asked)
     assert [str(path) for path in models] == ["a.ckpt", "run", "b.onnx", "c.safetensors"]
     assert [str(path) for path in photos] == ["photos/x.jpg", "photos"]
-    with pytest.raises(ConfigError, match=r"photos/x\.jpg: no model among these; expected .*\.ckpt"):
-        models_and_photos([Path("photos/x.jpg")])
+
+
+def test_images_and_folders_without_runs_are_predicted_with_the_pretrained_weights(caplog):
+    images = [write("photos/below/x.jpg"), write("X.PNG"), Path("photos")]
+    with caplog.at_level(logging.INFO, "facesegl"):
+        assert models_and_photos(images) == ([Path("facesegl:faces")], images)
+    (line,) = caplog.messages
+    assert "facesegl:faces" in line
+    assert models_and_photos([Path("facesegl:other"), *images]) == ([Path("facesegl:other")], images)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("sweep", "sweep/0/result.json"),
+        ("runs", "runs/first/2026/result.json"),
+        ("checkpoints", "checkpoints/last.ckpt"),
+        ("model.pt", "model.pt"),
+        ("missing.jpg", None),
+        ("missing", None),
+    ],
+)
+def test_what_may_be_a_mistyped_model_is_not_predicted_with_the_pretrained_weights(name, file):
+    if file:
+        write_broken(file)
+    photo = write("photos/x.jpg")
+    for paths in ([Path(name)], [photo, Path(name)]):
+        with pytest.raises(ConfigError, match=r"no model among these; expected .*\.ckpt"):
+            models_and_photos(paths)
 
 
 def test_a_batch_size_of_zero_is_refused():

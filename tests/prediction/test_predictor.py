@@ -106,8 +106,6 @@ def test_models_with_different_classes_are_no_ensemble():
     assert "left eye" in str(refused.value)
 
 
-def test_no_model_and_a_folder_without_a_checkpoint_are_errors(tmp_path):
-    with pytest.raises(ConfigError, match="at least one"):
-        Predictor()
+def test_a_folder_without_a_checkpoint_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match=r"checkpoints/last\.ckpt"):
         Predictor(tmp_path)

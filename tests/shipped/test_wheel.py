@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 ASKED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-KINDS = {".py", ".typed", ".yaml", ".txt", ".j2", ".css", ".js"}
+KINDS = {".py", ".typed", ".yaml", ".txt", ".j2", ".css", ".js", ".safetensors"}
 INFO = f"facesegl-{facesegl.__version__}.dist-info"
 SMALL_DATA = ["data=synthetic", "data.source.train=4", "data.source.test=2", "data.source.height=48", "data.folds=2"]
 
@@ -231,6 +231,12 @@ def test_it_shows_data(call, elsewhere):
     assert "synthetic" in call("data", "check", *SMALL_DATA)
     (line,) = call("data", "preview", *SMALL_DATA).splitlines()
     assert (elsewhere.folder / line.removeprefix("picture: ")).is_file()
+
+
+def test_it_predicts_without_a_model_and_without_extras(call, elsewhere):
+    photo = next((elsewhere.folder / "data").rglob("Test_RGB/1.bmp"))
+    assert "1 segmented" in call("predict", photo, "-o", "faces")
+    assert (elsewhere.folder / "faces" / "1.png").is_file()
 
 
 def test_what_an_extra_brings_is_asked_for_where_it_is_missing(clean, elsewhere):

@@ -16,7 +16,8 @@ from facesegl.config.schema import SETS
 from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.evaluation.comparison import Comparison, Scored, compare_counts, pick
 from facesegl.evaluation.counts_file import NAME, read_counts
-from facesegl.prediction.model import SUFFIXES, first_job, read_card
+from facesegl.prediction.model import SUFFIXES, first_job, names_model, read_card
+from facesegl.pretrained import is_pretrained, model_path
 from facesegl.provenance import command_of
 from facesegl.runs.result import TOUCHES_TEST
 from facesegl.text import a_few, suggestion
@@ -50,7 +51,7 @@ def compare(
         DataError: the models were scored with different masks.
     """
     _require_arguments(models, set, overrides)
-    opened = _map_all(_open, map(Path, models))
+    opened = _map_all(_open, map(model_path, models))
     _require_same_classes(opened)
     ready = [model for model in opened if isinstance(model, Scored)]
     if len(ready) == len(opened) and overrides:
@@ -94,14 +95,14 @@ class _Model:
 
 
 def _open(path: Path) -> _Model | Scored:
+    if is_pretrained(path) or (path.is_file() and names_model(path)):
+        return _Model(path, tuple(read_card(path)["taxonomy"]["classes"]))
     if path.is_dir() and (path / NAME).is_file():
         return Scored(path, path, read_counts(path))
     if path.is_dir():
         raise ConfigError(f"{path}: {_describe_folder(path)}")
     if path.is_file() and path.suffix == Path(NAME).suffix:
         return Scored(path, path.parent, read_counts(path))
-    if path.is_file() and path.suffix in SUFFIXES:
-        return _Model(path, tuple(read_card(path)["taxonomy"]["classes"]))
     fact = "neither counts nor a model" if path.exists() else "no such file or folder"
     raise ConfigError(f"{path}: {fact}; expected a run folder, its {NAME}, or a model file ({', '.join(SUFFIXES)}).")
 
@@ -149,7 +150,7 @@ def _choose(models: Sequence[Scored], set: str | None) -> str:
 def _no_such_set(set: str, model: Scored) -> str:
     remedy = (
         "Its data have no such photos; choose another set."
-        if model.path.suffix in SUFFIXES
+        if names_model(model.path)
         else "Name its checkpoint instead of the run: it is scored first, on that set."
     )
     return f"{model.path}: not scored on {set}, only on {a_few(model.saved.sets)}. {remedy}"

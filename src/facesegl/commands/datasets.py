@@ -13,13 +13,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from facesegl.card import A_PATH, Card
 from facesegl.commands.build import GIVEN, require_name
 from facesegl.config.check import check
-from facesegl.config.compose import Composed
+from facesegl.config.compose import Composed, conf_dir
 from facesegl.config.instantiate import build
 from facesegl.config.schema import EvaluateKeys, Node, PathText, Seed
 from facesegl.config.signatures import path_keys
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.prediction.model import read_card
 from facesegl.prediction.predictor import Predictor
+from facesegl.pretrained import is_pretrained, on_disk
 from facesegl.runs.result import read_result
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ def open_faces(
     return _build_faces(_plan(card, model, overrides, config_dirs), card)
 
 
+def chooses_data(overrides: Sequence[str]) -> bool:
+    """Whether overrides choose the data: `data=fasseg_v2`."""
+    return "data" in _typed(overrides)
+
+
 def warn_of_other_data(card: Card, faces: FaceDataModule) -> bool:
     """Return whether a model was trained on other data, and log a warning if so."""
     name, fingerprint = (card["data"].get(key) for key in ("name", "fingerprint"))
@@ -109,17 +115,31 @@ def _build_faces(plan: DictConfig, card: Card) -> FaceDataModule:
     if ours != theirs:
         raise ConfigError(
             f"data: the classes are {', '.join(ours)}; the model was trained on {', '.join(theirs)}. Use data with the "
-            f"same classes."
+            f"same classes{_mapped_classes(plan.choices.data, theirs)}."
         )
     faces.setup("test")
     return faces
+
+
+def _mapped_classes(data: str, classes: Sequence[str]) -> str:
+    """A choice of taxonomy that gives these data the classes, as the end of a message; empty if there is none."""
+    folder = conf_dir() / "data" / "taxonomy"
+    for mapped in folder.glob(f"{data}_as_*.yaml"):
+        of = folder / f"{mapped.stem.removeprefix(f'{data}_as_')}.yaml"
+        if list(OmegaConf.load(of).classes) == list(classes):
+            return f", here data/taxonomy={mapped.stem}"
+    return ""
+
+
+def _typed(overrides: Sequence[str]) -> list[str]:
+    return [override.split("=", 1)[0].lstrip("+~").replace("data/taxonomy", "data.taxonomy") for override in overrides]
 
 
 def _config_to_evaluate(
     card: Card, model: Path, overrides: Sequence[str], config_dirs: Sequence[str | Path]
 ) -> Composed:
     """Compose conf/evaluate.yaml; the data come from the card unless the command line names them."""
-    typed = [override.split("=", 1)[0].lstrip("+~").replace("data/taxonomy", "data.taxonomy") for override in overrides]
+    typed = _typed(overrides)
     chosen = [] if "data" in typed else [f"data={card['data']['choice']}"]
     if foreign := sorted({key.partition(".")[0] for key in typed} & _OF_TRAINING):
         raise ConfigError(*(f"{key}: evaluate takes everything about the net from the model." for key in foreign))
@@ -127,7 +147,7 @@ def _config_to_evaluate(
     config = composed.config
     defaults = _CardDefaults(card, model, typed)
     with open_dict(config):
-        if chosen:
+        if chosen and not is_pretrained(model):  # conf/ has fewer synthetic faces than their training had
             defaults.fill(config.data)
         elif config.data is not None:
             defaults.fill_other_data(config)
@@ -145,7 +165,7 @@ class _CardDefaults:
 
     def __init__(self, card: Card, model: Path, typed: Sequence[str]) -> None:
         self._card, self._model, self._typed = card, model, typed
-        self._record = read_result(model.resolve().parent.parent) or {}
+        self._record = read_result(on_disk(model).resolve().parent.parent) or {}
         self._lacking: list[str] = []
 
     def fill(self, data: DictConfig) -> None:

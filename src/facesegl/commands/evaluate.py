@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.commands.datasets import Opened, open_models, warn_of_other_data
+from facesegl.commands.datasets import Opened, chooses_data, open_models, warn_of_other_data
 from facesegl.config.identity import to_plain
 from facesegl.data.hashes import digest
 from facesegl.drawing.panel import draw_panel
@@ -17,6 +17,7 @@ from facesegl.evaluation.scoring import SetScores, save_counts, score, sets_to_s
 from facesegl.files import replacing
 from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
+from facesegl.pretrained import is_pretrained
 from facesegl.provenance import command_line
 from facesegl.runs.result import Result
 from facesegl.runs.run_folder import new_folder, recording
@@ -43,6 +44,8 @@ def evaluate(
         FaceseglError: any error; each subclass has an exit code.
     """
     files = [model_file(model) for model in models]
+    if is_pretrained(files[0]) and not chooses_data(overrides):
+        raise ConfigError(f"evaluate: {files[0]} comes without photos; choose data to score it on: data=fasseg_v2.")
     opened = open_models(files, overrides, config_dirs)
     _, plan, predictor, faces = opened
     sets = sets_to_score(plan.set, faces)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from facesegl.commands.datasets import open_faces, warn_of_other_data
 from facesegl.data.datamodule import FaceDataModule
@@ -25,12 +26,13 @@ from facesegl.export.metadata import describe
 from facesegl.export.parity import Parity, Sample, compare, problems_of, sizes_to_try
 from facesegl.export.quantize import quantize
 from facesegl.files import replacing, write_json
-from facesegl.learning.checkpoint import read_weights, require_safetensors, write_weights
+from facesegl.learning.checkpoint import read_weights, write_weights
 from facesegl.nets.fcn import stride_of
 from facesegl.prediction.checkpoint_model import CheckpointModel
 from facesegl.prediction.model import model_file
 from facesegl.prediction.onnx_model import OnnxModel
 from facesegl.prediction.photo_files import list_photos
+from facesegl.pretrained import on_disk
 from facesegl.provenance import machine, versions
 from facesegl.sources.images import open_photo, resize_photo
 
@@ -51,6 +53,7 @@ class _Job(NamedTuple):
         target: the file to write.
         kind: logits, whole or weights.
         int8: whether to quantize.
+        half: whether to round the weights to half precision.
     """
 
     file: Path
@@ -58,6 +61,11 @@ class _Job(NamedTuple):
     target: Path
     kind: str
     int8: bool
+    half: bool
+
+    @property
+    def precision(self) -> str:
+        return "int8" if self.int8 else "float16" if self.half else "float32"
 
 
 class _Photos(NamedTuple):
@@ -77,6 +85,7 @@ def export(
     *,
     int8: bool,
     whole: bool,
+    half: bool = False,
     photos: Path | None,
     trust: Sequence[str] = (),
     overrides: Sequence[str] = (),
@@ -92,6 +101,7 @@ def export(
         target: `.onnx` or `.safetensors`.
         int8: quantize to int8, calibrated on training photos; for ONNX.
         whole: include resizing, upsampling and argmax in the graph; for ONNX.
+        half: write the weights in half precision; for safetensors.
         photos: a folder of photos to compare on instead; they have no masks, hence no IoU.
         trust: packages other than facesegl whose classes the checkpoint may name.
         overrides: keys and groups of conf/evaluate.yaml, e.g. `paths.data=FOLDER`.
@@ -104,9 +114,9 @@ def export(
         MachineError: the target cannot be written.
     """
     file = model_file(checkpoint)
-    _require_possible(file, target, int8, whole)
+    _require_possible(file, target, int8=int8, whole=whole, half=half)
     kind = "weights" if target.suffix == ".safetensors" else "whole" if whole else "logits"
-    job = _Job(file, CheckpointModel(file, "cpu", trust), target, kind, int8)
+    job = _Job(file, CheckpointModel(file, "cpu", trust), target, kind, int8, half)
     compared, calibration = _photos(job, photos, lambda: _faces(job, overrides, config_dirs, photos))
     with replacing(target) as part:
         part.touch()  # fail now if the target cannot be written
@@ -130,7 +140,7 @@ def certificate_path(target: Path) -> Path:
     return target.with_name(f"{target.stem if target.suffix == '.onnx' else target.name}.parity.json")
 
 
-def _require_possible(file: Path, target: Path, int8: bool, whole: bool) -> None:
+def _require_possible(file: Path, target: Path, *, int8: bool, whole: bool, half: bool) -> None:
     problems = []
     if target.suffix not in (".onnx", ".safetensors"):
         problems.append(
@@ -142,6 +152,8 @@ def _require_possible(file: Path, target: Path, int8: bool, whole: bool) -> None
             for name, given in (("int8", int8), ("whole", whole))
             if given
         ]
+    if target.suffix == ".onnx" and half:
+        problems.append(f"--half: {target.name} keeps its weights in float32; half is for .safetensors.")
     if target.is_dir():
         problems.append(f"{target}: a folder; expected the name of a file in it.")
     if file.suffix == ".onnx":
@@ -150,8 +162,6 @@ def _require_possible(file: Path, target: Path, int8: bool, whole: bool) -> None
         raise ConfigError(*problems)
     if target.suffix == ".onnx":
         require_packages(str(target))
-    else:
-        require_safetensors(target)
 
 
 def _photos(job: _Job, folder: Path | None, open_data: Callable[[], FaceDataModule]) -> tuple[_Photos, _Photos | None]:
@@ -232,8 +242,8 @@ def _write_graph(job: _Job, part: Path, calibration: _Photos | None) -> OnnxMode
 
 def _write_weights(job: _Job, part: Path) -> CheckpointModel:
     """Write the weights, read them back, check that they are bit-identical, and load them into a copy of the net."""
-    ours = job.model.net.state_dict()
-    write_weights(part, ours, job.model.card)
+    ours = {name: _rounded(weight) if job.half else weight for name, weight in job.model.net.state_dict().items()}
+    write_weights(part, ours, job.model.card, half=job.half)
     read = read_weights(part)
     theirs = read["state_dict"]
     other = sorted(ours.keys() ^ theirs.keys()) or [
@@ -245,6 +255,10 @@ def _write_weights(job: _Job, part: Path) -> CheckpointModel:
     exported = copy.deepcopy(job.model)
     exported.net.load_state_dict(theirs)
     return exported
+
+
+def _rounded(weight: Tensor) -> Tensor:
+    return weight.half().to(weight.dtype) if weight.is_floating_point() else weight
 
 
 def _require_card(job: _Job, card: Any) -> None:
@@ -264,9 +278,10 @@ def _inputs(job: _Job, photos: _Photos) -> Iterator[np.ndarray]:
 
 
 def _require_parity(job: _Job, parity: Parity) -> None:
-    precision = "exact" if job.kind == "weights" else "int8" if job.int8 else "float32"
-    remedy = "Export without --int8." if job.int8 else "Please report it, with the versions of torch and onnxruntime."
-    if problems := problems_of(parity, job.model.taxonomy.names, precision):
+    exact = job.kind == "weights" and not job.half
+    lossy = "int8" if job.int8 else "half" if job.half else ""
+    remedy = f"Export without --{lossy}." if lossy else "Please report it, with the versions of torch and onnxruntime."
+    if problems := problems_of(parity, job.model.taxonomy.names, "exact" if exact else job.precision):
         fact = f"{job.target}: not written, since its predictions differ from those of {job.file}"
         raise CheckpointError(*(f"{fact}: {problem}. {remedy}" for problem in problems))
 
@@ -276,10 +291,10 @@ def _certify(job: _Job, part: Path, parity: Parity, compared: _Photos, calibrati
     size = job.model.image_size
     timed = "from the photo to its mask" if job.kind == "whole" else f"the net alone, {size}x{size}"
     return Certificate(
-        checkpoint=_about(job.file, job.file.name),
+        checkpoint=_about(on_disk(job.file), job.file.name),
         model=_about(part, job.target.name),
         kind=job.kind,
-        precision="int8" if job.int8 else "float32",
+        precision=job.precision,
         calibrated_on=str(calibration) if calibration else None,
         photos={"of": compared.of, "count": len(compared.loaders), "there": compared.there},
         pixels=parity.pixels,

@@ -12,6 +12,7 @@ from facesegl.commands.datasets import open_models
 from facesegl.errors import CheckpointError, ConfigError, FaceseglError
 from facesegl.evaluation.counts_file import read_counts
 from facesegl.evaluation.score_files import worst_first
+from facesegl.pretrained import is_pretrained, on_disk
 from facesegl.reporting.pictures import Shown, show
 from facesegl.reporting.run_page import Gallery
 from facesegl.scores.counts import miou
@@ -75,7 +76,9 @@ def model_files(folder: Path, record: Mapping[str, Any]) -> list[Path]:
         return [own]
     scored = record.get("scored") or []
     named = [Path(name) for name in ([scored] if isinstance(scored, str) else scored)]
-    there = [file for file in (Path(str(record.get("started_in") or ".")) / name for name in named) if file.is_file()]
+    start = Path(str(record.get("started_in") or "."))
+    files = [name if is_pretrained(name) else start / name for name in named]
+    there = [file for file in files if on_disk(file).is_file()]
     if named and len(there) == len(named):
         return there
     raise CheckpointError(f"{folder}: the model that was scored no longer exists ({', '.join(map(str, named))}).")

@@ -6,6 +6,7 @@ from typing import Any
 
 from facesegl.files import readable
 from facesegl.prediction.model import model_file, read_card
+from facesegl.pretrained import on_disk
 
 
 def read_info(model: Path) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def read_info(model: Path) -> dict[str, Any]:
     file = model_file(model)
     card, form = _exported(file) if file.suffix == ".onnx" else (read_card(file), {})
     texts = {name: readable(value) for name, value in card.items() if isinstance(value, str)}
-    return {"file": readable(str(file)), "bytes": file.stat().st_size, **form, **card, **texts}
+    return {"file": readable(str(file)), "bytes": on_disk(file).stat().st_size, **form, **card, **texts}
 
 
 def _exported(file: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import ProgressBar
-from torch import nn
+from torch import Tensor, nn
 
-from facesegl.card import make_card
+from facesegl.card import Card, make_card
 from facesegl.commands.build import GIVEN, build_parts
 from facesegl.config.check import check
 from facesegl.config.compose import Composed
@@ -25,11 +25,13 @@ from facesegl.errors import ConfigError
 from facesegl.evaluation.score_files import write_scores
 from facesegl.evaluation.scoring import save_counts, score, sets_to_score
 from facesegl.files import write_json
+from facesegl.labels.taxonomy import Taxonomy
 from facesegl.learning.callbacks import LastCheckpoint, WholeCheckpointIO, add_scores
 from facesegl.learning.checkpoint import read_checkpoint
 from facesegl.learning.module import SegmentationModule
 from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
+from facesegl.pretrained import FACES, is_pretrained
 from facesegl.provenance import command_line
 from facesegl.runs.result import Result, Run
 from facesegl.runs.resume import find_run
@@ -61,8 +63,9 @@ def train(composed: Composed, command: str | None = None) -> Result:
     plan = check(composed, given=GIVEN)  # reports all problems; nothing is written before this passes
     pl.seed_everything(plan.seed, verbose=False)
     faces, net, loss = build_parts(plan)
-    if plan.init:
-        _load_matching(net, plan.init)
+    init = _initial(plan.init, net, faces.taxonomy)
+    if init:
+        _load_matching(net, init)
     faces.setup("fit")  # builds the cache; raises if the data are wrong
     identity = identity_of(config, faces.cache.key)
     run = joined or find_run(plan, identity) or Run(new_folder(plan))
@@ -82,7 +85,10 @@ def train(composed: Composed, command: str | None = None) -> Result:
     with recording(result, run.checkpoint):
         _describe(run.folder, plan, faces)
         written: Any = OmegaConf.to_container(config)
-        card = make_card(written, result.config, faces.facts(), parameters, result.command, result.versions)
+        facts = faces.facts()
+        if init and is_pretrained(init.path):  # a mean over a few photos would shift the inputs of trained weights
+            facts["normalisation"] = init.card["normalisation"]
+        card = make_card(written, result.config, facts, parameters, result.command, result.versions)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         with result.phase("training"):
             trainer = _fit(plan, module, faces, run.checkpoint)
@@ -156,18 +162,46 @@ def _callbacks(plan: DictConfig, faces: FaceDataModule) -> Iterator[Any]:
             yield node
 
 
-def _load_matching(net: nn.Module, path: str) -> None:
-    """Load another checkpoint's weights where name and shape match, and log the rest."""
+class _Init(NamedTuple):
+    """Weights to start from: `init` as given, their card, and the tensors by the names of the net."""
+
+    path: str
+    card: Card
+    weights: Mapping[str, Tensor]
+
+
+def _initial(path: str | None, net: nn.Module, taxonomy: Taxonomy) -> _Init | None:
+    """The weights that `init` refers to; `auto` is the pretrained weights, or None with a log line that says why."""
+    if not path:
+        return None
+    automatic = path.casefold() == "auto"
+    checkpoint = read_checkpoint(FACES if automatic else model_file(path))
+    card, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
+    weights = {name.removeprefix("net."): weight for name, weight in state.items()}
+    if not automatic:
+        return _Init(path, card, weights)
     own = net.state_dict()
-    theirs = {k.removeprefix("net."): value for k, value in read_checkpoint(model_file(path))["state_dict"].items()}
-    fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
+    # shape[1:]: the head of another number of classes has other rows
+    if {name: weight.shape[1:] for name, weight in own.items()} != {name: w.shape[1:] for name, w in weights.items()}:
+        log.info("init=auto: random weights, since this net differs from that of %s", FACES)
+    elif taxonomy.names != (*card["taxonomy"]["classes"],):
+        log.info("init=auto: random weights, since synthetic faces do not have the classes of these data")
+    else:
+        return _Init(FACES, card, weights)
+    return None
+
+
+def _load_matching(net: nn.Module, init: _Init) -> None:
+    """Load weights where name and shape match, and log the rest."""
+    own = net.state_dict()
+    fitting = {name: value for name, value in init.weights.items() if name in own and own[name].shape == value.shape}
     if not any(value.dim() > 1 for value in fitting.values()):  # a bias alone may match by chance
-        raise ConfigError(f"init={path}: none of its weights matches this net by name and shape. Is it another model?")
+        raise ConfigError(
+            f"init={init.path}: none of its weights matches this net by name and shape. Is it another model?"
+        )
     net.load_state_dict(fitting, strict=False)
-    rest = [name for name in own if name not in fitting]
-    log.info(
-        "init: loaded %d of %d tensors from %s; not loaded: %s", len(fitting), len(own), path, ", ".join(rest) or "none"
-    )
+    rest = ", ".join(name for name in own if name not in fitting) or "none"
+    log.info("init: loaded %d of %d tensors from %s; not loaded: %s", len(fitting), len(own), init.path, rest)
 
 
 def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:

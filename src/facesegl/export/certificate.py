@@ -13,7 +13,7 @@ class Certificate:
         checkpoint: file name, SHA-256 and bytes.
         model: the same of the export.
         kind: logits, whole or weights.
-        precision: float32 or int8.
+        precision: float32, float16 or int8.
         calibrated_on: the training photos of the int8 calibration; None in float32.
         photos: the data that the photos are `of`, their `count`, and how many were available (`there`).
         pixels: of the photos, at native size.

@@ -11,14 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from facesegl.card import KEY, Card, card_as_text, card_in, check_card
-from facesegl.errors import CheckpointError, ConfigError
+from facesegl.errors import CheckpointError
 from facesegl.learning.normalized_net import NormalizedNet
 from facesegl.learning.trusted import build_trusted
 from facesegl.nets.smp import weights_follow
+from facesegl.pretrained import REMEDY, is_pretrained, model_path, on_disk
 
 
 def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
@@ -27,8 +30,8 @@ def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, 
     Raises:
         CheckpointError: no such file, not a checkpoint, a checkpoint with code, or an invalid card.
     """
-    path = Path(path)
-    if path.suffix == ".safetensors":
+    path = model_path(path)
+    if on_disk(path).suffix == ".safetensors":
         return read_weights(path, map_location)
     _require_archive(path)
     try:
@@ -91,42 +94,37 @@ def load_net(path: "str | Path", device: "str | torch.device" = "cpu", trust: Se
 def read_weights(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
     """Read weights and their card, in the form of a checkpoint: `state_dict` and `hyper_parameters`.
 
+    Weights in half precision become float32.
+
     Raises:
         CheckpointError: no such file, not written by facesegl, truncated, or an invalid card.
-        ConfigError: safetensors is not installed.
     """
-    path, package = Path(path), require_safetensors(path)
-    if not path.is_file():
+    path = model_path(path)
+    file_path = on_disk(path)
+    if not file_path.is_file():
         raise CheckpointError(f"{path}: no such file; expected weights that facesegl export wrote.")
     try:
-        with package.safe_open(path, framework="pt", device=str(map_location)) as file:
+        with safetensors.safe_open(file_path, framework="pt", device=str(map_location)) as file:
             card = card_in(file.metadata() or {}, str(path))
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-    except package.SafetensorError as error:
+            state = {name: _single(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    except safetensors.SafetensorError as error:
         reason = " ".join(str(error).split())[:120]
-        raise CheckpointError(
-            f"{path}: cannot be read as safetensors ({reason}); is it cut off? Export it again."
-        ) from None
+        remedy = REMEDY.capitalize() if is_pretrained(path) else "Export it again."
+        raise CheckpointError(f"{path}: cannot be read as safetensors ({reason}); is it cut off? {remedy}") from None
     return {"state_dict": state, "hyper_parameters": card}
 
 
-def write_weights(path: Path, state: Mapping[str, Tensor], card: Card) -> None:
+def _single(weight: Tensor) -> Tensor:
+    return weight.float() if weight.dtype == torch.float16 else weight
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor], card: Card, *, half: bool = False) -> None:
     """Write the `state_dict` of a `NormalizedNet` and its card; making that atomic is up to the caller."""
-    save = require_safetensors(path).torch.save
     tensors = {name: weight.detach().cpu().clone().contiguous() for name, weight in state.items()}
+    if half:
+        tensors = {name: weight.half() if weight.is_floating_point() else weight for name, weight in tensors.items()}
     # as bytes: safetensors' own writer creates a file that only its owner can read
-    path.write_bytes(save(tensors, metadata={"format": "pt", KEY: card_as_text(card)}))
-
-
-def require_safetensors(path: Path) -> Any:
-    """The package, imported; a ConfigError if it is not installed."""
-    try:
-        import safetensors.torch
-    except ImportError:
-        raise ConfigError(
-            f"{path}: safetensors files need safetensors; install it with pip install 'facesegl[export]'."
-        ) from None
-    return safetensors
+    path.write_bytes(safetensors.torch.save(tensors, metadata={"format": "pt", KEY: card_as_text(card)}))
 
 
 def _require_archive(path: Path) -> None:

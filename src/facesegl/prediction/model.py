@@ -9,6 +9,7 @@ import numpy as np
 from facesegl.card import Card
 from facesegl.errors import CheckpointError
 from facesegl.labels.taxonomy import Taxonomy
+from facesegl.pretrained import is_pretrained, model_path, on_disk
 from facesegl.text import nearest
 
 SUFFIXES = (".ckpt", ".safetensors", ".onnx")
@@ -34,7 +35,8 @@ def open_model(path: "str | Path", device: str = "auto", trust: Sequence[str] = 
     """Open a model file of any format.
 
     Args:
-        path: a checkpoint, `.safetensors`, `.onnx`, or a run folder, for its `checkpoints/last.ckpt`.
+        path: a checkpoint, `.safetensors`, `.onnx`, a run folder, for its `checkpoints/last.ckpt`, or
+            `facesegl:faces`.
         device: auto, cpu, cuda or mps.
         trust: packages other than facesegl whose classes a checkpoint may name.
 
@@ -71,13 +73,21 @@ def first_job(folder: Path) -> Path | None:
     return min((note.parent for note in folder.glob("*/job.json")), default=None)
 
 
+def names_model(path: "str | Path") -> bool:
+    """Whether this is a model by its name: pretrained weights, or one of `SUFFIXES`."""
+    return is_pretrained(path) or str(path).endswith(SUFFIXES)
+
+
 def model_file(path: "str | Path") -> Path:
-    """The path of a model file, or the last checkpoint of a run folder.
+    """The path of a model file, the last checkpoint of a run folder, or the name of pretrained weights.
 
     Raises:
-        CheckpointError: no such path, or a folder without a checkpoint.
+        CheckpointError: no such path or weights, or a folder without a checkpoint.
     """
-    path = Path(path)
+    path = model_path(path)
+    if is_pretrained(path):
+        on_disk(path)
+        return path
     if not path.exists():
         siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
         near = nearest(path.name, siblings)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from PIL import Image
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.prediction.model import SUFFIXES
+from facesegl.prediction.model import SUFFIXES, names_model
+from facesegl.pretrained import FACES
 from facesegl.sources.listing import name_key, natural_key
 
 log = logging.getLogger(__name__)
@@ -41,20 +42,31 @@ class Photo(NamedTuple):
 
 
 def models_and_photos(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Separate models, by their suffix or as a run folder, from photos and their folders.
+    """Separate models, by their name or as a run folder, from photos and their folders.
+
+    The pretrained weights are the model if there are only images, and folders without runs and checkpoints.
 
     Raises:
         ConfigError: no model among them.
     """
-    models = [path for path in given if path.suffix in SUFFIXES or (path / "result.json").is_file()]
+    models = [path for path in given if names_model(path) or (path / "result.json").is_file()]
     if models:
         return models, [path for path in given if path not in models]
+    if all(map(_is_of_photos, given)):
+        log.info("no model given: predicting with %s, weights trained on synthetic faces alone", FACES)
+        return [Path(FACES)], list(given)
     missing = [f"{path}: no such file or folder." for path in given if not path.exists()]
     shown = ", ".join(map(str, given[:3]))
     raise ConfigError(
         *missing,
         f"{shown}: no model among these; expected a {', '.join(SUFFIXES)} file or a run folder, and then photos.",
     )
+
+
+def _is_of_photos(path: Path) -> bool:
+    if path.is_dir():
+        return not any(next(path.glob(runs), None) for runs in ("*.ckpt", "*/result.json", "*/*/result.json"))
+    return path.is_file() and path.suffix.lower() in _image_suffixes()
 
 
 def list_photos(given: Sequence[Path], target: Path) -> list[Photo]:

@@ -11,6 +11,7 @@ from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.prediction.model import Model, open_model
 from facesegl.prediction.upsample import row_bands, upsample
+from facesegl.pretrained import FACES
 from facesegl.sources.images import open_photo, photo_of, resize_photo
 
 
@@ -73,7 +74,8 @@ class Predictor:
     """Segments photos by one model, or by several whose probabilities are averaged.
 
     Args:
-        *models: files, run folders, or opened models, all with the same classes.
+        *models: files, run folders, or opened models, all with the same classes; by default the pretrained weights,
+            `facesegl:faces`.
         device: auto, cpu, cuda or mps.
         tta: test-time augmentation: also predict each mirrored photo, with left and right classes swapped back, and
             average.
@@ -86,14 +88,15 @@ class Predictor:
 
     Raises:
         CheckpointError: a file is not a model, or names an untrusted class.
-        ConfigError: no model, or models of different classes.
+        ConfigError: models of different classes.
         MachineError: the device is not available.
     """
 
     def __init__(
         self, *models: "str | Path | Model", device: str = "auto", tta: bool = False, trust: Sequence[str] = ()
     ) -> None:
-        opened = [open_model(model, device, trust) if isinstance(model, str | Path) else model for model in models]
+        given = models or (FACES,)
+        opened = [open_model(model, device, trust) if isinstance(model, str | Path) else model for model in given]
         _require_one_taxonomy(opened)
         self.models: list[Model] = opened
         self.taxonomy: Taxonomy = opened[0].taxonomy
@@ -181,8 +184,6 @@ def _photo(image: "Image.Image | np.ndarray | str | Path") -> np.ndarray:
 
 
 def _require_one_taxonomy(models: Sequence[Model]) -> None:
-    if not models:
-        raise ConfigError("no model; expected at least one checkpoint or ONNX file.")
     first = models[0]
     problems = [
         f"{model.name}: it has the classes {', '.join(model.taxonomy.names)}, and {first.name} "
