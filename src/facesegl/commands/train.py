@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import ProgressBar
 from torch import nn
@@ -61,14 +63,13 @@ def train(composed: Composed, command: str | None = None) -> Result:
     plan = check(composed, given=GIVEN)  # reports all problems; nothing is written before this passes
     pl.seed_everything(plan.seed, verbose=False)
     faces, net, loss = build_parts(plan)
-    if plan.init:
-        _load_matching(net, plan.init)
+    init = _load_matching(net, plan.init) if plan.init else None
     faces.setup("fit")  # builds the cache; raises if the data are wrong
-    identity = identity_of(config, faces.cache.key)
+    identity = identity_of(config, faces.cache.key, mixed=faces.mixed, init=init)
     run = joined or find_run(plan, identity) or Run(new_folder(plan))
     if run.is_done:
         return Result.of(run)
-    plan = _plan_of(run, composed)
+    plan = _plan_of(run, composed, faces)
     parameters = sum(weights.numel() for weights in net.parameters())
     result = Result(
         folder=run.folder,
@@ -92,13 +93,15 @@ def train(composed: Composed, command: str | None = None) -> Result:
     return result
 
 
-def _plan_of(run: Run, composed: Composed) -> DictConfig:
-    """The plan with the run's folder; a resumed run keeps its precision on any machine."""
+def _plan_of(run: Run, composed: Composed, faces: FaceDataModule) -> DictConfig:
+    """The plan with the run's folder and share of synthetic faces; a resumed run keeps its precision on any machine."""
     config = OmegaConf.masked_copy(composed.config, [str(key) for key in composed.config])
     with open_dict(config):
         config.paths.run = str(run.folder)
         if run.record:
             config.trainer.precision = run.record["config"]["trainer"]["precision"]
+        if "synthetic_share" in config.data:
+            config.data.synthetic_share = faces.synthetic_share
     return check(replace(composed, config=config), given=GIVEN, again=True)
 
 
@@ -156,8 +159,8 @@ def _callbacks(plan: DictConfig, faces: FaceDataModule) -> Iterator[Any]:
             yield node
 
 
-def _load_matching(net: nn.Module, path: str) -> None:
-    """Load another checkpoint's weights where name and shape match, and log the rest."""
+def _load_matching(net: nn.Module, path: str) -> str:
+    """Load another checkpoint's weights where name and shape match, log the rest, and return the weights' digest."""
     own = net.state_dict()
     theirs = {k.removeprefix("net."): value for k, value in read_checkpoint(model_file(path))["state_dict"].items()}
     fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
@@ -168,6 +171,10 @@ def _load_matching(net: nn.Module, path: str) -> None:
     log.info(
         "init: loaded %d of %d tensors from %s; not loaded: %s", len(fitting), len(own), path, ", ".join(rest) or "none"
     )
+    digest = hashlib.blake2b(digest_size=6)
+    for name in sorted(fitting):
+        digest.update(name.encode() + fitting[name].cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:

@@ -19,7 +19,8 @@ from facesegl.synthetic.render import draw_face
 
 log = logging.getLogger(__name__)
 
-_RENDERING = 1  # increment when the same seed renders another face
+RENDERING = 1
+"""Incremented when the same seed renders another face."""
 
 
 class SyntheticFaces(Source):
@@ -38,7 +39,7 @@ class SyntheticFaces(Source):
     def __init__(self, root: str | Path, train: int, test: int, height: int, taxonomy: dict[str, object]) -> None:
         self.train, self.test, self.height = train, test, height
         self.taxonomy = Taxonomy.from_mapping(taxonomy)
-        version = zlib.crc32(repr((_RENDERING, self.taxonomy.colours)).encode())
+        version = zlib.crc32(repr((RENDERING, self.taxonomy.colours)).encode())
         self.folder = Path(root) / f"train{train}-test{test}-height{height}-{version:08x}"
 
     def samples(self) -> list[Sample]:
