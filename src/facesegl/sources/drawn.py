@@ -11,6 +11,7 @@ from facesegl.sources.synthetic import RENDERING
 from facesegl.synthetic.render import draw_face
 
 _CLASSES = ("background", "skin", "hair", "nose", "eyes", "mouth")  # in the order of `Face.coverage`
+_FIRST_SEED = 2**20  # other faces than those of `data=synthetic`, which may be validated on
 
 
 def can_be_drawn(taxonomy: Taxonomy) -> bool:
@@ -43,7 +44,7 @@ class DrawnFaces(Source):
 
     def read(self, sample: Sample, taxonomy: Taxonomy) -> tuple[np.ndarray, Decoded]:
         """Render the photo, (H, W, 3) uint8, and its mask."""
-        seed = int(Path(sample.id).name)
+        seed = _FIRST_SEED + int(Path(sample.id).name)
         face = draw_face(seed, self.height, round(self.height * (0.8 + (seed * 7 % 31 - 15) / 256)))
         classes = np.array([taxonomy.names.index(name) for name in _CLASSES], dtype=np.uint8)
         mask = classes[face.coverage.argmax(axis=-1)]
