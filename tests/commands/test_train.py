@@ -138,6 +138,54 @@ def test_a_run_starts_from_the_weights_of_another_and_lists_the_rest(fasseg, cap
     assert "not loaded: down.3" in caplog.text
 
 
+MIXED = [*SMALL_UNET, "data.synthetic_faces=4", "logger=none", "trainer.max_epochs=1"]
+
+
+def test_the_automatic_share_of_synthetic_faces_is_recorded_as_a_number_and_one_of_zero_is_as_before(fasseg, caplog):
+    caplog.set_level(logging.INFO)
+    automatic = facesegl.train(*MIXED, "data.synthetic_share=auto")
+    said = caplog.messages
+    share = record_of(automatic.folder)["config"]["data"]["synthetic_share"]
+    assert share == yaml.safe_load((automatic.folder / "config.yaml").read_text())["data"]["synthetic_share"] == 0.39
+    assert any("data.synthetic_share=auto: 39 % of" in line for line in said)
+    same, more = (facesegl.train(*MIXED, f"data.synthetic_share={share}", *key) for key in ([], ["seed=1"]))
+    assert automatic.identity == same.identity != more.identity
+    assert automatic.data["photos"] == {"train": 4, "val": 2, "test": 3}
+    none, other = (facesegl.train(*MIXED, f"data.synthetic_faces={number}") for number in (4, 5))
+    assert none.identity == other.identity != automatic.identity
+
+
+def test_a_training_with_synthetic_faces_that_was_killed_ends_with_the_same_weights(fasseg):
+    command = ["train", *MIXED, "trainer.max_epochs=2", "data.synthetic_share=[0.9,0.1]", *disturbed(3)]
+    Path("disturbed").touch()
+    whole = facesegl.train(*command[1:])
+    Path("disturbed").unlink()
+    assert run(*command).code == -signal.SIGKILL
+    assert run(*command, "resume=auto").code == 0
+    resumed = runs()[-1]
+    one, other = (
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (whole.folder, resumed)
+    )
+    assert resumed != whole.folder
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_model_trained_with_synthetic_faces_is_scored_without_drawing_any(fasseg):
+    result = facesegl.train(*MIXED, "data.synthetic_share=0.5")
+    shutil.rmtree("cache")
+    scored = facesegl.evaluate(result.folder, "set=val", "panels=0", "device=cpu")
+    assert scored.scores["val"]["scores"]["miou"] == result.scores["val"]["scores"]["miou"]
+    assert not list(Path("cache").glob("synthetic*"))
+
+
+def test_initial_weights_count_by_their_content(fasseg):
+    first, other = (facesegl.train(*MIXED, f"seed={seed}").folder for seed in (0, 1))
+    moved = shutil.copy(first / "checkpoints" / "last.ckpt", "moved.ckpt")
+    one, same, another = (facesegl.train(*MIXED, f"init={path}").identity for path in (first, moved, other))
+    assert one == same != another
+
+
 def test_a_named_folder_is_resumed_with_resume_auto(fasseg, monkeypatch, caplog):
     def stop(*_):
         raise Stopped("enough", 15)

@@ -220,6 +220,7 @@ def test_the_reference_is_frozen():
 def test_the_reference_changes_nothing_but_what_its_file_names():
     reference = OmegaConf.to_container(compose(["experiment=reference"]))
     same = {key for key, value in default().items() if reference[key] == value}
-    assert same >= {"data", "logger", "seed", "paths", "trust", "init", "resume"}
+    assert reference["data"] == {**default()["data"], "synthetic_share": 0}
+    assert same >= {"logger", "seed", "paths", "trust", "init", "resume"}
     changed = {name for name, node in reference["callbacks"].items() if default()["callbacks"][name] != node}
     assert changed == {"averaging"}

@@ -12,7 +12,7 @@ from helpers.confs import default, options, skip_without_packages_of
 from helpers.faces import FASSEG6
 
 SHORT = ["data=fasseg_v2", "data.image_size=16", "data.batch_size=2", "trainer=cpu", "trainer.max_epochs=1"]
-SHORT += ["callbacks.checkpoint.every_s=0"]
+SHORT += ["data.synthetic_share=0", "callbacks.checkpoint.every_s=0"]
 SMALL_NET = {"unet": ["model.channels=2", "model.depth=2"]}
 UNET = SMALL_NET["unet"]
 CALLBACKS = sorted(set(default()["callbacks"]) - {"checkpoint"})

@@ -39,6 +39,15 @@ def test_what_changes_the_training_is_another_run(override: str):
     assert of(override) != of()
 
 
+def test_synthetic_faces_count_only_if_they_are_mixed_in_and_initial_weights_by_their_content():
+    config = compose(["init=x"])
+    nothing, half = identity(config, "d"), identity(config, "d", mixed=[0.5, "k"])
+    assert len({nothing, half, *(identity(config, "d", mixed=mixed) for mixed in ([0.4, "k"], [0.5, "l"]))}) == 4
+    assert of("+data.synthetic_share=auto", "+data.synthetic_faces=400") == of()
+    assert identity(config, "d", init="w") == identity(compose(["init=y"]), "d", init="w") != nothing
+    assert identity(config, "d", init="v") != identity(config, "d", init="w")
+
+
 def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SOME_SEED", "1")
     first = of("seed=${oc.env:SOME_SEED}")

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 from PIL import Image
 
@@ -13,7 +12,7 @@ from facesegl.errors import ConfigError, DataError
 from facesegl.labels import VOID
 from facesegl.sources import FASSEG, read_rgb, resize_photo
 from helpers.faces import FASSEG6, draw_mask, face_module, write_faces, write_pair
-from helpers.modules import bare_trainer, make_trainer
+from helpers.modules import Watching, bare_trainer, make_trainer
 
 GEOMETRY = {"flip": 0.5, "rotate": 15, "scale": 0.2, "shift": 0.1, "shear": 5, "elastic": 0.01}
 FACE = Augment(**GEOMETRY, brightness=0.1, contrast=0.2, saturation=0.2, gamma=0.2)
@@ -199,25 +198,6 @@ def test_a_flip_swaps_left_and_right_classes(fasseg):
     assert torch.equal(flipped == 4, plain == 5)
     assert torch.equal(flipped == 5, plain == 4)
     assert torch.equal(flipped == 1, plain == 1)
-
-
-class Watching(pl.LightningModule):
-    """Trains nothing and records its batches."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen, self.validated = [], []
-
-    def training_step(self, batch, number):
-        self.seen.append(batch)
-        return self.weight * 1.0
-
-    def validation_step(self, batch, number):
-        self.validated.append(batch)
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.0)
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ import facesegl
 from facesegl import cli
 
 TESTS = Path(__file__).parents[1]
-SMALL = ["data.image_size=16", "data.batch_size=2", "trainer=cpu", "trainer.max_epochs=1", "callbacks.panels=null"]
+SMALL = ["data.image_size=16", "data.batch_size=2", "data.synthetic_share=0", "trainer=cpu"]
+SMALL += ["trainer.max_epochs=1", "callbacks.panels=null"]
 SMALL_UNET = [*SMALL, "model.channels=4", "model.depth=3"]
 QUIET = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 

@@ -51,3 +51,22 @@ def make_trainer(epochs, callbacks=(), validate=True, **changes):
         **{"enable_checkpointing": False, "num_sanity_val_steps": 0, "limit_val_batches": 1.0 if validate else 0},
     }
     return pl.Trainer(**{**silent, **given, **changes})
+
+
+class Watching(pl.LightningModule):
+    """Trains nothing and records its batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen, self.validated = [], []
+
+    def training_step(self, batch, number):
+        self.seen.append(batch)
+        return self.weight * 1.0
+
+    def validation_step(self, batch, number):
+        self.validated.append(batch)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)

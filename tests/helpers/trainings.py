@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 SMALL = [
     "data.image_size=16",
     "data.batch_size=2",
+    "data.synthetic_share=0",
     "trainer=cpu",
     "trainer.max_epochs=3",
     "callbacks.checkpoint.every_s=0",

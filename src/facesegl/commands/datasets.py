@@ -14,6 +14,7 @@ from facesegl.card import A_PATH, Card
 from facesegl.commands.build import GIVEN, require_name
 from facesegl.config.check import check
 from facesegl.config.compose import Composed, conf_dir
+from facesegl.config.identity import SYNTHETIC_KEYS
 from facesegl.config.instantiate import build
 from facesegl.config.schema import EvaluateKeys, Node, PathText, Seed
 from facesegl.config.signatures import path_keys
@@ -153,7 +154,15 @@ def _config_to_evaluate(
             defaults.fill_other_data(config)
         if config.paths.data is None:
             config.paths.data = defaults.recorded_path("paths.data") or "data"
+        _mix_nothing(config.data)
     return composed
+
+
+def _mix_nothing(data: DictConfig | None) -> None:
+    """Leave out the synthetic faces in training batches: nothing is trained."""
+    for key in SYNTHETIC_KEYS:
+        if data is not None:
+            data.pop(key, None)
 
 
 class _CardDefaults:
@@ -267,6 +276,7 @@ def choose_data(overrides: Sequence[str], config_dirs: Sequence[str | Path] = ()
             config.pop(name, None)
         for name in ("runs", "run"):  # nothing is written there
             config.paths.pop(name, None)
+        _mix_nothing(config.data)
     plan = check(composed, roots=_DataKeys, given=GIVEN)
     faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
     return faces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import ProgressBar
 from torch import Tensor, nn
@@ -64,14 +66,13 @@ def train(composed: Composed, command: str | None = None) -> Result:
     pl.seed_everything(plan.seed, verbose=False)
     faces, net, loss = build_parts(plan)
     init = _initial(plan.init, net, faces.taxonomy)
-    if init:
-        _load_matching(net, init)
+    loaded = _load_matching(net, init) if init else None
     faces.setup("fit")  # builds the cache; raises if the data are wrong
-    identity = identity_of(config, faces.cache.key)
+    identity = identity_of(config, faces.cache.key, mixed=faces.mixed, init=loaded)
     run = joined or find_run(plan, identity) or Run(new_folder(plan))
     if run.is_done:
         return Result.of(run)
-    plan = _plan_of(run, composed)
+    plan = _plan_of(run, composed, faces)
     parameters = sum(weights.numel() for weights in net.parameters())
     result = Result(
         folder=run.folder,
@@ -98,13 +99,15 @@ def train(composed: Composed, command: str | None = None) -> Result:
     return result
 
 
-def _plan_of(run: Run, composed: Composed) -> DictConfig:
-    """The plan with the run's folder; a resumed run keeps its precision on any machine."""
+def _plan_of(run: Run, composed: Composed, faces: FaceDataModule) -> DictConfig:
+    """The plan with the run's folder and share of synthetic faces; a resumed run keeps its precision on any machine."""
     config = OmegaConf.masked_copy(composed.config, [str(key) for key in composed.config])
     with open_dict(config):
         config.paths.run = str(run.folder)
         if run.record:
             config.trainer.precision = run.record["config"]["trainer"]["precision"]
+        if "synthetic_share" in config.data:
+            config.data.synthetic_share = faces.synthetic_share
     return check(replace(composed, config=config), given=GIVEN, again=True)
 
 
@@ -191,8 +194,8 @@ def _initial(path: str | None, net: nn.Module, taxonomy: Taxonomy) -> _Init | No
     return None
 
 
-def _load_matching(net: nn.Module, init: _Init) -> None:
-    """Load weights where name and shape match, and log the rest."""
+def _load_matching(net: nn.Module, init: _Init) -> str:
+    """Load weights where name and shape match, log the rest, and return the digest of the weights."""
     own = net.state_dict()
     fitting = {name: value for name, value in init.weights.items() if name in own and own[name].shape == value.shape}
     if not any(value.dim() > 1 for value in fitting.values()):  # a bias alone may match by chance
@@ -202,6 +205,10 @@ def _load_matching(net: nn.Module, init: _Init) -> None:
     net.load_state_dict(fitting, strict=False)
     rest = ", ".join(name for name in own if name not in fitting) or "none"
     log.info("init: loaded %d of %d tensors from %s; not loaded: %s", len(fitting), len(own), init.path, rest)
+    digest = hashlib.blake2b(digest_size=6)
+    for name in sorted(fitting):
+        digest.update(name.encode() + fitting[name].cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from facesegl.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+SYNTHETIC_KEYS = ("synthetic_share", "synthetic_faces")
+"""The keys of `data` that only training uses, and only if synthetic faces are mixed in."""
 
 _IGNORED_KEYS = ("choices", "hydra", "logger", "name", "paths", "resume", "trust")
 
@@ -29,7 +32,7 @@ def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def identity(config: DictConfig, data_key: str) -> str:
+def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), init: str | None = None) -> str:
     """12 hex digits that are equal if and only if two runs train the same thing on the same data.
 
     Paths, loggers, the progress bar, trusted packages and the order of keys do not count.
@@ -37,6 +40,8 @@ def identity(config: DictConfig, data_key: str) -> str:
     Args:
         config: as composed, before `auto` is resolved on one machine.
         data_key: the key of the data's content.
+        mixed: identifies the synthetic faces in training batches; empty for none.
+        init: the digest of the weights that the run starts from, in place of their path.
     """
     from omegaconf import OmegaConf, open_dict
 
@@ -45,7 +50,10 @@ def identity(config: DictConfig, data_key: str) -> str:
         # An interpolated path counts by its name, so that moved data do not change the identity.
         masked.paths = {key: f"paths.{key}" for key in config.get("paths") or {}}
     plain = {key: value for key, value in to_plain(masked).items() if key not in _IGNORED_KEYS}
+    plain["data"] = {key: value for key, value in plain["data"].items() if key not in SYNTHETIC_KEYS}
+    if init:
+        plain["init"] = init
     if plain.get("callbacks"):
         plain["callbacks"] = {key: value for key, value in plain["callbacks"].items() if key != "progress"}
-    text = json.dumps([plain, data_key], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([plain, data_key, *mixed], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -31,7 +31,7 @@ from facesegl.labels.decode import class_pixels
 from facesegl.labels.onehot import pack_onehot, packed_depth
 from facesegl.labels.resize import shrink_mask
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.images import open_photo, pixel_hash, resize_photo
+from facesegl.sources.images import pixel_hash, resize_photo
 from facesegl.sources.listing import require_regular, truncate
 from facesegl.sources.source import Sample, Source, join_groups
 from facesegl.threads import in_threads
@@ -94,7 +94,7 @@ class FaceCache:
     def __init__(self, source: Source, taxonomy: Taxonomy, image_size: int, root: Path) -> None:
         self._source, self._taxonomy, self._size, self._root = source, taxonomy, image_size, root
         self._listed = source.samples()
-        self._hashes = _hashes(self._listed, root)
+        self._hashes = self._hash_files()
         self.fingerprint = _fingerprint(self._listed, self._hashes)
         self.key = digest([self.fingerprint, taxonomy.to_mapping(), image_size, source.reading, FORMAT])
         self.folder = root / f"{source.name}-{image_size}-{self.key}"
@@ -125,8 +125,12 @@ class FaceCache:
             self._checked[index] = True
         return self._images[indices], self._masks[indices]
 
+    def _hash_files(self) -> dict[Path, str]:
+        paths = [*dict.fromkeys(path for sample in self._listed for path in self._source.files(sample))]
+        return dict(zip(paths, FileHashes(self._root / "contents.json").hashes(paths), strict=True))
+
     def _rebuild(self) -> None:
-        if _hashes(self._listed, self._root) != self._hashes:
+        if self._hash_files() != self._hashes:
             raise DataError(
                 f"{self.folder}: damaged, and photos or masks have changed since this process started. Start again to "
                 f"build a new cache."
@@ -202,7 +206,7 @@ class FaceCache:
 
     def _require_unchanged(self) -> None:
         """Raise a DataError if files have changed since the key was computed."""
-        now = _hashes(self._listed, self._root)
+        now = self._hash_files()
         if changed := [path for path, value in self._hashes.items() if now[path] != value]:
             raise DataError(
                 *truncate([f"{path}: changed while it was cached; run it again." for path in changed], "changed files")
@@ -253,8 +257,7 @@ class FaceCache:
 
     def _prepare(self, sample: Sample) -> "_Prepared | _LeftOut | DataError":
         try:
-            photo = open_photo(sample.photo)
-            mask, inexact = self._source.read_mask(sample, self._taxonomy)
+            photo, (mask, inexact) = self._source.read(sample, self._taxonomy)
         except DataError as error:
             return error
         if mask.shape != photo.shape[:2]:
@@ -317,14 +320,9 @@ class _GrowingArray:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
-def _hashes(samples: Sequence[Sample], root: Path) -> dict[Path, str]:
-    paths = [*dict.fromkeys(path for sample in samples for path in (sample.photo, *sample.mask_files))]
-    return dict(zip(paths, FileHashes(root / "contents.json").hashes(paths), strict=True))
-
-
 def _fingerprint(samples: Sequence[Sample], hashes: Mapping[Path, str]) -> str:
-    photos = [hashes[sample.photo] for sample in samples]
-    masks = [hashes[path] for sample in samples for path in sample.mask_files]
+    photos = [hashes.get(sample.photo) for sample in samples]  # None without a file
+    masks = [hashes.get(path) for sample in samples for path in sample.mask_files]
     described = [
         [sample.id, sample.split, sample.group, list(sample.tags), *(name for name, _path in sample.parts)]
         for sample in samples

@@ -1,9 +1,10 @@
 """The LightningDataModule: cached faces, loaders, and the sets that are scored."""
 
 import logging
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,14 +15,21 @@ from facesegl.config.schema import SETS
 from facesegl.data.augment import Augment, unpack_masks
 from facesegl.data.cache import FaceCache, Row, identical_photos
 from facesegl.data.dataset import Batch, BatchOrder, CachedBatch, CachedFaces, FaceLoader, ResumableLoader
+from facesegl.data.mixing import MixedOrder, Share, automatic_share
 from facesegl.errors import ConfigError, DataError
+from facesegl.labels.from_parts import can_be_drawn
 from facesegl.labels.onehot import unpack_onehot
 from facesegl.labels.taxonomy import Taxonomy, likely_pairs
+from facesegl.sources.drawn import DrawnFaces
 from facesegl.sources.images import open_photo
 from facesegl.sources.source import Source
 from facesegl.sources.splits import assign_folds
+from facesegl.synthetic.parts import PARTS
+from facesegl.text import number, percent
 
 log = logging.getLogger(__name__)
+
+_REMEDY = f"if these are faces, data.taxonomy can say so: `synthetic_as: {{PART: CLASS}}`, with {', '.join(PARTS)}"
 
 
 class FaceDataModule(pl.LightningDataModule):
@@ -41,9 +49,12 @@ class FaceDataModule(pl.LightningDataModule):
         seed: seed of shuffling and augmentation.
         cache: the folder of all caches.
         augment: augmentation of training batches; None for none.
+        synthetic_share: the share of synthetic faces in training batches, 0 to 1; the first and the last batch's share;
+            or `auto`, which follows from the number of training photos.
+        synthetic_faces: the number of different synthetic faces.
 
     Raises:
-        ConfigError: invalid arguments.
+        ConfigError: invalid arguments, or a share of synthetic faces that cannot be drawn with these classes.
     """
 
     def __init__(
@@ -60,6 +71,8 @@ class FaceDataModule(pl.LightningDataModule):
         seed: int,
         cache: str,
         augment: Augment | None = None,
+        synthetic_share: float | Share | Literal["auto"] = 0.0,
+        synthetic_faces: int = 0,
     ) -> None:
         super().__init__()
         self.source, self.augment = source, augment
@@ -67,8 +80,11 @@ class FaceDataModule(pl.LightningDataModule):
         self.image_size, self.batch_size, self.workers = image_size, batch_size, workers
         self.fold, self.folds, self.fold_seed = fold, folds, fold_seed
         self.strict, self.seed, self.cache_root = strict, seed, Path(cache)
+        self.synthetic_share, self.synthetic_faces = synthetic_share, synthetic_faces
         _check(image_size, batch_size, fold, folds, workers)
+        _check_mixing(synthetic_share, synthetic_faces, self.taxonomy)
         self._cache: FaceCache | None = None
+        self._synthetic: FaceCache | None = None
         self._training_loader: ResumableLoader | None = None
         self._loader_state = {"batches": 0}
         self._generator = torch.Generator()
@@ -89,7 +105,7 @@ class FaceDataModule(pl.LightningDataModule):
             self._cache = cache
 
     def setup(self, stage: str | None = None) -> None:
-        """Divide the samples into the sets.
+        """Divide the samples into the sets; for training, also draw the synthetic faces if they are not cached.
 
         Raises:
             DataError: no photo to train on, or fewer persons than folds.
@@ -103,6 +119,34 @@ class FaceDataModule(pl.LightningDataModule):
         self.train, self.val, self.test = (self._sets[name] for name in ("train", "val", "test"))
         if not self.train.size:
             raise DataError(f"{self.source.name}: no photo to train on; expected labelled training photos.")
+        if stage == "fit" and self._synthetic is None:
+            self._mix()
+
+    def _mix(self) -> None:
+        if self.synthetic_share == "auto":
+            self.synthetic_share = self._automatic_share()
+        if any(_ends(self.synthetic_share)):
+            drawn = DrawnFaces(self.synthetic_faces, self.image_size)
+            self._synthetic = FaceCache(drawn, self.taxonomy, self.image_size, self.cache_root)
+
+    def _automatic_share(self) -> float:
+        share, key = automatic_share(len(self.train)), "data.synthetic_share=auto"
+        photos = number(len(self.train), "training photo")
+        if not share:
+            log.info("%s: no synthetic faces, with %s", key, photos)
+        elif not can_be_drawn(self.taxonomy):
+            log.info("%s: no synthetic faces, since none can be drawn with these classes; %s", key, _REMEDY)
+            return 0.0
+        else:
+            log.info(
+                "%s: %s of the samples in training batches are synthetic faces, with %s", key, percent(share), photos
+            )
+        return share
+
+    @property
+    def mixed(self) -> list[Any]:
+        """What identifies the synthetic faces in training batches: their share and content; empty for none."""
+        return [self.synthetic_share, self._synthetic.key] if self._synthetic else []
 
     @property
     def cache(self) -> FaceCache:
@@ -139,7 +183,8 @@ class FaceDataModule(pl.LightningDataModule):
 
     def ids(self, indices: "Iterable[int] | np.ndarray | Tensor") -> list[str]:
         """The ids of the samples with these indices."""
-        return [self.cache.rows[int(index)].id for index in indices]
+        rows = [*self.cache.rows, *(self._synthetic.rows if self._synthetic else ())]
+        return [rows[int(index)].id for index in indices]
 
     def native(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """A photo, (H, W, 3) uint8, and its mask, (H, W) uint8, read from their files at native size."""
@@ -207,8 +252,9 @@ class FaceDataModule(pl.LightningDataModule):
         return _unpacked(batch), self._augmented(batch), self.ids(batch.indices)
 
     def train_dataloader(self) -> ResumableLoader:
-        """Shuffled batches of the training photos; a resumed run continues after its last batch."""
-        loader = ResumableLoader(CachedFaces(self.cache), self._order(self.train, self.seed), self.workers)
+        """Shuffled batches of training photos and synthetic faces; a resumed run continues after its last batch."""
+        order = self._mixed_order(self._synthetic) if self._synthetic else self._order(self.train, self.seed)
+        loader = ResumableLoader(CachedFaces(self.cache, self._synthetic), order, self.workers)
         loader.load_state_dict(self._loader_state)
         self._training_loader = loader
         return loader
@@ -251,8 +297,26 @@ class FaceDataModule(pl.LightningDataModule):
         return CachedFaces(self.cache).__getitems__(next(iter(order)))
 
     def _order(self, indices: np.ndarray, seed: int | None) -> BatchOrder:
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return BatchOrder(indices, self.batch_size, seed, rank, world_size)
+        return BatchOrder(indices, self.batch_size, seed, *self._rank())
+
+    def _mixed_order(self, synthetic: FaceCache) -> MixedOrder:
+        return MixedOrder(
+            self.train,
+            self.batch_size,
+            self.seed,
+            *self._rank(),
+            synthetic=len(self.cache.rows) + np.arange(len(synthetic.rows)),
+            share=_ends(self.synthetic_share),
+            total=self._total_batches,
+        )
+
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _total_batches(self) -> float:
+        if self.trainer is None:
+            return math.inf
+        return self.trainer.estimated_stepping_batches * self.trainer.accumulate_grad_batches
 
 
 def _sets(rows: Sequence[Row], held_out: Collection[str]) -> dict[str, np.ndarray]:
@@ -309,3 +373,24 @@ def _check(image_size: int, batch_size: int, fold: int | None, folds: int, worke
         )
     if problems:
         raise ConfigError(*problems)
+
+
+def _check_mixing(share: float | Share | Literal["auto"], faces: int, taxonomy: Taxonomy) -> None:
+    ends = (0.0, 0.0) if share == "auto" else _ends(share)
+    problems = []
+    if not all(0 <= end <= 1 for end in ends):
+        problems.append(f"data.synthetic_share={share}: expected auto, 0 to 1, or two such numbers [FIRST, LAST].")
+    elif any(ends) and not can_be_drawn(taxonomy):
+        problems.append(
+            f"data.synthetic_share={share}: no synthetic faces can be drawn with the classes "
+            f"{', '.join(taxonomy.names)}; {_REMEDY}."
+        )
+    if faces < 1 and share != 0:
+        problems.append(f"data.synthetic_faces={faces}: expected 1 or more.")
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _ends(share: float | Share | str) -> Share:
+    """The shares in the first and in the last batch."""
+    return (share[0], share[1]) if isinstance(share, list | tuple) else (float(share), float(share))

@@ -21,7 +21,7 @@ class CachedBatch(NamedTuple):
     Attributes:
         image: (B, 3, H, W) uint8, channels last in memory.
         packed: (B, H, W, ceil(C/8)) uint8, the bit-packed one-hot mask.
-        indices: (B,) int64, the samples' indices in the cache.
+        indices: (B,) int64, the samples' indices: in the cache, and after its photos the synthetic faces.
         seed: the seed of everything random about this batch.
     """
 
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
     Attributes:
         image: (B, 3, H, W) uint8, or float32 after augmentation, 0 to 255.
         target: (B, H, W) int64, class indices, or VOID for pixels that the loss ignores.
-        indices: (B,) int64, the samples' indices in the cache.
+        indices: (B,) int64, the samples' indices, as in `CachedBatch`.
         seed: the seed of everything random about this batch.
     """
 
@@ -55,16 +55,19 @@ class BatchIndices(NamedTuple):
 
 
 class CachedFaces(Dataset[CachedBatch]):
-    """Whole batches from the cache, one gather per array."""
+    """Whole batches from the cache, one gather per array; indices after its photos are those of synthetic faces."""
 
-    def __init__(self, cache: "FaceCache") -> None:
-        self.cache = cache
+    def __init__(self, cache: "FaceCache", synthetic: "FaceCache | None" = None) -> None:
+        self.cache, self.synthetic = cache, synthetic
 
     def __getitems__(self, batch: BatchIndices) -> CachedBatch:
-        image, packed = self.cache.read(np.maximum(batch.indices, 0))
-        padding = batch.indices == PADDING
+        photos = len(self.cache.rows)
+        padding, drawn = batch.indices == PADDING, batch.indices >= photos
+        image, packed = self.cache.read(np.where(padding | drawn, 0, batch.indices))
         if padding.any():
             image[padding], packed[padding] = 0, 0
+        if self.synthetic and drawn.any():
+            image[drawn], packed[drawn] = self.synthetic.read(batch.indices[drawn] - photos)
         return CachedBatch(
             image=torch.from_numpy(image).permute(0, 3, 1, 2),
             packed=torch.from_numpy(packed),
@@ -114,11 +117,7 @@ class BatchOrder(Sampler[BatchIndices]):
 
     def _order(self, epoch: int) -> np.ndarray:
         """The indices of an epoch: (N,) int64."""
-        if self._seed is None:
-            return self._indices
-        generator = torch.Generator().manual_seed(seed_of(self._seed, epoch))
-        shuffled: np.ndarray = self._indices[torch.randperm(len(self._indices), generator=generator).numpy()]
-        return shuffled
+        return self._indices if self._seed is None else shuffled(self._indices, self._seed, epoch)
 
 
 class FaceLoader(DataLoader[CachedBatch]):
@@ -152,6 +151,13 @@ class ResumableLoader(FaceLoader):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue after the batches of a run with the same seed."""
         self.order.start = state["batches"]
+
+
+def shuffled(indices: np.ndarray, *numbers: int) -> np.ndarray:
+    """The indices, (N,) int64, in an order that follows from some numbers."""
+    generator = torch.Generator().manual_seed(seed_of(*numbers))
+    order: np.ndarray = indices[torch.randperm(len(indices), generator=generator).numpy()]
+    return order
 
 
 def seed_of(*numbers: int) -> int:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels.decode import RULE, Decoded, decode_mask
 from facesegl.labels.taxonomy import Colour, Taxonomy, likely_pairs
-from facesegl.sources.images import read_rgb
+from facesegl.sources.images import open_photo, read_rgb
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,18 @@ class Source(abc.ABC):
             f"data.taxonomy: the files of {self.name} do not define classes; define them in a YAML file: "
             f"data.taxonomy=FILE.yaml."
         )
+
+    def files(self, sample: Sample) -> tuple[Path, ...]:
+        """The files that a sample is read from, whose contents identify it."""
+        return (sample.photo, *sample.mask_files)
+
+    def read(self, sample: Sample, taxonomy: Taxonomy) -> tuple[np.ndarray, Decoded]:
+        """Read the photo, (H, W, 3) uint8, and decode its mask, both at native size.
+
+        Raises:
+            DataError: as `read_mask`, or the photo cannot be read.
+        """
+        return open_photo(sample.photo), self.read_mask(sample, taxonomy)
 
     def read_mask(self, sample: Sample, taxonomy: Taxonomy) -> Decoded:
         """Decode the mask of a sample at native size; by default from a color mask.

@@ -20,7 +20,7 @@ from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.fasseg import survey_fasseg_folder
 from facesegl.sources.source import Sample, Source
 from facesegl.synthetic.parts import PARTS
-from facesegl.synthetic.render import draw_face
+from facesegl.synthetic.render import Face, draw_face
 from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)
@@ -112,11 +112,19 @@ class SyntheticFaces(Source):
     def _draw(self, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """The photo and the mask of a face, each (H, W, 3) uint8."""
         face = draw_face(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15, self.convention)
-        shares = np.zeros((*face.photo.shape[:2], self.taxonomy.num_classes), dtype=np.float32)
-        for part, index in enumerate(self.classes):
-            shares[..., index] += face.coverage[..., part]
+        shares = shares_of_classes(face, self.classes, self.taxonomy.num_classes)
         if self.convention == "fasseg":  # blended at the edges, as FASSEG's masks are
             colors = np.array(self.taxonomy.colours, dtype=np.float32)
-            blended = sum(shares[..., [index]] * color for index, color in enumerate(colors))  # not BLAS: it rounds by machine
+            blended = sum(
+                shares[..., [index]] * color for index, color in enumerate(colors)
+            )  # not BLAS: it rounds by machine
             return face.photo, np.rint(blended).astype(np.uint8)
         return face.photo, mask_to_colours(shares.argmax(axis=-1).astype(np.uint8), self.taxonomy)
+
+
+def shares_of_classes(face: Face, classes: npt.NDArray[np.intp], num_classes: int) -> npt.NDArray[np.float32]:
+    """The share of each pixel that each class fills, (H, W, C) float32; `classes` has the class of each part."""
+    shares = np.zeros((*face.photo.shape[:2], num_classes), dtype=np.float32)
+    for part, index in enumerate(classes):
+        shares[..., index] += face.coverage[..., part]
+    return shares

@@ -14,7 +14,18 @@ from facesegl.synthetic.parts import PARTS
 from facesegl.synthetic.person import Person
 from facesegl.synthetic.shapes import Field, Points, bell, bump, ramp, ripple
 from facesegl.synthetic.solids import (
-    Bust, Hat, Head, Hit, Mane, Rays, Rows, Surface, back, hit_ellipsoid, march, rotation,
+    Bust,
+    Hat,
+    Head,
+    Hit,
+    Mane,
+    Rays,
+    Rows,
+    Surface,
+    back,
+    hit_ellipsoid,
+    march,
+    rotation,
 )  # fmt: skip
 
 NOSE_TOPS = {"fasseg": -0.03, "celebamask_hq": -0.10, "lapa": 0.0, "helen": 0.0}

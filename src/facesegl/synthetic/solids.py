@@ -11,7 +11,17 @@ import numpy as np
 
 from facesegl.synthetic.person import Person
 from facesegl.synthetic.shapes import (
-    Field, Points, Vector, angle, bell, blend, bump, ellipsoid, ramp, ripple, sample,
+    Field,
+    Points,
+    Vector,
+    angle,
+    bell,
+    blend,
+    bump,
+    ellipsoid,
+    ramp,
+    ripple,
+    sample,
 )  # fmt: skip
 
 Surface = Callable[[Points], Field]
