@@ -39,6 +39,12 @@ def test_what_changes_the_training_is_another_run(override: str):
     assert of(override) != of()
 
 
+def test_the_choice_of_photos_counts_only_where_there_is_one():
+    assert of("+data.photos=null", "+data.photos_seed=1") == of()  # older configs did not have these keys
+    chosen = {of(f"+data.photos={photos}", f"+data.photos_seed={seed}") for photos in (1, 2) for seed in (0, 1)}
+    assert len(chosen | {of()}) == 5
+
+
 def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SOME_SEED", "1")
     first = of("seed=${oc.env:SOME_SEED}")
