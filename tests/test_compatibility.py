@@ -10,6 +10,11 @@ import pytest
 import torch
 
 import facesegl
+from facesegl.commands.build import GIVEN
+from facesegl.config.check import check
+from facesegl.config.compose import Composed
+from facesegl.config.identity import identity
+from facesegl.config.instantiate import build
 from facesegl.learning.checkpoint import read_checkpoint
 from facesegl.reporting.history import read_history
 from helpers.calling import assert_reported, call
@@ -89,6 +94,12 @@ def test_compare_reads_its_counts(run):
     shown = json.loads(call("compare", run, "copy", "--json").out)
     assert [model["scores"]["miou"] for model in shown["models"]] == [RECORD["scores"]["val"]["scores"]["miou"]] * 2
     assert shown["differences"][0]["verdict"] == "the same on every photo"
+
+
+def test_its_command_has_its_identity():
+    composed = Composed.of(RECORD["command"].split()[2:])
+    faces = build(check(composed, given=GIVEN).data, augment=None)
+    assert identity(composed.config, faces.cache.key) == RECORD["identity"]
 
 
 def test_a_finished_run_is_not_resumed(run):

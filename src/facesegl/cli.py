@@ -168,7 +168,7 @@ def _compare(given: Namespace) -> None:
 def _report(given: Namespace) -> None:
     from facesegl.commands.report import report
 
-    print(f"report: {report(given.run, given.keys, given.config_dir)}")
+    print(f"report: {report(given.run, given.keys, given.config_dir, given.baseline)}")
 
 
 def _export(given: Namespace) -> None:

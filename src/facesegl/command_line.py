@@ -216,6 +216,14 @@ def _compare(parser: Parser) -> None:
 
 def _report(parser: Parser) -> None:
     parser.add_argument("run", type=_path, metavar="RUN", help="the folder of a run or of a sweep")
+    parser.add_argument(
+        "--baseline",
+        type=_path,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="a run whose score is a line in a chart over the number of masks, e.g. of evaluate",
+    )
     _add_keys(parser, "of the data, for the photos in the report")
 
 

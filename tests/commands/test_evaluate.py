@@ -14,8 +14,9 @@ from facesegl.commands.compare import compare
 from facesegl.errors import ConfigError
 from facesegl.evaluation.counts_file import read_counts
 from facesegl.prediction import read_card
-from helpers.calling import assert_reported, call, succeed, train_in
+from helpers.calling import assert_reported, call, runs, succeed, train_in
 from helpers.faces import FASSEG6, write_faces, write_pair
+from helpers.records import record_of
 from helpers.trainings import SMALL_UNET
 
 
@@ -145,6 +146,25 @@ def test_training_photos_can_be_scored_too(checkpoint):
     scored = facesegl.evaluate(checkpoint, "set=train", "panels=0")
     assert scored.scores["train"]["scores"]["photos"] == 6
     assert not (scored.folder / "panels").exists()
+
+
+def test_a_model_of_a_few_photos_is_scored_with_the_photos_that_it_was_trained_on(fasseg):
+    ended = succeed("train", *SMALL_UNET, "trainer.max_epochs=1", "data.photos=2", "data.photos_seed=1")
+    assert "training on 2 of 4 photos (data.photos_seed=1), validating on 2" in ended.err
+    (folder,) = runs()
+    folds = json.loads((folder / "folds.json").read_text())
+    assert len(folds["train"]) == len(folds["val"]) == 2
+    for keys in ([], ["data=fasseg_v2"]):
+        of_train = facesegl.evaluate(folder, "set=train", "panels=0", *keys)
+        assert set(read_counts(of_train.folder).photos) == set(folds["train"])
+    of_val = facesegl.evaluate(folder, "set=val", "panels=0")
+    assert of_val.scores == record_of(folder)["scores"]  # the floor too
+
+
+def test_more_photos_than_there_are_end_a_training_before_it_starts(fasseg):
+    ended = call("train", *SMALL_UNET, "data.photos=5")
+    assert_reported(ended, 2, "data.photos=5: there are 4 photos to train on; expected 4 or fewer, or null")
+    assert not runs()
 
 
 def test_a_checkpoint_holds_no_path_of_this_machine(trained):

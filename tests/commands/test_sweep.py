@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.calling import call, succeed
+from helpers.calling import assert_reported, call, succeed
 from helpers.records import record_of
 from helpers.trainings import SMALL_UNET, disturbed
 
@@ -49,6 +49,25 @@ def test_one_seed_alone_has_no_spread(fasseg):
 def test_shipped_sweeps_sweep(fasseg, name, count):
     _, jobs = sweep(f"sweep={name}", "logger=none", "trainer.limit_train_batches=1")
     assert len(jobs) == count
+
+
+def test_label_efficiency_trains_on_a_few_photos_chosen_by_each_seed(fasseg):
+    ended, jobs = sweep("sweep=label_efficiency", "data.photos=1,2", "seed=0,1", "logger=none")
+    assert [(job["config"]["data"]["photos"], job["config"]["data"]["photos_seed"]) for job in jobs] == [
+        *((1, 0), (1, 1), (2, 0), (2, 1))
+    ]
+    assert [job["data"]["photos"]["train"] for job in jobs] == [1, 1, 2, 2]
+    assert all("test_clean" in job["scores"] for job in jobs)
+    table = ended.out.partition("Over the seeds")[2]
+    assert [line.split()[0] for line in table.splitlines() if "(2)" in line] == ["1", "2"]
+    succeed("report", Path(jobs[0]["folder"]).parent)
+
+
+def test_a_number_of_photos_that_there_are_not_fails_alone(fasseg):
+    ended = call("train", "-m", *SMALL_UNET, "sweep=label_efficiency", "data.photos=7,1", "seed=0", "logger=none")
+    assert_reported(ended, 1, "job 0", "data.photos=7: there are 6 photos to train on; expected 6 or fewer", "1 of 2")
+    (folder,) = Path("runs/fasseg_v2-unet").iterdir()
+    assert (folder / "1" / "result.json").is_file()
 
 
 @pytest.mark.slow

@@ -77,6 +77,19 @@ def test_every_experiment_and_other_values_train(fasseg, overrides):
     assert_loads_without_code(train(*overrides))
 
 
+@pytest.mark.parametrize("photos", ["1", "null"])
+def test_quick_takes_its_steps_and_validates_whatever_the_number_of_photos(fasseg, photos, caplog):
+    steps = ["trainer.max_epochs=-1", "trainer.max_steps=60", "trainer.val_check_interval=30"]
+    with caplog.at_level("INFO"):
+        result = train("experiment=quick", f"data.photos={photos}", *steps, *UNET)
+    last, best = (
+        torch.load(result.folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("last", "best")
+    )
+    assert last["global_step"] == 60
+    assert best["global_step"] in (30, 60)
+    assert "val/miou" in caplog.text
+
+
 def test_without_a_fold_it_scores_the_test_photos(fasseg):
     result = train("data.fold=null", *UNET)
     assert_loads_without_code(result)

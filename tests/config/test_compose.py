@@ -89,6 +89,11 @@ def test_loosened_overrides_compose_with_hydra_alone(small_conf: Path):
         assert hydra_compose("train", overrides=loose).trainer.max_steps == 5
 
 
+def test_a_key_that_a_file_sweeps_is_not_loosened():
+    # Hydra would take `seed` and `++seed` for two keys, and sweep both
+    assert loosen(["+sweep=seeds", "seed=8,9", "a=1"]) == ["+sweep=seeds", "seed=8,9", "++a=1"]
+
+
 def test_help_fills_hydras_template_with_groups_and_values(tmp_path: Path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text("{_target_: small_parts.OpenNet, channels: [1]}")

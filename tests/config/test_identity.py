@@ -48,6 +48,12 @@ def test_synthetic_faces_count_only_if_they_are_mixed_in_and_initial_weights_by_
     assert identity(config, "d", init="v") != identity(config, "d", init="w")
 
 
+def test_the_choice_of_photos_counts_only_where_there_is_one():
+    assert of("+data.photos=null", "+data.photos_seed=1") == of()  # older configs did not have these keys
+    chosen = {of(f"+data.photos={photos}", f"+data.photos_seed={seed}") for photos in (1, 2) for seed in (0, 1)}
+    assert len(chosen | {of()}) == 5
+
+
 def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SOME_SEED", "1")
     first = of("seed=${oc.env:SOME_SEED}")

@@ -61,6 +61,44 @@ def test_without_a_fold_all_photos_are_trained_on(fasseg):
         faces.indices("val")
 
 
+def test_a_choice_of_training_photos_is_nested_and_affects_no_other_set(fasseg):
+    double(fasseg, "Train/2", "Test/2")
+    for fold in (None, 0):
+        everyone = opened(fold=fold)
+        choices = [opened(fold=fold, photos=count) for count in (1, 2, 3)]
+        chosen = [set(ids(faces, "train")) for faces in choices]
+        assert [len(one) for one in chosen] == [1, 2, 3]
+        assert chosen[0] < chosen[1] < chosen[2] < set(ids(everyone, "train"))
+        for faces in choices:
+            assert faces.summary()["photos"]["train"] == len(faces.train)
+            assert faces.fold_of == everyone.fold_of
+            for name in ("val", "test", "test_clean", "test_strict"):  # also photos that equal one that is not chosen
+                assert faces.has(name) == everyone.has(name)
+                assert not faces.has(name) or ids(faces, name) == ids(everyone, name)
+    assert len({tuple(ids(opened(photos=2, photos_seed=seed), "train")) for seed in range(8)}) > 2
+    assert ids(opened(photos=4), "train") == ids(opened(), "train")
+
+
+def test_normalisation_shares_and_floor_are_those_of_the_chosen_photos(fasseg):
+    faces = opened(fold=None, photos=1)
+    (chosen,) = faces.train
+    assert [mask.tolist() for mask in faces.training_masks()] == [faces_mask(opened(fold=None), chosen)]
+    pixels = np.array(faces.cache.rows[chosen].class_pixels)
+    np.testing.assert_allclose(faces.class_shares(), pixels / pixels.sum())
+    assert faces.normalisation() != opened(fold=None).normalisation()
+
+
+def faces_mask(faces, index):
+    return next(mask.tolist() for each, mask in zip(faces.train, faces.training_masks(), strict=True) if each == index)
+
+
+def test_more_photos_than_there_are_is_an_error_with_their_number(fasseg):
+    for fold, available in ((None, 6), (0, 4)):
+        message = rf"data\.photos=7: there are {available} photos to train on; expected {available} or fewer, or null"
+        with pytest.raises(ConfigError, match=message):
+            opened(fold=fold, photos=7)
+
+
 def test_test_clean_excludes_training_photos_and_test_strict_also_their_persons(tmp_path):
     v2 = write_faces(tmp_path / "data" / "fasseg" / "V2", train=6, test=4)
     double(v2, "Train/2", "Test/2")
@@ -97,10 +135,11 @@ def test_an_unknown_set_and_more_folds_than_persons_are_errors(fasseg):
 
 def test_all_invalid_arguments_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
-        face_module(image_size=0, batch_size=-1, fold=3, folds=1, workers=-2)
+        face_module(image_size=0, batch_size=-1, fold=3, folds=1, workers=-2, photos=0)
     message = "\n".join(caught.value.problems)
-    assert len(caught.value.problems) == 5
-    assert all(f"data.{name}=" in message for name in ("image_size", "batch_size", "fold", "folds", "workers"))
+    assert len(caught.value.problems) == 6
+    names = ("image_size", "batch_size", "fold", "folds", "workers", "photos")
+    assert all(f"data.{name}=" in message for name in names)
     for fold in (-1, 3):
         with pytest.raises(ConfigError, match=rf"data.fold={fold}: expected 0 to 2, since data.folds=3, or null"):
             face_module(fold=fold)

@@ -23,6 +23,18 @@ def write_record(run, record):
     (run / "result.json").write_text(json.dumps(record))
 
 
+def scores_of(miou):
+    return {
+        "scores": {"miou": miou, "iou": {"skin": miou, "hair": None}},
+        "floor": {"miou": 0.4},
+        "agreement": {"miou": 0.87},
+    }
+
+
+def photos_of(overrides):
+    return next((int(text.partition("=")[2]) for text in overrides if text.startswith("data.photos=")), 20)
+
+
 def write_sweep(folder, jobs):
     """A sweep's folder as its jobs leave it: (overrides, miou) each; None for one that failed."""
     for number, (overrides, miou) in enumerate(jobs):
@@ -32,7 +44,7 @@ def write_sweep(folder, jobs):
         note = {"job": number, "overrides": overrides, "run": str(run), "set": miou and "val", "miou": miou, **done}
         (run / "job.json").write_text(json.dumps(note))
         if miou is not None:
-            found = {"scores": {"iou": {"skin": miou, "hair": None}}}
-            record = {"scores": {"val": found}, "command": f"facesegl train {' '.join(overrides)}"}
+            record = {"command": f"facesegl train {' '.join(overrides)}", "scores": {"val": scores_of(miou)}}
+            record["data"] = {"fingerprint": "faces", "photos": {"train": photos_of(overrides)}}
             (run / "result.json").write_text(json.dumps(record))
     return folder

@@ -9,8 +9,10 @@ import pytest
 
 from facesegl.commands.report import report
 from facesegl.errors import ConfigError
+from facesegl.reporting.sweep_table import seeds_table
 from facesegl.runs.sweep_jobs import Job, fold, swept
-from helpers.records import page, write_sweep
+from helpers.calling import assert_reported, call, printed, succeed
+from helpers.records import page, scores_of, write_record, write_sweep
 
 JOBS = [
     (["optimizer.lr=0.001", "seed=0"], 0.61),
@@ -68,6 +70,62 @@ def test_two_parameters_give_a_map_next_to_their_curves(tmp_path):
     two = write_sweep(tmp_path / "two", jobs)
     assert "One run each" in page(two)
     assert sorted(file.name for file in (two / "figures").iterdir()) == ["sweep_0.png", "sweep_1.png", "sweep_map.png"]
+
+
+MASKS = [
+    ([f"data.photos={photos}", f"data.photos_seed={seed}"], 0.6 + photos / 100 + seed / 50)
+    for photos in (1, 20, 5)
+    for seed in (0, 1)
+]
+
+
+def write_baseline(folder, set_name="val", fingerprint="faces"):
+    folder.mkdir()
+    write_record(
+        folder,
+        {"scores": {set_name: scores_of(0.77)}, "scored": ["facesegl:faces"], "data": {"fingerprint": fingerprint}},
+    )
+    return folder
+
+
+def test_choices_of_photos_are_combined_and_ordered_by_the_number_of_masks(tmp_path):
+    folder = write_sweep(tmp_path / "sweep", MASKS)
+    table = [line.split() for line in printed(seeds_table(folder)).splitlines() if "±" in line][1:]
+    assert table == [
+        ["1", "0.620", "±", "0.014", "(2)"],
+        ["5", "0.660", "±", "0.014", "(2)"],
+        ["20", "0.810", "±", "0.014", "(2)"],
+    ]
+
+
+def test_the_chart_over_the_number_of_masks_has_means_floor_agreement_and_baselines(tmp_path):
+    folder, baseline = write_sweep(tmp_path / "sweep", MASKS), write_baseline(tmp_path / "evaluation")
+    succeed("report", folder, "--baseline", baseline)
+    shown = (folder / "report.html").read_text(encoding="utf-8")
+    alt = re.search(r'aria-label="(mIoU on val over the number of masks: .*?)"', shown).group(1)
+    assert "mean 1: 0.620, 5: 0.660, 20: 0.810; floor 1: 0.400, 5: 0.400, 20: 0.400" in alt
+    assert "agreement 0.870; facesegl:faces 0.770" in alt
+    assert [file.name for file in (folder / "figures").iterdir()] == ["masks.png"]
+
+
+def test_a_second_swept_key_gives_a_line_for_each_value(tmp_path):
+    jobs = [([*overrides, f"augment={name}"], miou) for overrides, miou in MASKS for name in ("none", "face")]
+    shown = page(write_sweep(tmp_path / "sweep", jobs))
+    assert "augment=none 1: 0.620" in shown
+    assert "augment=face 1: 0.620" in shown
+
+
+@pytest.mark.parametrize("other", [{"set_name": "test"}, {"fingerprint": "others"}])
+def test_a_baseline_of_other_photos_is_refused(tmp_path, other):
+    folder, baseline = write_sweep(tmp_path / "sweep", MASKS), write_baseline(tmp_path / "evaluation", **other)
+    ended = call("report", folder, "--baseline", baseline)
+    assert_reported(ended, 2, f"--baseline {baseline}: no score on val of the sweep's data; expected a run folder of")
+
+
+def test_a_baseline_needs_a_sweep_over_the_number_of_masks(tmp_path):
+    folder, run = write_sweep(tmp_path / "sweep", JOBS), write_baseline(tmp_path / "evaluation")
+    assert_reported(call("report", folder, "--baseline", run), 2, "a line in the chart over data.photos, which this")
+    assert_reported(call("report", run, "--baseline", run), 2, "is a run; expected the folder of a sweep over data.ph")
 
 
 def test_a_sweep_over_seeds_alone_is_one_configuration(tmp_path):

@@ -188,14 +188,14 @@ class _CardDefaults:
             )
 
     def fill_other_data(self, config: DictConfig) -> None:
-        """Fill data that the command line names: image size, folds if the data are the card's, taxonomy if missing."""
+        """Fill data that the command line names: image size, the photos trained on if they are the card's, taxonomy."""
         data, of_card = config.data, self._card["data"]
         if "data.image_size" not in self._typed:
             data.image_size = self._card["image_size"]
-        folds = of_card["values"] if config.choices.data == of_card["choice"] else {"fold": None}
-        for key in ("fold", "folds", "fold_seed"):
-            if key in folds and key in data and f"data.{key}" not in self._typed:
-                data[key] = folds[key]
+        trained = of_card["values"] if config.choices.data == of_card["choice"] else {"fold": None}
+        for key in ("fold", "folds", "fold_seed", "photos", "photos_seed"):
+            if key in trained and key in data and f"data.{key}" not in self._typed:
+                data[key] = trained[key]
         if OmegaConf.is_missing(data, "taxonomy"):
             data.taxonomy = self._card["taxonomy"]
 

@@ -123,9 +123,10 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
             "fold_of": faces.fold_of,
         },
     )
+    chosen = f"{faces.photos} of {faces.available} photos (data.photos_seed={faces.photos_seed})"
     log.info(
-        "training on %d photos, %s; %s on %s; run folder %s",
-        len(faces.train),
+        "training on %s, %s; %s on %s; run folder %s",
+        chosen if faces.photos else f"{len(faces.train)} photos",
         f"validating on {len(faces.val)}" if faces.val.size else "none held out",
         plan.trainer.precision,
         plan.trainer.accelerator,

@@ -95,9 +95,17 @@ def help_text(config_name: str, overrides: Sequence[str], config_dirs: ConfigDir
 
 
 def loosen(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[str]:
-    """The overrides with `++` before plain values, so that Hydra accepts keys that no config file has."""
+    """The overrides with `++` before plain values, so that Hydra accepts keys that no config file has.
+
+    Keys of `hydra.sweeper.params` stay as they are: otherwise Hydra would sweep the values of the file too.
+    """
     conf = _Conf.of("train", config_dirs)
-    return [text if (override := _parse(text)) is None else conf.loosened(override) for text in overrides]
+    parsed = [_parse(text) for text in overrides]
+    swept = conf.sweeper_params([override for override in parsed if override])
+    return [
+        text if override is None or override.key_or_group in swept else conf.loosened(override)
+        for text, override in zip(overrides, parsed, strict=True)
+    ]
 
 
 def sweep(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[list[str]]:
@@ -185,10 +193,13 @@ class _Conf:
     def swept_by_files(self, texts: Sequence[str]) -> list[str]:
         """The sweeps in config files, except those of keys that the command line sets."""
         overrides = [o for o in map(_parse, texts) if o]
-        config = self._try([o for o in overrides if not o.is_sweep_override()])
-        params = {} if isinstance(config, str) else config.hydra.sweeper.get("params") or {}
         typed = {o.key_or_group for o in overrides}
-        return [f"{key}={value}" for key, value in params.items() if key not in typed]
+        return [f"{key}={value}" for key, value in self.sweeper_params(overrides).items() if key not in typed]
+
+    def sweeper_params(self, overrides: Sequence[Override]) -> dict[str, Any]:
+        """What the config files sweep, by key."""
+        config = self._try([o for o in overrides if not o.is_sweep_override()])
+        return {} if isinstance(config, str) else dict(config.hydra.sweeper.get("params") or {})
 
     def groups(self) -> list[str]:
         files = (file.relative_to(folder) for folder in self.folders for file in folder.glob("*/**/*.yaml"))

@@ -55,5 +55,7 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
         plain["init"] = init
     if plain.get("callbacks"):
         plain["callbacks"] = {key: value for key, value in plain["callbacks"].items() if key != "progress"}
+    if plain.get("data") and plain["data"].get("photos") is None:  # older configs did not have these keys
+        plain["data"] = {key: value for key, value in plain["data"].items() if key not in ("photos", "photos_seed")}
     text = json.dumps([plain, data_key, *mixed], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -23,7 +23,7 @@ from facesegl.labels.taxonomy import Taxonomy, likely_pairs
 from facesegl.sources.drawn import DrawnFaces
 from facesegl.sources.images import open_photo
 from facesegl.sources.source import Source
-from facesegl.sources.splits import assign_folds
+from facesegl.sources.splits import assign_folds, choose
 from facesegl.synthetic.parts import PARTS
 from facesegl.text import number, percent
 
@@ -52,6 +52,9 @@ class FaceDataModule(pl.LightningDataModule):
         synthetic_share: the share of synthetic faces in training batches, 0 to 1; the first and the last batch's share;
             or `auto`, which follows from the number of training photos.
         synthetic_faces: the number of different synthetic faces.
+        photos: how many of the training photos (of the training fold) to train on; None for all. The sets of other
+            photos stay as they are, so scores of different numbers can be compared.
+        photos_seed: seed of the choice of these photos; a larger choice contains the smaller ones.
 
     Raises:
         ConfigError: invalid arguments, or a share of synthetic faces that cannot be drawn with these classes.
@@ -73,15 +76,18 @@ class FaceDataModule(pl.LightningDataModule):
         augment: Augment | None = None,
         synthetic_share: float | Share | Literal["auto"] = 0.0,
         synthetic_faces: int = 0,
+        photos: int | None = None,
+        photos_seed: int = 0,
     ) -> None:
         super().__init__()
         self.source, self.augment = source, augment
         self.taxonomy = _taxonomy(source, taxonomy)
         self.image_size, self.batch_size, self.workers = image_size, batch_size, workers
         self.fold, self.folds, self.fold_seed = fold, folds, fold_seed
+        self.photos, self.photos_seed = photos, photos_seed
         self.strict, self.seed, self.cache_root = strict, seed, Path(cache)
         self.synthetic_share, self.synthetic_faces = synthetic_share, synthetic_faces
-        _check(image_size, batch_size, fold, folds, workers)
+        _check(image_size, batch_size, fold, folds, workers, photos)
         _check_mixing(synthetic_share, synthetic_faces, self.taxonomy)
         self._cache: FaceCache | None = None
         self._synthetic: FaceCache | None = None
@@ -108,6 +114,7 @@ class FaceDataModule(pl.LightningDataModule):
         """Divide the samples into the sets; for training, also draw the synthetic faces if they are not cached.
 
         Raises:
+            ConfigError: fewer training photos than `photos`.
             DataError: no photo to train on, or fewer persons than folds.
         """
         rows = self.cache.rows
@@ -119,6 +126,10 @@ class FaceDataModule(pl.LightningDataModule):
         self.train, self.val, self.test = (self._sets[name] for name in ("train", "val", "test"))
         if not self.train.size:
             raise DataError(f"{self.source.name}: no photo to train on; expected labelled training photos.")
+        self.available = len(self.train)
+        if self.photos is not None:
+            chosen = choose(self.ids(self.train), self.photos, self.photos_seed)
+            self.train = self._sets["train"] = self.train[np.isin(self.ids(self.train), [*chosen])]
         if stage == "fit" and self._synthetic is None:
             self._mix()
 
@@ -356,12 +367,13 @@ def _unpacked(batch: CachedBatch) -> Batch:
     return Batch(batch.image, unpack_masks(batch.packed).long(), batch.indices, batch.seed)
 
 
-def _check(image_size: int, batch_size: int, fold: int | None, folds: int, workers: int) -> None:
+def _check(image_size: int, batch_size: int, fold: int | None, folds: int, workers: int, photos: int | None) -> None:
     minima = {
         "image_size": (image_size, 1),
         "batch_size": (batch_size, 1),
         "folds": (folds, 2),
         "workers": (workers, 0),
+        "photos": (1 if photos is None else photos, 1),
     }
     problems = [
         f"data.{name}={value}: expected {least} or more." for name, (value, least) in minima.items() if value < least

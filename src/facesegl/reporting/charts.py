@@ -3,8 +3,10 @@
 import contextlib
 import html
 import io
+import itertools
 import math
 import re
+import statistics
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 Charts = list[tuple[str, str, "Figure"]]
 """For each chart its name, its title and alt text separated by a colon, and its figure."""
+
+Points = Sequence[tuple[int, float]]
+"""A number of masks and a score, for each of some runs."""
 
 _INK, _FAINT, _GRID, _ACCENT, _SECOND, _PAPER = "#20242c", "#59616d", "#e3e6ea", "#2457a6", "#b4541a", "#fefefe"
 _THEME = {_INK: "ink", _FAINT: "faint", _GRID: "grid", _ACCENT: "accent", _SECOND: "second", _PAPER: "paper"}
@@ -185,6 +190,47 @@ def sweep_chart(key: str, values: Sequence[Any], scores: Sequence[float], what: 
     axes.set(xlabel=key, ylabel=what)
     axes.legend(**_ABOVE)
     return figure
+
+
+@_styled()
+def masks_chart(runs: Mapping[str, Points], floor: Points, levels: Mapping[str, float], what: str) -> "Figure":
+    """The score over the number of masks trained on: a point for each run, a line through the means.
+
+    Args:
+        runs: the points of each configuration, by its name.
+        floor: the points of the floor, which follows from the same masks.
+        levels: the scores to compare with, by name.
+        what: the score's name.
+    """
+    figure, axes = _figure(_WIDTH, _HEIGHT)
+    for (name, points), color in zip(runs.items(), itertools.cycle((_ACCENT, _SECOND, _INK)), strict=False):
+        axes.plot(*zip(*means(points), strict=True), color=color, label=_short(name))
+        axes.plot(*zip(*points, strict=True), "o", color=color, alpha=0.6, markersize=4)
+    if floor:
+        axes.plot(*zip(*means(floor), strict=True), ":", color=_FAINT, label="floor")
+    for (name, level), style in zip(levels.items(), itertools.cycle(("--", "-.")), strict=False):
+        axes.axhline(level, color=_FAINT, linestyle=style, linewidth=1.2, label=_short(name))
+    ticks = sorted({number for points in runs.values() for number, _ in points})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [str(number) for number in ticks])
+    axes.minorticks_off()
+    axes.margins(x=0.08, y=0.1)
+    axes.set(xlabel="masks trained on", ylabel=what)
+    axes.legend(**_ABOVE)
+    return figure
+
+
+def means(points: Points) -> Points:
+    """The mean score of each number, in order.
+
+    Example:
+        >>> means([(5, 0.5), (1, 0.2), (5, 0.7)])
+        [(1, 0.2), (5, 0.6)]
+    """
+    return [
+        (number, statistics.fmean(score for other, score in points if other == number))
+        for number in sorted({number for number, _ in points})
+    ]
 
 
 @_styled()

@@ -201,7 +201,11 @@ def _recipe(config: Mapping[str, Any]) -> Iterator[str]:
     yield f"learning rate {config['optimizer'].get('lr')}"
     yield f"batch size {config['data'].get('batch_size')}"
     yield f"image size {config['data'].get('image_size')}"
-    yield f"at most {config['trainer'].get('max_epochs')} epochs"
+    yield from (
+        f"at most {limit} {unit}"
+        for unit in ("epochs", "steps")
+        if (limit := config["trainer"].get(f"max_{unit}", -1)) != -1  # Lightning's -1 is "no limit"
+    )
     yield f"seed {config.get('seed')}"
 
 

@@ -1,27 +1,42 @@
 """The page of a sweep: a row for each configuration, its seeds combined into mean and standard deviation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from facesegl.errors import ConfigError
 from facesegl.provenance import versions
-from facesegl.reporting.charts import Charts, draw, map_chart, sweep_chart
+from facesegl.reporting.charts import Charts, draw, map_chart, masks_chart, means, sweep_chart
 from facesegl.reporting.page import render
-from facesegl.reporting.scored_sets import definition
+from facesegl.reporting.scored_sets import cell, definition
 from facesegl.runs.result import read_result
-from facesegl.runs.sweep_jobs import MOST_CLASSES, Job, Row, failures, fold, read_jobs, spread, swept
+from facesegl.runs.sweep_jobs import MOST_CLASSES, PHOTOS, Job, Row, failures, fold, read_jobs, spread, swept
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def sweep_page(folder: Path) -> str:
+def sweep_page(folder: Path, baselines: Sequence[Path] = ()) -> str:
     """The page of a sweep as HTML; its charts are written next to it.
 
     Args:
         folder: the folder of the sweep, with its jobs in numbered folders.
+        baselines: run folders whose scores are lines in the chart over the number of masks.
+
+    Raises:
+        ConfigError: a baseline without a score on the photos of the sweep, or in a sweep that has no such chart.
     """
     jobs = read_jobs(folder)
+    record = next((found for job in jobs if (found := read_result(folder / str(job.number)))), {})
     what = next((job.set for job in jobs if job.set), "")
     keys = swept(jobs)
     rows = fold(jobs, keys)
     names = list(next((job.classes for job in jobs if job.classes), {}))
+    if baselines and PHOTOS not in keys:
+        raise ConfigError(
+            f"--baseline: a line in the chart over {PHOTOS}, which this sweep did not vary; leave it out."
+        )
+    levels = dict(_level(baseline, record, what) for baseline in baselines)
     best = rows[0] if rows and rows[0].mean is not None else None
     return render(
         "sweep",
@@ -37,8 +52,8 @@ def sweep_page(folder: Path) -> str:
         definition=definition(),
         best_command=max(best.jobs, key=lambda job: -1 if job.miou is None else job.miou).command if best else "",
         best_words=_best_words(best, keys) if best else "",
-        charts=draw(folder, _charts(jobs, keys, f"mIoU on {what}")),
-        facts=list(_facts(folder, jobs)),
+        charts=draw(folder, _charts(jobs, keys, f"mIoU on {what}", levels)),
+        facts=list(_facts(folder, record)),
     )
 
 
@@ -57,10 +72,27 @@ def _best_words(best: Row, keys: Sequence[str]) -> str:
     return f"{chosen}: mIoU {spread(best)}. Repeat its best run with:"
 
 
-def _charts(jobs: Sequence[Job], keys: Sequence[str], what: str) -> Charts:
+def _level(baseline: Path, record: Mapping[str, Any], what: str) -> tuple[str, float]:
+    """The name and the score of a baseline, on the photos of the sweep."""
+    other = read_result(baseline) or {}
+    found = (other.get("scores") or {}).get(what)
+    fingerprints = {(each.get("data") or {}).get("fingerprint") for each in (record, other)}
+    if not found or len(fingerprints) > 1:
+        raise ConfigError(
+            f"--baseline {baseline}: no score on {what} of the sweep's data; expected a run folder of facesegl "
+            f"evaluate on the same data."
+        )
+    return " + ".join(other["scored"]), found["scores"]["miou"]
+
+
+def _charts(jobs: Sequence[Job], keys: Sequence[str], what: str, levels: Mapping[str, float]) -> Charts:
     scored = [job for job in jobs if job.miou is not None]
     charts: Charts = []
+    if PHOTOS in keys and (counted := [job for job in scored if job.photos]):
+        charts.append(_masks(counted, [key for key in keys if key != PHOTOS], what, levels))
     for number, key in enumerate(keys):
+        if key == PHOTOS:
+            continue
         values, scores = [job.values.get(key, "") for job in scored], [job.miou or 0.0 for job in scored]
         if len(set(values)) > 1:
             figure = sweep_chart(key, values, scores, what)
@@ -72,8 +104,25 @@ def _charts(jobs: Sequence[Job], keys: Sequence[str], what: str) -> Charts:
     return charts
 
 
-def _facts(folder: Path, jobs: Sequence[Job]) -> Iterator[tuple[str, str]]:
-    record = next((found for job in jobs if (found := read_result(folder / str(job.number)))), None)
+def _masks(
+    jobs: Sequence[Job], others: Sequence[str], what: str, levels: Mapping[str, float]
+) -> tuple[str, str, "Figure"]:
+    """The chart over the number of masks: a line for each value of the other keys, floor, agreement and baselines."""
+    runs: dict[str, list[tuple[int, float]]] = {}
+    for job in jobs:
+        name = " ".join(f"{key}={job.values.get(key, '')}" for key in others) or "mean"
+        runs.setdefault(name, []).append((job.photos, job.miou or 0.0))
+    floor = [(job.photos, job.floor) for job in jobs if job.floor is not None]
+    agreement = next((job.agreement for job in jobs if job.agreement is not None), None)
+    levels = {**({"agreement": agreement} if agreement is not None else {}), **levels}
+    curves = [(name, means(points)) for name, points in (*runs.items(), ("floor", floor)) if points]
+    words = [f"{name} {', '.join(f'{number}: {score:.3f}' for number, score in curve)}" for name, curve in curves]
+    words += [f"{name} {cell(level)}" for name, level in levels.items()]
+    title = f"{what} over the number of masks: a point for each run, and the means. {'; '.join(words)}"
+    return "masks", title, masks_chart(runs, floor, levels, what)
+
+
+def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if record:
         data = record.get("data") or {}
         yield "data", f"{data.get('name')}, fingerprint {data.get('fingerprint')}"

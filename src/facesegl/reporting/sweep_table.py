@@ -1,11 +1,13 @@
 """A sweep on the terminal: a row for each job, and one for each configuration that has several seeds."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facesegl.reporting.score_tables import plain_table
 from facesegl.reporting.scored_sets import cell
-from facesegl.runs.sweep_jobs import best_first, fold, read_jobs, spread, swept
+from facesegl.runs.sweep_jobs import PHOTOS, best_first, fold, read_jobs, spread, swept
+from facesegl.text import finite
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,7 +27,9 @@ def sweep_table(folder: Path) -> "Table":
 
 
 def seeds_table(folder: Path) -> "Table | None":
-    """A row for each configuration, best first: mean, standard deviation and number of its seeds.
+    """A row for each configuration: mean, standard deviation and number of its seeds.
+
+    The best comes first; if the number of photos was swept, the smallest number.
 
     Returns:
         None if no configuration has two seeds with a score.
@@ -37,6 +41,8 @@ def seeds_table(folder: Path) -> "Table | None":
     rows = fold(jobs, keys)
     if not any(row.n > 1 for row in rows):
         return None
+    if PHOTOS in keys:
+        rows.sort(key=lambda row: finite(row.values[keys.index(PHOTOS)]) or math.inf)
     table = plain_table("Over the seeds: mean ± standard deviation (runs)")
     for key in keys or ["configuration"]:
         table.add_column(Text(key), overflow="fold")

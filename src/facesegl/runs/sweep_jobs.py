@@ -10,6 +10,10 @@ from facesegl.runs.result import read_result
 
 MOST_CLASSES = 12  # with more classes, a row has no class scores
 
+PHOTOS = "data.photos"  # the key of the number of photos to train on
+
+_REPEATS = ("seed", "data.photos_seed")  # runs that differ only in these are one configuration
+
 
 class Job(NamedTuple):
     """A job of a sweep.
@@ -22,6 +26,9 @@ class Job(NamedTuple):
         classes: the IoU of each class.
         command: the command line that repeats it.
         page: its report, relative to the sweep's page; empty if there is none.
+        photos: the number of photos it was trained on; 0 if unknown.
+        floor: the mIoU of the floor on the same photos.
+        agreement: the mIoU between two annotators on the same photos.
     """
 
     number: int
@@ -31,6 +38,9 @@ class Job(NamedTuple):
     classes: Mapping[str, float | None]
     command: str
     page: str
+    photos: int = 0
+    floor: float | None = None
+    agreement: float | None = None
 
 
 class Row(NamedTuple):
@@ -87,8 +97,8 @@ def read_jobs(folder: Path) -> list[Job]:
 
 
 def swept(jobs: Sequence[Job]) -> list[str]:
-    """The keys whose values differ between jobs, except the seed, in the order of the command line."""
-    keys = dict.fromkeys(key for job in jobs for key in job.values if key != "seed")
+    """The keys whose values differ between jobs, except seeds, in the order of the command line."""
+    keys = dict.fromkeys(key for job in jobs for key in job.values if key not in _REPEATS)
     return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
 
 
@@ -144,4 +154,7 @@ def _job(folder: Path, note: Mapping[str, Any]) -> Job:
         classes=found.get("scores", {}).get("iou", {}),
         command=record.get("command", ""),
         page=f"{note['job']}/report.html" if run.absolute().parent == folder.absolute() and page.is_file() else "",
+        photos=((record.get("data") or {}).get("photos") or {}).get("train", 0),
+        floor=(found.get("floor") or {}).get("miou"),
+        agreement=(found.get("agreement") or {}).get("miou"),
     )

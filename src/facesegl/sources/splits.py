@@ -197,6 +197,24 @@ def assign_folds(groups: Mapping[str, str], folds: int, seed: int) -> dict[str, 
     return {sample: fold_of[group] for sample, group in groups.items()}
 
 
+def choose(samples: Sequence[str], count: int, seed: int) -> set[str]:
+    """Choose some samples by hash, as `split_by_shares`; a larger choice with the same seed contains the smaller ones.
+
+    Raises:
+        ConfigError: fewer samples than `count`.
+
+    Example:
+        >>> sorted(choose(["a", "b", "c", "d"], 2, seed=0)), sorted(choose(["d", "c", "b", "a"], 3, seed=0))
+        (['c', 'd'], ['a', 'c', 'd'])
+    """
+    if count > len(samples):
+        raise ConfigError(
+            f"data.photos={count}: there are {len(samples)} photos to train on; expected {len(samples)} or fewer, or "
+            f"null for all of them."
+        )
+    return set(sorted(samples, key=lambda sample: _shuffle_key(seed, f"photos/{sample}"))[:count])
+
+
 def remedy_for(groups: int) -> str:
     """The remedy for fewer groups than folds; a single group cannot be split at all."""
     return f"Use data.folds={groups} or fewer, or data.fold=null." if groups > 1 else "Use data.fold=null."
