@@ -90,6 +90,14 @@ def test_they_are_exported_with_faces_drawn_for_the_comparison(photo):
     assert (Predictor("faces.onnx")(photo).index == Predictor()(photo).index).mean() > 0.999
 
 
+def test_half_precision_is_for_weights_and_certified(photo):
+    save(photo, Path("photos/anna.png"))
+    assert_reported(call("export", FACES, "-o", "a.onnx", "--half"), 2, ["--half: a.onnx", "is for .safetensors"])
+    succeed("export", FACES, "-o", "a.safetensors", "--half", "--photos", "photos")
+    assert json.loads(Path("a.safetensors.parity.json").read_text())["precision"] == "float16"
+    assert read_card("a.safetensors") == read_card(FACES)
+
+
 @pytest.mark.parametrize("start", [FACES, "auto"])
 def test_a_training_starts_from_them_and_keeps_their_normalisation(start, caplog):
     with caplog.at_level(logging.INFO, "facesegl"):

@@ -34,6 +34,17 @@ def test_weights_are_read_back_to_the_bit(written):
     module.load_state_dict(read["state_dict"])
 
 
+def test_half_precision_halves_the_file_and_is_read_as_float32(tmp_path):
+    state = {"weight": torch.linspace(-2, 2, 5000), "batches": torch.tensor(7)}
+    files = {half: tmp_path / f"{half}.safetensors" for half in (False, True)}
+    for half, file in files.items():
+        write_weights(file, state, card_of(), half=half)
+    assert files[False].stat().st_size - files[True].stat().st_size == pytest.approx(10_000, abs=100)
+    read = read_weights(files[True])["state_dict"]
+    assert torch.equal(read["weight"], state["weight"].half().float())
+    assert (read["weight"].dtype, read["batches"].dtype, int(read["batches"])) == (torch.float32, torch.int64, 7)
+
+
 def test_a_card_is_read_back_in_any_language(written):
     taxonomy = Taxonomy.from_mapping({"classes": {"Rücken": [0, 0, 0], "目": [1, 1, 1]}, "remap": {7: "目"}})
     read = read_weights(written(taxonomy=taxonomy.to_mapping()))

@@ -4,7 +4,8 @@ import numpy as np
 
 from facesegl.data import FaceCache
 from facesegl.labels import Taxonomy
-from facesegl.sources.drawn import DrawnFaces, can_be_drawn
+from facesegl.labels.from_parts import can_be_drawn
+from facesegl.sources.drawn import DrawnFaces
 from helpers.faces import CLASSES, FASSEG6
 
 MIRRORED = Taxonomy.from_mapping({"classes": dict(reversed(CLASSES.items()))})
