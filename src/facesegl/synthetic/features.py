@@ -1,5 +1,6 @@
 """The outlines of eyes, brows, nose, mouth and beard on the face, as levels: negative inside."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,12 +65,13 @@ def _nose(features: Features, x: Field, y: Field, top: float) -> Field:
     bottom = features.nose_tip + 0.012
     along = (y - top) / (bottom - top)
     half = np.zeros_like(along)
-    for (start, one), (stop, other) in zip(_NOSE, _NOSE[1:], strict=False):
+    for (start, one), (stop, other) in itertools.pairwise(_NOSE):
         part = np.clip((along - start) / (stop - start), 0, 1)
         half = half + (other - one) * part * features.nose_wing
     half = half + np.float32(_NOSE[0][1] * features.nose_wing)
     septum = 0.02 * bell(x, 0.05)  # between the nostrils it reaches lower
-    return np.maximum(np.abs(x) - half, np.maximum(top - y, y - bottom - septum + 0.15 * np.square(x)))
+    level: Field = np.maximum(np.abs(x) - half, np.maximum(top - y, y - bottom - septum + 0.15 * np.square(x)))
+    return level
 
 
 def _mouth(features: Features, x: Field, y: Field) -> tuple[Field, Field, Field]:

@@ -5,17 +5,30 @@ coordinates, the body in those of the upper body.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from facesegl.synthetic.person import Person
 from facesegl.synthetic.shapes import (
-    Field, Points, Vector, angle, bell, blend, bump, ellipsoid, ramp, ripple, sample,
+    Field,
+    Points,
+    Vector,
+    angle,
+    bell,
+    blend,
+    bump,
+    ellipsoid,
+    ramp,
+    ripple,
+    sample,
 )  # fmt: skip
 
-Surface = Callable[[Points], Field]
+Level = Callable[[Points], Field]
 Rows = tuple[Vector, Vector, Vector]
+Coordinate = TypeVar("Coordinate", float, Field)
+T = TypeVar("T", bound=np.generic)
 
 _SIDE, _LEFT, _TOP = 150, -0.95, -0.75
 """Resolution of the relief per head unit, and its upper left corner."""
@@ -31,13 +44,6 @@ class Rays(NamedTuple):
         """The points at distances (H, W)."""
         x, y, z = (origin + reach * axis for origin, axis in zip(self.start, self.directions, strict=True))
         return x, y, z
-
-    def turned(self, rows: Rows, center: Vector) -> "Rays":
-        """The same rays in the coordinates of a solid that is rotated by `rows` around `center`."""
-        moved = tuple(origin - middle for origin, middle in zip(self.start, center, strict=True))
-        start = turn(rows, moved)
-        x, y, z = turn(rows, self.directions)
-        return Rays((float(start[0]), float(start[1]), float(start[2])), (x, y, z))
 
     def only(self, chosen: Any) -> "Rays":
         """Some of the rays: those of a slice of both axes, or of a mask, (1, N)."""
@@ -63,21 +69,73 @@ def rotation(yaw: float, pitch: float, roll: float) -> Rows:
     )
 
 
-def turn(rows: Rows, vector: "Points | Vector | tuple[float, ...]") -> Points:
+def turn(rows: Rows, vector: tuple[Coordinate, Coordinate, Coordinate]) -> tuple[Coordinate, Coordinate, Coordinate]:
     """Vectors in the coordinates of `rows`."""
     x, y, z = vector
     one, two, three = (row[0] * x + row[1] * y + row[2] * z for row in rows)
-    return one, two, three  # type: ignore[return-value]
-
-
-def back(rows: Rows, points: Points) -> Points:
-    """Vectors from the coordinates of `rows` in those of the camera."""
-    x, y, z = points
-    one, two, three = (rows[0][axis] * x + rows[1][axis] * y + rows[2][axis] * z for axis in range(3))
     return one, two, three
 
 
-def march(surface: Surface, rays: Rays, start: float) -> Hit:
+def shift(
+    vector: tuple[Coordinate, Coordinate, Coordinate], by: Vector, sign: int = 1
+) -> tuple[Coordinate, Coordinate, Coordinate]:
+    """Vectors plus `by`, or minus it."""
+    x, y, z = (axis + sign * step for axis, step in zip(vector, by, strict=True))
+    return x, y, z
+
+
+class SolidPose(NamedTuple):
+    """A solid that is rotated by `rows` around `pivot`, a point in its coordinates, which is at `center` outside."""
+
+    rows: Rows
+    center: Vector
+    pivot: Vector
+
+    @property
+    def columns(self) -> Rows:
+        """Rows that turn coordinates of the solid into those outside."""
+        one, two, three = zip(*self.rows, strict=True)
+        return one, two, three
+
+    def inside(self, points: tuple[Coordinate, Coordinate, Coordinate]) -> tuple[Coordinate, Coordinate, Coordinate]:
+        """Points in the coordinates of the solid."""
+        return shift(turn(self.rows, shift(points, self.center, -1)), self.pivot)
+
+    def outside(self, points: tuple[Coordinate, Coordinate, Coordinate]) -> tuple[Coordinate, Coordinate, Coordinate]:
+        """Points of the solid in the coordinates outside."""
+        return shift(turn(self.columns, shift(points, self.pivot, -1)), self.center)
+
+    def rays(self, rays: Rays) -> Rays:
+        """Rays in the coordinates of the solid."""
+        return Rays(self.inside(rays.start), turn(self.rows, rays.directions))
+
+
+def unit(points: Points) -> Points:
+    """Vectors of length 1 in the same directions."""
+    x, y, z = points
+    scale = 1 / np.sqrt(x * x + y * y + z * z + np.float32(1e-12))
+    return x * scale, y * scale, z * scale
+
+
+def normals(at: Points) -> Points:
+    """The directions that a surface faces, from the points (H, W) where the rays meet it."""
+    down, right = zip(*(np.gradient(axis) for axis in at), strict=True)
+    return unit(
+        (
+            right[1] * down[2] - right[2] * down[1],
+            right[2] * down[0] - right[0] * down[2],
+            right[0] * down[1] - right[1] * down[0],
+        )
+    )
+
+
+def at_pixels(axes: Points, chosen: npt.NDArray[np.bool]) -> Points:
+    """Vectors at some pixels, (1, N)."""
+    x, y, z = (axis[chosen][None] for axis in axes)
+    return x, y, z
+
+
+def march(surface: Level, rays: Rays, start: float) -> Hit:
     """Sphere tracing on every second pixel and wherever depth changes suddenly, then refinement near the surface."""
     coarse = _trace(surface, rays.only((slice(None, None, 2), slice(None, None, 2))), start)
     shape = rays.directions[0].shape
@@ -98,11 +156,11 @@ def _pooled(field: Field, over: np.ufunc) -> Field:
     return pooled
 
 
-def _doubled(field: Field, shape: tuple[int, ...]) -> Field:
+def _doubled(field: npt.NDArray[T], shape: tuple[int, ...]) -> npt.NDArray[T]:
     return np.repeat(np.repeat(field, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].copy()
 
 
-def _trace(surface: Surface, rays: Rays, start: float) -> Hit:
+def _trace(surface: Level, rays: Rays, start: float) -> Hit:
     """Where rays come closest to a surface, or just before they meet it."""
     reach = np.full(rays.directions[0].shape, start, dtype=np.float32)
     closest, found = np.full(reach.shape, np.float32(1e3)), reach
@@ -115,7 +173,7 @@ def _trace(surface: Surface, rays: Rays, start: float) -> Hit:
     return Hit(np.where(arrived, reach, found), np.where(arrived, np.minimum(level, 0), closest))
 
 
-def _refine(surface: Surface, rays: Rays, reach: Field) -> Hit:
+def _refine(surface: Level, rays: Rays, reach: Field) -> Hit:
     """Follow the slope along the ray where it enters the surface, which converges at grazing angles too."""
     level = surface(rays.at(reach))
     closest, found = level, reach
@@ -163,7 +221,8 @@ class Head:
         x, y, z = points
         build = self.build
         wide, tall, deep = build.cranium
-        cranium = ellipsoid(points, (0.0, 0.5 * (build.chin - 1.06) + tall - build.chin + 0.03, -0.22), (wide, tall, deep))
+        middle = 0.5 * (build.chin - 1.06) + tall - build.chin + 0.03
+        cranium = ellipsoid(points, (0.0, middle, -0.22), (wide, tall, deep))
         below = np.square(np.maximum(y - 0.15, 0))
         narrow = x * (1 + build.taper * below)
         jaw = ellipsoid(
@@ -193,7 +252,7 @@ def relief(person: Person) -> Field:
         (x, 0.0, mouth + 0.19, (0.16, 0.05), -0.035),
         (x, 0.0, 0.98, (0.16, 0.12), 0.05),
     )
-    height = np.zeros((y.size, x.size), dtype=np.float32)
+    height: Field = np.zeros((y.size, x.size), dtype=np.float32)
     for across, middle, down, radii, lift in bulges:
         height = height + lift * bump(across, y, (middle, down), radii)
     along = np.clip((y + 0.10) / (tip + 0.10), 0, 1)
@@ -233,7 +292,7 @@ class Mane:
         x, y, z = points
         around = angle(x - hair.part, z + 0.2)
         lumps = self._lumps(around, points)
-        level = self.head.skull(points) - hair.volume * ramp(y, 0.3, -0.5) - hair.side + lumps
+        level: Field = self.head.skull(points) - hair.volume * ramp(y, 0.3, -0.5) - hair.side + lumps
         if hair.hangs:
             wide, deep = self.build.cranium[0] + 0.02 + hair.side + 0.06 * np.maximum(y, 0), 0.80 + hair.side
             reach = np.sqrt(np.square(x / wide) + np.square((z + 0.22) * (1 / deep)))
@@ -271,16 +330,16 @@ class Mane:
         line = hair.line + hair.slope * aside + hair.tent * np.abs(aside) + hair.arch * x * x
         line = line + hair.temples * bell(np.abs(x) - 0.42, 0.16) + (0.02 + 0.06 * hair.fringe) * (strands - 0.8)
         if self.covers:
-            oval = ellipsoid((x, y, x * 0), (0.0, 0.15, 0.0), (0.60, 1.02, 1.0))
-            return np.maximum(oval, -0.2 - z)
+            free: Field = np.maximum(ellipsoid((x, y, x * 0), (0.0, 0.15, 0.0), (0.60, 1.02, 1.0)), -0.2 - z)
+            return free
         reach = hair.opening + 0.03 * (strands - 0.8) - 0.10 * np.square(np.minimum(y, 0.0))
         face = _rounded(line - y, np.abs(x) - reach, 0.45)
-        if hair.hangs:
-            return np.maximum(face, hair.front - 0.1 - z)
-        # short hair: a sideburn in front of the ear, and an edge from there to the nape
-        edge = hair.sideburn + (hair.nape - hair.sideburn) * ramp(z, -0.25, -0.75)
-        edge = edge - 0.32 * bell(z + 0.12, 0.16) * (1 if hair.sideburn < 0.4 else 0.6)
-        return np.minimum(np.maximum(face, 0.1 - z), edge - y + 0.05 * (strands - 0.8))
+        free = np.maximum(face, (hair.front - 0.1 if hair.hangs else 0.1) - z)
+        if not hair.hangs:  # a sideburn in front of the ear, and an edge from there to the nape
+            edge = hair.sideburn + (hair.nape - hair.sideburn) * ramp(z, -0.25, -0.75)
+            edge = edge - 0.32 * bell(z + 0.12, 0.16) * (1 if hair.sideburn < 0.4 else 0.6)
+            free = np.minimum(free, edge - y + 0.05 * (strands - 0.8))
+        return free
 
 
 def _rounded(one: Field, other: Field, width: float) -> Field:
@@ -298,16 +357,18 @@ class Hat:
     def __call__(self, points: Points) -> Field:
         """Level of the hat."""
         x, y, z = points
-        line = self.wear.line + 0.3 * (0.6 - z) * 0.6
-        shell = self.head.skull(points) - 0.07 - self.mane.hair.volume
-        if self.wear.kind == "band":
-            return np.maximum(shell, np.abs(y - line + 0.15) - 0.09)
-        if self.wear.kind == "beanie":
-            return np.maximum(shell - 0.05 * ramp(y, -0.6, -1.0), y - line)
-        dome = np.maximum(shell - 0.10 * ramp(y, -0.6, -0.9), y - line)
-        radii = (0.56, 0.045, 0.62) if self.wear.kind == "cap" else (1.15, 0.045, 1.25)
-        middle = (0.0, self.wear.line, 0.62) if self.wear.kind == "cap" else (0.0, self.wear.line, -0.15)
-        return np.minimum(dome, ellipsoid((x, y - 0.12 * x * x, z), middle, radii))
+        line, kind = self.wear.line, self.wear.kind
+        below = y - (line + 0.3 * (0.6 - z) * 0.6)
+        level: Field = self.head.skull(points) - 0.07 - self.mane.hair.volume
+        if kind == "band":
+            level = np.maximum(level, np.abs(below + 0.15) - 0.09)
+        elif kind == "beanie":
+            level = np.maximum(level - 0.05 * ramp(y, -0.6, -1.0), below)
+        else:
+            radii = (0.56, 0.045, 0.62) if kind == "cap" else (1.15, 0.045, 1.25)
+            brim = ellipsoid((x, y - 0.12 * x * x, z), (0.0, line, 0.62 if kind == "cap" else -0.15), radii)
+            level = np.minimum(np.maximum(level - 0.10 * ramp(y, -0.6, -0.9), below), brim)
+        return level
 
 
 class Bust:
