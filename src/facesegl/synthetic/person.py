@@ -252,7 +252,7 @@ class Hair:
         self.table = dice.table()
         self.locks = tuple(
             (dice.within(-0.6, 0.6), dice.within(-0.5, 0.5), dice.within(0.2, 1.0), dice.within(0.006, 0.022))
-            for _ in range(int(dice.within(0, 4)) if self.style not in ("bald", "buzz", "receding") else 0)
+            for _ in range(int(dice.within(0, 4)) if dice.rng and self.style not in ("bald", "buzz", "receding") else 0)
         )
 
 

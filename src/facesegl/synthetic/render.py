@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from facesegl.synthetic import paint
 from facesegl.synthetic.camera import photograph
-from facesegl.synthetic.features import outline
+from facesegl.synthetic.features import lock_level, outline
 from facesegl.synthetic.parts import PARTS
-from facesegl.synthetic.person import Person
-from facesegl.synthetic.shapes import Field, Points, bell, ramp, ripple
+from facesegl.synthetic.person import KINDS, Person
+from facesegl.synthetic.shapes import Field, Points, bell, noise, ramp, ripple
 from facesegl.synthetic.solids import (
     Bust,
     Hat,
@@ -35,8 +35,8 @@ from facesegl.synthetic.solids import (
 NOSE_TOPS = {"fasseg": -0.03, "celebamask_hq": -0.10, "lapa": 0.0, "helen": 0.0}
 """Where the nose begins in the masks of each data set, in head units below the eyes."""
 
-SEEN_THROUGH = {"fasseg": ("glasses",), "lapa": ("glasses",), "helen": ("glasses",)}
-"""Parts that the painters of a data set see through."""
+GLASSES = ("celebamask_hq",)
+"""Data sets whose masks have glasses, all of the lenses included; others show what is behind them."""
 
 _INDEX = {part: index for index, part in enumerate(PARTS)}
 _PIVOT = (0.0, 0.15, -0.15)  # the point around which a head turns
@@ -64,6 +64,7 @@ class Layer(NamedTuple):
     cover: Field
     color: Field
     parts: dict[str, Field]
+    masked: Field | None = None  # the coverage in masks, where that differs from the photo
 
 
 def draw_face(
@@ -81,11 +82,17 @@ def draw_face(
     Returns:
         The photo and its parts: the same bytes for a seed and a size on every machine.
 
+    Raises:
+        ValueError: an unknown convention or kind of variety.
+
     Example:
         >>> face = draw_face(seed=3, height=64, width=50)
         >>> face.photo.shape, face.coverage.shape
         ((64, 50, 3), (64, 50, 19))
     """
+    for given, known in (((convention,), NOSE_TOPS), (without, KINDS)):
+        if unknown := [name for name in given if name not in known]:
+            raise ValueError(f"draw_face: unknown {', '.join(unknown)}; expected {', '.join(known)}")
     person = Person(seed, without)
     scene = _Scene(person, height, width, convention)
     light, coverage = _composed(scene.layers(), paint.paint_backdrop(person, scene.across, scene.down))
@@ -100,6 +107,11 @@ def _composed(layers: list[Layer], backdrop: Field) -> tuple[Field, Field]:
     light = backdrop * coverage[0]
     for layer, share in zip(layers, shares, strict=True):
         light = light + layer.color * share
+    if any(layer.masked is not None for layer in layers):
+        *shares, coverage[0] = _shares(
+            [layer if layer.masked is None else layer._replace(cover=layer.masked) for layer in layers]
+        )
+    for layer, share in zip(layers, shares, strict=True):
         for part, fraction in layer.parts.items():
             coverage[_INDEX[part]] += share * fraction
     return light, coverage
@@ -143,6 +155,7 @@ class _Scene:
 
     def __init__(self, person: Person, height: int, width: int, convention: str) -> None:
         self.person, self.nose_top = person, NOSE_TOPS[convention]
+        self.glasses_masked = convention in GLASSES
         frame, pose = person.frame, person.pose
         pixel = frame.height / min(height, 1.45 * width)
         down, across = np.indices((height, width), dtype=np.float32)
@@ -175,7 +188,7 @@ class _Scene:
         if hat.worn:
             layers.append(self._layer(self.in_head, hat, self.start, self._paint_hat))
         if self.person.glasses.worn:
-            layers.append(self._glasses())
+            layers += [self._glasses(), *(self._temple(side) for side, _ in _SIDES)]
         if self.person.headwear.earrings:
             layers += [self._earring(side) for side, _ in _SIDES]
         return layers
@@ -228,6 +241,7 @@ class _Scene:
         x = x + person.build.skew * y
         front = ramp(z, -0.10, 0.10)
         shapes = outline(person, x, y, self.nose_top)
+        locks = front * (0.9 * self._within(lock_level(person.hair, x, y), reach) if self.mane.loose else 0.0)
         free = self._open(self.head, surface.at, (0.06, 0.13, 0.24))
         if self.haired:
             free = free * (0.25 + 0.75 * self._open(self.mane, surface.at, (0.10, 0.3)))
@@ -241,15 +255,19 @@ class _Scene:
         eyes = self._within(shapes.eyes, reach) * front
         skin = paint.mix(skin, paint.paint_eyes(person, x, y), eyes)
         skin = skin * (1 - front * (1 - paint.darken(person, shapes, x, y)))
+        skin = paint.mix(skin, paint.linear(person.hair_color) * (0.5 + noise(person.noise, 90 * x, 6 * y)), locks)
         gloss = person.tones.gloss * (0.4 + 0.6 * (1 - mouth) + 0.6 * mouth * person.tones.makeup)
-        color = lamps.on(surface, skin, gloss * (1 - eyes), free)
-        color = paint.mix(color, paint.linear((1.0, 1.0, 1.0)), 0.9 * eyes * paint.paint_glint(person, x, y))
+        color = lamps.on(surface, skin, gloss * (1 - eyes) * (1 - locks), free)
+        color = paint.mix(
+            color, paint.linear((1.0, 1.0, 1.0)), 0.9 * eyes * (1 - locks) * paint.paint_glint(person, x, y)
+        )
         # later parts are where earlier ones are not
         left = self._within(-x, reach)
         brows = self._within(shapes.brows, reach) * front
         parts: dict[str, Field] = {}
         rest: Field = np.ones_like(x)
         for share, names in (
+            (locks, {"hair": 1}),
             (mouth * self._within(shapes.gap, reach), {"inner mouth": 1}),
             (mouth * self._within(shapes.upper_lip, reach), {"upper lip": 1}),
             (mouth, {"lower lip": 1}),
@@ -314,7 +332,26 @@ class _Scene:
         cover = np.maximum(rim, haze) * ramp(-dz, 0.05, 0.15)
         shine = paint.linear((0.75, 0.8, 0.85)) * (glasses.glare > glasses.dark)
         color = paint.mix(paint.linear(glasses.color) * 0.6 + shine * haze, paint.linear(glasses.color) * 0.8, rim)
-        return Layer(reach, cover, np.broadcast_to(color, (3, *reach.shape)), {"glasses": np.ones_like(reach)})
+        return self._worn(reach, cover, color, np.maximum(rim, lens) * ramp(-dz, 0.05, 0.15))
+
+    def _temple(self, side: int) -> Layer:
+        """One arm of the glasses, a strip in a plane that passes the temple outside the head."""
+        glasses, hinge = self.person.glasses, self.person.features.eye_spacing + self.person.glasses.half_width
+        start, way = self.in_head.rays
+        lean = (self.person.build.cranium[0] + 0.04 - hinge) / 0.95
+        slope = side * way[0] + lean * way[2]
+        reach = (hinge + 0.80 * lean - side * start[0] - lean * start[2]) / np.where(
+            np.abs(slope) < 1e-3, np.float32(1e-3), slope
+        )
+        _, y, z = self.in_head.rays.at(np.clip(reach, 0.5, 40.0))
+        level = np.maximum(np.abs(y - 0.6 * glasses.down) - 0.7 * glasses.frame - 0.005, np.abs(z - 0.33) - 0.47)
+        cover = self._within(level, np.clip(reach, 0.5, 40.0)) * (reach > 0.5) * (reach < 40.0)
+        return self._worn(np.clip(reach, 0.5, 40.0), cover, paint.linear(glasses.color) * 0.7, cover)
+
+    def _worn(self, reach: Field, cover: Field, color: Field, masked: Field) -> Layer:
+        whole = np.broadcast_to(color, (3, *reach.shape))
+        masked = masked if self.glasses_masked else np.zeros_like(cover)
+        return Layer(reach, cover, whole, {"glasses": np.ones_like(reach)}, masked)
 
 
 def _scattered(values: Field, chosen: npt.NDArray[np.bool]) -> Field:

@@ -119,14 +119,21 @@ def unit(points: Points) -> Points:
 
 def normals(at: Points) -> Points:
     """The directions that a surface faces, from the points (H, W) where the rays meet it."""
-    down, right = zip(*(np.gradient(axis) for axis in at), strict=True)
-    return unit(
-        (
-            right[1] * down[2] - right[2] * down[1],
-            right[2] * down[0] - right[0] * down[2],
-            right[0] * down[1] - right[1] * down[0],
-        )
+    (x, y, z), (right, below, front) = _slopes(at, 0), _slopes(at, 1)
+    return unit((below * z - front * y, front * x - right * z, right * y - below * x))
+
+
+def _slopes(at: Points, axis: int) -> Points:
+    """Differences to the nearer neighbour in space along an axis, so that none crosses a silhouette."""
+    steps = [np.diff(values, axis=axis) for values in at]
+    far = np.square(steps[0]) + np.square(steps[1]) + np.square(steps[2])
+    before, after = (
+        [(1, 0) if side == axis else (0, 0) for side in (0, 1)],
+        [(0, 1) if side == axis else (0, 0) for side in (0, 1)],
     )
+    last, following = (np.pad(far, edge, constant_values=1e6) for edge in (before, after))
+    x, y, z = (np.where(last < following, np.pad(step, before), np.pad(step, after)) for step in steps)
+    return x, y, z
 
 
 def at_pixels(axes: Points, chosen: npt.NDArray[np.bool]) -> Points:
@@ -142,7 +149,7 @@ def march(surface: Level, rays: Rays, start: float) -> Hit:
     near, far = _pooled(coarse.reach, np.minimum), _pooled(coarse.reach, np.maximum)
     level = _doubled(_pooled(coarse.level, np.minimum), shape)
     reach, steep = _doubled(near, shape), _doubled(far - near > 0.12, shape) & (level < 0.15)
-    reach[steep] = _trace(surface, rays.only(steep), start).reach[0]
+    reach[steep] = _trace(surface, rays.only(steep), reach[steep][None] - np.float32(0.05)).reach[0]
     close = level < 0.08
     refined = _refine(surface, rays.only(close), reach[close][None])
     reach[close], level[close] = refined.reach[0], refined.level[0]
@@ -160,15 +167,23 @@ def _doubled(field: npt.NDArray[T], shape: tuple[int, ...]) -> npt.NDArray[T]:
     return np.repeat(np.repeat(field, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].copy()
 
 
-def _trace(surface: Level, rays: Rays, start: float) -> Hit:
+def _trace(surface: Level, rays: Rays, start: "float | Field") -> Hit:
     """Where rays come closest to a surface, or just before they meet it."""
     reach = np.full(rays.directions[0].shape, start, dtype=np.float32)
-    closest, found = np.full(reach.shape, np.float32(1e3)), reach
-    for _ in range(15):
-        level = surface(rays.at(reach))
-        nearer = level < closest
-        closest, found = np.where(nearer, level, closest), np.where(nearer, reach, found)
-        reach = reach + np.float32(0.9) * level
+    level, closest, found = np.full(reach.shape, np.float32(1e3)), np.full(reach.shape, np.float32(1e3)), reach.copy()
+    active, behind = np.ones(reach.shape, dtype=np.bool), start + np.float32(2.8)
+    for steps in (5, 4, 3, 3, 8, 16):
+        some = rays.only(active)
+        far, near, at = reach[active][None], closest[active][None], found[active][None]
+        for _ in range(steps):
+            now = surface(some.at(far))
+            nearer = now < near
+            near, at = np.where(nearer, now, near), np.where(nearer, far, at)
+            far = far + np.float32(0.9) * now
+        level[active], reach[active], closest[active], found[active] = now[0], far[0], near[0], at[0]
+        active &= (level > 0.03) & (reach < behind)
+        if not active.any():
+            break
     arrived = level < 0.03  # it may have passed another part more closely before
     return Hit(np.where(arrived, reach, found), np.where(arrived, np.minimum(level, 0), closest))
 
@@ -183,10 +198,26 @@ def _refine(surface: Level, rays: Rays, reach: Field) -> Hit:
         nearer = level < closest
         closest, found = np.where(nearer, level, closest), np.where(nearer, reach, found)
         slope = (level - last) / np.where(reach == before, np.float32(1), reach - before)
-        step = np.where(slope < -0.05, np.clip(-level / np.minimum(slope, -0.05), -0.15, 0.15), 0.9 * level)
+        step = np.where(slope < -0.05, np.clip(-level / np.minimum(slope, -0.05), -0.15, 0.06), 0.9 * level)
         before, reach = reach, reach + step
-    arrived = level < 0.004
-    return Hit(np.where(arrived, before, found), np.where(arrived, np.minimum(level, 0), closest))
+    arrived = (level < 0.004) & (level > -0.03)
+    reach, level = np.where(arrived, before, found), np.where(arrived, np.minimum(level, 0), closest)
+    grazing = ~arrived
+    settled = _settle(surface, rays.only(grazing), Hit(reach[grazing][None], level[grazing][None]))
+    reach[grazing], level[grazing] = settled.reach[0], settled.level[0]
+    return Hit(reach, level)
+
+
+def _settle(surface: Level, rays: Rays, hit: Hit) -> Hit:
+    """Search in halved steps for where rays that pass a silhouette come closest to it."""
+    reach, level = hit
+    for step in (0.3, 0.15, 0.08, 0.04, 0.02, 0.01):
+        for way in (-step, step):
+            other = reach + np.float32(way)
+            tried = surface(rays.at(other))
+            nearer = (tried < level) & (level > 0)
+            reach, level = np.where(nearer, other, reach), np.where(nearer, tried, level)
+    return Hit(reach, level)
 
 
 def hit_ellipsoid(rays: Rays, center: Vector, radii: Vector) -> Hit:
@@ -284,6 +315,7 @@ class Mane:
         self.hair, self.head, self.build = person.hair, head, person.build
         self.worn = person.hair.style != "bald"
         self.covers = person.headwear.kind == "scarf"
+        self.loose = person.hair.hangs and not self.covers  # strands fall over the face
         self.hatted = person.headwear.line if person.headwear.kind in ("cap", "hat", "beanie") else 0.0
 
     def __call__(self, points: Points) -> Field:
@@ -302,7 +334,7 @@ class Mane:
             level = blend(level, hanging, 0.15)
         level = np.maximum(level, -self._free(points))
         if self.hatted:
-            level = np.maximum(level, self.hatted + 0.3 * (0.6 - z) * 0.6 - 0.03 - y)
+            level = np.maximum(level, self.hatted + 0.18 * (0.6 - z) - 0.03 - y)
         if hair.bun:
             level = blend(level, ellipsoid(points, (0.3 * hair.part, -0.98, -0.55), (0.32, 0.28, 0.30)) + lumps, 0.05)
         elif hair.style == "tied":
@@ -358,16 +390,17 @@ class Hat:
         """Level of the hat."""
         x, y, z = points
         line, kind = self.wear.line, self.wear.kind
-        below = y - (line + 0.3 * (0.6 - z) * 0.6)
-        level: Field = self.head.skull(points) - 0.07 - self.mane.hair.volume
+        below = y - line - 0.18 * (0.6 - z) - 0.12 * x * x
+        hair = self.mane.hair
+        level: Field = self.head.skull(points) - 0.07 * (1 + hair.frizz) - hair.volume - hair.side
         if kind == "band":
             level = np.maximum(level, np.abs(below + 0.15) - 0.09)
         elif kind == "beanie":
             level = np.maximum(level - 0.05 * ramp(y, -0.6, -1.0), below)
         else:
             radii = (0.56, 0.045, 0.62) if kind == "cap" else (1.15, 0.045, 1.25)
-            brim = ellipsoid((x, y - 0.12 * x * x, z), (0.0, line, 0.62 if kind == "cap" else -0.15), radii)
-            level = np.minimum(np.maximum(level - 0.10 * ramp(y, -0.6, -0.9), below), brim)
+            brim = ellipsoid((x, below, z), (0.0, 0.0, 0.62 if kind == "cap" else -0.15), radii)
+            level = blend(np.maximum(level - 0.10 * ramp(y, -0.6, -0.9), below - 0.03), 0.5 * brim, 0.08)
         return level
 
 
