@@ -223,7 +223,7 @@ class Hair:
     def __init__(self, dice: Dice, softness: float, headwear: "Headwear") -> None:
         self.dice = dice
         longer = dice.within(0, 1) < softness
-        weights = {name: style[5 if longer else 4] for name, style in STYLES.items()}
+        weights = {name: int(style[5 if longer else 4]) for name, style in STYLES.items()}
         self.style = dice.pick(tuple(name for name, weight in weights.items() for _ in range(weight)))
         volume, side, frizz, hangs, _, _ = STYLES[self.style]
         self.hangs = hangs
@@ -258,7 +258,7 @@ class Hair:
         self.table = dice.table()
         self.locks = tuple(
             (dice.within(-0.6, 0.6), dice.within(-0.5, 0.5), dice.within(0.2, 1.0), dice.within(0.006, 0.022))
-            for _ in range(int(dice.within(0, 4)) if self.style not in ("bald", "buzz", "receding") else 0)
+            for _ in range(int(dice.within(0, 4)) if dice.rng and self.style not in ("bald", "buzz", "receding") else 0)
         )
 
 
@@ -328,7 +328,10 @@ class Frame:
         # head units per photo height
         self.height = dice.within(2.15, 2.95) if wide < 0.7 else dice.within(1.7, 5.5)
         loose = 0.07 if wide < 0.7 else 0.2
-        self.shift = (dice.within(-loose, loose), dice.around(0.0, 0.02) + (dice.within(-0.1, 0.06) if wide > 0.7 else 0))
+        self.shift = (
+            dice.within(-loose, loose),
+            dice.around(0.0, 0.02) + (dice.within(-0.1, 0.06) if wide > 0.7 else 0),
+        )
 
 
 class Light:
