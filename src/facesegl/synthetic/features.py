@@ -1,11 +1,12 @@
 """The outlines of eyes, brows, nose, mouth and beard on the face, as levels: negative inside."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
-from facesegl.synthetic.person import Features, Person
-from facesegl.synthetic.shapes import Field, bell, bump, ramp
+from facesegl.synthetic.person import Features, Hair, Person
+from facesegl.synthetic.shapes import Field, bell, bump, ramp, ripple
 
 # half width of a nose, as a share of its wings, at shares of its height
 _NOSE = ((0.0, 0.28), (0.1, 0.40), (0.3, 0.55), (0.5, 0.69), (0.7, 0.88), (0.85, 1.0), (0.95, 0.93), (1.0, 0.72))
@@ -64,12 +65,13 @@ def _nose(features: Features, x: Field, y: Field, top: float) -> Field:
     bottom = features.nose_tip + 0.012
     along = (y - top) / (bottom - top)
     half = np.zeros_like(along)
-    for (start, one), (stop, other) in zip(_NOSE, _NOSE[1:], strict=False):
+    for (start, one), (stop, other) in itertools.pairwise(_NOSE):
         part = np.clip((along - start) / (stop - start), 0, 1)
         half = half + (other - one) * part * features.nose_wing
     half = half + np.float32(_NOSE[0][1] * features.nose_wing)
     septum = 0.02 * bell(x, 0.05)  # between the nostrils it reaches lower
-    return np.maximum(np.abs(x) - half, np.maximum(top - y, y - bottom - septum + 0.15 * np.square(x)))
+    level: Field = np.maximum(np.abs(x) - half, np.maximum(top - y, y - bottom - septum + 0.15 * np.square(x)))
+    return level
 
 
 def _mouth(features: Features, x: Field, y: Field) -> tuple[Field, Field, Field]:
@@ -98,3 +100,15 @@ def beard_cover(person: Person, x: Field, y: Field, stubble: bool = False) -> Fi
     cover: Field = np.maximum(np.maximum(amounts[0] * np.minimum(1.7 * lip, 1), amounts[1] * np.minimum(1.7 * chin, 1)),
                               amounts[2] * side)  # fmt: skip
     return cover
+
+
+def lock_level(hair: Hair, x: Field, y: Field) -> Field:
+    """The level of single strands that fall over forehead and cheek."""
+    level: Field = np.ones_like(x)
+    for start, tilt, length, width in hair.locks:
+        along = (y - hair.line) * (1 / length)
+        sweep = (tilt + start) * length * along * (1 - 0.6 * along)  # aside, then down
+        path = x - start - sweep - 0.05 * ripple(hair.table, 3 * along + 20 * start + 64)
+        strand = np.abs(path) - width * (1 - np.square(along - 0.3))
+        level = np.minimum(level, np.maximum(strand, np.maximum(-0.2 - along, along - 1) * length))
+    return level

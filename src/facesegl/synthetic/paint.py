@@ -3,6 +3,7 @@
 Colors are linear light, the square of sRGB, channel first: (3, H, W) float32.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,21 +41,6 @@ class Surface:
     at: Points
     normal: Points
     view: Points
-
-    @classmethod
-    def seen(cls, at: Points, view: Points) -> "Surface":
-        """A surface whose normals follow from its points."""
-        down, right = zip(*(np.gradient(axis) for axis in at), strict=True)
-        x = right[1] * down[2] - right[2] * down[1]
-        y = right[2] * down[0] - right[0] * down[2]
-        z = right[0] * down[1] - right[1] * down[0]
-        scale = 1 / np.sqrt(x * x + y * y + z * z + np.float32(1e-12))
-        return cls(at, (x * scale, y * scale, z * scale), view)
-
-    def only(self, chosen: Field) -> "Surface":
-        """The surface at some pixels, (1, N) each."""
-        at, normal, view = (tuple(axis[chosen][None] for axis in points) for points in (self.at, self.normal, self.view))
-        return Surface(at, normal, view)  # type: ignore[arg-type]
 
     def bent(self, x: Field, y: Field) -> "Surface":
         """The same surface with small bumps: what is added to its normals."""
@@ -123,7 +109,7 @@ def paint_skin(person: Person, surface: Surface) -> Field:
     red = tones.blush * (bump(side, y, (0.40, 0.36), (0.22, 0.22)) + 0.8 * bump(x, y, (0, 0.36), (0.13, 0.13)))
     red = red + 0.5 * np.maximum(mottled, 0) * tones.blush
     skin = skin * (1 - np.array((0.0, 0.22, 0.22), dtype=np.float32)[:, None, None] * red)
-    across, down, upper, lower = lids(features, x, y)
+    across, down, upper, _ = lids(features, x, y)
     near = ramp(1.35 - np.abs(across) / features.eye_width, 0, 0.5)
     lid = ramp(-down, -0.02, 0.02) * ramp(upper + 0.09 + down, 0, 0.08) * near
     below = bump(np.abs(across), down, (0.0, 0.085), (0.15, 0.045))
@@ -197,7 +183,7 @@ def paint_lips(person: Person, outlines: Outlines, skin: Field, x: Field, y: Fie
     lips = lip_line(features, x, y)
     lines = 0.85 + 0.3 * ripple(person.hair.table, 60 * x + 128)
     tint = linear(tones.lips) / linear(tones.skin)
-    mouth = skin * mix(np.ones_like(tint), tint, ramp(-outlines.mouth, -0.014, 0.014)) * lines
+    mouth: Field = skin * mix(np.ones_like(tint), tint, ramp(-outlines.mouth, -0.014, 0.014)) * lines
     mouth = mouth * (1 - 0.70 * bell(np.maximum(outlines.gap if features.gap else np.abs(lips), 0), 0.011))
     if not features.gap:
         return mouth
@@ -253,11 +239,12 @@ def paint_cloth(person: Person, surface: Surface, hem: Field) -> Field:
     clothes, table = person.clothes, person.noise
     x, y, z = surface.at
     size = clothes.scale
-    flat = {
+    flat: dict[str, Callable[[], Field]] = {
         "stripes": lambda: ramp(np.abs((x * size) % 1 - 0.5), 0.2, 0.26),
         "rows": lambda: ramp(np.abs((y * size) % 1 - 0.5), 0.2, 0.26),
-        "checks": lambda: 0.5 * ramp(np.abs((x * size) % 1 - 0.5), 0.2, 0.26)
-        + 0.5 * ramp(np.abs((y * size) % 1 - 0.5), 0.2, 0.26),
+        "checks": lambda: (
+            0.5 * ramp(np.abs((x * size) % 1 - 0.5), 0.2, 0.26) + 0.5 * ramp(np.abs((y * size) % 1 - 0.5), 0.2, 0.26)
+        ),
         "blotches": lambda: ramp(noise(table, x * size, y * size), 0.45, 0.55),
     }
     color = linear(clothes.color)
@@ -280,7 +267,7 @@ def paint_backdrop(person: Person, x: Field, y: Field) -> Field:
     scale, (shift_x, shift_y) = backdrop.scale, backdrop.offset
     cloud = noise(table, scale * turned[0] + shift_x, scale * turned[1] + shift_y)
     cloud = 0.6 * cloud + 0.4 * noise(table, 3.1 * scale * turned[0], 2.7 * scale * turned[1] + shift_x)
-    color = mix(linear(backdrop.color), linear(backdrop.other), np.minimum(backdrop.texture * cloud * 1.4, 1))
+    color: Field = mix(linear(backdrop.color), linear(backdrop.other), np.minimum(backdrop.texture * cloud * 1.4, 1))
     for center, radii, round_one, soft, tone in backdrop.shapes:
         over_x, over_y = np.abs(x - center[0]) / radii[0], np.abs(y - center[1]) / radii[1]
         level = np.sqrt(np.square(over_x) + np.square(over_y)) if round_one else np.maximum(over_x, over_y)
@@ -289,7 +276,9 @@ def paint_backdrop(person: Person, x: Field, y: Field) -> Field:
         far_x, far_y = (x - across) / size, (y - down) / size
         shoulders = np.maximum(np.abs(far_x) - 1.3 - 0.3 * far_y, 1.3 - far_y + 0.3 * np.abs(far_x))
         color = mix(color, linear(backdrop.other), ramp(shoulders, soft, -soft))
-        color = mix(color, linear(hair), ramp(np.square(far_x / 0.85) + np.square((far_y + 0.2) / 1.0), 1 + soft, 1 - soft))
-        color = mix(color, linear(skin), ramp(np.square(far_x / 0.66) + np.square((far_y - 0.1) / 0.95), 1 + soft, 1 - soft))
-    grade = 0.85 + right * x * 0.6 + below * y * 0.6 + backdrop.glow * bump(x, y, (0, 0), (0.9, 0.9))
+        crown = np.square(far_x / 0.85) + np.square((far_y + 0.2) / 1.0)
+        face = np.square(far_x / 0.66) + np.square((far_y - 0.1) / 0.95)
+        color = mix(color, linear(hair), ramp(crown, 1 + soft, 1 - soft))
+        color = mix(color, linear(skin), ramp(face, 1 + soft, 1 - soft))
+    grade: Field = 0.85 + right * x * 0.6 + below * y * 0.6 + backdrop.glow * bump(x, y, (0, 0), (0.9, 0.9))
     return color * np.clip(grade, 0.2, 1.4)

@@ -151,7 +151,7 @@ class Features:
     def __init__(self, dice: Dice, face: Dice, softness: float) -> None:
         self.eye_spacing = dice.around(0.322, 0.008)
         self.eye_width = dice.around(0.153, 0.007)
-        self.upper_lid = dice.around(0.078, 0.009) + 0.006 * softness
+        self.upper_lid = dice.around(0.078, 0.011) + 0.006 * softness
         self.lower_lid = dice.around(0.045, 0.005)
         self.slant = dice.within(-0.05, 0.12)
         self.crease = dice.within(0.0, 0.6)
@@ -168,8 +168,8 @@ class Features:
         self.nose_height = dice.around(0.25, 0.03)
         self.mouth_down = dice.around(0.635, 0.024)
         self.mouth_width = dice.around(0.243, 0.017)
-        self.upper_lip = dice.around(0.068, 0.011) + 0.014 * (softness - 0.5)
-        self.lower_lip = dice.around(0.098, 0.013) + 0.016 * (softness - 0.5)
+        self.upper_lip = dice.around(0.066, 0.011) + 0.014 * (softness - 0.5)
+        self.lower_lip = dice.around(0.090, 0.013) + 0.016 * (softness - 0.5)
         # expression
         self.smile = dice.within(-0.01, 0.02) + max(face.within(-0.08, 0.09), 0.0)
         self.gap = max(face.within(-0.16, 0.05), 0.0)  # half height of the opening between the lips
@@ -201,7 +201,7 @@ class Tones:
         self.skin: Color = ((red + warm) * value, green * value * flush, (blue - warm) * value * flush)
         self.iris = dice.shade(IRISES[:2] if self.depth > 3 else IRISES)
         self.makeup = dice.within(0, 1) * softness
-        pink = dice.within(0.0, 0.20)
+        pink = dice.within(-0.02, 0.20)
         self.white = dice.within(0.55, 0.95)
         natural = (self.skin[0] * dice.within(0.82, 0.96), self.skin[1] * (0.84 - pink), self.skin[2] * (0.90 - pink))
         self.lips = between(natural, dice.shade(ROUGES), 0.8 * self.makeup)
@@ -223,7 +223,7 @@ class Hair:
     def __init__(self, dice: Dice, softness: float, headwear: "Headwear") -> None:
         self.dice = dice
         longer = dice.within(0, 1) < softness
-        weights = {name: style[5 if longer else 4] for name, style in STYLES.items()}
+        weights = {name: int(style[5 if longer else 4]) for name, style in STYLES.items()}
         self.style = dice.pick(tuple(name for name, weight in weights.items() for _ in range(weight)))
         volume, side, frizz, hangs, _, _ = STYLES[self.style]
         self.hangs = hangs
@@ -258,7 +258,7 @@ class Hair:
         self.table = dice.table()
         self.locks = tuple(
             (dice.within(-0.6, 0.6), dice.within(-0.5, 0.5), dice.within(0.2, 1.0), dice.within(0.006, 0.022))
-            for _ in range(int(dice.within(0, 4)) if self.style not in ("bald", "buzz", "receding") else 0)
+            for _ in range(int(dice.within(0, 4)) if dice.rng and self.style not in ("bald", "buzz", "receding") else 0)
         )
 
 
@@ -328,7 +328,10 @@ class Frame:
         # head units per photo height
         self.height = dice.within(2.15, 2.95) if wide < 0.7 else dice.within(1.7, 5.5)
         loose = 0.07 if wide < 0.7 else 0.2
-        self.shift = (dice.within(-loose, loose), dice.around(0.0, 0.02) + (dice.within(-0.1, 0.06) if wide > 0.7 else 0))
+        self.shift = (
+            dice.within(-loose, loose),
+            dice.around(0.0, 0.02) + (dice.within(-0.1, 0.06) if wide > 0.7 else 0),
+        )
 
 
 class Light:
@@ -358,7 +361,7 @@ class Camera:
         self.exposure = dice.within(0.75, 1.45)
         self.tint = _tint(dice, 0.13)
         self.contrast = dice.within(-0.2, 0.35)
-        self.saturation = dice.within(0.65, 1.2) if not dice.chance(0.05) else 0.0
+        self.saturation = dice.within(0.65, 1.2) if not dice.chance(0.22) else max(dice.within(-0.2, 0.6), 0.0)
         self.vignette = max(dice.within(-0.2, 0.35), 0.0)
         self.blur = dice.within(0, 1.0)
         self.passes = 1 + int(dice.within(0, 1) > 0.7) + 2 * int(dice.within(0, 1) > 0.92)

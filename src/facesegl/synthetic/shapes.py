@@ -85,9 +85,11 @@ def sample(table: Field, x: Field, y: Field) -> Field:
 
 def ellipsoid(points: Points, center: Vector, radii: Vector) -> Field:
     """About the distance to an ellipsoid's surface, negative inside."""
-    squares = [np.square((axis - middle) * (1 / radius)) for axis, middle, radius in zip(points, center, radii)]
+    squares = [
+        np.square((axis - middle) * (1 / radius)) for axis, middle, radius in zip(points, center, radii, strict=True)
+    ]
     reach = np.sqrt(squares[0] + squares[1] + squares[2])
-    slope = np.sqrt(sum(square * (1 / (radius * radius)) for square, radius in zip(squares, radii)))
+    slope = np.sqrt(sum(square * (1 / (radius * radius)) for square, radius in zip(squares, radii, strict=True)))
     level: Field = reach * (reach - 1) / (slope + np.float32(1e-3))
     return level
 

@@ -5,9 +5,10 @@ coordinates, the body in those of the upper body.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from facesegl.synthetic.person import Person
 from facesegl.synthetic.shapes import (
@@ -24,8 +25,10 @@ from facesegl.synthetic.shapes import (
     sample,
 )  # fmt: skip
 
-Surface = Callable[[Points], Field]
+Level = Callable[[Points], Field]
 Rows = tuple[Vector, Vector, Vector]
+Coordinate = TypeVar("Coordinate", float, Field)
+T = TypeVar("T", bound=np.generic)
 
 _SIDE, _LEFT, _TOP = 150, -0.95, -0.75
 """Resolution of the relief per head unit, and its upper left corner."""
@@ -41,13 +44,6 @@ class Rays(NamedTuple):
         """The points at distances (H, W)."""
         x, y, z = (origin + reach * axis for origin, axis in zip(self.start, self.directions, strict=True))
         return x, y, z
-
-    def turned(self, rows: Rows, center: Vector) -> "Rays":
-        """The same rays in the coordinates of a solid that is rotated by `rows` around `center`."""
-        moved = tuple(origin - middle for origin, middle in zip(self.start, center, strict=True))
-        start = turn(rows, moved)
-        x, y, z = turn(rows, self.directions)
-        return Rays((float(start[0]), float(start[1]), float(start[2])), (x, y, z))
 
     def only(self, chosen: Any) -> "Rays":
         """Some of the rays: those of a slice of both axes, or of a mask, (1, N)."""
@@ -73,28 +69,87 @@ def rotation(yaw: float, pitch: float, roll: float) -> Rows:
     )
 
 
-def turn(rows: Rows, vector: "Points | Vector | tuple[float, ...]") -> Points:
+def turn(rows: Rows, vector: tuple[Coordinate, Coordinate, Coordinate]) -> tuple[Coordinate, Coordinate, Coordinate]:
     """Vectors in the coordinates of `rows`."""
     x, y, z = vector
     one, two, three = (row[0] * x + row[1] * y + row[2] * z for row in rows)
-    return one, two, three  # type: ignore[return-value]
-
-
-def back(rows: Rows, points: Points) -> Points:
-    """Vectors from the coordinates of `rows` in those of the camera."""
-    x, y, z = points
-    one, two, three = (rows[0][axis] * x + rows[1][axis] * y + rows[2][axis] * z for axis in range(3))
     return one, two, three
 
 
-def march(surface: Surface, rays: Rays, start: float) -> Hit:
+def shift(
+    vector: tuple[Coordinate, Coordinate, Coordinate], by: Vector, sign: int = 1
+) -> tuple[Coordinate, Coordinate, Coordinate]:
+    """Vectors plus `by`, or minus it."""
+    x, y, z = (axis + sign * step for axis, step in zip(vector, by, strict=True))
+    return x, y, z
+
+
+class SolidPose(NamedTuple):
+    """A solid that is rotated by `rows` around `pivot`, a point in its coordinates, which is at `center` outside."""
+
+    rows: Rows
+    center: Vector
+    pivot: Vector
+
+    @property
+    def columns(self) -> Rows:
+        """Rows that turn coordinates of the solid into those outside."""
+        one, two, three = zip(*self.rows, strict=True)
+        return one, two, three
+
+    def inside(self, points: tuple[Coordinate, Coordinate, Coordinate]) -> tuple[Coordinate, Coordinate, Coordinate]:
+        """Points in the coordinates of the solid."""
+        return shift(turn(self.rows, shift(points, self.center, -1)), self.pivot)
+
+    def outside(self, points: tuple[Coordinate, Coordinate, Coordinate]) -> tuple[Coordinate, Coordinate, Coordinate]:
+        """Points of the solid in the coordinates outside."""
+        return shift(turn(self.columns, shift(points, self.pivot, -1)), self.center)
+
+    def rays(self, rays: Rays) -> Rays:
+        """Rays in the coordinates of the solid."""
+        return Rays(self.inside(rays.start), turn(self.rows, rays.directions))
+
+
+def unit(points: Points) -> Points:
+    """Vectors of length 1 in the same directions."""
+    x, y, z = points
+    scale = 1 / np.sqrt(x * x + y * y + z * z + np.float32(1e-12))
+    return x * scale, y * scale, z * scale
+
+
+def normals(at: Points) -> Points:
+    """The directions that a surface faces, from the points (H, W) where the rays meet it."""
+    (x, y, z), (right, below, front) = _slopes(at, 0), _slopes(at, 1)
+    return unit((below * z - front * y, front * x - right * z, right * y - below * x))
+
+
+def _slopes(at: Points, axis: int) -> Points:
+    """Differences to the nearer neighbour in space along an axis, so that none crosses a silhouette."""
+    steps = [np.diff(values, axis=axis) for values in at]
+    far = np.square(steps[0]) + np.square(steps[1]) + np.square(steps[2])
+    before, after = (
+        [(1, 0) if side == axis else (0, 0) for side in (0, 1)],
+        [(0, 1) if side == axis else (0, 0) for side in (0, 1)],
+    )
+    last, following = (np.pad(far, edge, constant_values=1e6) for edge in (before, after))
+    x, y, z = (np.where(last < following, np.pad(step, before), np.pad(step, after)) for step in steps)
+    return x, y, z
+
+
+def at_pixels(axes: Points, chosen: npt.NDArray[np.bool]) -> Points:
+    """Vectors at some pixels, (1, N)."""
+    x, y, z = (axis[chosen][None] for axis in axes)
+    return x, y, z
+
+
+def march(surface: Level, rays: Rays, start: float) -> Hit:
     """Sphere tracing on every second pixel and wherever depth changes suddenly, then refinement near the surface."""
     coarse = _trace(surface, rays.only((slice(None, None, 2), slice(None, None, 2))), start)
     shape = rays.directions[0].shape
     near, far = _pooled(coarse.reach, np.minimum), _pooled(coarse.reach, np.maximum)
     level = _doubled(_pooled(coarse.level, np.minimum), shape)
     reach, steep = _doubled(near, shape), _doubled(far - near > 0.12, shape) & (level < 0.15)
-    reach[steep] = _trace(surface, rays.only(steep), start).reach[0]
+    reach[steep] = _trace(surface, rays.only(steep), reach[steep][None] - np.float32(0.05)).reach[0]
     close = level < 0.08
     refined = _refine(surface, rays.only(close), reach[close][None])
     reach[close], level[close] = refined.reach[0], refined.level[0]
@@ -108,24 +163,32 @@ def _pooled(field: Field, over: np.ufunc) -> Field:
     return pooled
 
 
-def _doubled(field: Field, shape: tuple[int, ...]) -> Field:
+def _doubled(field: npt.NDArray[T], shape: tuple[int, ...]) -> npt.NDArray[T]:
     return np.repeat(np.repeat(field, 2, axis=0), 2, axis=1)[: shape[0], : shape[1]].copy()
 
 
-def _trace(surface: Surface, rays: Rays, start: float) -> Hit:
+def _trace(surface: Level, rays: Rays, start: "float | Field") -> Hit:
     """Where rays come closest to a surface, or just before they meet it."""
     reach = np.full(rays.directions[0].shape, start, dtype=np.float32)
-    closest, found = np.full(reach.shape, np.float32(1e3)), reach
-    for _ in range(15):
-        level = surface(rays.at(reach))
-        nearer = level < closest
-        closest, found = np.where(nearer, level, closest), np.where(nearer, reach, found)
-        reach = reach + np.float32(0.9) * level
+    level, closest, found = np.full(reach.shape, np.float32(1e3)), np.full(reach.shape, np.float32(1e3)), reach.copy()
+    active, behind = np.ones(reach.shape, dtype=np.bool), start + np.float32(2.8)
+    for steps in (5, 4, 3, 3, 8, 16):
+        some = rays.only(active)
+        far, near, at = reach[active][None], closest[active][None], found[active][None]
+        for _ in range(steps):
+            now = surface(some.at(far))
+            nearer = now < near
+            near, at = np.where(nearer, now, near), np.where(nearer, far, at)
+            far = far + np.float32(0.9) * now
+        level[active], reach[active], closest[active], found[active] = now[0], far[0], near[0], at[0]
+        active &= (level > 0.03) & (reach < behind)
+        if not active.any():
+            break
     arrived = level < 0.03  # it may have passed another part more closely before
     return Hit(np.where(arrived, reach, found), np.where(arrived, np.minimum(level, 0), closest))
 
 
-def _refine(surface: Surface, rays: Rays, reach: Field) -> Hit:
+def _refine(surface: Level, rays: Rays, reach: Field) -> Hit:
     """Follow the slope along the ray where it enters the surface, which converges at grazing angles too."""
     level = surface(rays.at(reach))
     closest, found = level, reach
@@ -135,10 +198,26 @@ def _refine(surface: Surface, rays: Rays, reach: Field) -> Hit:
         nearer = level < closest
         closest, found = np.where(nearer, level, closest), np.where(nearer, reach, found)
         slope = (level - last) / np.where(reach == before, np.float32(1), reach - before)
-        step = np.where(slope < -0.05, np.clip(-level / np.minimum(slope, -0.05), -0.15, 0.15), 0.9 * level)
+        step = np.where(slope < -0.05, np.clip(-level / np.minimum(slope, -0.05), -0.15, 0.06), 0.9 * level)
         before, reach = reach, reach + step
-    arrived = level < 0.004
-    return Hit(np.where(arrived, before, found), np.where(arrived, np.minimum(level, 0), closest))
+    arrived = (level < 0.004) & (level > -0.03)
+    reach, level = np.where(arrived, before, found), np.where(arrived, np.minimum(level, 0), closest)
+    grazing = ~arrived
+    settled = _settle(surface, rays.only(grazing), Hit(reach[grazing][None], level[grazing][None]))
+    reach[grazing], level[grazing] = settled.reach[0], settled.level[0]
+    return Hit(reach, level)
+
+
+def _settle(surface: Level, rays: Rays, hit: Hit) -> Hit:
+    """Search in halved steps for where rays that pass a silhouette come closest to it."""
+    reach, level = hit
+    for step in (0.3, 0.15, 0.08, 0.04, 0.02, 0.01):
+        for way in (-step, step):
+            other = reach + np.float32(way)
+            tried = surface(rays.at(other))
+            nearer = (tried < level) & (level > 0)
+            reach, level = np.where(nearer, other, reach), np.where(nearer, tried, level)
+    return Hit(reach, level)
 
 
 def hit_ellipsoid(rays: Rays, center: Vector, radii: Vector) -> Hit:
@@ -173,7 +252,8 @@ class Head:
         x, y, z = points
         build = self.build
         wide, tall, deep = build.cranium
-        cranium = ellipsoid(points, (0.0, 0.5 * (build.chin - 1.06) + tall - build.chin + 0.03, -0.22), (wide, tall, deep))
+        middle = 0.5 * (build.chin - 1.06) + tall - build.chin + 0.03
+        cranium = ellipsoid(points, (0.0, middle, -0.22), (wide, tall, deep))
         below = np.square(np.maximum(y - 0.15, 0))
         narrow = x * (1 + build.taper * below)
         jaw = ellipsoid(
@@ -203,7 +283,7 @@ def relief(person: Person) -> Field:
         (x, 0.0, mouth + 0.19, (0.16, 0.05), -0.035),
         (x, 0.0, 0.98, (0.16, 0.12), 0.05),
     )
-    height = np.zeros((y.size, x.size), dtype=np.float32)
+    height: Field = np.zeros((y.size, x.size), dtype=np.float32)
     for across, middle, down, radii, lift in bulges:
         height = height + lift * bump(across, y, (middle, down), radii)
     along = np.clip((y + 0.10) / (tip + 0.10), 0, 1)
@@ -235,6 +315,7 @@ class Mane:
         self.hair, self.head, self.build = person.hair, head, person.build
         self.worn = person.hair.style != "bald"
         self.covers = person.headwear.kind == "scarf"
+        self.loose = person.hair.hangs and not self.covers  # strands fall over the face
         self.hatted = person.headwear.line if person.headwear.kind in ("cap", "hat", "beanie") else 0.0
 
     def __call__(self, points: Points) -> Field:
@@ -243,7 +324,7 @@ class Mane:
         x, y, z = points
         around = angle(x - hair.part, z + 0.2)
         lumps = self._lumps(around, points)
-        level = self.head.skull(points) - hair.volume * ramp(y, 0.3, -0.5) - hair.side + lumps
+        level: Field = self.head.skull(points) - hair.volume * ramp(y, 0.3, -0.5) - hair.side + lumps
         if hair.hangs:
             wide, deep = self.build.cranium[0] + 0.02 + hair.side + 0.06 * np.maximum(y, 0), 0.80 + hair.side
             reach = np.sqrt(np.square(x / wide) + np.square((z + 0.22) * (1 / deep)))
@@ -253,7 +334,7 @@ class Mane:
             level = blend(level, hanging, 0.15)
         level = np.maximum(level, -self.free(points))
         if self.hatted:
-            level = np.maximum(level, self.hatted + 0.3 * (0.6 - z) * 0.6 - 0.03 - y)
+            level = np.maximum(level, self.hatted + 0.18 * (0.6 - z) - 0.03 - y)
         if hair.bun:
             level = blend(level, ellipsoid(points, (0.3 * hair.part, -0.98, -0.55), (0.32, 0.28, 0.30)) + lumps, 0.05)
         elif hair.style == "tied":
@@ -281,16 +362,16 @@ class Mane:
         line = hair.line + hair.slope * aside + hair.tent * np.abs(aside) + hair.arch * x * x
         line = line + hair.temples * bell(np.abs(x) - 0.42, 0.16) + (0.02 + 0.06 * hair.fringe) * (strands - 0.8)
         if self.covers:
-            oval = ellipsoid((x, y, x * 0), (0.0, 0.15, 0.0), (0.60, 1.02, 1.0))
-            return np.maximum(oval, -0.2 - z)
+            free: Field = np.maximum(ellipsoid((x, y, x * 0), (0.0, 0.15, 0.0), (0.60, 1.02, 1.0)), -0.2 - z)
+            return free
         reach = hair.opening + 0.03 * (strands - 0.8) - 0.10 * np.square(np.minimum(y, 0.0))
         face = _rounded(line - y, np.abs(x) - reach, 0.45)
-        if hair.hangs:
-            return np.maximum(face, hair.front - 0.1 - z)
-        # short hair: a sideburn in front of the ear, and an edge from there to the nape
-        edge = hair.sideburn + (hair.nape - hair.sideburn) * ramp(z, -0.25, -0.75)
-        edge = edge - 0.32 * bell(z + 0.12, 0.16) * (1 if hair.sideburn < 0.4 else 0.6)
-        return np.minimum(np.maximum(face, 0.1 - z), edge - y + 0.05 * (strands - 0.8))
+        free = np.maximum(face, (hair.front - 0.1 if hair.hangs else 0.1) - z)
+        if not hair.hangs:  # a sideburn in front of the ear, and an edge from there to the nape
+            edge = hair.sideburn + (hair.nape - hair.sideburn) * ramp(z, -0.25, -0.75)
+            edge = edge - 0.32 * bell(z + 0.12, 0.16) * (1 if hair.sideburn < 0.4 else 0.6)
+            free = np.minimum(free, edge - y + 0.05 * (strands - 0.8))
+        return free
 
 
 def _rounded(one: Field, other: Field, width: float) -> Field:
@@ -308,16 +389,19 @@ class Hat:
     def __call__(self, points: Points) -> Field:
         """Level of the hat."""
         x, y, z = points
-        line = self.wear.line + 0.3 * (0.6 - z) * 0.6
-        shell = self.head.skull(points) - 0.07 - self.mane.hair.volume
-        if self.wear.kind == "band":
-            return np.maximum(shell, np.abs(y - line + 0.15) - 0.09)
-        if self.wear.kind == "beanie":
-            return np.maximum(shell - 0.05 * ramp(y, -0.6, -1.0), y - line)
-        dome = np.maximum(shell - 0.10 * ramp(y, -0.6, -0.9), y - line)
-        radii = (0.56, 0.045, 0.62) if self.wear.kind == "cap" else (1.15, 0.045, 1.25)
-        middle = (0.0, self.wear.line, 0.62) if self.wear.kind == "cap" else (0.0, self.wear.line, -0.15)
-        return np.minimum(dome, ellipsoid((x, y - 0.12 * x * x, z), middle, radii))
+        line, kind = self.wear.line, self.wear.kind
+        below = y - line - 0.18 * (0.6 - z) - 0.12 * x * x
+        hair = self.mane.hair
+        level: Field = self.head.skull(points) - 0.07 * (1 + hair.frizz) - hair.volume - hair.side
+        if kind == "band":
+            level = np.maximum(level, np.abs(below + 0.15) - 0.09)
+        elif kind == "beanie":
+            level = np.maximum(level - 0.05 * ramp(y, -0.6, -1.0), below)
+        else:
+            radii = (0.56, 0.045, 0.62) if kind == "cap" else (1.15, 0.045, 1.25)
+            brim = ellipsoid((x, below, z), (0.0, 0.0, 0.62 if kind == "cap" else -0.15), radii)
+            level = blend(np.maximum(level - 0.10 * ramp(y, -0.6, -0.9), below - 0.03), 0.5 * brim, 0.08)
+        return level
 
 
 class Bust:
