@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from facesegl.labels import VOID, pack_onehot, shrink_mask
+from facesegl.synthetic.conventions import CONVENTIONS
+from facesegl.synthetic.parts import PARTS
 from facesegl.synthetic.render import draw_face
 
 
@@ -27,7 +29,9 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    faces = [draw_face(seed, 512, 400).coverage.argmax(axis=-1).astype(np.uint8) for seed in range(args.faces)]
+    fasseg = [[part in parts for parts in CONVENTIONS["fasseg"].values()].index(True) for part in PARTS]
+    classes = np.array(fasseg, dtype=np.uint8)
+    faces = [classes[draw_face(seed, 512, 400).coverage.argmax(axis=-1)] for seed in range(args.faces)]
     thirds = np.arange(400, dtype=np.uint8)[None] // 134
     print(f"{'classes':>8} {'plain':>8} {'facesegl':>9} {'ratio':>6}   milliseconds per mask")
     for num_classes, masks in ((6, faces), (18, [face + 6 * thirds for face in faces])):

@@ -1,15 +1,15 @@
 """Small trees of files in the exact layouts of data sets and labelling tools, with synthetic faces."""
 
+import functools
 import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from facesegl.synthetic.outlines import lip_line, outline
-from facesegl.synthetic.person import Person
-from facesegl.synthetic.render import _plane, draw_face
-from facesegl.synthetic.shapes import ellipse
+from facesegl.synthetic.conventions import CONVENTIONS
+from facesegl.synthetic.parts import PARTS
+from facesegl.synthetic.render import draw_face
 
 CELEBAMASK = (
     *("background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear", "mouth"),
@@ -25,31 +25,34 @@ WORN = {"eye_g": (60, 60, 60), "hat": (40, 90, 40), "ear_r": (240, 220, 90), "ne
 
 def draw_parts(seed, height=64, width=64):
     """The parts of a synthetic face, by CelebAMask-HQ's names: (H, W) bool each, overlapping as in CelebAMask-HQ."""
-    person = Person(np.random.Generator(np.random.PCG64(seed)))
-    plane = _plane(person.studio, height, width)
-    lines = outline(person, plane)
-    left, lips = lines.inner.across < 0, lip_line(person.features, lines.inner).down < 0
-    head, hair = lines.head < 0, (lines.hair < 0) | ((lines.hair_behind < 0) & (lines.head >= 0) & (lines.neck >= 0))
-    gap = (lines.gap < 0) & (lines.mouth < 0)
-    glasses = np.abs(ellipse(lines.inner.mirrored().moved(person.features.eye_spacing, 0), (0.22, 0.16))) < 0.03
-    neck, cloth = (lines.neck < 0) & ~head & ~hair & (lines.clothes >= 0), (lines.clothes < 0) & ~head & ~hair
-    parts = {"skin": head, "nose": lines.nose < 0, "eye_g": glasses & head & (seed % 4 == 1)}
-    for name, level in (("eye", lines.eyes), ("brow", lines.brows), ("ear", lines.ears)):
-        parts |= {f"l_{name}": (level < 0) & left, f"r_{name}": (level < 0) & ~left}
-    parts |= {"mouth": gap, "u_lip": (lines.mouth < 0) & lips & ~gap, "l_lip": (lines.mouth < 0) & ~lips & ~gap}
-    parts |= {"hair": hair, "hat": (head | hair) & (plane.down < -0.75) & (seed % 5 == 0)}
-    parts["ear_r"] = (ellipse(plane.mirrored().moved(0.7, 0.2), (0.06, 0.06)) < 0) & (seed % 3 == 0)
-    parts |= {
-        "neck_l": neck & (plane.down > 0.86) & (plane.down < 0.94) & (seed % 6 == 2),
-        "neck": neck,
-        "cloth": cloth,
+    face = _frontal(seed, height, width).coverage > 0.5
+    parts = {
+        name: face[..., [PARTS.index(part) for part in ones]].any(axis=-1)
+        for name, ones in CONVENTIONS["celebamask_hq"].items()
     }
-    return parts
+    del parts["background"]
+    head = np.any([part for name, part in parts.items() if name not in ("hair", "neck", "cloth")], axis=0)
+    down, across = np.indices((height, width)) / np.array([height, width])[:, None, None]
+    glasses = np.square((np.abs(across - 0.5) - 0.18) / 0.12) + np.square((down - 0.42) / 0.07)
+    neck_line = parts["neck"] & (down > 0.9)
+    return parts | {
+        "skin": head,
+        "eye_g": (np.abs(glasses - 1) < 0.5) & (seed % 4 == 1),
+        "hat": (head | parts["hair"]) & (down < 0.15) & (seed % 5 == 0),
+        "ear_r": (np.abs(np.abs(across - 0.5) - 0.35) < 0.03) & (np.abs(down - 0.6) < 0.03) & (seed % 3 == 0),
+        "neck_l": neck_line & (seed % 6 == 2),
+    }
+
+
+@functools.cache
+def _frontal(seed, height, width):
+    without = ("pose", "crop", "glasses", "headwear")
+    return draw_face(seed, height, width, "celebamask_hq", without)
 
 
 def draw_photo(seed, height=64, width=64):
     """The photo of the same face, (H, W, 3) uint8, with glasses, hat and jewellery."""
-    photo = draw_face(seed, height, width).photo.copy()
+    photo = _frontal(seed, height, width).photo.copy()
     for name, colour in WORN.items():
         photo[draw_parts(seed, height, width)[name]] = colour
     return photo

@@ -1,3 +1,4 @@
+import functools
 import os
 import shutil
 
@@ -7,7 +8,7 @@ import pytest
 from facesegl.errors import ConfigError, DataError
 from facesegl.sources import SyntheticFaces, read_rgb
 from facesegl.synthetic.parts import PARTS
-from facesegl.synthetic.render import Face
+from facesegl.synthetic.render import Face, draw_face
 from helpers.faces import CLASSES, FASSEG6
 
 LAPA = {"background": [0, 0, 0], "skin": [1, 0, 0], "nose": [0, 1, 0], "hair": [0, 0, 1]}  # too alike to blend
@@ -142,7 +143,9 @@ def test_the_files_do_not_depend_on_the_number_of_threads(tmp_path, monkeypatch)
     assert contents[0] == contents[1]
 
 
-def test_left_and_right_of_a_rendered_face_are_swapped_by_a_flip(tmp_path):
+def test_left_and_right_of_a_rendered_face_are_swapped_by_a_flip(tmp_path, monkeypatch):
+    frontal = functools.partial(draw_face, without=("pose", "glasses"))
+    monkeypatch.setattr("facesegl.sources.synthetic.draw_face", frontal)
     source = faces(tmp_path, taxonomy={"classes": LAPA, "pairs": PAIRS}, height=128, train=12)
     eyes, in_order = [source.taxonomy.names.index(name) for name in ("left_eye", "right_eye")], []
     for one in source.samples():

@@ -115,9 +115,8 @@ class SyntheticFaces(Source):
         shares = shares_of_classes(face, self.classes, self.taxonomy.num_classes)
         if self.convention == "fasseg":  # blended at the edges, as FASSEG's masks are
             colors = np.array(self.taxonomy.colours, dtype=np.float32)
-            blended = sum(
-                shares[..., [index]] * color for index, color in enumerate(colors)
-            )  # not BLAS: it rounds by machine
+            # not BLAS, which rounds by machine
+            blended = sum(shares[..., [index]] * color for index, color in enumerate(colors))
             return face.photo, np.rint(blended).astype(np.uint8)
         return face.photo, mask_to_colours(shares.argmax(axis=-1).astype(np.uint8), self.taxonomy)
 

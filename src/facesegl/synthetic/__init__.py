@@ -1,4 +1,5 @@
-"""Synthetic faces: portraits in the style of FASSEG, with the exact share of every class in every pixel.
+"""Synthetic faces: photos of rendered heads, with the exact share of every part in every pixel.
 
-A small renderer, independent of files and sources.
+Heads, hair, hats and shoulders are implicit surfaces that rays meet; seeded, and the same bytes on every machine. Needs
+NumPy alone, and is independent of files and sources.
 """

@@ -170,16 +170,18 @@ def _doubled(field: npt.NDArray[T], shape: tuple[int, ...]) -> npt.NDArray[T]:
 def _trace(surface: Level, rays: Rays, start: "float | Field") -> Hit:
     """Where rays come closest to a surface, or just before they meet it."""
     reach = np.full(rays.directions[0].shape, start, dtype=np.float32)
-    level, closest, found = np.full(reach.shape, np.float32(1e3)), np.full(reach.shape, np.float32(1e3)), reach.copy()
+    level: Field = np.full(reach.shape, np.float32(1e3))
+    closest, found = level.copy(), reach.copy()
     active, behind = np.ones(reach.shape, dtype=np.bool), start + np.float32(2.8)
     for steps in (5, 4, 3, 3, 8, 16):
         some = rays.only(active)
-        far, near, at = reach[active][None], closest[active][None], found[active][None]
+        far: Field = reach[active][None]
+        near, at = closest[active][None], found[active][None]
         for _ in range(steps):
             now = surface(some.at(far))
             nearer = now < near
             near, at = np.where(nearer, now, near), np.where(nearer, far, at)
-            far = far + np.float32(0.9) * now
+            far = far + np.float32(0.9) * np.minimum(now, 2)  # far behind, levels explode
         level[active], reach[active], closest[active], found[active] = now[0], far[0], near[0], at[0]
         active &= (level > 0.03) & (reach < behind)
         if not active.any():
@@ -390,7 +392,7 @@ class Hat:
         """Level of the hat."""
         x, y, z = points
         line, kind = self.wear.line, self.wear.kind
-        below = y - line - 0.18 * (0.6 - z) - 0.12 * x * x
+        below = y - line - 0.18 * (0.6 - z) - 0.12 * np.minimum(x * x, 1.5)
         hair = self.mane.hair
         level: Field = self.head.skull(points) - 0.07 * (1 + hair.frizz) - hair.volume - hair.side
         if kind == "band":
@@ -400,7 +402,7 @@ class Hat:
         else:
             radii = (0.56, 0.045, 0.62) if kind == "cap" else (1.15, 0.045, 1.25)
             brim = ellipsoid((x, below, z), (0.0, 0.0, 0.62 if kind == "cap" else -0.15), radii)
-            level = blend(np.maximum(level - 0.10 * ramp(y, -0.6, -0.9), below - 0.03), 0.5 * brim, 0.08)
+            level = blend(np.maximum(level - 0.10 * ramp(y, -0.6, -0.9), below - 0.03), brim, 0.08)
         return level
 
 
