@@ -16,8 +16,9 @@ from facesegl.errors import CheckpointError
 from facesegl.learning.checkpoint import load_net
 from facesegl.prediction.model import read_card
 from facesegl.pretrained import FACES, NAMES, on_disk
-from helpers.calling import SMALL, assert_reported, call, succeed
+from helpers.calling import SMALL, SMALL_UNET, assert_reported, call, succeed
 from helpers.faces import FASSEG6, draw_mask, draw_photo
+from helpers.trainings import net_of_faces
 from helpers.trees import save, write_celebamask
 
 DATA = ["data=synthetic", "data.source.train=4", "data.source.test=2", "data.source.height=48", "data.folds=2"]
@@ -26,12 +27,6 @@ DATA = ["data=synthetic", "data.source.train=4", "data.source.test=2", "data.sou
 @pytest.fixture(scope="module")
 def photo():
     return draw_photo(draw_mask(0, 48, 40), 0)
-
-
-def as_in_the_card(*, without=()):
-    """The keys for a net like that of the weights."""
-    net = {name: value for name, value in read_card(FACES)["net"].items() if name not in {"_target_", "num_classes"}}
-    return [f"model.{name}={value}" for name, value in net.items() if name not in without]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,18 +96,21 @@ def test_half_precision_is_for_weights_and_certified(photo):
 @pytest.mark.parametrize("start", [FACES, "auto"])
 def test_a_training_starts_from_them_and_keeps_their_normalisation(start, caplog):
     with caplog.at_level(logging.INFO, "facesegl"):
-        run = facesegl.train(*DATA, *SMALL, *as_in_the_card(), "optimizer.lr=0", "logger=none", f"init={start}")
-    assert f"tensors from {FACES}; not loaded: none" in caplog.text
+        run = facesegl.train(*DATA, *SMALL, *net_of_faces(), "optimizer.lr=0", "logger=none", f"init={start}")
+    assert f"tensors and the normalisation from {FACES}; not loaded: none" in caplog.text
     assert read_card(run.folder)["normalisation"] == read_card(FACES)["normalisation"]
     ours, theirs = (dict(load_net(path).named_parameters()) for path in (run.folder / "checkpoints/last.ckpt", FACES))
     for name, weight in theirs.items():
         torch.testing.assert_close(ours[name], weight)
 
 
-def test_weights_of_a_run_do_not_change_the_normalisation_of_the_next():
-    first = facesegl.train(*DATA, *SMALL, "data.fold=null")
-    second = facesegl.train(*DATA, *SMALL, "data.fold=0", f"init={first.folder}")
-    assert read_card(first.folder)["normalisation"] != read_card(second.folder)["normalisation"]
+def test_a_training_keeps_the_normalisation_of_any_weights_it_starts_from_and_otherwise_has_that_of_its_photos():
+    first, second = (facesegl.train(*DATA, *SMALL_UNET, f"data.fold={fold}").folder for fold in ("null", 0))
+    third = facesegl.train(*DATA, *SMALL_UNET, "data.fold=0", f"init={first}").folder
+    normalisations = [read_card(folder)["normalisation"] for folder in (first, second, third)]
+    assert normalisations[0] == normalisations[2] != normalisations[1]
+    one, other = (load_net(folder / "checkpoints/last.ckpt") for folder in (first, third))
+    assert torch.equal(one.mean, other.mean)
 
 
 def test_init_auto_starts_from_random_weights_where_they_do_not_fit_and_says_so(caplog):
@@ -124,16 +122,16 @@ def test_init_auto_starts_from_random_weights_where_they_do_not_fit_and_says_so(
     write_celebamask("data/CelebAMask-HQ")
     caplog.clear()
     with caplog.at_level(logging.INFO, "facesegl"):
-        facesegl.train("data=celebamask_hq", *SMALL, *as_in_the_card(), "init=auto")
+        facesegl.train("data=celebamask_hq", *SMALL, *net_of_faces(), "init=auto")
     (line,) = [message for message in caplog.messages if message.startswith("init")]
-    assert "synthetic faces do not have the classes" in line
+    assert f"these data have other classes than {FACES}" in line
 
 
 def test_the_head_is_left_out_for_other_classes(caplog):
     write_celebamask("data/CelebAMask-HQ")
     with caplog.at_level(logging.INFO, "facesegl"):
-        facesegl.train("data=celebamask_hq", *SMALL, *as_in_the_card(), f"init={FACES}")
-    assert f"from {FACES}; not loaded: head.weight, head.bias" in caplog.text
+        facesegl.train("data=celebamask_hq", *SMALL, *net_of_faces(), f"init={FACES}")
+    assert f"normalisation from {FACES}; not loaded: head.weight, head.bias" in caplog.text
 
 
 # what goes wrong

@@ -8,8 +8,10 @@ import yaml
 
 import facesegl
 from facesegl import SegmentationModule
+from facesegl.pretrained import FACES
 from helpers.confs import default, options, skip_without_packages_of
 from helpers.faces import FASSEG6
+from helpers.trainings import net_of_faces
 
 SHORT = ["data=fasseg_v2", "data.image_size=16", "data.batch_size=2", "trainer=cpu", "trainer.max_epochs=1"]
 SHORT += ["data.synthetic_share=0", "callbacks.checkpoint.every_s=0"]
@@ -65,7 +67,7 @@ def test_without_a_checkpoint_it_says_that_nothing_is_scored(fasseg, caplog):
 @pytest.mark.parametrize(
     "overrides",
     [
-        *([f"experiment={name}"] for name in options("experiment")),
+        *([f"experiment={name}"] for name in options("experiment") if name != "quick"),
         [*UNET, "loss.class_weights=true"],
         [*UNET, "trainer.precision=bf16-mixed"],
         [*UNET, "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1"],
@@ -77,17 +79,19 @@ def test_every_experiment_and_other_values_train(fasseg, overrides):
     assert_loads_without_code(train(*overrides))
 
 
-@pytest.mark.parametrize("photos", ["1", "null"])
-def test_quick_takes_its_steps_and_validates_whatever_the_number_of_photos(fasseg, photos, caplog):
-    steps = ["trainer.max_epochs=-1", "trainer.max_steps=60", "trainer.val_check_interval=30"]
+@pytest.mark.parametrize("photos", [["data.photos=1", "data.synthetic_share=auto", "data.synthetic_faces=4"], []])
+def test_quick_fine_tunes_the_shipped_weights_in_its_steps_whatever_the_number_of_photos(fasseg, photos, caplog):
+    steps = ["trainer.max_epochs=-1", "trainer.max_steps=12", "trainer.val_check_interval=6"]
     with caplog.at_level("INFO"):
-        result = train("experiment=quick", f"data.photos={photos}", *steps, *UNET)
+        result = train("experiment=quick", *photos, *steps, *net_of_faces())
     last, best = (
         torch.load(result.folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("last", "best")
     )
-    assert last["global_step"] == 60
-    assert best["global_step"] in (30, 60)
+    assert last["global_step"] == 12
+    assert best["global_step"] in (6, 12)
     assert "val/miou" in caplog.text
+    assert f"from {FACES}; not loaded: none" in caplog.text
+    assert ("50 % of the samples" in caplog.text) == bool(photos)
 
 
 def test_without_a_fold_it_scores_the_test_photos(fasseg):

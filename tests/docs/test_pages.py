@@ -12,7 +12,7 @@ from docs.pages import ROOT, TASKS, WRITERS, blocks, commands, inputs, output, s
 from facesegl.download.fetch import Outcome
 from helpers.calling import call, succeed
 from helpers.faces import write_faces
-from helpers.trainings import SMALL_UNET
+from helpers.trainings import SMALL_UNET, net_of_faces
 from helpers.trees import write_folders
 
 SMALLER = [*SMALL_UNET, "trainer.max_epochs=1"]
@@ -28,7 +28,8 @@ def run(monkeypatch):
 
     def run(words):
         few = ["data.photos=1,2"] if "sweep=label_efficiency" in words else []  # the tiny set has no twenty photos
-        ended = succeed(*words[1:], *(SMALLER if words[1] == "train" else []), *few)
+        net = net_of_faces() if {"init=facesegl:faces", "experiment=quick"} & {*words} else []
+        ended = succeed(*words[1:], *(SMALLER if words[1] == "train" else []), *few, *net)
         assert not ended.lines("warning")
 
     return run

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from facesegl.prediction.model import read_card
+from facesegl.pretrained import FACES
+
 SMALL = [
     "data.image_size=16",
     "data.batch_size=2",
@@ -16,6 +19,12 @@ SMALL = [
     "callbacks.panels=null",
 ]
 SMALL_UNET = [*SMALL, "model.channels=4", "model.depth=3"]
+
+
+def net_of_faces():
+    """The keys for a net like that of `facesegl:faces`."""
+    net = {name: value for name, value in read_card(FACES)["net"].items() if name not in {"_target_", "num_classes"}}
+    return [f"model.{name}={value}" for name, value in net.items()]
 
 
 class Signal(pl.Callback):

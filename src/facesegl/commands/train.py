@@ -33,7 +33,7 @@ from facesegl.learning.checkpoint import read_checkpoint
 from facesegl.learning.module import SegmentationModule
 from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
-from facesegl.pretrained import FACES, is_pretrained
+from facesegl.pretrained import FACES
 from facesegl.provenance import command_line
 from facesegl.runs.result import Result, Run
 from facesegl.runs.resume import find_run
@@ -87,7 +87,7 @@ def train(composed: Composed, command: str | None = None) -> Result:
         _describe(run.folder, plan, faces)
         written: Any = OmegaConf.to_container(config)
         facts = faces.facts()
-        if init and is_pretrained(init.path):  # a mean over a few photos would shift the inputs of trained weights
+        if init:  # the mean of a few photos would shift the inputs that the weights were trained on
             facts["normalisation"] = init.card["normalisation"]
         card = make_card(written, result.config, facts, parameters, result.command, result.versions)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
@@ -189,7 +189,7 @@ def _initial(path: str | None, net: nn.Module, taxonomy: Taxonomy) -> _Init | No
     if {name: weight.shape[1:] for name, weight in own.items()} != {name: w.shape[1:] for name, w in weights.items()}:
         log.info("init=auto: random weights, since this net differs from that of %s", FACES)
     elif taxonomy.names != (*card["taxonomy"]["classes"],):
-        log.info("init=auto: random weights, since synthetic faces do not have the classes of these data")
+        log.info("init=auto: random weights, since these data have other classes than %s", FACES)
     else:
         return _Init(FACES, card, weights)
     return None
@@ -205,7 +205,8 @@ def _load_matching(net: nn.Module, init: _Init) -> str:
         )
     net.load_state_dict(fitting, strict=False)
     rest = ", ".join(name for name in own if name not in fitting) or "none"
-    log.info("init: loaded %d of %d tensors from %s; not loaded: %s", len(fitting), len(own), init.path, rest)
+    counts = f"{len(fitting)} of {len(own)}"
+    log.info("init: loaded %s tensors and the normalisation from %s; not loaded: %s", counts, init.path, rest)
     digest = hashlib.blake2b(digest_size=6)
     for name in sorted(fitting):
         digest.update(name.encode() + fitting[name].cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
