@@ -1,5 +1,6 @@
-"""The benchmarks run; what they measure is for people to read, never for a test to judge."""
+"""The benchmarks run; what they measure is for people to read, except that memory must be level."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -11,6 +12,18 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = ["data=fasseg_v2", "data.image_size=16", "data.batch_size=2", "callbacks.panels=null"]
 
 
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a benchmark in this process, and return what it prints."""
+
+    def run_benchmark(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_benchmark
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -18,10 +31,39 @@ SMALL = ["data=fasseg_v2", "data.image_size=16", "data.batch_size=2", "callbacks
         ("cache.py", ["--rounds", "1", "--faces", "1", "--size", "16"]),
     ],
 )
-def test_a_benchmark_runs(fasseg, monkeypatch, capsys, name, arguments):
-    monkeypatch.setattr(sys, "argv", [name, *arguments])
-    runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
-    assert "ratio" in capsys.readouterr().out
+def test_a_benchmark_runs(fasseg, run, name, arguments):
+    assert "ratio" in run(name, *arguments)
+
+
+def test_the_tables_of_the_model_card_have_real_and_synthetic_faces(fasseg, run, tmp_path):
+    printed = run("pretrained.py", "--faces", "1", "--rows", "32", "--test", "--json", "found.json")
+    found = json.loads((tmp_path / "found.json").read_text())
+    tables = found["tables"]
+    assert [*tables["FASSEG V2"]][:2] == ["train", "test_clean"]
+    assert [*tables["By number of faces"]] == ["1", "2", "4"]
+    assert all(row["photos"] == 1 for row in tables["By yaw"].values())
+    assert f"<!-- test_clean: {tables['FASSEG V2']['test_clean']['miou']:.3f} -->" in printed
+    assert f"{found['smallest_face']} of the input's {found['image_size']} rows" in printed
+    assert all(f"| {title} | photos | mIoU | background |" in printed for title in tables)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_memory_is_level_while_synthetic_faces_are_rendered(run, tmp_path):
+    size = 64
+    run(
+        "synthetic.py",
+        "--faces=400",
+        f"--size={size}",
+        "--steps=3",
+        "--seeds=1",
+        "--json=found.json",
+        "model.channels=4",
+    )
+    memory = json.loads((tmp_path / "found.json").read_text())["memory_mib"]
+    assert [*memory] == ["start", "40 faces", "100 faces", "200 faces", "400 faces", "3 training steps"]
+    leak = 300 * 4 * size**2 / 2**20  # if the cached image and mask of each face stayed in memory
+    assert memory["400 faces"]["allocated"] - memory["100 faces"]["allocated"] < leak / 2
 
 
 def test_the_sheet_of_synthetic_faces_is_drawn(monkeypatch, tmp_path):

@@ -240,7 +240,7 @@ class FaceCache:
             _GrowingArray(folder / "checksums.npy", (), np.uint32) as checksums,
         ):
             prepared = in_threads(self._prepare, self._listed)
-            for outcome in track(prepared, total=len(self._listed), what="caching photos and masks"):
+            for outcome in track(prepared, total=len(self._listed), what=self._source.progress):
                 if isinstance(outcome, DataError):
                     problems += outcome.problems
                 elif isinstance(outcome, _LeftOut):

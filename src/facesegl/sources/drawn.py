@@ -23,6 +23,7 @@ class DrawnFaces(Source):
     """
 
     name = "synthetic"
+    progress = "rendering synthetic faces"
 
     def __init__(self, count: int, height: int) -> None:
         self.count, self.height = count, height

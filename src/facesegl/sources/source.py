@@ -68,6 +68,9 @@ class Source(abc.ABC):
     reading: str = RULE
     """How masks are read; part of the cache's key."""
 
+    progress: str = "caching photos and masks"
+    """What the progress of filling the cache shows."""
+
     @abc.abstractmethod
     def samples(self) -> list[Sample]:
         """List every labelled photo, in a stable order, without opening pixels.
