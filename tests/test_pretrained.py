@@ -1,5 +1,6 @@
 """The weights that ship with facesegl are a model by name, wherever a model is taken."""
 
+import csv
 import json
 import logging
 import shutil
@@ -16,6 +17,7 @@ from facesegl.errors import CheckpointError
 from facesegl.learning.checkpoint import load_net
 from facesegl.prediction.model import read_card
 from facesegl.pretrained import FACES, NAMES, on_disk
+from facesegl.sources.drawn import DrawnFaces
 from helpers.calling import SMALL, SMALL_UNET, assert_reported, call, succeed
 from helpers.faces import FASSEG6, draw_mask, draw_photo
 from helpers.trainings import net_of_faces
@@ -58,6 +60,31 @@ def test_photos_alone_are_predicted_with_them(photo):
     assert "no model given" not in succeed("predict", FACES, "photos", "-o", "named").err
     plain, named = (Path(folder, "anna.png").read_bytes() for folder in ("plain", "named"))
     assert plain == named
+
+
+def _icon(seed):
+    """Flat shapes of random colours."""
+    rng = np.random.default_rng(seed)
+    icon = np.full((96, 80, 3), rng.integers(0, 256, 3), np.uint8)
+    for top, left in rng.integers(0, 60, (5, 2)):
+        icon[top : top + 25, left : left + 18] = rng.integers(0, 256, 3)
+    return icon
+
+
+@pytest.mark.skipif("unlike_below" not in read_card(FACES), reason="these weights have no threshold")
+def test_they_warn_of_most_images_without_a_face_and_of_few_faces(caplog):
+    faces = DrawnFaces(20, 256)
+    for number, sample in enumerate(faces.samples()):
+        save(faces.read(sample, FASSEG6)[0], Path(f"faces/{number}.png"))
+        save(_icon(number), Path(f"icons/{number}.png"))
+    warned = {}
+    for folder in ("faces", "icons"):
+        succeed("predict", FACES, folder, "-o", f"{folder}-masks")
+        rows = csv.DictReader(Path(f"{folder}-masks/predictions.csv").read_text(encoding="utf-8").splitlines())
+        warned[folder] = sum(float(row["familiarity"]) < Predictor().unlike_below for row in rows)
+    assert warned["faces"] <= 2
+    assert warned["icons"] >= 14
+    assert f"{warned['icons']} of 20 photos are unlike the faces that {FACES} was trained on" in caplog.text
 
 
 def test_info_names_them_and_not_their_file():

@@ -183,6 +183,7 @@ def _export(given: Namespace) -> None:
         int8=given.int8,
         whole=given.whole,
         half=given.half,
+        warn_unlike=given.warn_unlike,
         photos=given.photos,
         trust=given.trust,
         overrides=given.keys,

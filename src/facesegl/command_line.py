@@ -235,6 +235,9 @@ def _export(parser: Parser) -> None:
     parser.add_argument("--whole", action="store_true", help="resizing, upscaling and argmax inside the ONNX graph too")
     parser.add_argument("--int8", action="store_true", help="8-bit integers, calibrated on training photos")
     parser.add_argument("--half", action="store_true", help="half-precision weights, for safetensors")
+    parser.add_argument(
+        "--warn-unlike", action="store_true", help="predict warns of images unlike the synthetic faces trained on"
+    )
     parser.add_argument("--photos", type=_path, metavar="FOLDER", help="photos to verify it on, instead of the data")
     _add_trust(parser)
     _add_keys(parser, "of the data that the export is verified on")

@@ -14,6 +14,7 @@ from facesegl.learning.checkpoint import read_weights
 from facesegl.prediction import Predictor
 from facesegl.reporting.certificate_table import certificate_table
 from facesegl.sources import open_photo
+from facesegl.sources.drawn import DrawnFaces
 from helpers.calling import printed, succeed
 from helpers.exported import SIZE, card_of, trained_graph, trained_state
 from helpers.faces import draw_mask, draw_photo, write_pair
@@ -30,8 +31,9 @@ def _traced_once(monkeypatch):
 def checkpoint(tmp_path):
     """A function that writes a checkpoint with other values of its data."""
 
-    def write(**values):
+    def write(name="fasseg_v2", **values):
         card = card_of()
+        card["data"]["name"] = name
         card["data"]["values"] |= values
         torch.save({"state_dict": trained_state(), "hyper_parameters": card}, tmp_path / "last.ckpt")
         return tmp_path / "last.ckpt"
@@ -138,6 +140,26 @@ def test_weights_are_read_back_to_the_bit(fasseg, checkpoint, tmp_path):
     assert (certificate.kind, certificate.equal, certificate.difference) == ("weights", 1.0, 0.0)
     assert files_in(tmp_path)[-2:] == ["model.safetensors", "model.safetensors.parity.json"]
     assert read_weights(tmp_path / "model.safetensors")["hyper_parameters"] == card_of()
+
+
+def test_the_threshold_of_the_warning_is_calibrated_on_synthetic_faces_and_kept(
+    checkpoint, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("facesegl.export.unlike._FACES", 40)
+    file = checkpoint(name="synthetic")
+    exported(file, tmp_path / "model.safetensors", photos=photos, warn_unlike=True)
+    exported(tmp_path / "model.safetensors", tmp_path / "again.safetensors", photos=photos)
+    predictor = Predictor(tmp_path / "again.safetensors")
+    faces = DrawnFaces(40, SIZE)
+    seen = [predictor(faces.read(face, predictor.taxonomy)[0]).familiarity for face in faces.samples()]
+    assert sum(one < predictor.unlike_below for one in seen) == 1
+    assert Predictor(file).unlike_below is None
+
+
+def test_the_threshold_is_for_weights_trained_on_synthetic_faces(checkpoint, photos, tmp_path):
+    with pytest.raises(ConfigError, match=r"--warn-unlike: .*last\.ckpt was trained on fasseg_v2; expected"):
+        exported(checkpoint(), tmp_path / "model.safetensors", photos=photos, warn_unlike=True)
+    assert not list(tmp_path.glob("model*"))
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])

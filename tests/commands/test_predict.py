@@ -142,6 +142,24 @@ def test_the_table_has_a_row_per_photo():
     assert 0 < float(red_row["seconds"]) < 60
 
 
+@pytest.mark.parametrize(
+    ("black", "words"),
+    [(1, "1 of 3 photos is unlike the faces"), (2, "2 of 3 photos are unlike the faces"), (0, "")],
+)
+def test_images_unlike_the_training_images_are_reported_in_one_line(caplog, black, words):
+    model = Painter(channels)
+    model.card = {"unlike_below": 0.5}
+    thirds = np.zeros((8, 9, 3), np.uint8)
+    thirds[:, 3:6, 0] = thirds[:, 6:, 2] = 250  # all three classes
+    for number in range(3):
+        save(np.zeros((8, 8, 3), np.uint8) if number < black else thirds, f"photos/{number}.png")
+    segment("photos", model=model)
+    unlike = [row["file"] for row in table() if float(row["familiarity"]) < 0.5]
+    assert unlike == [f"photos/{number}.png" for number in range(black)]
+    assert len(caplog.messages) == bool(black)
+    assert all(words in line and f"painter was trained on ({', '.join(unlike)})" in line for line in caplog.messages)
+
+
 def test_unusual_names_are_read_back_from_the_table():
     names = ['a, "b".png', "=1+2.png", "two\nlines.png", "ärger.png"]
     write(*names)

@@ -69,6 +69,8 @@ HUGE = {"_target_": "facesegl.nets.UNet", "num_classes": 6, "channels": 10**7, "
         ({"taxonomy": {**make_card()["taxonomy"], "classes": FIVE}}, "expected a channel for each of its 5 classes"),
         *(({"image_size": size}, "image size") for size in (10**6, 0, -3)),  # before memory is asked for
         ({"net": HUGE}, "cannot be built"),
+        *(({"unlike_below": value}, "a familiarity of") for value in (-0.1, 1.5, math.nan)),
+        *(({"unlike_below": value}, "unlike_below") for value in (1, True, "0.5", None)),
     ],
     ids=str,
 )
@@ -106,7 +108,9 @@ def changed(value, put):
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: f"{type(value).__name__} {str(value)[:9]!a}")
 def test_a_card_of_any_other_form_is_refused_or_shown(value, monkeypatch):
-    card = make_card(parameters=12, command="facesegl train", scores={"test": {"scores": SCORES, "floor": SCORES}})
+    card = make_card(
+        parameters=12, command="facesegl train", unlike_below=0.5, scores={"test": {"scores": SCORES, "floor": SCORES}}
+    )
     card["scores"]["test"]["agreement"] = None
     check_card(card, "model.ckpt")
     problems = []

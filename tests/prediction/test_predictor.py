@@ -41,6 +41,36 @@ def test_a_large_photo_in_bands_has_the_same_result(monkeypatch):
     assert found.confidence == pytest.approx(confidence)
 
 
+def one_of(*classes, height=50.0):
+    """Logits that are sure of one class in each column of eight, the classes in turn."""
+    logits = np.zeros((1, 3, 8, 8))
+    logits[:, [classes[column % len(classes)] for column in range(8)], :, range(8)] = height
+    return lambda photos: np.repeat(logits, len(photos), axis=0)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (one_of(0, 1, 2), 1),
+        (one_of(0, 1), 2 / 3),
+        (one_of(0, height=2000.0), 1 / 3),  # the other probabilities are 0 in float32
+        (one_of(0, 1, 2, height=0.0), 1 / 3),
+    ],
+    ids=["sure of all", "one class is absent", "two are absent", "unsure"],
+)
+def test_an_image_is_familiar_if_the_net_is_sure_of_every_class(function, expected):
+    assert Predictor(Painter(function), tta=True)(photo()).familiarity == pytest.approx(expected, abs=1e-6)
+
+
+def test_familiarity_and_its_threshold_are_means_over_models():
+    models = [Painter(one_of(0, 1)), Painter(one_of(0))]
+    assert Predictor(*models)(photo()).familiarity == pytest.approx(1 / 2, abs=1e-6)
+    models[0].card["unlike_below"] = 0.6
+    assert Predictor(*models).unlike_below is None
+    models[1].card["unlike_below"] = 0.3
+    assert Predictor(*models).unlike_below == pytest.approx(0.45)
+
+
 def test_an_ensemble_averages_probabilities_of_models_of_any_input_size():
     found = Predictor(Painter(channels, image_size=8), Painter(halves, image_size=16))(photo())
     expected = (by_hand(channels, photo(), 8) + by_hand(halves, photo(), 16)) / 2

@@ -25,6 +25,7 @@ from facesegl.export.graph import make_graph, require_packages
 from facesegl.export.metadata import describe
 from facesegl.export.parity import Parity, Sample, compare, problems_of, sizes_to_try
 from facesegl.export.quantize import quantize
+from facesegl.export.unlike import unlike_below
 from facesegl.files import replacing, write_json
 from facesegl.learning.checkpoint import read_weights, write_weights
 from facesegl.nets.fcn import stride_of
@@ -86,6 +87,7 @@ def export(
     int8: bool,
     whole: bool,
     half: bool = False,
+    warn_unlike: bool = False,
     photos: Path | None,
     trust: Sequence[str] = (),
     overrides: Sequence[str] = (),
@@ -102,13 +104,15 @@ def export(
         int8: quantize to int8, calibrated on training photos; for ONNX.
         whole: include resizing, upsampling and argmax in the graph; for ONNX.
         half: write the weights in half precision; for safetensors.
+        warn_unlike: write the threshold of `predict`'s warning into the card; for weights trained on synthetic faces.
         photos: a folder of photos to compare on instead; they have no masks, hence no IoU.
         trust: packages other than facesegl whose classes the checkpoint may name.
         overrides: keys and groups of conf/evaluate.yaml, e.g. `paths.data=FOLDER`.
         config_dirs: folders with custom config groups.
 
     Raises:
-        ConfigError: another suffix, incompatible options, or a package that is not installed.
+        ConfigError: another suffix, incompatible options, a package that is not installed, or `warn_unlike` for other
+            weights.
         CheckpointError: the checkpoint is wrong, or the export's predictions differ.
         DataError: there are no photos to compare on.
         MachineError: the target cannot be written.
@@ -120,6 +124,8 @@ def export(
     compared, calibration = _photos(job, photos, lambda: _faces(job, overrides, config_dirs, photos))
     with replacing(target) as part:
         part.touch()  # fail now if the target cannot be written
+        if warn_unlike:
+            job.model.card["unlike_below"] = unlike_below(job.model)
         exported = _write_weights(job, part) if kind == "weights" else _write_graph(job, part, calibration)
         sizes = sizes_to_try(kind, job.model.image_size, stride_of(job.model.net.net))
         masker = exported.masks if isinstance(exported, OnnxModel) and whole else None

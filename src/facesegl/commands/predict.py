@@ -41,7 +41,7 @@ from facesegl.prediction.photo_files import (
 )
 from facesegl.prediction.predictor import Prediction, Predictor
 from facesegl.sources.images import open_photo
-from facesegl.text import a_few
+from facesegl.text import a_few, number, spaced
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ class Segmented(NamedTuple):
         output: its index mask, relative to the table.
         shares: the share of pixels of each class, 0 to 1.
         confidence: the mean over pixels of the largest probability.
+        familiarity: how sure the net is of every class, 0 to 1; low for images unlike its training images.
         seconds: the time to open, segment and write it.
     """
 
@@ -69,6 +70,7 @@ class Segmented(NamedTuple):
     height: int
     shares: tuple[float, ...]
     confidence: float
+    familiarity: float
     seconds: float
 
 
@@ -79,6 +81,7 @@ class Predicted:
     Attributes:
         target: the output folder.
         names: the classes.
+        unlike_below: as in `Predictor`; the table has the familiarity of each photo unless it is None.
         photos: the segmented ones, in order.
         failed: an error message for each of the others.
         seconds: the total time.
@@ -86,6 +89,7 @@ class Predicted:
 
     target: Path
     names: tuple[str, ...]
+    unlike_below: float | None
     photos: list[Segmented] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -141,10 +145,20 @@ def predict(
     require_writable(target, str(target))
     predictor = Predictor(*models, device=device, tta=tta, trust=trust)
     write = functools.partial(_write, target=target, taxonomy=predictor.taxonomy, probabilities=probabilities)
-    predicted = Predicted(target, predictor.names)
+    predicted = Predicted(target, predictor.names, predictor.unlike_below)
     _collect(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))
+    _warn_of_unlike(predicted, " + ".join(model.name for model in predictor.models))
     predicted.seconds = time.perf_counter() - started
     return predicted
+
+
+def _warn_of_unlike(predicted: Predicted, models: str) -> None:
+    unlike = [str(photo.file) for photo in predicted.photos if photo.familiarity < (predicted.unlike_below or 0)]
+    if unlike:
+        are, masks = ("is", "its mask") if len(unlike) == 1 else ("are", "their masks")
+        some = f"{spaced(len(unlike))} of {number(len(predicted.photos), 'photo')}"
+        why = f"unlike the faces that {models} was trained on ({a_few(unlike)})"
+        log.warning("%s %s %s: %s may be meaningless.", some, are, why, masks)
 
 
 def _shares_text(names: Sequence[str], shares: np.ndarray) -> str:
@@ -261,8 +275,9 @@ def _write(
     _save(target / COLOURS / f"{name}.png", Image.fromarray(mask_to_colours(index, taxonomy)))
     _save(target / f"{name}.png", Image.fromarray(index))
     shares = np.bincount(index.ravel(), minlength=taxonomy.num_classes) / index.size
-    row = opened.photo.path, f"{name}.png", width, height, tuple(shares.tolist()), prediction.confidence
-    return Segmented(*row, seconds=opened.seconds + time.perf_counter() - started)
+    row = opened.photo.path, f"{name}.png", width, height, tuple(shares.tolist())
+    sure = prediction.confidence, prediction.familiarity
+    return Segmented(*row, *sure, seconds=opened.seconds + time.perf_counter() - started)
 
 
 def _save(path: Path, picture: Image.Image) -> None:
@@ -287,18 +302,19 @@ def _write_probabilities(path: Path, prediction: Prediction) -> None:
         np.lib.format.write_array_header_1_0(file, header)
         begin = file.tell()
         for rows, band in prediction.bands():
-            for number, of_class in enumerate(band):
-                file.seek(begin + 4 * width * (number * height + rows.start))
+            for index, of_class in enumerate(band):
+                file.seek(begin + 4 * width * (index * height + rows.start))
                 file.write(np.ascontiguousarray(of_class, dtype="<f4").data)
 
 
 def _write_table(predicted: Predicted) -> None:
     shares = [f"share_{name}" for name in predicted.names]
+    sure = ["confidence", *(["familiarity"] if predicted.unlike_below is not None else [])]
     write_csv(
         predicted.target / TABLE,
-        ["file", "output", "width", "height", *shares, "confidence", "seconds"],
+        ["file", "output", "width", "height", *shares, *sure, "seconds"],
         [
-            [str(row.file), row.output, row.width, row.height, *row.shares, row.confidence, f"{row.seconds:.3f}"]
+            [str(row.file), *row[1:4], *row.shares, *(getattr(row, name) for name in sure), f"{row.seconds:.3f}"]
             for row in predicted.photos
         ],
     )

@@ -45,6 +45,14 @@ class Prediction:
         return self._summary[1]
 
     @functools.cached_property
+    def familiarity(self) -> float:
+        """How sure the net is of every class where it predicts it, 0 to 1; low for images unlike its training images.
+
+        The mean over classes and views of a class's probability, averaged over pixels with itself as weight.
+        """
+        return float(np.mean([_sureness(_softmax(logits)) for logits in self._logits]))
+
+    @functools.cached_property
     def probabilities(self) -> np.ndarray:
         """The probability of every class at every pixel: (C, H, W) float32; sums to one over the classes."""
         return np.concatenate([band for _, band in self.bands()], axis=1)
@@ -85,6 +93,8 @@ class Predictor:
         models: the opened models.
         taxonomy: the classes.
         names: the classes' names, by index.
+        unlike_below: a photo of lower familiarity is unlike the training images; None if a model's card has no
+            threshold.
 
     Raises:
         CheckpointError: a file is not a model, or names an untrusted class.
@@ -102,6 +112,8 @@ class Predictor:
         self.taxonomy: Taxonomy = opened[0].taxonomy
         self.names = self.taxonomy.names
         self.tta = tta
+        thresholds = [model.card.get("unlike_below") for model in opened]
+        self.unlike_below: float | None = None if None in thresholds else float(np.mean(thresholds))
         self._mirrored = self.taxonomy.mirrored()[: self.taxonomy.num_classes]
 
     def __call__(self, image: "Image.Image | np.ndarray | str | Path") -> Prediction:
@@ -165,6 +177,12 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     powers: np.ndarray = np.exp(logits - logits.max(axis=0))
     powers /= powers.sum(axis=0)
     return powers
+
+
+def _sureness(probabilities: np.ndarray) -> float:
+    """The mean over classes of sum(p^2) / sum(p), p being a class of the probabilities (C, h, w); 0 if it has none."""
+    total = np.maximum(probabilities.sum(axis=(1, 2)), np.finfo(np.float32).tiny)
+    return float((np.square(probabilities).sum(axis=(1, 2)) / total).mean())
 
 
 def _photo(image: "Image.Image | np.ndarray | str | Path") -> np.ndarray:

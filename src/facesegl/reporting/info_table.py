@@ -30,6 +30,8 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "input size", f"{about['image_size']}x{about['image_size']}"
     yield "classes", ", ".join(map(str, about["taxonomy"]["classes"]))
     yield "trained on", f"{data.get('name')}, fingerprint {data.get('fingerprint')}"
+    if "unlike_below" in about:
+        yield "warns", f"where familiarity is below {about['unlike_below']}"
     yield "versions", ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     yield "command", about.get("command", "unknown")
     if about.get("scores") and "kind" in about:
