@@ -70,4 +70,5 @@ def test_the_sheet_of_synthetic_faces_is_drawn(monkeypatch, tmp_path):
     small = ["--rows", "1", "--columns", "2", "--height", "20", "-o", str(tmp_path / "sheet.jpg")]
     monkeypatch.setattr(sys, "argv", ["contact_sheet.py", *small])
     runpy.run_path(str(BENCHMARKS / "contact_sheet.py"), run_name="__main__")
-    assert Image.open(tmp_path / "sheet.jpg").size == (32, 20)
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.size == (32, 20)
