@@ -50,12 +50,11 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
         # An interpolated path counts by its name, so that moved data do not change the identity.
         masked.paths = {key: f"paths.{key}" for key in config.get("paths") or {}}
     plain = {key: value for key, value in to_plain(masked).items() if key not in _IGNORED_KEYS}
-    plain["data"] = {key: value for key, value in plain["data"].items() if key not in SYNTHETIC_KEYS}
+    unused = () if plain["data"].get("photos") is not None else ("photos", "photos_seed")  # not in older configs
+    plain["data"] = {key: value for key, value in plain["data"].items() if key not in (*SYNTHETIC_KEYS, *unused)}
     if init:
         plain["init"] = init
     if plain.get("callbacks"):
         plain["callbacks"] = {key: value for key, value in plain["callbacks"].items() if key != "progress"}
-    if plain.get("data") and plain["data"].get("photos") is None:  # older configs did not have these keys
-        plain["data"] = {key: value for key, value in plain["data"].items() if key not in ("photos", "photos_seed")}
     text = json.dumps([plain, data_key, *mixed], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
