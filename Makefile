@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNS ?= runs
 
-# of `make weights`: the faces, and the two phases
-FACES ?= data.source.train=10000 data.source.test=200
-PHASE_1 ?= data.image_size=128 trainer.max_epochs=20
-PHASE_2 ?= data.image_size=256 trainer.max_epochs=5 optimizer.lr=3e-3
+# the two phases of `make weights`
+PHASE_1 ?= data.source.train=5000 data.source.test=100 data.source.height=144 data.image_size=128 trainer.max_epochs=5 \
+    optimizer.lr=5e-3
+PHASE_2 ?= data.source.train=1800 data.source.test=50 data.source.height=256 data.image_size=256 trainer.max_epochs=2 \
+    optimizer.lr=2e-3
 
 .PHONY: help install browser demo weights test test-slow lint format clean
 
@@ -29,8 +30,8 @@ demo: install  ## train on synthetic faces and score the checkpoint: some minute
 	$(BIN)/facesegl evaluate "$$(ls -td $(RUNS)/demo/*/ | head -n 1)checkpoints/last.ckpt" paths.runs=$(RUNS)
 
 weights: install  ## train the weights of facesegl:faces again, from nothing: hours; run it again to resume
-	$(BIN)/facesegl train experiment=pretrain $(FACES) $(PHASE_1) paths.run=$(RUNS)/weights/1 resume=auto
-	$(BIN)/facesegl train experiment=pretrain $(FACES) $(PHASE_2) init=$(RUNS)/weights/1 \
+	$(BIN)/facesegl train experiment=pretrain $(PHASE_1) paths.run=$(RUNS)/weights/1 resume=auto
+	$(BIN)/facesegl train experiment=pretrain $(PHASE_2) init=$(RUNS)/weights/1 \
 	    paths.run=$(RUNS)/weights/2 resume=auto
 	$(BIN)/facesegl export $(RUNS)/weights/2 -o $(RUNS)/weights/faces.safetensors --half --warn-unlike
 	cp $(RUNS)/weights/faces.safetensors src/facesegl/weights/
