@@ -14,7 +14,7 @@ from facesegl.synthetic.parts import PARTS
 from facesegl.synthetic.person import KINDS, Person
 from facesegl.synthetic.render import Face, draw_face
 
-BYTES = "de6b15b50b3b1b2b69790005bc10f77b28191bd7eaa42174e0ba89dd3c4c96f3"
+BYTES = "753ad5fc9df78edc28fe90525984e01c19aaf04e8a0225426321cf987607ba61"
 FRONTAL = ("pose", "crop", "glasses", "headwear")
 
 

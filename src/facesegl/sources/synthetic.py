@@ -25,7 +25,7 @@ from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)
 
-RENDERING = 2
+RENDERING = 3
 """The version of the renderer: incremented when the same seed renders another face."""
 
 

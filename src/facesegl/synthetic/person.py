@@ -295,8 +295,8 @@ class Headwear:
     """Hats, caps, beanies and headscarves."""
 
     def __init__(self, dice: Dice, softness: float) -> None:
-        self.kind = dice.pick(("cap", "hat", "beanie", "band")) if dice.chance(0.07) else ""
-        if softness > 0.5 and dice.chance(0.05):
+        self.kind = dice.pick(("cap", "hat", "beanie", "band")) if dice.chance(0.03) else ""
+        if softness > 0.5 and dice.chance(0.04):
             self.kind = "scarf"
         self.color = dice.color()
         self.line = dice.within(-0.70, -0.35)
