@@ -48,18 +48,11 @@ def test_the_tables_of_the_model_card_have_real_and_synthetic_faces(fasseg, run,
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_memory_is_level_while_synthetic_faces_are_rendered(run, tmp_path):
-    size = 64
-    run(
-        "synthetic.py",
-        "--faces=400",
-        f"--size={size}",
-        "--steps=3",
-        "--seeds=1",
-        "--json=found.json",
-        "model.channels=4",
-    )
+    size, small = 64, ["--steps=3", "--seeds=1", "model.channels=4"]
+    run("synthetic.py", "--faces=400", f"--size={size}", "--json=found.json", *small)
     memory = json.loads((tmp_path / "found.json").read_text())["memory_mib"]
     assert [*memory] == ["start", "40 faces", "100 faces", "200 faces", "400 faces", "3 training steps"]
     leak = 300 * 4 * size**2 / 2**20  # if the cached image and mask of each face stayed in memory
