@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNS ?= runs
 
-# the two phases of `make weights`
+# the phases of `make weights`: small images, then large ones, twice
 PHASE_1 ?= data.source.train=5000 data.source.test=100 data.source.height=144 data.image_size=128 trainer.max_epochs=5 \
     optimizer.lr=5e-3
-PHASE_2 ?= data.source.train=1800 data.source.test=50 data.source.height=256 data.image_size=256 trainer.max_epochs=2 \
-    optimizer.lr=2e-3
+PHASE_2 ?= data.source.train=1800 data.source.test=50 trainer.max_epochs=2 optimizer.lr=2e-3
+PHASE_3 ?= data.source.train=1300 data.source.test=20 trainer.max_epochs=3 optimizer.lr=2e-3
 
 .PHONY: help install browser demo weights test test-slow lint format clean
 
@@ -31,12 +31,12 @@ demo: install  ## train on synthetic faces and score the checkpoint: some minute
 
 weights: install  ## train the weights of facesegl:faces again, from nothing: hours; run it again to resume
 	$(BIN)/facesegl train experiment=pretrain $(PHASE_1) paths.run=$(RUNS)/weights/1 resume=auto
-	$(BIN)/facesegl train experiment=pretrain $(PHASE_2) init=$(RUNS)/weights/1 \
-	    paths.run=$(RUNS)/weights/2 resume=auto
-	$(BIN)/facesegl export $(RUNS)/weights/2 -o $(RUNS)/weights/faces.safetensors --half --warn-unlike
+	$(BIN)/facesegl train experiment=pretrain $(PHASE_2) init=$(RUNS)/weights/1 paths.run=$(RUNS)/weights/2 resume=auto
+	$(BIN)/facesegl train experiment=pretrain $(PHASE_3) init=$(RUNS)/weights/2 paths.run=$(RUNS)/weights/3 resume=auto
+	$(BIN)/facesegl export $(RUNS)/weights/3 -o $(RUNS)/weights/faces.safetensors --half --warn-unlike
 	cp $(RUNS)/weights/faces.safetensors src/facesegl/weights/
 	mkdir -p docs/weights
-	for phase in 1 2; do sed -e 's|$(CURDIR)|.|g' -e 's|$(HOME)|~|g' \
+	for phase in 1 2 3; do sed -e 's|$(CURDIR)|.|g' -e 's|$(HOME)|~|g' \
 	    $(RUNS)/weights/$$phase/result.json >docs/weights/phase_$$phase.json; done
 
 browser:  ## install Chromium for the browser tests of the report, as root on Debian
