@@ -19,12 +19,12 @@ class SignallingFASSEG(FASSEG):
 
     def __init__(self, root: str, version: str, signum: int, at: int) -> None:
         super().__init__(root, version)
-        self.signum, self.at, self.read, self.counting = signum, at, 0, threading.Lock()
+        self.signum, self.at, self.masks_read, self.counting = signum, at, 0, threading.Lock()
 
     def read_mask(self, sample, taxonomy):
         with self.counting:
-            self.read += 1
-            is_due = self.read == self.at
+            self.masks_read += 1
+            is_due = self.masks_read == self.at
         if is_due:
             os.kill(os.getpid(), self.signum)
         return super().read_mask(sample, taxonomy)
