@@ -24,10 +24,12 @@ install: .venv/installed  ## create .venv and install facesegl with its developm
 	    segmentation-models-pytorch timm  # for model=smp; the tests replace torchvision, whose build must match torch's
 	touch $@
 
-demo: install  ## train on synthetic faces and score the checkpoint: some minutes, no data needed
+demo: install  ## train on synthetic faces, score the checkpoint, and predict without a model: some minutes, no data needed
 	$(BIN)/facesegl train data=synthetic data.fold=null data.image_size=128 trainer.max_epochs=160 \
 	    name=demo paths.runs=$(RUNS)
 	$(BIN)/facesegl evaluate "$$(ls -td $(RUNS)/demo/*/ | head -n 1)checkpoints/last.ckpt" paths.runs=$(RUNS)
+	$(BIN)/facesegl predict "$$(ls -td "$${FACESEGL_DATA:-data}"/synthetic/train20-test10-*/Test_RGB | head -n 1)" \
+	    -o $(RUNS)/demo-masks
 
 weights: install  ## train the weights of facesegl:faces again, from nothing: hours; run it again to resume
 	$(BIN)/facesegl train experiment=pretrain $(PHASE_1) paths.run=$(RUNS)/weights/1 resume=auto
