@@ -15,6 +15,7 @@ from facesegl.config.check import check
 from facesegl.config.compose import Composed
 from facesegl.config.identity import identity
 from facesegl.config.instantiate import build
+from facesegl.data.hashes import digest
 from facesegl.learning.checkpoint import read_checkpoint
 from facesegl.reporting.history import read_history
 from helpers.calling import assert_reported, call
@@ -71,13 +72,11 @@ def test_info_shows_its_card(run):
     assert card["scores"]["val"]["scores"]["miou"] == RECORD["scores"]["val"]["scores"]["miou"]
 
 
-def test_evaluate_finds_the_same_faces_and_the_same_scores(run):
+def test_evaluate_scores_it_on_the_faces_of_a_newer_renderer_and_says_that_they_differ(run, caplog):
     result = facesegl.evaluate(run, "set=val", "paths.data=data", "panels=0")
-    assert result.data["fingerprint"] == RECORD["data"]["fingerprint"]
-    assert result.data["other_data"] is False
-    scores = result.scores["val"]["scores"]
-    assert scores["miou"] == pytest.approx(RECORD["scores"]["val"]["scores"]["miou"], abs=1e-3)
-    assert np.abs(np.subtract(scores["confusion"], RECORD["scores"]["val"]["scores"]["confusion"])).sum() < 20
+    assert result.data["other_data"] is True
+    assert f"instead of synthetic ({RECORD['data']['fingerprint']})" in caplog.text
+    assert 0 < result.scores["val"]["scores"]["miou"] < 1
 
 
 def test_report_shows_its_scores_curves_and_faces(run):
@@ -99,12 +98,16 @@ def test_compare_reads_its_counts(run):
 def test_its_command_has_its_identity():
     composed = Composed.of(RECORD["command"].split()[2:])
     faces = build(check(composed, given=GIVEN).data, augment=None)
-    assert identity(composed.config, faces.cache.key) == RECORD["identity"]
+    # the key of the cache of its faces, which the renderer of that commit drew
+    described = [RECORD["data"]["fingerprint"], faces.taxonomy.to_mapping(), faces.image_size, faces.source.reading, 2]
+    assert identity(composed.config, digest(described)) == RECORD["identity"]
 
 
-def test_a_finished_run_is_not_resumed(run):
+def test_it_is_not_resumed_with_the_faces_of_a_newer_renderer(run):
     typed = RECORD["command"].split()[2:]
-    assert_reported(call("train", *typed, f"resume={run}"), 2, "that run is done")
+    assert_reported(
+        call("train", *typed, f"resume={run}"), 2, "To start a new run from its weights use init=CHECKPOINT"
+    )
 
 
 def test_its_weights_start_a_new_run(run):

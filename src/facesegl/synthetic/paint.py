@@ -267,7 +267,7 @@ def paint_backdrop(person: Person, x: Field, y: Field) -> Field:
     scale, (shift_x, shift_y) = backdrop.scale, backdrop.offset
     cloud = noise(table, scale * turned[0] + shift_x, scale * turned[1] + shift_y)
     cloud = 0.6 * cloud + 0.4 * noise(table, 3.1 * scale * turned[0], 2.7 * scale * turned[1] + shift_x)
-    color: Field = mix(linear(backdrop.color), linear(backdrop.other), np.minimum(backdrop.texture * cloud * 1.4, 1))
+    color: Field = mix(linear(person.wall), linear(backdrop.other), np.minimum(backdrop.texture * cloud * 1.4, 1))
     for center, radii, round_one, soft, tone in backdrop.shapes:
         over_x, over_y = np.abs(x - center[0]) / radii[0], np.abs(y - center[1]) / radii[1]
         level = np.sqrt(np.square(over_x) + np.square(over_y)) if round_one else np.maximum(over_x, over_y)

@@ -122,10 +122,11 @@ class Person:
         self.clothes = Clothes(dice("clothes"), self.softness)
         hair = DARK_HAIR if self.tones.depth > 3.5 or self.hair.dark else ANY_HAIR
         self.hair_color = self.hair.dice.shade(hair)
+        self.wall = self.backdrop.color
         if self.backdrop.like:
             red, green, blue = self.tones.skin if self.backdrop.like == "skin" else self.hair_color
             value = self.backdrop.value
-            self.backdrop.color = (red * value, green * value, blue * value)
+            self.wall = (red * value, green * value, blue * value)
 
 
 class Build:
