@@ -149,7 +149,7 @@ def test_init_auto_starts_from_random_weights_where_they_do_not_fit_and_says_so(
     write_celebamask("data/CelebAMask-HQ")
     caplog.clear()
     with caplog.at_level(logging.INFO, "facesegl"):
-        facesegl.train("data=celebamask_hq", *SMALL, *net_of_faces(), "init=auto")
+        facesegl.train("data=celebamask_hq", *SMALL, "data.image_size=32", *net_of_faces(), "init=auto")
     (line,) = [message for message in caplog.messages if message.startswith("init")]
     assert f"these data have other classes than {FACES}" in line
 
@@ -157,7 +157,7 @@ def test_init_auto_starts_from_random_weights_where_they_do_not_fit_and_says_so(
 def test_the_head_is_left_out_for_other_classes(caplog):
     write_celebamask("data/CelebAMask-HQ")
     with caplog.at_level(logging.INFO, "facesegl"):
-        facesegl.train("data=celebamask_hq", *SMALL, *net_of_faces(), f"init={FACES}")
+        facesegl.train("data=celebamask_hq", *SMALL, "data.image_size=32", *net_of_faces(), f"init={FACES}")
     assert f"normalisation from {FACES}; not loaded: head.weight, head.bias" in caplog.text
 
 

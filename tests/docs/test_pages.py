@@ -30,7 +30,8 @@ def run(monkeypatch):
         few = ["data.photos=1,2"] if "sweep=label_efficiency" in words else []  # the tiny set has no twenty photos
         net = net_of_faces() if {"init=facesegl:faces", "experiment=quick"} & {*words} else []
         ended = succeed(*words[1:], *(SMALLER if words[1] == "train" else []), *few, *net)
-        assert not ended.lines("warning")
+        # the photos are cartoons
+        assert not [line for line in ended.lines("warning") if "unlike the faces" not in line]
 
     return run
 
