@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -112,7 +113,7 @@ class Predictor:
         self.taxonomy: Taxonomy = opened[0].taxonomy
         self.names = self.taxonomy.names
         self.tta = tta
-        thresholds = [model.card.get("unlike_below") for model in opened]
+        thresholds: list[Any] = [model.card.get("unlike_below") for model in opened]
         self.unlike_below: float | None = None if None in thresholds else float(np.mean(thresholds))
         self._mirrored = self.taxonomy.mirrored()[: self.taxonomy.num_classes]
 
