@@ -46,7 +46,7 @@ def draw_parts(seed, height=64, width=64):
 
 @functools.cache
 def _frontal(seed, height, width):
-    without = ("pose", "crop", "glasses", "headwear")
+    without = ("pose", "crop", "expression", "facial_hair", "glasses", "headwear", "light", "camera", "backdrop")
     return draw_face(seed, height, width, "celebamask_hq", without)
 
 
