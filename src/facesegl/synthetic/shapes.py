@@ -42,8 +42,8 @@ def ripple(table: Field, position: Field) -> Field:
     index = floor.astype(np.int32)
     part = position - floor
     part = part * part * (3 - 2 * part)
-    start = table[index & 255]
-    noise: Field = start + (table[(index + 1) & 255] - start) * part
+    start = table.take(index & 255)
+    noise: Field = start + (table.take((index + 1) & 255) - start) * part
     return noise
 
 
@@ -60,10 +60,10 @@ def noise(table: Field, x: Field, y: Field) -> Field:
     across, down = across * across * (3 - 2 * across), down * down * (3 - 2 * down)
     column, right = column & (_NOISE - 1), (column + 1) & (_NOISE - 1)
     row, below = (row & (_NOISE - 1)) * _NOISE, ((row + 1) & (_NOISE - 1)) * _NOISE
-    upper = table[row + column]
-    upper = upper + (table[row + right] - upper) * across
-    lower = table[below + column]
-    lower = lower + (table[below + right] - lower) * across
+    upper = table.take(row + column)
+    upper = upper + (table.take(row + right) - upper) * across
+    lower = table.take(below + column)
+    lower = lower + (table.take(below + right) - lower) * across
     values: Field = upper + (lower - upper) * down
     return values
 
@@ -75,21 +75,19 @@ def sample(table: Field, x: Field, y: Field) -> Field:
     column, row = x.astype(np.int32), y.astype(np.int32)
     across, down = x - column.astype(np.float32), y - row.astype(np.float32)
     flat, index = table.reshape(-1), row * columns + column
-    upper = flat[index]
-    upper = upper + (flat[index + 1] - upper) * across
-    lower = flat[index + columns]
-    lower = lower + (flat[index + columns + 1] - lower) * across
+    upper = flat.take(index)
+    upper = upper + (flat.take(index + 1) - upper) * across
+    lower = flat.take(index + columns)
+    lower = lower + (flat.take(index + columns + 1) - lower) * across
     values: Field = upper + (lower - upper) * down
     return values
 
 
 def ellipsoid(points: Points, center: Vector, radii: Vector) -> Field:
     """About the distance to an ellipsoid's surface, negative inside."""
-    squares = [
-        np.square((axis - middle) * (1 / radius)) for axis, middle, radius in zip(points, center, radii, strict=True)
-    ]
-    reach = np.sqrt(squares[0] + squares[1] + squares[2])
-    slope = np.sqrt(sum(square * (1 / (radius * radius)) for square, radius in zip(squares, radii, strict=True)))
+    x, y, z = (np.square((axis - at) * (1 / radius)) for axis, at, radius in zip(points, center, radii, strict=True))
+    reach = np.sqrt(x + y + z)
+    slope = np.sqrt(x * (1 / (radii[0] * radii[0])) + y * (1 / (radii[1] * radii[1])) + z * (1 / (radii[2] * radii[2])))
     level: Field = reach * (reach - 1) / (slope + np.float32(1e-3))
     return level
 
