@@ -379,7 +379,6 @@ def test_images_and_folders_without_runs_are_predicted_with_the_pretrained_weigh
         ("runs", "runs/first/2026/result.json"),
         ("checkpoints", "checkpoints/last.ckpt"),
         ("model.pt", "model.pt"),
-        ("missing.jpg", None),
         ("missing", None),
     ],
 )
@@ -390,6 +389,12 @@ def test_what_may_be_a_mistyped_model_is_not_predicted_with_the_pretrained_weigh
     for paths in ([Path(name)], [photo, Path(name)]):
         with pytest.raises(ConfigError, match=r"no model among these; expected .*\.ckpt"):
             models_and_photos(paths)
+
+
+def test_missing_photos_without_a_model_are_just_missing():
+    with pytest.raises(ConfigError) as raised:
+        models_and_photos([Path("anna.jpg"), Path("bert.png")])
+    assert raised.value.problems == ("anna.jpg: no such file or folder.", "bert.png: no such file or folder.")
 
 
 def test_a_batch_size_of_zero_is_refused():

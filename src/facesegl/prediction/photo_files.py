@@ -56,6 +56,8 @@ def models_and_photos(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         log.info("no model given: predicting with %s, weights trained on synthetic faces alone", FACES)
         return [Path(FACES)], list(given)
     missing = [f"{path}: no such file or folder." for path in given if not path.exists()]
+    if all(path.suffix.lower() in _image_suffixes() or _is_of_photos(path) for path in given):
+        raise ConfigError(*missing)
     shown = ", ".join(map(str, given[:3]))
     raise ConfigError(
         *missing,
