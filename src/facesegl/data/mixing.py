@@ -14,7 +14,7 @@ Share = tuple[float, float]
 
 
 def automatic_share(photos: int) -> float:
-    """The share of synthetic samples that `data.synthetic_share=auto` stands for.
+    """The share of synthetic samples that `data.synthetic_share=auto` resolves to.
 
     Example:
         >>> [automatic_share(photos) for photos in (1, 5, 10, 15, 100)]

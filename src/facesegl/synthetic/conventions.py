@@ -5,6 +5,19 @@ A class without parts never occurs in a synthetic face. How painters delimit a p
 
 from collections.abc import Mapping
 
+# the classes of LaPa and Helen besides background and skin; class 2 is the person's right brow (FacePerceiver/facer)
+_ELEVEN = {
+    "left_eyebrow": ("right brow",),
+    "right_eyebrow": ("left brow",),
+    "left_eye": ("right eye",),
+    "right_eye": ("left eye",),
+    "nose": ("nose",),
+    "upper_lip": ("upper lip",),
+    "inner_mouth": ("inner mouth",),
+    "lower_lip": ("lower lip",),
+    "hair": ("hair",),
+}
+
 CONVENTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     # docs/fasseg.md; FASSEG has neither hats nor glasses
     "fasseg": {
@@ -37,32 +50,16 @@ CONVENTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "neck": ("neck",),
         "cloth": ("cloth",),
     },
-    # skin is face and ears (FaRL's farl/datasets/lapa.py), class 2 the person's right brow (FacePerceiver/facer)
+    # skin is face and ears (FaRL's farl/datasets/lapa.py)
     "lapa": {
         "background": ("background", "hat", "earring", "neck", "cloth"),
         "skin": ("skin", "left ear", "right ear", "beard", "glasses"),
-        "left_eyebrow": ("right brow",),
-        "right_eyebrow": ("left brow",),
-        "left_eye": ("right eye",),
-        "right_eye": ("left eye",),
-        "nose": ("nose",),
-        "upper_lip": ("upper lip",),
-        "inner_mouth": ("inner mouth",),
-        "lower_lip": ("lower lip",),
-        "hair": ("hair",),
+        **_ELEVEN,
     },
     # skin has no ears and no neck (README of cs.wisc.edu/~lizhang/projects/face-parsing); sides assumed to be LaPa's
     "helen": {
         "background": ("background", "left ear", "right ear", "hat", "earring", "neck", "cloth"),
         "skin": ("skin", "beard", "glasses"),
-        "left_eyebrow": ("right brow",),
-        "right_eyebrow": ("left brow",),
-        "left_eye": ("right eye",),
-        "right_eye": ("left eye",),
-        "nose": ("nose",),
-        "upper_lip": ("upper lip",),
-        "inner_mouth": ("inner mouth",),
-        "lower_lip": ("lower lip",),
-        "hair": ("hair",),
+        **_ELEVEN,
     },
 }

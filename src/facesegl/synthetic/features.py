@@ -89,7 +89,7 @@ def _mouth(features: Features, x: Field, y: Field) -> tuple[Field, Field, Field]
 def beard_cover(person: Person, x: Field, y: Field, stubble: bool = False) -> Field:
     """How densely a beard covers the skin, 0 to 1; of stubble, 1 in all regions that could have a beard."""
     beard, features = person.beard, person.features
-    if not stubble and not (beard.moustache or beard.chin or beard.cheeks):
+    if not stubble and not beard.worn:
         return np.zeros_like(x)
     tip, mouth = features.nose_tip, features.mouth_down
     lip = bump(x, y, (0.0, 0.5 * (tip + mouth) + 0.02), (0.24, 0.08)) * ramp(y, tip, tip + 0.05)

@@ -246,7 +246,6 @@ class Hair:
         # half width of the opening for the face
         self.opening = dice.within(0.50, 0.66) if hangs and dice.within(0, 1) > 0.4 else dice.within(0.66, 0.78)
         self.front = dice.within(-0.25, 0.15)  # how far forward it hangs
-        self.behind_ears = self.opening > 0.68
         self.sideburn = dice.within(-0.15, 0.45) if softness < 0.6 else dice.within(-0.2, 0.1)
         self.nape = dice.within(0.45, 0.85)
         self.wave = dice.within(0, 1)
@@ -274,7 +273,7 @@ class Beard:
         self.chin = dice.within(0.6, 1) if kind > 0.76 else 0.0
         self.cheeks = dice.within(0.6, 1) if kind > 0.82 else 0.0
         self.line = dice.within(0.30, 0.55)
-        self.length = dice.within(0.0, 0.10) * (self.cheeks > 0) + dice.within(0.0, 0.25) * (dice.chance(0.1))
+        self.worn = bool(self.moustache or self.chin or self.cheeks)
 
 
 class Glasses:

@@ -266,7 +266,7 @@ class _Scene:
         lips = paint.paint_lips(person, shapes, skin, x, y)
         mouth = self._within(shapes.mouth, reach) * front
         skin = paint.mix(skin, lips, np.minimum(ramp(-shapes.mouth, -0.014, 0.014), front))
-        if person.beard.cheeks or person.beard.chin or person.beard.moustache:
+        if person.beard.worn:
             skin = paint.mix(skin, paint.paint_beard(person, skin, x, y), front * (1 - mouth))
         eyes = self._within(shapes.eyes, reach) * front
         skin = paint.mix(skin, paint.paint_eyes(person, x, y), eyes)
