@@ -54,6 +54,12 @@ def test_the_choice_of_photos_counts_only_where_there_is_one():
     assert len(chosen | {of()}) == 5
 
 
+def test_a_key_that_older_configs_lack_counts_only_at_another_value():
+    older = of("+data.source.train=2")
+    assert of("+data.source.train=2", "+data.source.without=[]") == older
+    assert of("+data.source.train=2", "+data.source.without=[pose]") != older
+
+
 def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SOME_SEED", "1")
     first = of("seed=${oc.env:SOME_SEED}")

@@ -1,4 +1,3 @@
-import functools
 import os
 import shutil
 
@@ -8,7 +7,7 @@ import pytest
 from facesegl.errors import ConfigError, DataError
 from facesegl.sources import SyntheticFaces, read_rgb
 from facesegl.synthetic.parts import PARTS
-from facesegl.synthetic.render import Face, draw_face
+from facesegl.synthetic.render import Face
 from helpers.faces import CLASSES, FASSEG6
 
 LAPA = {"background": [0, 0, 0], "skin": [1, 0, 0], "nose": [0, 1, 0], "hair": [0, 0, 1]}  # too alike to blend
@@ -143,10 +142,9 @@ def test_the_files_do_not_depend_on_the_number_of_threads(tmp_path, monkeypatch)
     assert contents[0] == contents[1]
 
 
-def test_left_and_right_of_a_rendered_face_are_swapped_by_a_flip(tmp_path, monkeypatch):
-    frontal = functools.partial(draw_face, without=("pose", "glasses"))
-    monkeypatch.setattr("facesegl.sources.synthetic.draw_face", frontal)
-    source = faces(tmp_path, taxonomy={"classes": LAPA, "pairs": PAIRS}, height=128, train=12)
+def test_left_and_right_of_a_rendered_face_are_swapped_by_a_flip(tmp_path):
+    frontal = ["pose", "glasses"]
+    source = faces(tmp_path, taxonomy={"classes": LAPA, "pairs": PAIRS}, height=128, train=12, without=frontal)
     eyes, in_order = [source.taxonomy.names.index(name) for name in ("left_eye", "right_eye")], []
     for one in source.samples():
         mask = source.read_mask(one, source.taxonomy).mask
@@ -156,3 +154,16 @@ def test_left_and_right_of_a_rendered_face_are_swapped_by_a_flip(tmp_path, monke
                 in_order.append(left.mean() < right.mean())
     assert len(in_order) >= 12
     assert np.mean(in_order) > 0.8  # but for several heads in a photo
+
+
+def test_kinds_of_variety_can_be_switched_off_and_such_faces_have_another_folder(tmp_path):
+    centered, varied = (faces(tmp_path, train=6, without=kinds) for kinds in (["crop", "pose", "headwear"], []))
+    assert centered.folder != varied.folder
+    spread = []
+    for source in (centered, varied):
+        masks = [source.read_mask(sample, source.taxonomy).mask for sample in source.samples()]
+        rows = [np.flatnonzero((mask == 4).any(axis=1)).mean() / len(mask) for mask in masks]  # of the eyes
+        spread.append(np.std(rows))
+    assert spread[0] < 0.03 < spread[1]
+    with pytest.raises(ConfigError, match="without: unknown beard, hat; expected shape, pose, crop"):
+        faces(tmp_path, without=["hat", "beard", "pose"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 SYNTHETIC_KEYS = ("synthetic_share", "synthetic_faces")
 """The keys of `data` that only training uses, and only if synthetic faces are mixed in."""
+
+_LATER_KEYS: dict[tuple[str, ...], Any] = {("data", "source", "without"): []}
+"""Keys that older configs lack, with the value at which everything is as before: then they do not count."""
 
 _IGNORED_KEYS = ("choices", "hydra", "logger", "name", "paths", "resume", "trust")
 
@@ -52,6 +56,10 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
     plain = {key: value for key, value in to_plain(masked).items() if key not in _IGNORED_KEYS}
     unused = () if plain["data"].get("photos") is not None else ("photos", "photos_seed")  # not in older configs
     plain["data"] = {key: value for key, value in plain["data"].items() if key not in (*SYNTHETIC_KEYS, *unused)}
+    for (*nodes, key), old in _LATER_KEYS.items():
+        node = functools.reduce(lambda node, name: node.get(name) or {}, nodes, plain)
+        if key in node and node[key] == old:
+            del node[key]
     if init:
         plain["init"] = init
     if plain.get("callbacks"):

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import shutil
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import filelock
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from facesegl.console import track
-from facesegl.errors import DataError
+from facesegl.errors import ConfigError, DataError
 from facesegl.files import machine_errors
 from facesegl.labels.decode import Decoded, mask_to_colours
 from facesegl.labels.from_parts import classes_of_parts
@@ -20,6 +21,7 @@ from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.fasseg import survey_fasseg_folder
 from facesegl.sources.source import Sample, Source
 from facesegl.synthetic.parts import PARTS
+from facesegl.synthetic.person import KINDS
 from facesegl.synthetic.render import Face, draw_face
 from facesegl.threads import in_threads
 
@@ -38,18 +40,29 @@ class SyntheticFaces(Source):
         test: the number of test photos.
         height: rows of a photo; its width varies around four fifths of that.
         taxonomy: the classes and their colors in the masks.
+        without: kinds of variety to switch off, of `synthetic.person.KINDS`: easier faces.
 
     Raises:
-        ConfigError: no convention has these classes, and the taxonomy has no `synthetic_as`.
+        ConfigError: no convention has these classes and the taxonomy has no `synthetic_as`, or an unknown kind.
     """
 
     name = "synthetic"
 
-    def __init__(self, root: str | Path, train: int, test: int, height: int, taxonomy: dict[str, object]) -> None:
-        self.train, self.test, self.height = train, test, height
+    def __init__(
+        self,
+        root: str | Path,
+        train: int,
+        test: int,
+        height: int,
+        taxonomy: dict[str, object],
+        without: Sequence[str] = (),
+    ) -> None:
+        if unknown := sorted(set(without) - set(KINDS)):
+            raise ConfigError(f"without: unknown {', '.join(unknown)}; expected {', '.join(KINDS)}")
+        self.train, self.test, self.height, self.without = train, test, height, sorted(set(without))
         self.taxonomy = Taxonomy.from_mapping(taxonomy)
         self.classes, self.convention = classes_of_parts(self.taxonomy)
-        look = (RENDERING, self.convention, self.classes.tolist(), self.taxonomy.colours)
+        look = (RENDERING, self.convention, self.classes.tolist(), self.taxonomy.colours, *self.without)
         version = zlib.crc32(repr(look).encode())
         self.folder = Path(root) / f"train{train}-test{test}-height{height}-{version:08x}"
 
@@ -111,7 +124,7 @@ class SyntheticFaces(Source):
 
     def _draw(self, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """The photo and the mask of a face, each (H, W, 3) uint8."""
-        face = draw_face(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15, self.convention)
+        face = draw_face(seed, self.height, self.height * 4 // 5 + (seed * 7) % 31 - 15, self.convention, self.without)
         shares = shares_of_classes(face, self.classes, self.taxonomy.num_classes)
         if self.convention == "fasseg":  # blended at the edges, as FASSEG's masks are
             colors = np.array(self.taxonomy.colours, dtype=np.float32)
