@@ -111,6 +111,15 @@ def test_missing_photos_are_reported_until_their_present_folder_is_given(run, ho
     assert page(run, f"paths.data={home / 'data'}").count("<figcaption>") == 2
 
 
+def test_a_report_caches_no_photos_and_renders_no_faces(run, home, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACESEGL_CACHE", str(tmp_path / "cache"))
+    assert page(run).count("<figcaption>") == 2
+    shown = page(run, "data=synthetic", f"paths.data={tmp_path / 'data'}")
+    assert "the synthetic faces that were scored are not on disk; evaluate renders them" in shown
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "data").exists()
+
+
 def test_missing_curves_a_missing_model_and_a_truncated_panel_are_reported(bare):
     shutil.rmtree(bare / "tensorboard")
     file = bare / "panels" / "augmented.png"

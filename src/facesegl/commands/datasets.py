@@ -35,13 +35,13 @@ _UNUSED_KEYS = ("name", "resume", "init", "trust", *sorted(_OF_TRAINING - {"augm
 
 
 class Opened(NamedTuple):
-    """Models with their data, ready to be scored.
+    """Models with their data.
 
     Attributes:
         card: the card of the first model.
         plan: the checked config of the evaluation.
         predictor: one model or an ensemble.
-        faces: the data module, after `setup`.
+        faces: the data module; no photo is read before its `setup`.
     """
 
     card: Card
@@ -57,7 +57,7 @@ def open_models(
     *,
     tta: bool | None = None,
 ) -> Opened:
-    """Open models with the data named by the first model's card or by the overrides.
+    """Open models and choose the data named by the first model's card or by the overrides.
 
     Args:
         files: checkpoints or exported models.
@@ -68,7 +68,6 @@ def open_models(
     Raises:
         ConfigError: wrong overrides, or data with other classes.
         CheckpointError: a model cannot be read or is not trusted.
-        DataError: the data are missing or wrong.
     """
     card = read_card(files[0])
     plan = _plan(card, files[0], overrides, config_dirs)
@@ -79,7 +78,7 @@ def open_models(
 def open_faces(
     card: Card, model: Path, overrides: Sequence[str] = (), config_dirs: Sequence[str | Path] = ()
 ) -> FaceDataModule:
-    """The data of `open_models` alone, after `setup`; `card` is the card of the file `model`."""
+    """The data of `open_models` alone; `card` is the card of the file `model`."""
     return _build_faces(_plan(card, model, overrides, config_dirs), card)
 
 
@@ -118,7 +117,6 @@ def _build_faces(plan: DictConfig, card: Card) -> FaceDataModule:
             f"data: the classes are {', '.join(ours)}; the model was trained on {', '.join(theirs)}. Use data with the "
             f"same classes{_mapped_classes(plan.choices.data, theirs)}."
         )
-    faces.setup("test")
     return faces
 
 

@@ -48,6 +48,7 @@ def evaluate(
         raise ConfigError(f"evaluate: {files[0]} comes without photos; choose data to score it on: data=fasseg_v2.")
     opened = open_models(files, overrides, config_dirs)
     _, plan, predictor, faces = opened
+    faces.setup("test")
     sets = sets_to_score(plan.set, faces)
     if "val" in sets:
         _require_held_out(predictor, faces)

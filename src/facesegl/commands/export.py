@@ -185,6 +185,7 @@ def _faces(
     """The data that the checkpoint was trained on, or the data of the overrides."""
     try:
         faces = open_faces(job.model.card, job.file, overrides, config_dirs)
+        faces.setup("test")
     except DataError as error:
         remedy = "or omit --int8" if photos else "or --photos FOLDER with any photos"
         why = (

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from facesegl.commands.datasets import open_models
-from facesegl.errors import CheckpointError, ConfigError, FaceseglError
+from facesegl.errors import CheckpointError, ConfigError, DataError, FaceseglError
 from facesegl.evaluation.counts_file import read_counts
 from facesegl.evaluation.score_files import worst_first
 from facesegl.pretrained import is_pretrained, on_disk
@@ -48,9 +48,11 @@ def _gallery(
 ) -> Gallery:
     tta = bool((record.get("config") or {}).get("tta"))
     _, _, predictor, faces = open_models(model_files(folder, record), overrides, config_dirs, tta=tta)
-    scores = _scores(folder)
-    index_of = {row.id: index for index, row in enumerate(faces.cache.rows)}
-    if missing := [name for name in scores if name not in index_of]:
+    source, taxonomy, scores = faces.source, faces.taxonomy, _scores(folder)
+    if not source.on_disk():
+        raise DataError(f"{folder}: the synthetic faces that were scored are not on disk; evaluate renders them.")
+    samples = {sample.id: sample for sample in source.samples()}
+    if missing := [name for name in scores if name not in samples]:
         raise CheckpointError(
             f"{folder}: {missing[0]} was scored but is not in these data; choose its data with data=NAME."
         )
@@ -58,8 +60,8 @@ def _gallery(
     worst, best = order[:WORST], order[WORST:][::-1][:BEST]
 
     def shown(name: str) -> Shown:
-        photo, truth = faces.native(index_of[name])
-        return show(name, scores[name], photo, truth, predictor(photo).index, faces.taxonomy)
+        photo, truth = source.read(samples[name], taxonomy)
+        return show(name, scores[name], photo, truth.mask, predictor(photo).index, taxonomy)
 
     chosen = f"The {len(worst)} worst and {len(best)} best of {len(order)}" if best else f"All {len(order)}"
     return Gallery(list(map(shown, worst)), list(map(shown, best)), f"{chosen} photos, by their own mIoU.")

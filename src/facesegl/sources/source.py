@@ -86,6 +86,10 @@ class Source(abc.ABC):
         except DataError as error:
             return Survey([], error.problems)
 
+    def on_disk(self) -> bool:
+        """Whether there are files to list; False for synthetic faces that `samples` would render first."""
+        return True
+
     def own_taxonomy(self) -> Taxonomy:
         """The classes that the files themselves define; used if the config defines none.
 

@@ -89,6 +89,10 @@ class SyntheticFaces(Source):
             raise DataError(*found.problems)
         return found.samples
 
+    def on_disk(self) -> bool:
+        """Whether the faces are rendered."""
+        return self.folder.is_dir()
+
     def read_mask(self, sample: Sample, taxonomy: Taxonomy) -> Decoded:
         """Decode a rendered mask: it has the classes' own colors, whatever the taxonomy remaps in other files."""
         return super().read_mask(sample, dataclasses.replace(taxonomy, remap={}, void=None))
