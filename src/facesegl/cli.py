@@ -26,7 +26,7 @@ def main() -> int:
     """Run the command line; each problem is printed as one line and sets the exit code (see facesegl.errors)."""
     configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
-    sys.path.append(str(Path.cwd()))  # a config may name a class in a module of the current folder
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # other ranks and workers do not import from the current folder either
     signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _resend_signal
     try:
