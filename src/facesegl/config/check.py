@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.config.compose import Composed, ConfigDirs, sweep, try_compose
+from facesegl.config.compose import Composed, ConfigDirs, literal, sweep, try_compose
 from facesegl.config.machine import auto_precision, resolve_accelerator
 from facesegl.config.schema import Node, Nodes, TrainKeys
 from facesegl.config.signatures import Signature, locate
@@ -57,7 +57,7 @@ def check(
     from omegaconf import OmegaConf
 
     walk = _Walk(composed, given or {})
-    plan = walk.check(roots)
+    plan: dict[str, Any] = literal(walk.check(roots))
     if walk.problems:
         raise ConfigError(*dict.fromkeys(walk.problems))
     if walk.machine_problems:

@@ -22,7 +22,7 @@ def locate(target: str) -> Callable[..., Any]:
         ImportError: it cannot be imported, or is not callable.
     """
     parts = target.split(".")
-    found: Any = import_named(parts[0])
+    found = import_named(parts[0])
     for i, name in enumerate(parts[1:], start=1):
         parent = ".".join(parts[:i])
         try:

@@ -6,9 +6,9 @@ runs/<name>/<date_time>/          (a job of a sweep: runs/<name>/<date_time>/<jo
 
 A run whose state in result.json is `running` while nobody holds the lock has died.
 
-On several devices Lightning starts the command again for each other rank, with the environment of rank 0. Rank 0 puts
-its run into two environment variables; a process that finds them joins that run, and leaves records, log lines and
-output to rank 0.
+On several devices Lightning starts the command again for each other rank, with the environment of rank 0 and a
+LOCAL_RANK above 0. Rank 0 puts its run into two environment variables; a rank that finds them joins that run, and
+leaves records, log lines and output to rank 0. Any other child of rank 0 inherits LOCAL_RANK=0, and is no rank.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ _FOLDER, _CHECKPOINT = "FACESEGL_RUN_FOLDER", "FACESEGL_RUN_CHECKPOINT"
 def run_of_rank_zero() -> Run | None:
     """The run that this process joins as another rank; None on rank 0."""
     folder, checkpoint = os.environ.get(_FOLDER), os.environ.get(_CHECKPOINT)
-    if not folder:
+    if not folder or os.environ.get("LOCAL_RANK", "0") == "0":
         return None
     return Run(Path(folder), Path(checkpoint) if checkpoint else None, read_result(Path(folder)) or {})
 
