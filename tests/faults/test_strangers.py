@@ -210,3 +210,11 @@ def test_what_is_not_a_photo_is_refused(thing):
 def test_no_photos_give_no_predictions():
     write()
     assert Predictor("model.ckpt", device="cpu").many([]) == []
+
+
+@pytest.mark.parametrize("verb", [["info"], ["evaluate"], ["report"], ["predict", "-o", "out"], ["compare", "b"]])
+def test_a_path_can_fake_no_second_error(verb):
+    ended = call(*verb, "a\x1b[2J\r\nerror: forged.ckpt")
+    assert ended.err.count("\nerror: forged") == 0
+    assert r"a\x1b[2J\r\nerror: forged.ckpt" in ended.err
+    assert all(char.isprintable() or char == "\n" for char in ended.err)

@@ -23,6 +23,7 @@ import filelock
 import yaml
 from omegaconf import DictConfig
 
+from facesegl.console import printable
 from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
 from facesegl.files import machine_errors, write_text
 from facesegl.runs.result import Result, Run, read_result
@@ -154,11 +155,16 @@ def _recorded_end(result: Result) -> Iterator[None]:
         stopped = isinstance(error, Stopped | KeyboardInterrupt)
         result.state = "stopped" if stopped else "failed"
         code = getattr(error, "exit_code", 130 if stopped else FaceseglError.exit_code)
-        result.failure = {"exit_code": code, "messages": str(error).splitlines() or [type(error).__name__]}
+        result.failure = {"exit_code": code, "messages": _messages(error)}
         log.debug("the run ended with %r", error, exc_info=not isinstance(error, FaceseglError | Stopped))
         raise
     finally:
         result.write()
+
+
+def _messages(error: BaseException) -> list[str]:
+    problems = error.problems if isinstance(error, FaceseglError | Stopped) else str(error).splitlines()
+    return list(problems) or [type(error).__name__]
 
 
 @contextlib.contextmanager
@@ -166,10 +172,15 @@ def _log_file(path: Path) -> Iterator[None]:
     logger = logging.getLogger("facesegl")
     with machine_errors(path):
         handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s"))
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record).rstrip())
