@@ -35,7 +35,7 @@ def ready(tmp_path_factory):
     """A folder with photos and a trained run."""
     folder = tmp_path_factory.mktemp("hostile").resolve()
     write_faces(folder / "data" / "fasseg" / "V2")
-    (folder / "my_net.py").write_text("import my_layers\nfrom my_package.nets import Tiny as Tiny\n")
+    (folder / "my_net.py").write_text("import my_layers\n\nclass Tiny(my_layers.Base):\n    pass\n")
     (folder / "my_layers.py").write_text("from facesegl.nets import UNet as Base\n")
     (folder / "my_package").mkdir()
     (folder / "my_package" / "__init__.py").write_text("")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from facesegl.commands.train import train
 from facesegl.config.compose import Composed, conf_dir, literal, loosen, quoted
@@ -81,7 +81,8 @@ def _job(_config: DictConfig, *, program: str, typed: Sequence[str], config_dirs
     from hydra.core.hydra_config import HydraConfig
 
     job = HydraConfig.get()
-    folder = Path(job.runtime.output_dir)
+    runtime: Any = OmegaConf.to_container(job.runtime)  # unresolved: Hydra does not escape the path
+    folder = Path(runtime["output_dir"])
     overrides = [text if text in typed else text.removeprefix("++") for text in job.overrides.task]
     swept = [text for text in overrides if text not in typed]
     note: dict[str, Any] = {
