@@ -161,10 +161,16 @@ def test_a_named_module_imports_its_neighbours_and_nothing_hostile(ready):
 
 
 @pytest.mark.slow
-def test_a_module_named_by_an_override_is_found_in_every_process(ready):
-    words = ["train", *SMALL_UNET, "model._target_=my_net.Tiny", "trainer=ddp", "trainer.accelerator=cpu"]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", *SMALL_UNET, "model._target_=my_net.Tiny", "trainer=ddp", "trainer.accelerator=cpu"],
+        ["report", "mine", "trust=[my_package]"],
+    ],
+    ids=["train", "report"],
+)
+def test_a_named_module_is_found_in_every_process(ready, words):
     assert_nothing_ran(ready, [script()], words)
-    assert_nothing_ran(ready, [script()], ["report", "mine", "trust=[my_package]"])
 
 
 def test_the_folder_does_not_hide_an_installed_module_of_that_name(ready, monkeypatch):

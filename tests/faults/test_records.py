@@ -69,30 +69,30 @@ def test_a_resumed_run_resolves_nothing_in_its_record_or_in_its_folders_name(tra
     ended = run(*TRAIN, "paths.runs=runs", "trainer.max_epochs=2")
     assert ended.code == 0, ended.err
     (folder,) = runs()
-    stranger = folder.with_name(SECRET)
-    folder.rename(stranger)
-    config = record_of(stranger)["config"]
-    change(
-        stranger, state="stopped", scores={}, config={**config, "trainer": {**config["trainer"], "precision": SECRET}}
-    )
+    config = record_of(folder)["config"]
+    changed = {**config, "trainer": {**config["trainer"], "precision": SECRET}}
+    change(folder, state="stopped", scores={}, config=changed)
     ended = call(*TRAIN, "paths.runs=runs", "trainer.max_epochs=2", "resume=auto")
     assert_reported(ended, 2, ["trainer.precision", SECRET])
     assert_secret(ended)
-    change(stranger, config=config)
+    change(folder, config=config)
+    folder.rename(folder.with_name(SECRET))
     ended = call(*TRAIN, "paths.runs=runs", "trainer.max_epochs=2", "resume=auto")
-    assert ended.code == 0, ended.err
-    assert record_of(stranger)["state"] == "done"
-    assert record_of(stranger)["config"]["paths"]["run"] == str(stranger)
+    assert ended.code == 2
+    assert all(SECRET in line and "rename" in line for line in ended.lines("error"))
     assert_secret(ended)
 
 
-def test_a_run_or_a_sweep_in_a_folder_with_an_interpolation_for_a_name_stays_there(monkeypatch, tmp_path):
+def test_a_sweep_in_a_folder_with_an_interpolation_for_a_name_writes_nothing_elsewhere(monkeypatch, tmp_path):
     monkeypatch.setenv("SECRET", "s3cret")
     here = tmp_path / SECRET
     here.mkdir()
     monkeypatch.chdir(here)
     write_faces(Path("photos/V2"))
-    succeed(*TRAIN, "-m", "seed=0,1")
+    ended = call(*TRAIN, "-m", "seed=0,1")
+    assert ended.code == 1
+    assert "paths.run" in ended.err
+    assert "s3cret" not in ended.out + ended.err
     assert sorted(path.name for path in here.glob("runs/mine/*/[01]")) == ["0", "1"]
     assert not list(tmp_path.rglob("*s3cret*"))
 

@@ -105,7 +105,7 @@ def _plan_of(run: Run, composed: Composed, faces: FaceDataModule) -> DictConfig:
     with open_dict(config):
         config.paths.run = literal(str(run.folder))
         if run.record:
-            config.trainer.precision = literal(run.record["config"]["trainer"]["precision"])
+            config.trainer.precision = literal(str(run.record["config"]["trainer"]["precision"]))
         if "synthetic_share" in config.data:
             config.data.synthetic_share = faces.synthetic_share
     return check(replace(composed, config=config), given=GIVEN, again=True)

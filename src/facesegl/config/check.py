@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.config.compose import Composed, ConfigDirs, literal, sweep, try_compose
+from facesegl.config.compose import Composed, ConfigDirs, sweep, try_compose
 from facesegl.config.machine import auto_precision, resolve_accelerator
 from facesegl.config.schema import Node, Nodes, TrainKeys
 from facesegl.config.signatures import Signature, locate
@@ -57,7 +57,7 @@ def check(
     from omegaconf import OmegaConf
 
     walk = _Walk(composed, given or {})
-    plan: dict[str, Any] = literal(walk.check(roots))
+    plan = walk.check(roots)
     if walk.problems:
         raise ConfigError(*dict.fromkeys(walk.problems))
     if walk.machine_problems:
@@ -182,6 +182,11 @@ class _Walk:
             return _UNRESOLVED
         except OmegaConfBaseException as error:
             self.problems.append(f"{key}: {written} does not resolve: {str(error).splitlines()[0]}")
+            return _UNRESOLVED
+        if isinstance(value, str) and "${" in value:  # Hydra would resolve it a second time
+            self.problems.append(
+                f"{key}: {value} contains an interpolation, which is not resolved here; rename that file or folder"
+            )
             return _UNRESOLVED
         return self._read(value, key) if OmegaConf.is_config(value) else value
 

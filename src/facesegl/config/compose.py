@@ -121,18 +121,14 @@ def sweep(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[lis
     return [first, *others]
 
 
-def literal(value: Any) -> Any:
-    r"""A copy of a value in which OmegaConf resolves no `${...}`, for text that no config contains.
+def literal(text: str) -> str:
+    r"""Text from outside the config, escaped so that OmegaConf does not resolve a `${...}` in it; the check refuses it.
 
     Example:
         >>> print(literal("runs/${oc.env:HOME}"))
         runs/\${oc.env:HOME}
     """
-    if isinstance(value, dict):
-        return {key: literal(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [literal(inner) for inner in value]
-    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
 def quoted(text: str) -> str:
