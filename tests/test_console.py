@@ -1,5 +1,6 @@
 import io
 import itertools
+import json
 import logging
 import os
 import pty
@@ -9,6 +10,7 @@ import textwrap
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from facesegl import console as subject
 from facesegl.console import duration, track
@@ -116,3 +118,18 @@ def test_importing_it_does_not_import_rich():
     check = "import sys, facesegl.console; sys.exit('rich' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", check], env=environment, check=True, timeout=60)
+
+
+HOSTILE = "a\x1b[2J\nerror: forged\u202e\x9b1m\x07\r.png"
+ESCAPED = r"a\x1b[2J\nerror: forged\u202e\x9b1m\x07\r.png"
+
+
+def test_a_name_in_results_can_neither_control_the_terminal_nor_add_a_line(capsys):
+    subject.show(HOSTILE)
+    subject.show(Table(title=HOSTILE, width=90))
+    subject.show_json({HOSTILE: "Jörg"})
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == ESCAPED
+    assert all(char.isprintable() or char == "\n" for char in out)
+    assert json.loads(out[out.index("{") :]) == {HOSTILE: "Jörg"}
+    assert "Jörg" in out

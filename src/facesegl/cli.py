@@ -1,7 +1,6 @@
 """The command `facesegl VERB ...`: one small function per verb, with heavy imports inside them."""
 
 import errno
-import json
 import os
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
-from facesegl.console import configure_logging, printable
+from facesegl.console import configure_logging, printable, show, show_json
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def main() -> int:
     """Run the command line; each problem is printed as one line and sets the exit code (see facesegl.errors)."""
     configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
-    sys.path.append(str(Path.cwd()))  # a config may name a class in a module of the current folder
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # other ranks and workers do not import from the current folder either
     signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _resend_signal
     try:
@@ -46,7 +45,7 @@ def main() -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
             return _report_machine_error(error)
-        traceback.print_exc()
+        print("\n".join(map(printable, traceback.format_exc().splitlines())), file=sys.stderr)
         print("error: this is a bug of facesegl, not yours; please report it with the lines above.", file=sys.stderr)
         return FaceseglError.exit_code
     return 0
@@ -146,34 +145,30 @@ def _predict(given: Namespace) -> None:
         batch_size=given.batch_size,
         trust=given.trust,
     )
-    print(done)
+    show(*str(done).split("\n"))
     if done.failed:
         raise PartlyFailed(*done.failed)
 
 
 def _compare(given: Namespace) -> None:
-    from rich.console import Console
-
     from facesegl.commands.compare import compare
     from facesegl.reporting.comparison_table import comparison_table
 
     models, keys = paths_and_keys(given.words)
     comparison = compare(models, set=given.set, overrides=keys, config_dirs=given.config_dir)
     if given.json:
-        print(json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False))
+        show_json(comparison.to_dict())
     else:
-        Console().print(comparison_table(comparison))
+        show(comparison_table(comparison))
 
 
 def _report(given: Namespace) -> None:
     from facesegl.commands.report import report
 
-    print(f"report: {report(given.run, given.keys, given.config_dir, given.baseline)}")
+    show(f"report: {report(given.run, given.keys, given.config_dir, given.baseline)}")
 
 
 def _export(given: Namespace) -> None:
-    from rich.console import Console
-
     from facesegl.commands.export import export
     from facesegl.reporting.certificate_table import certificate_table
 
@@ -189,12 +184,12 @@ def _export(given: Namespace) -> None:
         overrides=given.keys,
         config_dirs=given.config_dir,
     )
-    Console().print(certificate_table(certificate))
-    print(f"model: {given.output}")
+    show(certificate_table(certificate))
+    show(f"model: {given.output}")
 
 
 def _info(given: Namespace) -> None:
-    from rich.console import Console
+    from rich.text import Text
 
     from facesegl.commands.info import read_info
     from facesegl.reporting.info_table import info_table
@@ -203,26 +198,24 @@ def _info(given: Namespace) -> None:
 
     about = read_info(given.model)
     if given.json:
-        print(json.dumps(about, indent=2, ensure_ascii=False))
+        show_json(about)
         return
-    Console().print(info_table(about))
+    show(info_table(about))
     if scores := about.get("scores"):
-        Console().print("", score_table(scores, about["data"]["name"]))
-        Console(highlight=False).print(definition(scores))
+        show("", score_table(scores, about["data"]["name"]))
+        show(Text(definition(scores)))
 
 
 def _data_check(given: Namespace) -> None:
-    from rich.console import Console
-
     from facesegl.commands.data_check import check_data, report_of, verdicts
     from facesegl.reporting.checkup_table import check_table
 
     roots, keys = paths_and_keys(given.words)
     checkups = check_data(_only("data check", roots), keys, given.config_dir, version=given.version)
     if given.json:
-        print(json.dumps(report_of(checkups), indent=2, ensure_ascii=False))
+        show_json(report_of(checkups))
     else:
-        Console().print(check_table(checkups))
+        show(check_table(checkups))
     if wrong := verdicts(checkups):
         raise PartlyFailed(*wrong)
 
@@ -240,7 +233,7 @@ def _data_preview(given: Namespace) -> None:
         inexact=given.inexact,
     )
     for sheet in sheets:
-        print(f"picture: {sheet}")
+        show(f"picture: {sheet}")
 
 
 def _data_download(given: Namespace) -> None:
@@ -248,7 +241,7 @@ def _data_download(given: Namespace) -> None:
 
     folders, keys = paths_and_keys(given.words)
     folder = _only("data download", folders)
-    print(data_download(folder, keys, url=given.url, archive=given.archive, force=given.force))
+    show(data_download(folder, keys, url=given.url, archive=given.archive, force=given.force))
 
 
 def _only(verb: str, folders: Sequence[str]) -> Path | None:

@@ -1,17 +1,18 @@
-"""Log lines and progress on stderr: a live bar on a terminal, occasional plain lines elsewhere."""
+"""Log lines and progress on stderr, results on stdout; nothing from a file can control the terminal."""
 
 import contextlib
 import functools
 import io
+import json
 import logging
 import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import Progress, ProgressColumn
 
 T = TypeVar("T")
@@ -95,17 +96,45 @@ def track(items: Iterable[T], *, total: int | None, what: str, every_s: float = 
         >>> list(track("abc", total=3, what="reading"))
         ['a', 'b', 'c']
     """
+    what = printable(what)
     return _with_bar(items, total, what) if is_live() else _with_lines(items, total, what, every_s)
 
 
+def show(*results: "RenderableType") -> None:
+    """Print texts, each as one line, and tables on stdout; names in them cannot control the terminal."""
+    for result in results:
+        if isinstance(result, str):
+            print(printable(result))
+        else:
+            _results().print(result)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON on stdout; characters that are not printable are escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
+
+
+def _results() -> "Console":
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class Printable(Console):
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            for text, style, control in super().render(renderable, options):
+                yield Segment(text if control else "\n".join(map(printable, text.split("\n"))), style, control)
+
+    return Printable()
+
+
 def printable(text: str) -> str:
-    r"""Replace control characters in text from a file.
+    r"""Escape the control characters in text: names from files can neither control the terminal nor add a line.
 
     Example:
-        >>> printable("skin\x1b[2J")
-        'skin?[2J'
+        >>> print(printable("skin\x1b[2J\nerror: forged"))
+        skin\x1b[2J\nerror: forged
     """
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def duration(seconds: float) -> str:

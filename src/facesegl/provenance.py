@@ -3,9 +3,8 @@
 import contextlib
 import os
 import platform
+import re
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("facesegl", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
+_LONGEST = 1 << 26  # bytes read of a file of git; packed-refs has a line for each branch and tag
 
 
 def versions() -> dict[str, str]:
@@ -42,18 +42,42 @@ def _processor() -> str:
 
 
 def git_state() -> dict[str, Any] | None:
-    """The commit of the current folder, and whether it has uncommitted changes; None outside a repository."""
-    git = shutil.which("git")
-    if git is None:
-        return None
+    """The commit of the current folder; None outside a repository, or if its files do not say it.
+
+    git is not started, since it would run the programs in the config of a repository, which may be a stranger's. So
+    `changes`, whether there are uncommitted changes, is None: unknown.
+    """
     try:
-        commit, changes = (
-            subprocess.run([git, *command], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        )
-    except (OSError, subprocess.SubprocessError):
+        here = Path.cwd()
+        commit = next((_head(folder / ".git") for folder in (here, *here.parents) if (folder / ".git").exists()), "")
+    except (OSError, ValueError, RuntimeError):  # no permission; not a path; a loop of links
         return None
-    return {"commit": commit, "changes": bool(changes)}
+    return {"commit": commit, "changes": None} if commit else None
+
+
+def _head(git: Path) -> str:
+    """The commit of HEAD; empty if there is none. A linked worktree has its own HEAD, and shares the refs."""
+    if git.is_file():
+        git = git.parent / _start_of(git).removeprefix("gitdir:").strip()
+    shared, head = git / _start_of(git / "commondir").strip(), _start_of(git / "HEAD").strip()
+    if head.startswith("ref:"):
+        ref = head.removeprefix("ref:").strip()
+        files = [file for folder in (git, shared) if (file := folder / ref).resolve().is_relative_to(folder.resolve())]
+        head = next(filter(None, map(_start_of, files)), "").strip() or _packed(shared).get(ref, "")
+    return head if re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", head) else ""
+
+
+def _packed(git: Path) -> dict[str, str]:
+    """The commits of packed refs, by ref."""
+    lines = (line.partition(" ") for line in _start_of(git / "packed-refs").splitlines())
+    return {ref: commit for commit, _, ref in lines}
+
+
+def _start_of(file: Path) -> str:
+    if not file.is_file():
+        return ""
+    with file.open("rb") as stream:
+        return stream.read(_LONGEST).decode("utf-8", "replace")
 
 
 def command_line() -> str:

@@ -54,6 +54,24 @@ def test_photo_without_mask_and_mask_without_photo_are_reported_together(fasseg)
     )
 
 
+def test_a_name_can_fake_no_line_on_the_terminal_in_the_log_or_in_the_record(fasseg):
+    for folder in ("Train_RGB", "Train_Labels"):
+        (fasseg / folder / "2.bmp").rename(fasseg / folder / "2\x1b[2J\nerror: forged\u202e\x9b.bmp")
+    (fasseg / "Train_Labels" / "3.bmp").write_bytes(b"")
+    Path("run").mkdir()
+    ended = train("paths.run=run")
+    assert_refused(ended, "3.bmp")
+    crop_mask(fasseg, "2\x1b[2J\nerror: forged\u202e\x9b")
+    shutil.copy(fasseg / "Train_Labels" / "4.bmp", fasseg / "Train_Labels" / "3.bmp")
+    ended = train("data.fold=null", "paths.run=run")
+    assert ended.code == 0, ended.err
+    logged = Path("run/log.txt").read_text(encoding="utf-8")
+    assert r"2\x1b[2J\nerror: forged\u202e\x9b" in ended.err
+    for text in (ended.out, ended.err, logged):
+        assert all(char.isprintable() or char == "\n" for char in text)
+        assert not [line for line in text.splitlines() if line.startswith("error")]
+
+
 def test_masks_of_another_size_are_left_out_and_named_in_a_line_each(fasseg):
     crop_mask(fasseg, 2)
     crop_mask(fasseg, 3)

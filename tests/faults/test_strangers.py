@@ -3,6 +3,8 @@
 import functools
 import json
 import math
+import signal
+import time
 import zipfile
 from pathlib import Path
 
@@ -21,9 +23,9 @@ from facesegl.nets import FCN
 from facesegl.prediction.checkpoint_model import CheckpointModel
 from facesegl.reporting.info_table import info_table
 from facesegl.reporting.score_tables import score_table
-from helpers.calling import assert_reported, call, printed
+from helpers.calling import assert_reported, call, printed, start
 from helpers.faces import draw_mask, draw_photo
-from helpers.models import onnx_model
+from helpers.models import endless_model, onnx_model
 from helpers.modules import make_card, make_module
 
 
@@ -210,3 +212,42 @@ def test_what_is_not_a_photo_is_refused(thing):
 def test_no_photos_give_no_predictions():
     write()
     assert Predictor("model.ckpt", device="cpu").many([]) == []
+
+
+@pytest.mark.parametrize("verb", [["info"], ["evaluate"], ["report"], ["compare", "b"]])
+def test_a_path_can_fake_no_second_error(verb):
+    ended = call(*verb, "a\x1b[2J\r\nerror: forged.ckpt")
+    assert ended.err.count("\nerror: forged") == 0
+    assert r"a\x1b[2J\r\nerror: forged.ckpt" in ended.err
+    assert all(char.isprintable() or char == "\n" for char in ended.err)
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_a_signal_ends_a_graph_that_never_ends(fasseg, verb, signum, code):
+    endless_model("endless.onnx")
+    rest = [fasseg / "Test_RGB", "-o", "begun"] if verb == "predict" else ["paths.run=begun"]
+    process = start(verb, "endless.onnx", *rest)
+    while not Path("begun").exists() and process.poll() is None:
+        time.sleep(0.1)
+    time.sleep(2)
+    assert process.poll() is None
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith(f"stopped: by {signum.name}")
+
+
+def test_a_graph_that_never_ends_is_described():
+    endless_model("endless.onnx")
+    assert call("info", "endless.onnx").code == 0
+
+
+@pytest.mark.parametrize("text", [b"UNet", b"photos", b"logits"])
+def test_an_onnx_model_with_text_that_is_not_utf8_is_refused(text):
+    onnx_model("model.onnx")
+    content = Path("model.onnx").read_bytes()
+    Path("model.onnx").write_bytes(content.replace(text, text[:-1] + b"\xff"))
+    refused("text in it is not UTF-8", path="model.onnx")
+    assert_reported(call("info", "model.onnx"), 4, ["model.onnx: text in it is not UTF-8", "facesegl export"])

@@ -61,3 +61,34 @@ def onnx_model(path, output="logits", metadata=None):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(model, {"facesegl": json.dumps(make_card())} if metadata is None else metadata)
     Path(path).write_bytes(model.SerializeToString())
+
+
+def endless_model(path):
+    """An ONNX model whose Loop never ends."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    def value(name, kind, sides):
+        return helper.make_tensor_value_info(name, kind, sides)
+
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["again"], ["still"]), helper.make_node("Add", ["x", "x"], ["y"])],
+        "body",
+        [value("n", TensorProto.INT64, []), value("again", TensorProto.BOOL, []), value("x", TensorProto.FLOAT, [])],
+        [value("still", TensorProto.BOOL, []), value("y", TensorProto.FLOAT, [])],
+    )
+    sides = ["batch", 3, "height", "width"]
+    weights = {"weights": np.zeros((6, 3, 1, 1), np.float32), "yes": np.array(True), "zero": np.array(0, np.float32)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Loop", ["", "yes", "zero"], ["sum"], body=body),
+            helper.make_node("Conv", ["photos", "weights"], ["channels"]),
+            helper.make_node("Add", ["channels", "sum"], ["logits"]),
+        ],
+        "endless",
+        [value("photos", TensorProto.FLOAT, sides)],
+        [value("logits", TensorProto.FLOAT, ["batch", 6, "height", "width"])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"facesegl": json.dumps(make_card())})
+    Path(path).write_bytes(model.SerializeToString())

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from facesegl.card import A_PATH, Card
 from facesegl.commands.build import GIVEN, require_name
 from facesegl.config.check import check
-from facesegl.config.compose import Composed, conf_dir
+from facesegl.config.compose import Composed, conf_dir, literal
 from facesegl.config.identity import SYNTHETIC_KEYS
 from facesegl.config.instantiate import build
 from facesegl.config.schema import EvaluateKeys, Node, PathText, Seed
@@ -151,7 +151,7 @@ def _config_to_evaluate(
         elif config.data is not None:
             defaults.fill_other_data(config)
         if config.paths.data is None:
-            config.paths.data = defaults.recorded_path("paths.data") or "data"
+            config.paths.data = literal(defaults.recorded_path("paths.data") or "data")
         _mix_nothing(config.data)
     return composed
 
@@ -172,7 +172,6 @@ class _CardDefaults:
 
     def __init__(self, card: Card, model: Path, typed: Sequence[str]) -> None:
         self._card, self._model, self._typed = card, model, typed
-        self._record = read_result(on_disk(model).resolve().parent.parent) or {}
         self._lacking: list[str] = []
 
     def fill(self, data: DictConfig) -> None:
@@ -199,10 +198,11 @@ class _CardDefaults:
 
     def recorded_path(self, key: str) -> str | None:
         """A path in the config of the run around the model; a relative one starts from the run's working directory."""
-        value: Any = self._record.get("config")
+        record = read_result(on_disk(self._model).resolve().parent.parent) or {}
+        value: Any = record.get("config")
         for name in key.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
-        started = self._record.get("started_in")
+        started = record.get("started_in")
         if not isinstance(value, str) or not isinstance(started, str):
             return None
         return value if value.startswith("~") else str(Path(started) / value)
@@ -232,7 +232,7 @@ class _CardDefaults:
     def _fill_path(self, node: DictConfig, name: str, full: str) -> None:
         found = self.recorded_path(full)
         if found is not None and Path(found.partition("{")[0]).parent.is_dir():
-            node[name] = found
+            node[name] = literal(found)
         elif OmegaConf.is_missing(node, name) or node[name] is None:  # otherwise the user's config sets it
             self._lacking.append(full)
 

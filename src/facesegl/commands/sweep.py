@@ -4,8 +4,6 @@ Every job writes its job.json however it ends, under any launcher; when all jobs
 reports those that failed. The command line is kept in sweep.json, for `resume=auto`.
 """
 
-import contextlib
-import json
 import logging
 import shlex
 import sys
@@ -14,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from facesegl.commands.train import train
-from facesegl.config.compose import Composed, conf_dir, loosen, quoted
-from facesegl.errors import FaceseglError, Stopped
+from facesegl.config.compose import Composed, conf_dir, literal, loosen, quoted
+from facesegl.errors import ConfigError, FaceseglError, Stopped
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
+from facesegl.runs.result import SCHEMA, read_record
 from facesegl.runs.run_folder import is_live, locked, make_folder
 from facesegl.runs.sweep_jobs import read_notes
 
@@ -50,7 +49,7 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
     about = {"jobs": len(configs), "overrides": [text for text in overrides if not text.startswith("resume=")]}
     unfinished = _unfinished(sweeps, about) if str(first.resume).casefold() == "auto" else None
     folder = (unfinished or make_folder(sweeps)).absolute()
-    write_json(folder / _ABOUT, about)
+    write_json(folder / _ABOUT, {"schema": SCHEMA, **about})
     loosened = loosen(overrides, config_dirs=config_dirs)
     dirs = [argument for path in config_dirs for argument in ("--config-dir", str(path))]
     arguments = ["-m", *dirs, *loosened, f"hydra.sweep.dir={quoted(str(folder))}"]
@@ -63,12 +62,16 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
 def _unfinished(sweeps: Path, about: Mapping[str, Any]) -> Path | None:
     for path in sorted(sweeps.glob(f"*/{_ABOUT}"), reverse=True):
         folder = path.parent
-        with contextlib.suppress(OSError, ValueError, RecursionError):
+        try:
             done = sum(note["state"] == "done" for note in read_notes(folder))
-            same = json.loads(path.read_text(encoding="utf-8")) == about
+            same = {**(read_record(path) or {}), "schema": SCHEMA} == {"schema": SCHEMA, **about}
             if same and done < about["jobs"] and not is_live(folder):
                 log.info("resume=auto: resuming %s: %d of %d jobs are done", folder, done, about["jobs"])
                 return folder
+        except OSError:
+            continue
+        except ConfigError as error:  # of another version
+            log.warning("resume=auto: %s", error)
     log.info("resume=auto: no unfinished sweep of these jobs in %s; a new one starts", sweeps)
     return None
 
@@ -78,15 +81,23 @@ def _job(_config: DictConfig, *, program: str, typed: Sequence[str], config_dirs
     from hydra.core.hydra_config import HydraConfig
 
     job = HydraConfig.get()
-    folder = Path(job.runtime.output_dir)
+    runtime: Any = OmegaConf.to_container(job.runtime)  # unresolved: Hydra does not escape the path
+    folder = Path(runtime["output_dir"])
     overrides = [text if text in typed else text.removeprefix("++") for text in job.overrides.task]
     swept = [text for text in overrides if text not in typed]
-    note: dict[str, Any] = {"job": job.job.num, "overrides": swept, "run": str(folder), "set": None, "miou": None}
+    note: dict[str, Any] = {
+        "schema": SCHEMA,
+        "job": job.job.num,
+        "overrides": swept,
+        "run": str(folder),
+        "set": None,
+        "miou": None,
+    }
     log.info("job %s: %s", job.job.num, shlex.join(swept))
     try:
         composed = Composed.of(overrides, config_dirs=config_dirs)
         with open_dict(composed.config):
-            composed.config.paths.run = str(folder)
+            composed.config.paths.run = literal(str(folder))
         with replaced_argv([program, "train", *overrides]):  # repeats this job alone
             result = train(composed)
         headline = next(iter(result.scores), None)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from facesegl.card import Card, make_card
 from facesegl.commands.build import GIVEN, build_parts
 from facesegl.config.check import check
-from facesegl.config.compose import Composed
+from facesegl.config.compose import Composed, literal
 from facesegl.config.identity import identity as identity_of
 from facesegl.config.identity import to_plain
 from facesegl.config.instantiate import build
@@ -103,9 +103,9 @@ def _plan_of(run: Run, composed: Composed, faces: FaceDataModule) -> DictConfig:
     """The plan with the run's folder and share of synthetic faces; a resumed run keeps its precision on any machine."""
     config = OmegaConf.masked_copy(composed.config, [str(key) for key in composed.config])
     with open_dict(config):
-        config.paths.run = str(run.folder)
+        config.paths.run = literal(str(run.folder))
         if run.record:
-            config.trainer.precision = run.record["config"]["trainer"]["precision"]
+            config.trainer.precision = literal(str(run.record["config"]["trainer"]["precision"]))
         if "synthetic_share" in config.data:
             config.data.synthetic_share = faces.synthetic_share
     return check(replace(composed, config=config), given=GIVEN, again=True)

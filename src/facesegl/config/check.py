@@ -183,6 +183,11 @@ class _Walk:
         except OmegaConfBaseException as error:
             self.problems.append(f"{key}: {written} does not resolve: {str(error).splitlines()[0]}")
             return _UNRESOLVED
+        if isinstance(value, str) and "${" in value:  # Hydra would resolve it a second time
+            self.problems.append(
+                f"{key}: {value} contains an interpolation, which is not resolved here; rename that file or folder"
+            )
+            return _UNRESOLVED
         return self._read(value, key) if OmegaConf.is_config(value) else value
 
     def _value(self, value: Any, hint: Any, key: str) -> Any:

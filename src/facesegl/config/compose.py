@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -120,11 +121,21 @@ def sweep(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[lis
     return [first, *others]
 
 
+def literal(text: str) -> str:
+    r"""Text from outside the config, escaped so that OmegaConf does not resolve a `${...}` in it; the check refuses it.
+
+    Example:
+        >>> print(literal("runs/${oc.env:HOME}"))
+        runs/\${oc.env:HOME}
+    """
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
 def quoted(text: str) -> str:
-    """Any text as a quoted value in Hydra's override grammar."""
+    """Any text as a quoted value in Hydra's override grammar, in which nothing is resolved."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
-    return str(QuotedString(text, Quote.single).with_quotes())
+    return str(QuotedString(literal(text), Quote.single).with_quotes())
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from facesegl.text import nearest
+from facesegl.user_modules import import_named
 
 
 def locate(target: str) -> Callable[..., Any]:
@@ -21,7 +22,7 @@ def locate(target: str) -> Callable[..., Any]:
         ImportError: it cannot be imported, or is not callable.
     """
     parts = target.split(".")
-    found = importlib.import_module(parts[0])
+    found = import_named(parts[0])
     for i, name in enumerate(parts[1:], start=1):
         parent = ".".join(parts[:i])
         try:

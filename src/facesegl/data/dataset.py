@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from facesegl.user_modules import current_folder
+
 if TYPE_CHECKING:
     from facesegl.data.cache import FaceCache
 
@@ -58,6 +60,7 @@ class CachedFaces(Dataset[CachedBatch]):
     """Whole batches from the cache, one gather per array; indices after its photos are those of synthetic faces."""
 
     def __init__(self, cache: "FaceCache", synthetic: "FaceCache | None" = None) -> None:
+        self.modules = current_folder  # pickled first: a spawned worker imports the class of a custom source
         self.cache, self.synthetic = cache, synthetic
 
     def __getitems__(self, batch: BatchIndices) -> CachedBatch:

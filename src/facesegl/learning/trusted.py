@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from facesegl.errors import CheckpointError, FaceseglError
+from facesegl.user_modules import import_named
 
 
 def build_trusted(node: Mapping[str, Any], *, base: type, trust: Sequence[str]) -> Any:
@@ -74,7 +75,7 @@ def _module(dotted: str) -> ModuleType | None:
     parts = dotted.split(".")
     if not all(part.isidentifier() and not part.startswith("__") for part in parts):
         return None
-    module = importlib.import_module(parts[0])
+    module = import_named(parts[0])
     for end in range(2, len(parts) + 1):
         inner = ".".join(parts[:end])
         if not hasattr(module, "__path__") or importlib.util.find_spec(inner) is None:

@@ -1,8 +1,10 @@
 """An exported model as a `Model`, in ONNX Runtime, without PyTorch."""
 
 import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,13 +36,17 @@ class OnnxModel:
     def __init__(self, path: "str | Path", device: str = "auto", threads: int = 0) -> None:
         self.name = str(path)
         self._session = _open(Path(path), device, threads)
-        self.card: Card = _card_of(self._session, self.name)
+        try:
+            about: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+            self.card: Card = card_in(about, self.name)
+            taken = _input_of(self._session, self.name)
+            _require_logits(self._session, self.name)
+            self._input, self._type = taken.name, np.uint8 if taken.type == "tensor(uint8)" else np.float32
+        except UnicodeDecodeError:
+            raise CheckpointError(f"{path}: text in it is not UTF-8; expected what facesegl export wrote.") from None
         self.taxonomy = Taxonomy.from_mapping(self.card["taxonomy"])
         self.image_size: int = self.card["image_size"]
-        about = self._session.get_modelmeta().custom_metadata_map
         self.form = {name: about[name] for name in ("kind", "precision", "calibrated_on") if name in about}
-        taken = _input_of(self._session, self.name)
-        self._input, self._type = taken.name, np.uint8 if taken.type == "tensor(uint8)" else np.float32
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits (B, C, S, S) float32 of images (B, 3, S, S) uint8."""
@@ -53,15 +59,28 @@ class OnnxModel:
     def _run(self, output: str, images: np.ndarray) -> np.ndarray:
         """One output of the graph for images (B, 3, H, W)."""
         try:
-            found: np.ndarray = self._session.run(
-                [output], {self._input: np.ascontiguousarray(images, dtype=self._type)}
-            )[0]
+            inputs = {self._input: np.ascontiguousarray(images, dtype=self._type)}
+            found: np.ndarray = _run(self._session, [output], inputs)[0]
         except Exception as error:  # ONNX Runtime has an exception class for each kind of failure
             reason, size = " ".join(str(error).split())[:160], f"{images.shape[2]}x{images.shape[3]}"
             raise CheckpointError(
                 f"{self.name}: its graph does not take photos of {size} ({reason}); export it again."
             ) from error
         return found
+
+
+def _run(session: "InferenceSession", outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[Any]:
+    """Run a graph so that a signal ends it, even in a loop without end: Python handles signals only in its own code."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(session.run, outputs, inputs, options)
+        try:
+            return list(running.result())
+        except BaseException:
+            options.terminate = True
+            raise
 
 
 def _open(path: Path, device: str, threads: int) -> "InferenceSession":
@@ -105,8 +124,6 @@ def _input_of(session: "InferenceSession", name: str) -> "NodeArg":
     return inputs[0]
 
 
-def _card_of(session: "InferenceSession", name: str) -> Card:
-    card = card_in(session.get_modelmeta().custom_metadata_map, name)
+def _require_logits(session: "InferenceSession", name: str) -> None:
     if "logits" not in {output.name for output in session.get_outputs()}:
         raise CheckpointError(f"{name}: it has no output named logits; export it again.")
-    return card

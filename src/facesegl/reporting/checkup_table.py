@@ -89,7 +89,7 @@ def _findings(findings: Sequence[Finding]) -> "Table":
 
 def _lines(finding: Finding) -> Iterator[str]:
     """The first cases, in one line if they are short, and how many more there are."""
-    words = [" ".join(printable(case.words).split("\n")) for case in finding.cases[:_SHOWN]]
+    words = [printable(" ".join(case.words.splitlines())) for case in finding.cases[:_SHOWN]]
     left = len(finding.cases) - len(words)
     more = [f"and {left} more"] if left else []
     if any(len(word) > _LONG for word in words):

@@ -189,7 +189,10 @@ def _facts(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]
     yield "machine", f"{system}{cores}, threads used: {hardware['threads']}, {gpus}"
     yield "versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     if git := record.get("git"):
-        yield "commit", f"{git['commit']}{', with changes' if git['changes'] else ''}"
+        changes = (
+            ", unknown whether with changes" if git["changes"] is None else ", with changes" if git["changes"] else ""
+        )
+        yield "commit", f"{git['commit']}{changes}"
     if files := [*_pictures(folder, "figures"), *_pictures(folder, "panels")]:
         yield "pictures", ", ".join(files)
 

@@ -3,8 +3,9 @@
 import shlex
 from pathlib import Path
 
-from rich.console import Console
+from rich.text import Text
 
+from facesegl.console import show
 from facesegl.reporting.score_tables import how_scored, score_table, tag_table
 from facesegl.reporting.scored_sets import below_the_floor, definition
 from facesegl.reporting.sweep_table import seeds_table, sweep_table
@@ -16,35 +17,34 @@ def show_result(result: Result) -> None:
     """Print the scores of a run, their definition, and the paths of its files."""
     if result.scores:
         other_data = result.data.get("other_data", False)
-        Console().print(score_table(result.scores, result.data["name"], other_data))
+        show(score_table(result.scores, result.data["name"], other_data))
         if by_tag := tag_table(result.scores):
-            Console().print("", by_tag)
-        print()
+            show("", by_tag)
+        show("")
         words = [how_scored(result), definition(result.scores), below_the_floor(result.scores)]
         if words[-1] and not other_data:
             words[-1] += " Train it longer?"
         for paragraph in filter(None, words):
-            Console(highlight=False).print(paragraph, markup=False)
-            print()
-    print(f"run folder: {result.folder}")
+            show(Text(paragraph), "")
+    show(f"run folder: {result.folder}")
     if (result.folder / "tensorboard").is_dir():
-        print(f"curves:     tensorboard --logdir {shlex.quote(str(result.folder.parent))}")
+        show(f"curves:     tensorboard --logdir {shlex.quote(str(result.folder.parent))}")
     if (result.folder / "panels").is_dir():
-        print(f"pictures:   {result.folder / 'panels'}")
-    print(f"page:       facesegl report {shlex.quote(str(result.folder))}")
+        show(f"pictures:   {result.folder / 'panels'}")
+    show(f"page:       facesegl report {shlex.quote(str(result.folder))}")
 
 
 def show_sweep(folder: Path) -> None:
     """Print the jobs of a sweep, best first, and the paths of their files."""
-    Console().print(sweep_table(folder), "")
+    show(sweep_table(folder), "")
     if over_seeds := seeds_table(folder):
-        Console().print(over_seeds, "")
+        show(over_seeds, "")
     best = best_first(folder)[0]
     if best["miou"] is not None:
-        print(f"best:        {_from_here(Path(best['run']) / 'checkpoints' / 'last.ckpt')}")
-    print(f"run folders: {_from_here(folder)}")
-    print(f"curves:      tensorboard --logdir {shlex.quote(str(_from_here(folder)))}")
-    print(f"page:        facesegl report {shlex.quote(str(_from_here(folder)))}")
+        show(f"best:        {_from_here(Path(best['run']) / 'checkpoints' / 'last.ckpt')}")
+    show(f"run folders: {_from_here(folder)}")
+    show(f"curves:      tensorboard --logdir {shlex.quote(str(_from_here(folder)))}")
+    show(f"page:        facesegl report {shlex.quote(str(_from_here(folder)))}")
 
 
 def _from_here(path: Path) -> Path:

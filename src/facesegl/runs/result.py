@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from facesegl.errors import ConfigError
 from facesegl.files import write_json
 from facesegl.provenance import git_state, machine, versions
 
 SCHEMA = 2
-"""Raised whenever a key of result.json changes its meaning."""
+"""Raised whenever a key of result.json, job.json or sweep.json changes its meaning."""
 
 TOUCHES_TEST = frozenset({"test", "test_clean", "test_strict"})
 """The sets of test photos."""
@@ -94,9 +95,29 @@ class Result:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The content of a run folder's result.json as plain data; None if it is missing or unreadable."""
+    """The content of a run folder's result.json as plain data; None if it is missing or unreadable.
+
+    Raises:
+        ConfigError: it has an unknown schema.
+    """
+    return read_record(folder / "result.json")
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The content of a result.json, job.json or sweep.json as plain data; None if it is missing or unreadable.
+
+    Raises:
+        ConfigError: it has an unknown schema.
+    """
     try:
-        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return None
+    if content.get("schema", 1) not in range(1, SCHEMA + 1):
+        raise ConfigError(
+            f"{path}: schema {content['schema']!r:.40}; this facesegl reads 1 to {SCHEMA}. Use the version that wrote "
+            f"it."
+        )
+    return content

@@ -55,7 +55,15 @@ def _automatic(plan: DictConfig, identity: str) -> Run | None:
         run = Run(named, _last_checkpoint(named), record)
         return run if run.is_done else _newest_unfinished([run], identity)
     below = [path.parent for pattern in ("*/result.json", "*/*/result.json") for path in _parent(plan).glob(pattern)]
-    return _newest_unfinished((Run(path, _last_checkpoint(path), read_result(path) or {}) for path in below), identity)
+    return _newest_unfinished((Run(path, _last_checkpoint(path), _record(path)) for path in below), identity)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        return read_result(folder) or {}
+    except ConfigError as error:  # of another version
+        log.warning("resume=auto: %s", error)
+        return {}
 
 
 def _newest_unfinished(runs: Iterable[Run], identity: str) -> Run | None:

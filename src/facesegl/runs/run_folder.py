@@ -6,9 +6,9 @@ runs/<name>/<date_time>/          (a job of a sweep: runs/<name>/<date_time>/<jo
 
 A run whose state in result.json is `running` while nobody holds the lock has died.
 
-On several devices Lightning starts the command again for each other rank, with the environment of rank 0. Rank 0 puts
-its run into two environment variables; a process that finds them joins that run, and leaves records, log lines and
-output to rank 0.
+On several devices Lightning starts the command again for each other rank, with the environment of rank 0 and a
+LOCAL_RANK above 0. Rank 0 puts its run into two environment variables; a rank that finds them joins that run, and
+leaves records, log lines and output to rank 0. Any other child of rank 0 inherits LOCAL_RANK=0, and is no rank.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ import filelock
 import yaml
 from omegaconf import DictConfig
 
+from facesegl.console import printable
 from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
 from facesegl.files import machine_errors, write_text
 from facesegl.runs.result import Result, Run, read_result
@@ -36,7 +37,7 @@ _FOLDER, _CHECKPOINT = "FACESEGL_RUN_FOLDER", "FACESEGL_RUN_CHECKPOINT"
 def run_of_rank_zero() -> Run | None:
     """The run that this process joins as another rank; None on rank 0."""
     folder, checkpoint = os.environ.get(_FOLDER), os.environ.get(_CHECKPOINT)
-    if not folder:
+    if not folder or os.environ.get("LOCAL_RANK", "0") == "0":
         return None
     return Run(Path(folder), Path(checkpoint) if checkpoint else None, read_result(Path(folder)) or {})
 
@@ -154,11 +155,16 @@ def _recorded_end(result: Result) -> Iterator[None]:
         stopped = isinstance(error, Stopped | KeyboardInterrupt)
         result.state = "stopped" if stopped else "failed"
         code = getattr(error, "exit_code", 130 if stopped else FaceseglError.exit_code)
-        result.failure = {"exit_code": code, "messages": str(error).splitlines() or [type(error).__name__]}
+        result.failure = {"exit_code": code, "messages": _messages(error)}
         log.debug("the run ended with %r", error, exc_info=not isinstance(error, FaceseglError | Stopped))
         raise
     finally:
         result.write()
+
+
+def _messages(error: BaseException) -> list[str]:
+    problems = error.problems if isinstance(error, FaceseglError | Stopped) else str(error).splitlines()
+    return list(problems) or [type(error).__name__]
 
 
 @contextlib.contextmanager
@@ -166,10 +172,15 @@ def _log_file(path: Path) -> Iterator[None]:
     logger = logging.getLogger("facesegl")
     with machine_errors(path):
         handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s"))
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record).rstrip())

@@ -1,12 +1,11 @@
 """The jobs of a sweep: their job.json files, and one row per configuration with mean and spread over seeds."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from facesegl.runs.result import read_result
+from facesegl.runs.result import read_record, read_result
 
 MOST_CLASSES = 12  # with more classes, a row has no class scores
 
@@ -69,12 +68,16 @@ def best_first(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_notes(folder: Path) -> list[dict[str, Any]]:
-    """The job.json of each job of a sweep, in order; a job that died without one has the state `died`."""
+    """The job.json of each job of a sweep, in order; a job that died without one has the state `died`.
+
+    Raises:
+        ConfigError: one has an unknown schema.
+    """
     notes = []
     for run in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
-        try:
-            notes.append(json.loads((run / "job.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, RecursionError):
+        if (note := read_record(run / "job.json")) is not None:
+            notes.append(note)
+        else:
             died = {"state": "died", "messages": ["it has no job.json"], "exit_code": 70, "run": str(run)}
             notes.append({"job": int(run.name), "overrides": [], "set": None, "miou": None, **died})
     return notes
