@@ -20,6 +20,7 @@ from facesegl.config.schema import EvaluateKeys
 from facesegl.data import Augment
 from facesegl.errors import MachineError
 from facesegl.labels import Taxonomy, likely_pairs
+from facesegl.learning.module import bind_schedule
 from helpers.confs import ALL, CHOICES, CONF, NEEDED, default, options, skip_without_packages_of
 
 
@@ -114,7 +115,7 @@ def test_optimizers_and_schedules_take_steps_and_their_state_loads_without_code(
     weights = torch.nn.Parameter(torch.ones(3))
     made = build(plan.optimizer)([weights])
     assert made.defaults["lr"] == 1e-2
-    steps = build(plan.schedule)(made, total_steps=10) if plan.schedule else None
+    steps = bind_schedule(build(plan.schedule), made, total_steps=10)[0] if plan.schedule else None
     (weights**2).sum().backward()
     made.step()
     assert not torch.equal(weights, torch.ones(3))
