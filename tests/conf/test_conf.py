@@ -123,6 +123,23 @@ def test_optimizers_and_schedules_take_steps_and_their_state_loads_without_code(
     torch.load(tmp_path / "state.pt", weights_only=True)
 
 
+def test_a_schedule_of_a_config_gets_what_is_given_there_and_the_length_only_where_it_is_missing():
+    def bind(*overrides):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1)
+        return bind_schedule(build(plan_of(*overrides).schedule), optimizer, total_steps=240)
+
+    cosine = "torch.optim.lr_scheduler.CosineAnnealingLR"
+    warmup = "{_target_:torch.optim.lr_scheduler.LinearLR,_partial_:true,start_factor:0.1,total_iters:5}"
+    annealing = f"{{_target_:{cosine},_partial_:true,T_max:95}}"
+    built, interval = bind("schedule=cosine")
+    assert (built.T_max, interval) == (240, "step")
+    built, interval = bind("schedule=cosine", "+schedule.T_max=20")
+    assert (built.T_max, interval) == (20, "epoch")
+    nested = ["~schedule.gamma", "schedule.milestones=[5]", f"+schedule.schedulers=[{warmup},{annealing}]"]
+    built, interval = bind("schedule=multi_step", "schedule._target_=torch.optim.lr_scheduler.SequentialLR", *nested)
+    assert ([each.state_dict().get("T_max") for each in built._schedulers], interval) == ([None, 95], "epoch")
+
+
 @pytest.mark.parametrize("name", options("augment"))
 def test_augmentations_build_or_are_off(name):
     augment = build(plan_of(f"augment={name}").augment)

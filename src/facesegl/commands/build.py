@@ -47,6 +47,8 @@ def build_parts(plan: DictConfig) -> Parts:
     require_name(plan.name)
     faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
     net, loss = build(plan.model, num_classes=faces.taxonomy.num_classes), build(plan.loss)
+    if set_class_names := getattr(loss, "set_class_names", None):
+        set_class_names(faces.taxonomy.names)
     check_size(faces.image_size, faces.image_size, stride_of(net), type(net).__name__)
     _require_an_end(plan.trainer)
     _require_sensible_callbacks(plan.callbacks or {}, faces)
@@ -114,7 +116,10 @@ def _try_optimizer(plan: DictConfig) -> None:
         with _refusing("schedule", plan.schedule):
             schedule, _interval = bind_schedule(build(plan.schedule), optimizer, total_steps=1000)
             optimizer.step()
-            schedule.step(*([1.0] if isinstance(schedule, ReduceLROnPlateau) else []))
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(1.0)
+            else:
+                schedule.step()
             _require_plain_state(schedule)
 
 

@@ -1,6 +1,7 @@
 """The LightningModule and its learning rate schedule. Independent of image files and Hydra."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +74,9 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
             self.train(training)
 
     def setup(self, stage: str) -> None:
-        """Give a loss with class weights the class shares of the training set."""
+        """Give a loss with class weights the names of the classes, and their shares of the training set."""
+        if stage == "fit" and (set_class_names := getattr(self.loss, "set_class_names", None)):
+            set_class_names(self.taxonomy.names)
         if stage == "fit" and (set_class_shares := getattr(self.loss, "set_class_shares", None)):
             set_class_shares(self.trainer.datamodule.class_shares())  # type: ignore[attr-defined]
 
@@ -175,10 +178,10 @@ def bind_schedule(
     Raises:
         ConfigError: it watches a loss to rise, or its milestones are text.
     """
-    given: dict[str, Any] = getattr(schedule, "keywords", {})
+    function, given = _unwrapped(schedule)
     if isinstance(milestones := given.get("milestones"), str):  # torch would take its letters
         raise ConfigError(f"milestones={milestones!r} is text; expected a list of epochs, e.g. [100,150]")
-    signature = Signature.of(getattr(schedule, "func", schedule))
+    signature = Signature.of(function)
     names = set(signature.hints) if signature else set()
     if signature is None or (signature.open and not names & {*_LENGTHS}):
         names.add("total_steps")
@@ -190,6 +193,15 @@ def bind_schedule(
     if isinstance(built, ReduceLROnPlateau) and built.mode == "max":
         raise ConfigError("mode=max: it watches a loss, which falls; expected mode=min")
     return built, "step" if counts_steps else "epoch"
+
+
+def _unwrapped(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The function inside of partials, Hydra's among them, and what they give it by name."""
+    given: dict[str, Any] = {}
+    while isinstance(function, partial):
+        given = {**function.keywords, **given}
+        function = function.func
+    return function, given
 
 
 def one_cycle(
