@@ -355,7 +355,8 @@ def _list(path: str | Path, folders: Folders, others: Folders, suffixes: Collect
     listed = _Listed({}, [], _misplaced(path, folders, others))
     for split, folder in folders.items():
         below = [other for other in others.values() if folder.resolve() in other.resolve().parents]
-        listing = list_files(folder, MASK_SUFFIXES if others.get(split) == folder else suffixes, without=below)
+        both = PHOTO_SUFFIXES | MASK_SUFFIXES
+        listing = list_files(folder, both if others.get(split) == folder else suffixes, without=below)
         listed.of_split[split] = listing.files
         listed.others.extend(listing.others)
     return listed
