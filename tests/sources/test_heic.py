@@ -1,5 +1,6 @@
 """Photos of phones: HEIC is read where pillow-heif is installed, and otherwise counted with the remedy."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from facesegl.sources import open_photo
 from facesegl.sources.listing import PHOTO_SUFFIXES, list_files
 from helpers.calling import SMALL_UNET, call, succeed
 from helpers.heic import hide_heif, require_heif, save_heic
-from helpers.trees import draw_photo, save, write_folders
+from helpers.trees import CVAT_LABELS, draw_photo, save, write_folders
 
 CONTAINER = b"\0\0\0\x24ftypheic\0\0\0\0mif1heic" + bytes(20)
 REMEDY = "pip install 'facesegl[heic]', or save as JPEG"
@@ -93,7 +94,7 @@ def test_heic_photos_are_trained_on_and_predicted(tmp_path):
     for name in ("3", "4"):
         save_heic(draw_photo(int(name), 48, 40), f"photos/{name}.HEIC")
     Path("photos/3.jpg").unlink()
-    Path("own.yaml").write_text("classes: {background: null, skin: null, left eye: null, right eye: null, hair: null}")
+    Path("own.yaml").write_text(json.dumps({"classes": CVAT_LABELS}))
     data = ["data=folder", "data.source.images=photos", "data.source.masks=masks", "data.taxonomy=own.yaml"]
     succeed("train", *SMALL_UNET, *data, "data.folds=2", "paths.run=r")
     assert "3.HEIC" not in call("predict", "r", "photos/3.HEIC", "-o", "out").err
