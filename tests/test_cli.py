@@ -135,6 +135,17 @@ def test_a_mistake_is_reported_in_one_line(arguments, message):
         *("trainer.max_epochs=0", "trainer.max_epochs=-5", "trainer.max_epochs=-1"),
         *("trainer.devices=0", "trainer.precision=17"),
         *("optimizer.lr=-1", "optimizer.lr=nan", "optimizer.lr=inf", "optimizer.weight_decay=-1", "schedule.rise=2"),
+        *(
+            "schedule=plateau schedule.factor=2",
+            "schedule=plateau schedule.mode=max",
+            "schedule=multi_step schedule.gamma=x",
+            "schedule=multi_step schedule.milestones=abc",
+        ),
+        "schedule=multi_step ~schedule.milestones schedule._target_=torch.optim.lr_scheduler.StepLR",
+        "schedule=cosine ~schedule.eta_min schedule._target_=torch.optim.lr_scheduler.LambdaLR"
+        " +schedule.lr_lambda._target_=helpers.trainings.Unsaved",
+        *("loss.class_weights=[1,2]", "loss.class_weights={eye:3}", "loss.class_weights={eyes:-1}"),
+        *("loss=focal loss.gamma=-1", "loss.class_weights=[0,0,0,0,0,0]", "loss.class_weights=x"),
         *("seed=-1", "seed=99999999999999999999", "name=../elsewhere", "name=''"),
         *("callbacks.early_stopping.monitor=foo", "callbacks.early_stopping.patience=-1", "callbacks.best.mode=foo"),
         *("callbacks.averaging.decay=2", "callbacks.checkpoint.every_s=-1"),

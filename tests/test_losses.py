@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from facesegl.errors import DataError, FaceseglError
+from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.labels import VOID
-from facesegl.losses import CrossEntropy, CrossEntropyDice, weights_from_shares
+from facesegl.losses import CrossEntropy, CrossEntropyDice, Focal, weights_from_shares
 
+NAMES = ("background", "skin", "hair", "eyes")
 SHARES = torch.tensor([0.5, 0.3, 0.19, 0.01])
 
 
@@ -25,18 +26,21 @@ def batch(seed=0, classes=4, void=0.2, size=(3, 8, 7)):
 
 def losses():
     every = [CrossEntropy(False), CrossEntropy(True), CrossEntropyDice(False, 1.0), CrossEntropyDice(True, 0.5)]
+    every += [Focal(False, 2.0), Focal(True, 0.5), Focal({"eyes": 3, "skin": 0.5}, 1.0), CrossEntropy([1, 0.5, 1, 3])]
     for loss in every:
+        loss.set_class_names(NAMES)
         loss.set_class_shares(SHARES)
     return every
 
 
-def reference(logits, target, weight, dice):
-    """Cross-entropy and Dice in NumPy, pixel by pixel and class by class."""
+def reference(logits, target, weight, dice, gamma=0.0):
+    """Cross-entropy, focal loss and Dice in NumPy, pixel by pixel and class by class."""
     logits, target = logits.double().numpy(), target.numpy()
     odds = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = np.moveaxis(odds / odds.sum(1, keepdims=True), 1, -1)[target != VOID]  # (known pixels, C)
     truth = target[target != VOID]
-    each = np.array([-np.log(row[index]) for row, index in zip(probabilities, truth, strict=True)])
+    true = np.array([row[index] for row, index in zip(probabilities, truth, strict=True)])
+    each = (1 - true) ** gamma * -np.log(true)
     entropy = (each * weight[truth]).sum() / weight[truth].sum()
     missing = []
     for index in np.unique(truth):
@@ -51,9 +55,60 @@ def test_losses_equal_a_numpy_reference(seed, void):
     logits, target = batch(seed, void=void)
     if (target == VOID).all():
         return
-    weight = weights_from_shares(SHARES).double().numpy()
-    for loss, weights, dice in zip(losses(), (np.ones(4), weight, np.ones(4), weight), (0, 0, 1, 0.5), strict=True):
-        assert loss(logits, target).item() == pytest.approx(reference(logits, target, weights, dice), rel=1e-4)
+    one, rare, own = np.ones(4), weights_from_shares(SHARES).double().numpy(), np.array([1, 0.5, 1, 3])
+    expected = [(one, 0), (rare, 0), (one, 1), (rare, 0.5), (one, 0, 2), (rare, 0, 0.5), (own, 0, 1), (own, 0)]
+    for loss, terms in zip(losses(), expected, strict=True):
+        assert loss(logits, target).item() == pytest.approx(reference(logits, target, *terms), rel=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), weights=st.sampled_from([False, True, [1.0, 2.0, 0.0, 5.0]]))
+def test_focal_loss_with_gamma_0_is_cross_entropy_and_less_with_a_larger_gamma(seed, weights):
+    logits, target = batch(seed)
+    entropy, *focal = CrossEntropy(weights), *(Focal(weights, gamma) for gamma in (0.0, 0.5, 2.0))
+    for loss in (entropy, *focal):
+        loss.set_class_names(NAMES)
+        loss.set_class_shares(SHARES)
+    values = [loss(logits, target).item() for loss in focal]
+    assert values[0] == entropy(logits, target).item()
+    assert values == sorted(values, reverse=True)
+
+
+@pytest.mark.parametrize("gamma", [0.1, 1.0, 2.0])
+def test_focal_loss_of_a_certain_net_has_a_finite_gradient(gamma):
+    _, target = batch(void=0)
+    logits = 200.0 * functional.one_hot(target, 4).movedim(-1, 1)
+    for scores in (logits, -logits):  # certain and right; certain and wrong
+        scores = scores.requires_grad_() if scores.is_leaf else scores.detach().requires_grad_()
+        Focal(False, gamma)(scores, target).backward()
+        assert scores.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ([1.0, 2.0], ["2 weights for 4 classes", "background, skin, hair, eyes", "{eyes: 3}"]),
+        ([1.0] * 5, ["5 weights for 4 classes"]),
+        ({"eye": 3.0, "skn": 1.0}, ["loss.class_weights.eye", "did you mean eyes?", "did you mean skin?"]),
+    ],
+)
+def test_weights_that_do_not_fit_the_classes_are_refused(weights, words):
+    with pytest.raises(ConfigError) as error:
+        Focal(weights, 2.0).set_class_names(NAMES)
+    assert all(word in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize("weights", [[1.0, -1.0], {"eyes": float("inf")}, [0.0, 0.0, 0.0, 0.0]])
+def test_weights_that_make_no_sense_are_refused(weights):
+    with pytest.raises(ConfigError, match="expected weights of 0 or more, not all 0"):
+        CrossEntropy(weights)
+
+
+def test_shares_change_no_weights_that_were_given():
+    loss = CrossEntropy({"eyes": 3.0})
+    loss.set_class_names(NAMES)
+    loss.set_class_shares(SHARES)
+    assert loss.weight.tolist() == [1, 1, 1, 3]
 
 
 @pytest.mark.parametrize("loss", losses(), ids=lambda loss: f"{type(loss).__name__}-{loss.class_weights}")

@@ -142,6 +142,7 @@ def _predict(given: Namespace) -> None:
         device=given.device,
         tta=given.tta,
         probabilities=given.probabilities,
+        palette=given.palette,
         batch_size=given.batch_size,
         trust=given.trust,
     )

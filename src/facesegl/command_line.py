@@ -202,6 +202,7 @@ def _predict(parser: Parser) -> None:
     parser.add_argument("-o", "--output", type=_path, required=True, metavar="FOLDER", help="where the masks go")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation: average with the mirrored photo")
     parser.add_argument("--probabilities", action="store_true", help="also save all classes' probabilities (.npy)")
+    parser.add_argument("--palette", action="store_true", help="index masks as palette PNGs: index and colour in one")
     parser.add_argument("--batch-size", type=_count, default=4, metavar="N", help="photos per forward pass (default 4)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda or mps")
     _add_trust(parser)

@@ -1,11 +1,18 @@
 """Losses from logits and target to a scalar. Void pixels are ignored, and nothing synchronises with the device."""
 
+import math
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facesegl.errors import DataError, FaceseglError
+from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.labels.taxonomy import VOID
+from facesegl.text import suggestion
+
+ClassWeights = bool | list[float] | dict[str, float]
+"""Whether to weight classes by their shares; or a weight per class, by index or by name (1 for the others)."""
 
 SMOOTH = 1.0
 """Pixels added to numerator and denominator of each Dice: they damp the gradient of a class with only a few pixels."""
@@ -20,23 +27,42 @@ class CrossEntropy(nn.Module):
     Shape: float logits (B, C, H, W) and an int64 target (B, H, W) -> a float32 scalar.
 
     Args:
-        class_weights: whether to weight the classes by their shares, which are set by `set_class_shares`.
+        class_weights: true to weight the classes by their shares, which are set by `set_class_shares`; or the weights
+            by index, or by name, which `set_class_names` resolves.
+
+    Raises:
+        ConfigError: a weight is negative or not finite, or all are 0.
     """
 
     weight: Tensor | None
 
-    def __init__(self, class_weights: bool) -> None:
+    def __init__(self, class_weights: ClassWeights) -> None:
         super().__init__()
         self.class_weights = class_weights
         self.register_buffer("weight", None, persistent=False)
+        if not isinstance(class_weights, bool):
+            _require_weights(class_weights)
+
+    def set_class_names(self, names: Sequence[str]) -> None:
+        """Set the classes' names, which weights by index or by name have to fit.
+
+        Args:
+            names: the classes, by index.
+
+        Raises:
+            ConfigError: another number of weights, or a weight of an unknown class.
+        """
+        if isinstance(self.class_weights, bool):
+            return
+        self.weight = torch.tensor(_in_order(self.class_weights, names), dtype=torch.float32)
 
     def set_class_shares(self, shares: Tensor) -> None:
-        """Set the classes' shares of the training pixels; without class weights they have no effect.
+        """Set the classes' shares of the training pixels; only `class_weights=true` uses them.
 
         Args:
             shares: (C,) float, each class's share of the training fold's pixels that are not void.
         """
-        if self.class_weights:
+        if self.class_weights is True:
             self.weight = weights_from_shares(shares)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -49,14 +75,13 @@ class CrossEntropy(nn.Module):
         Returns:
             A float32 scalar.
         """
-        return self._cross_entropy(_log_probabilities(logits), target)
+        return cross_entropy(_log_probabilities(logits), target, self._weight())
 
-    def _cross_entropy(self, log_probabilities: Tensor, target: Tensor) -> Tensor:
-        if self.class_weights and self.weight is None:
-            raise FaceseglError(
-                "loss: class_weights=true, but no class shares are set; call set_class_shares in setup."
-            )
-        return cross_entropy(log_probabilities, target, self.weight)
+    def _weight(self) -> Tensor | None:
+        if self.class_weights is not False and self.weight is None:
+            missing = "class_shares" if self.class_weights is True else "class_names"
+            raise FaceseglError(f"loss: class_weights={self.class_weights}, but call set_{missing} in setup first.")
+        return self.weight
 
 
 class CrossEntropyDice(CrossEntropy):
@@ -67,7 +92,7 @@ class CrossEntropyDice(CrossEntropy):
         dice: factor of the Dice loss.
     """
 
-    def __init__(self, class_weights: bool, dice: float) -> None:
+    def __init__(self, class_weights: ClassWeights, dice: float) -> None:
         super().__init__(class_weights)
         self.dice = dice
 
@@ -82,8 +107,41 @@ class CrossEntropyDice(CrossEntropy):
             A float32 scalar.
         """
         log_probabilities = _log_probabilities(logits)
-        entropy = self._cross_entropy(log_probabilities, target)
+        entropy = cross_entropy(log_probabilities, target, self._weight())
         return entropy + self.dice * soft_dice_loss(log_probabilities.exp(), target)
+
+
+class Focal(CrossEntropy):
+    """Focal loss (Lin et al. 2017, arXiv:1708.02002): cross-entropy in which pixels that are already right count less.
+
+    A pixel's cross-entropy is multiplied by (1 - p)^gamma, with p the probability of its true class. The class weights
+    are the paper's alpha; the loss is the weighted mean, so that with gamma 0 it is the cross-entropy.
+
+    Args:
+        class_weights: as for `CrossEntropy`.
+        gamma: 0 or more; 2 in the paper.
+
+    Raises:
+        ConfigError: a negative gamma, or as for `CrossEntropy`.
+    """
+
+    def __init__(self, class_weights: ClassWeights, gamma: float) -> None:
+        super().__init__(class_weights)
+        if gamma < 0:
+            raise ConfigError(f"loss.gamma={gamma}: expected 0 or more; 2 is usual.")
+        self.gamma = gamma
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss of a batch.
+
+        Args:
+            logits: (B, C, H, W) float.
+            target: (B, H, W) int64, class indices or VOID.
+
+        Returns:
+            A float32 scalar.
+        """
+        return cross_entropy(_log_probabilities(logits), target, self._weight(), self.gamma)
 
 
 def weights_from_shares(shares: Tensor) -> Tensor:
@@ -115,13 +173,14 @@ def weights_from_shares(shares: Tensor) -> Tensor:
     return (weights / weights[present].mean()).float()
 
 
-def cross_entropy(log_probabilities: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean of the true class's negative log-probability over the pixels that are not void.
+def cross_entropy(log_probabilities: Tensor, target: Tensor, weight: Tensor | None, gamma: float = 0.0) -> Tensor:
+    """Mean of the true class's negative log-probability over the pixels that are not void, focal if `gamma` is not 0.
 
     Args:
         log_probabilities: (B, C, H, W) float32.
         target: (B, H, W) int64, class indices or VOID.
         weight: (C,) float32, the weight of each class, or None for equal weights.
+        gamma: the exponent of the focal factor.
 
     Returns:
         A float32 scalar; 0 if no pixel counts.
@@ -130,6 +189,10 @@ def cross_entropy(log_probabilities: Tensor, target: Tensor, weight: Tensor | No
     counting = known.sum() if weight is None else (weight[target.where(known, 0)] * known).sum()
     # reduction="none" and a separate sum: on CUDA the kernel's sum has no fixed order
     each = functional.nll_loss(log_probabilities, target, weight, ignore_index=VOID, reduction="none")
+    if gamma:
+        surprise = functional.nll_loss(log_probabilities, target, ignore_index=VOID, reduction="none")
+        wrong = -torch.expm1(-surprise)  # 1 - p without cancellation
+        each = each * wrong.clamp(min=torch.finfo(wrong.dtype).tiny) ** gamma  # 0^gamma has no gradient for gamma < 1
     return each.sum() / counting.where(counting > 0, 1)
 
 
@@ -158,6 +221,29 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
     loss = 1 - (2 * common + SMOOTH) / (predicted + size + SMOOTH)
     present = size > 0
     return (loss * present).sum() / present.sum().clamp(min=1)
+
+
+def _require_weights(weights: Sequence[float] | Mapping[str, float]) -> None:
+    values = list(weights.values() if isinstance(weights, Mapping) else weights)
+    if not all(math.isfinite(value) and value >= 0 for value in values) or (values and not any(values)):
+        raise ConfigError(f"loss.class_weights={weights}: expected weights of 0 or more, not all 0.")
+
+
+def _in_order(weights: Sequence[float] | Mapping[str, float], names: Sequence[str]) -> list[float]:
+    """The weight of each class."""
+    if isinstance(weights, Mapping):
+        unknown = [name for name in weights if name not in names]
+        if unknown:
+            raise ConfigError(
+                *(f"loss.class_weights.{name}: no such class; {suggestion(name, names)}" for name in unknown)
+            )
+        return [weights.get(name, 1.0) for name in names]
+    if len(weights) != len(names):
+        raise ConfigError(
+            f"loss.class_weights: {len(weights)} weights for {len(names)} classes; expected one for each of "
+            f"{', '.join(names)}, or a mapping by name, e.g. {{{names[-1]}: 3}}."
+        )
+    return list(weights)
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

@@ -1,3 +1,4 @@
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -7,13 +8,14 @@ import pytest
 from PIL import Image
 
 from facesegl.commands.data_preview import preview_data
-from facesegl.drawing.sheet import fit_photo
+from facesegl.drawing import canvas
+from facesegl.drawing.sheet import draw_sheet, fit_photo
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.sources import FASSEG, read_rgb
 from helpers.faces import CLASSES, FASSEG6, write_faces
+from helpers.trees import CVAT_LABELS, write_folders
 
 SHEET = Path("sheet.png")
-FLIPPED = ["augment=flip", "augment.flip=1", "data.fold=null"]
 
 
 def preview(*keys, output=SHEET, count=12, split="train", **how):
@@ -75,13 +77,16 @@ def test_only_guessed_pixels_are_marked(fasseg):
     assert not (pixels() == (255, 0, 170)).all(axis=-1).any()
 
 
-def test_augmented_photos_have_the_equally_augmented_mask(fasseg):
-    preview(*FLIPPED, count=2, augmented=True)
-    sheet = pixels()
-    tile = 13 * 16  # sixteen pixels, enlarged as far as goes into 220
-    tops = np.flatnonzero(np.diff((sheet[:, 20 + tile // 2] != 255).any(axis=-1).astype(int)) == 1) + 1
-    top = next(top for top in tops if (sheet[top : top + tile, 20 + tile // 2] != 255).any(axis=-1).all())
-    photo, mask, augmented, target = (sheet[top : top + tile, 20 + n * (tile + 8) :][:, :tile] for n in range(4))
+def test_augmented_photos_have_the_equally_augmented_mask_in_as_many_columns_as_plain_ones(fasseg):
+    def tiles(flip):
+        preview("augment=flip", f"augment.flip={flip}", "data.fold=null", count=2, augmented=True)
+        sheet, tile = pixels(), 13 * 16  # sixteen pixels, enlarged as far as goes into 220
+        tops = np.flatnonzero(np.diff((sheet[:, 20 + tile // 2] != 255).any(axis=-1).astype(int)) == 1) + 1
+        top = next(top for top in tops if (sheet[top : top + tile, 20 + tile // 2] != 255).any(axis=-1).all())
+        return [sheet[top : top + tile, 20 + n * (tile + 8) :][:, :tile] for n in range(3)]
+
+    (photo, plain, mask), (_, augmented, target) = tiles(0), tiles(1)
+    assert (plain == photo).all()
     assert (augmented == photo[:, ::-1]).all()
     assert (target == mask[:, ::-1]).all()
     assert not (mask == target).all()
@@ -98,12 +103,42 @@ def test_a_left_part_stays_left_in_a_flipped_photo(fasseg):
     classes = {**CLASSES, "left_eye": [0, 0, 127]}
     lines = [f"  {name}: {colour}" for name, colour in classes.items()]
     Path("sides.yaml").write_text("\n".join(["classes:", *lines, "pairs: [[left_eye, eyes]]"]))
-    preview(*FLIPPED, "data.image_size=32", "data.taxonomy=sides.yaml", augmented=True, count=2)
-    sheet, tile = pixels(), 192
-    for column in (1, 3):
-        shown = sheet[:, 20 + column * (tile + 8) :][:400, :tile]
+    for flip in (0, 1):
+        keys = ["augment=flip", f"augment.flip={flip}", "data.fold=null"]
+        preview(*keys, "data.image_size=32", "data.taxonomy=sides.yaml", augmented=True, count=2)
+        sheet, tile = pixels(), 192
+        shown = sheet[:, 20 + 2 * (tile + 8) :][:400, :tile]
         sides = [np.argwhere((shown == colour).all(axis=-1))[:, 1].mean() for colour in ((0, 0, 127), (0, 0, 255))]
         assert sides[0] > tile / 2 > sides[1]
+
+
+def test_the_legend_has_void_only_where_there_is_some(fasseg, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "facesegl.drawing.sheet.legend", lambda *a, void: shown.append(void) or canvas.legend(*a, void=void)
+    )
+    preview()
+    classes = {name: colour for name, colour in CLASSES.items() if name != "mouth"}
+    Path("own.yaml").write_text(json.dumps({"classes": classes, "void": [0, 255, 0]}))
+    preview("data.taxonomy=own.yaml", split="test")
+    preview("augment=face", augmented=True)
+    assert shown == [False, True, True]
+
+
+def test_own_data_are_titled_with_the_name_of_their_folder(monkeypatch):
+    titles = []
+    monkeypatch.setattr(
+        "facesegl.commands.data_preview.draw_sheet",
+        lambda *a, title, **k: titles.append(title) or draw_sheet(*a, title=title, **k),
+    )
+    write_folders("mine", ["1", "2"], images="photos")
+    Path("own.yaml").write_text(json.dumps({"classes": CVAT_LABELS}))
+    keys = ["data=folder", "data.source.images=mine/photos", "data.source.masks=mine/masks", "data.taxonomy=own.yaml"]
+    preview_data(SHEET, keys, count=2, split="train")
+    preview_data(SHEET, [*keys, "data.source.name=anna"], count=2, split="train")
+    Path("mine/photos").rename("faces of 2024")
+    preview_data(SHEET, [*keys, "data.source.images='faces of 2024'"], count=2, split="train")
+    assert [title.partition(":")[0] for title in titles] == ["mine", "anna", "faces of 2024"]
 
 
 def test_a_photo_that_cannot_be_shown_is_named_and_the_others_are_shown(fasseg, caplog):

@@ -21,6 +21,7 @@ from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.labels import mask_to_colours
 from facesegl.prediction import Predictor
 from facesegl.prediction.photo_files import Photo, list_photos, models_and_photos, name_outputs
+from facesegl.sources.mask_files import read_mask_file
 from helpers.calling import assert_reported, call, half_files, succeed
 from helpers.faces import draw_mask, draw_photo
 from helpers.models import LEFT_RIGHT, Painter, channels, onnx_model
@@ -45,8 +46,10 @@ def write_broken(path, content=b"no photo at all"):
 
 
 def segment(*photos, target="out", model=None, **changes):
-    asked = {"device": "cpu", "tta": False, "probabilities": False, "batch_size": 4, "trust": (), **changes}
-    return predict([model or Painter(channels)], [Path(photo) for photo in photos], Path(target), **asked)
+    asked = {"device": "cpu", "tta": False, "probabilities": False, **changes}
+    asked = {"palette": False, "batch_size": 4, "trust": (), **asked}
+    models = model if isinstance(model, tuple) else [model or Painter(channels)]
+    return predict(models, [Path(photo) for photo in photos], Path(target), **asked)
 
 
 def files(folder="out"):
@@ -103,6 +106,26 @@ def test_masks_and_probabilities_are_those_of_the_predictor(monkeypatch, band):
     probabilities = np.load("out/probabilities/face.npy")
     assert probabilities.dtype == np.float32
     assert (probabilities == expected.probabilities).all()
+
+
+def test_a_palette_mask_is_numbers_to_numpy_colours_to_a_viewer_and_the_same_mask_to_training():
+    Image.fromarray(draw_photo(draw_mask(3, 50, 40), 3)).save("face.png")
+    segment("face.png")
+    segment("face.png", target="painted", palette=True)
+    with Image.open("painted/face.png") as painted:
+        assert painted.mode == "P"
+        assert (np.asarray(painted) == pixels("out/face.png")).all()
+        assert (np.asarray(painted.convert("RGB")) == pixels("out/colours/face.png")).all()
+    assert Path("painted/face.png").read_bytes()[24] == 8  # bits: fewer are packed by some readers
+    for kind in ("auto", "index", "colour"):
+        assert (read_mask_file(Path("painted/face.png"), kind, LEFT_RIGHT).mask == pixels("out/face.png")).all()
+    segment("face.png", target="painted", palette=True)  # its own mask may be overwritten
+
+
+def test_familiarity_is_computed_only_for_a_model_with_a_threshold(monkeypatch):
+    write("photo.png")
+    monkeypatch.setattr(room.Prediction, "familiarity", property(lambda _: pytest.fail("it costs time")))
+    assert segment("photo.png").photos[0].familiarity is None
 
 
 def test_a_mask_is_upright_as_a_viewer_shows_the_photo():
@@ -192,7 +215,7 @@ def test_the_summary_has_counts_shares_and_paths():
 def test_several_models_are_an_ensemble_with_tta_too():
     seen = Painter(channels), Painter(channels, image_size=16)
     write("photo.png")
-    predict(seen, [Path("photo.png")], Path("out"), device="cpu", tta=True, probabilities=False, batch_size=1, trust=())
+    segment("photo.png", model=seen, tta=True, batch_size=1)
     assert [[photos.shape for photos in model.seen] for model in seen] == [[(1, 3, 8, 8)] * 2, [(1, 3, 16, 16)] * 2]
 
 

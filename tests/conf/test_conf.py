@@ -20,6 +20,7 @@ from facesegl.config.schema import EvaluateKeys
 from facesegl.data import Augment
 from facesegl.errors import MachineError
 from facesegl.labels import Taxonomy, likely_pairs
+from facesegl.learning.module import bind_schedule
 from helpers.confs import ALL, CHOICES, CONF, NEEDED, default, options, skip_without_packages_of
 
 
@@ -114,12 +115,29 @@ def test_optimizers_and_schedules_take_steps_and_their_state_loads_without_code(
     weights = torch.nn.Parameter(torch.ones(3))
     made = build(plan.optimizer)([weights])
     assert made.defaults["lr"] == 1e-2
-    steps = build(plan.schedule)(made, total_steps=10) if plan.schedule else None
+    steps = bind_schedule(build(plan.schedule), made, total_steps=10)[0] if plan.schedule else None
     (weights**2).sum().backward()
     made.step()
     assert not torch.equal(weights, torch.ones(3))
     torch.save([made.state_dict(), steps and steps.state_dict()], tmp_path / "state.pt")
     torch.load(tmp_path / "state.pt", weights_only=True)
+
+
+def test_a_schedule_of_a_config_gets_what_is_given_there_and_the_length_only_where_it_is_missing():
+    def bind(*overrides):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1)
+        return bind_schedule(build(plan_of(*overrides).schedule), optimizer, total_steps=240)
+
+    cosine = "torch.optim.lr_scheduler.CosineAnnealingLR"
+    warmup = "{_target_:torch.optim.lr_scheduler.LinearLR,_partial_:true,start_factor:0.1,total_iters:5}"
+    annealing = f"{{_target_:{cosine},_partial_:true,T_max:95}}"
+    built, interval = bind("schedule=cosine")
+    assert (built.T_max, interval) == (240, "step")
+    built, interval = bind("schedule=cosine", "+schedule.T_max=20")
+    assert (built.T_max, interval) == (20, "epoch")
+    nested = ["~schedule.gamma", "schedule.milestones=[5]", f"+schedule.schedulers=[{warmup},{annealing}]"]
+    built, interval = bind("schedule=multi_step", "schedule._target_=torch.optim.lr_scheduler.SequentialLR", *nested)
+    assert ([each.state_dict().get("T_max") for each in built._schedulers], interval) == ([None, 95], "epoch")
 
 
 @pytest.mark.parametrize("name", options("augment"))

@@ -224,7 +224,7 @@ def test_taxonomy_file_with_anything_but_classes_is_reported_once_and_runs_no_co
 
 
 def test_auto_becomes_what_the_machine_has(devices):
-    devices(avx512_bf16=True)
+    devices(amx_bf16=True)
     trainer = plan("trainer.accelerator=auto", "trainer.precision=auto").trainer
     assert (trainer.accelerator, trainer.precision) == ("cpu", "bf16-mixed")
 

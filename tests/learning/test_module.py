@@ -1,11 +1,14 @@
 import math
 import os
+from functools import partial
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
+from torch.optim import lr_scheduler
 
-from facesegl.errors import CheckpointError, TrainingError
+from facesegl.errors import CheckpointError, ConfigError, TrainingError
 from facesegl.labels import VOID
 from facesegl.learning import LastCheckpoint, SegmentationModule
 from facesegl.losses import CrossEntropy, CrossEntropyDice
@@ -224,6 +227,67 @@ def test_a_schedule_steps_with_the_optimizer(fasseg):
     trainer = fit(make_module(schedule=schedule), face_module(), 3)
     assert steps == [6]
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_milestones_are_epochs(fasseg):
+    trainer = fit(make_module(schedule=partial(lr_scheduler.MultiStepLR, milestones=[2])), face_module(), 3)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(("fold", "watched"), [(0, "val/loss"), (None, "train/loss")])
+def test_plateau_watches_the_loss_of_validation_or_else_of_training_once_an_epoch(fasseg, fold, watched):
+    class Watched(lr_scheduler.ReduceLROnPlateau):
+        def step(self, metrics, epoch=None):
+            seen.append((metrics, float(trainer.callback_metrics[watched])))
+            super().step(metrics, epoch)
+
+    seen = []
+    trainer = make_trainer(3, validate=fold is not None, num_sanity_val_steps=2)
+    trainer.fit(make_module(schedule=Watched), datamodule=face_module(fold=fold))
+    assert len(seen) == 3
+    assert all(metric == expected for metric, expected in seen)
+    assert len(set(seen)) == 3
+
+
+class Killed(pl.Callback):
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 2:
+            raise InterruptedError
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists")
+@pytest.mark.parametrize("fold", [0, None])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lr_scheduler.CosineAnnealingLR,
+        partial(lr_scheduler.MultiStepLR, milestones=[1, 2, 3]),
+        partial(lr_scheduler.ReduceLROnPlateau, patience=0, threshold=0.9),
+    ],
+    ids=["cosine", "multi_step", "plateau"],
+)
+def test_a_resumed_schedule_has_the_rates_and_the_state_of_an_uninterrupted_one(fasseg, tmp_path, schedule, fold):
+    def train(folder, *callbacks, resume=None):
+        callbacks = [*callbacks, LastCheckpoint(str(tmp_path / folder), every_s=0)]
+        trainer = make_trainer(4, callbacks, fold is not None, enable_checkpointing=True)
+        faces, path = face_module(fold=fold), tmp_path / folder / "last.ckpt"
+        trainer.fit(make_module(schedule=schedule), datamodule=faces, ckpt_path=resume, weights_only=True)
+        return torch.load(path, weights_only=True)
+
+    whole = train("whole")
+    with pytest.raises(InterruptedError):
+        train("killed", Killed())
+    resumed = train("killed", resume=tmp_path / "killed" / "last.ckpt")
+    assert resumed["lr_schedulers"] == whole["lr_schedulers"]
+    assert resumed["optimizer_states"][0]["param_groups"] == whole["optimizer_states"][0]["param_groups"]
+    assert whole["optimizer_states"][0]["param_groups"][0]["lr"] < 1e-2
+    assert all(torch.equal(value, resumed["state_dict"][name]) for name, value in whole["state_dict"].items())
+
+
+def test_a_schedule_that_ends_before_the_training_is_refused(fasseg):
+    schedule = partial(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=5)
+    with pytest.raises(ConfigError, match="schedule: 5 steps, and the training has 6"):
+        fit(make_module(schedule=schedule), face_module(), 3)
 
 
 def test_dropout_is_seeded_by_the_batch(fasseg):

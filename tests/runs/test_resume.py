@@ -90,6 +90,27 @@ def test_a_resumed_run_stops_early_where_it_would_have_and_keeps_the_same_best(f
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("schedule", ["cosine", "multi_step", "plateau"])
+def test_a_resumed_run_continues_its_schedule(fasseg, schedule):
+    keys = {"multi_step": ["schedule.milestones=[1,2]"], "plateau": ["schedule.patience=0", "schedule.threshold=0.9"]}
+    command = [
+        "train",
+        *SMALL_UNET,
+        "trainer.max_epochs=4",
+        f"schedule={schedule}",
+        *keys.get(schedule, []),
+        *disturbed(5),
+    ]
+    assert run(*command).code == -9
+    assert run(*command, "resume=auto").code == 0
+    assert run(*command).code == 0  # undisturbed
+    assert_same_end(*runs())
+    first, second = (weights(folder) for folder in runs())
+    assert first["lr_schedulers"] == second["lr_schedulers"]
+    assert first["optimizer_states"][0]["param_groups"][0]["lr"] < 1e-2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("logger", ["csv", "tensorboard"])
 def test_a_resumed_run_keeps_its_curves_and_adds_up_its_seconds(fasseg, logger):
     command = ["train", *SMALL_UNET, f"logger={logger}", *disturbed(5, signal.SIGTERM)]

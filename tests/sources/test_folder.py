@@ -13,6 +13,7 @@ from facesegl.data import FaceCache
 from facesegl.errors import ConfigError, DataError
 from facesegl.labels import Taxonomy
 from facesegl.sources import FolderFaces, open_photo
+from helpers.heic import hide_heif
 from helpers.trees import CVAT_LABELS, draw_photo, five_classes, save, write_folders
 
 FIVE = Taxonomy.from_mapping({"classes": {name: [*colour] for name, colour in CVAT_LABELS.items()}})
@@ -225,7 +226,8 @@ def test_names_with_nothing_in_common_are_one_problem_with_a_remedy():
     assert ids(folder(mask_name="x-{stem}-y")) == ["train/anna", "train/bob"]
 
 
-def test_missing_or_empty_folders_are_reported_together():
+def test_missing_or_empty_folders_are_reported_together(monkeypatch):
+    hide_heif(monkeypatch)
     lines = problems(folder())
     assert [line.partition(":")[0] for line in lines] == ["photos", "masks"]
     assert "data.source.images=FOLDER" in lines[0]
@@ -238,12 +240,14 @@ def test_missing_or_empty_folders_are_reported_together():
     ]
 
 
-def test_an_unsupported_photo_format_is_reported_with_the_mask():
+@pytest.mark.parametrize(
+    ("suffix", "remedy"), [("HEIC", "pip install 'facesegl[heic]', or save as JPEG"), ("CR2", "save as JPEG or PNG")]
+)
+def test_an_unsupported_photo_format_is_reported_with_the_mask(monkeypatch, suffix, remedy):
+    hide_heif(monkeypatch)
     write_folders(".", ["anna", "IMG_2"])
-    Path("photos/IMG_2.jpg").rename("photos/IMG_2.HEIC")
-    assert problems(folder()) == [
-        "masks/IMG_2.png: its photo IMG_2.HEIC has an unsupported format; save it as JPEG or PNG."
-    ]
+    Path("photos/IMG_2.jpg").rename(f"photos/IMG_2.{suffix}")
+    assert problems(folder()) == [f"masks/IMG_2.png: its photo IMG_2.{suffix} has an unsupported format; {remedy}."]
 
 
 def test_data_without_training_photos_are_an_error():

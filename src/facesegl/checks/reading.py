@@ -35,7 +35,7 @@ def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
     read = in_threads(partial(_read, source, taxonomy), found.samples)
     for outcome in track(read, total=len(found.samples), what="checking photos and masks"):
         (photos if isinstance(outcome, PhotoFacts) else refused).append(outcome)  # type: ignore[arg-type]
-    return Facts(source.name, taxonomy, photos, refused, found.problems, found.unlabelled, strict)
+    return Facts(source.title, taxonomy, photos, refused, found.problems, found.unlabelled, strict)
 
 
 def _read(source: Source, taxonomy: Taxonomy, sample: Sample) -> PhotoFacts | Refused:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from omegaconf import DictConfig
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from facesegl.config.check import check
 from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
 from facesegl.console import quiet
 from facesegl.errors import ConfigError
+from facesegl.learning.module import bind_schedule
 from facesegl.nets.fcn import check_size, stride_of
 
 if TYPE_CHECKING:
@@ -43,6 +47,8 @@ def build_parts(plan: DictConfig) -> Parts:
     require_name(plan.name)
     faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
     net, loss = build(plan.model, num_classes=faces.taxonomy.num_classes), build(plan.loss)
+    if set_class_names := getattr(loss, "set_class_names", None):
+        set_class_names(faces.taxonomy.names)
     check_size(faces.image_size, faces.image_size, stride_of(net), type(net).__name__)
     _require_an_end(plan.trainer)
     _require_sensible_callbacks(plan.callbacks or {}, faces)
@@ -105,9 +111,28 @@ def _try_optimizer(plan: DictConfig) -> None:
     with _refusing("optimizer", plan.optimizer):
         optimizer = build(plan.optimizer)([weight])
         optimizer.step()
+        _require_plain_state(optimizer)
     if plan.schedule:
         with _refusing("schedule", plan.schedule):
-            build(plan.schedule)(optimizer, total_steps=1000)
+            schedule, _interval = bind_schedule(build(plan.schedule), optimizer, total_steps=1000)
+            optimizer.step()
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(1.0)
+            else:
+                schedule.step()
+            _require_plain_state(schedule)
+
+
+def _require_plain_state(part: Any) -> None:
+    file = io.BytesIO()
+    torch.save(part.state_dict(), file)
+    file.seek(0)
+    try:
+        torch.load(file, weights_only=True)
+    except pickle.UnpicklingError:
+        raise ConfigError(
+            "its state holds more than tensors and plain values; no checkpoint could be read or resumed"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -116,4 +141,5 @@ def _refusing(key: str, node: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, RuntimeError, OverflowError, ConfigError) as error:
-        raise ConfigError(f"{key}: {' '.join(str(error).split())}; the values are {values}.") from error
+        reason = " ".join(str(error).split()).removeprefix(f"{key}: ")
+        raise ConfigError(f"{key}: {reason}; the values are {values}.") from error

@@ -18,7 +18,7 @@ from facesegl.drawing.sheet import Entry, draw_sheet, fit_mask, fit_photo, fit_s
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.files import replacing, require_writable
 from facesegl.labels.decode import mask_to_colours
-from facesegl.labels.taxonomy import Taxonomy
+from facesegl.labels.taxonomy import VOID, Taxonomy
 from facesegl.sources.images import open_photo
 from facesegl.sources.source import Sample
 from facesegl.text import number, percent
@@ -71,7 +71,7 @@ def preview_data(
     faces = choose_data(overrides, config_dirs, verb="data preview")
     if augmented:
         title, total, entries = _augmented(faces, count)
-        columns: Sequence[str] = ("photo", "its mask", "as the net sees it", "its target")
+        columns: Sequence[str] = ("photo", "as the net sees it", "its target")
         note = _AUGMENTED + (_SIDES if faces.taxonomy.pairs else "")
     else:
         chosen, title = _chosen(faces, split, count)
@@ -84,7 +84,8 @@ def preview_data(
         index = len(written) + 1
         path = output if index == 1 else output.with_stem(f"{output.stem}_{index}")
         full_title = f"{title} (page {index} of {pages})" if pages > 1 else title
-        sheet = draw_sheet(page, columns, faces.taxonomy, title=full_title, note=note)
+        shown = note if note != _PLAIN or any(entry.void for entry in page) else ""
+        sheet = draw_sheet(page, columns, faces.taxonomy, title=full_title, note=shown)
         with replacing(path) as part:
             sheet.save(part, format=_FORMATS[output.suffix.casefold()], quality=92)  # PNG has no quality
         written.append(path)
@@ -121,10 +122,10 @@ def _chosen(faces: FaceDataModule, split: str, count: int) -> tuple[list[Sample]
     if not samples:
         counts = Counter(sample.split for sample in found.samples)
         there = ", ".join(f"{name} ({photos})" for name, photos in counts.items())
-        raise ConfigError(f"--split {split}: no such photos in {faces.source.name}; there are {there}.")
+        raise ConfigError(f"--split {split}: no such photos in {faces.source.title}; there are {there}.")
     indices = np.unique(np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int))
     spaced = ", evenly spaced" if len(indices) < len(samples) else ""
-    title = f"{faces.source.name}: {len(indices)} of {number(len(samples), f'{split} photo')}{spaced}"
+    title = f"{faces.source.title}: {len(indices)} of {number(len(samples), f'{split} photo')}{spaced}"
     return [samples[index] for index in indices], title
 
 
@@ -159,7 +160,7 @@ def _entry(faces: FaceDataModule, sample: Sample, inexact: bool, box: int) -> En
         remark = f"{percent(float(decoded.inexact.mean()))} guessed"
     else:
         last, remark = np.asarray(overlay(small, mask, taxonomy)), size
-    return Entry(sample.id, remark, [small, _painted(mask, taxonomy), last])
+    return Entry(sample.id, remark, [small, _painted(mask, taxonomy), last], VOID in mask)
 
 
 def _augmented(faces: FaceDataModule, count: int) -> tuple[str, int, Iterator[Entry]]:
@@ -171,16 +172,14 @@ def _augmented(faces: FaceDataModule, count: int) -> tuple[str, int, Iterator[En
     plain, augmented, ids = faces.preview_augmented(shown)
     box = max(faces.image_size, _BOX) if shown < 3 else _BOX
     size = f"{faces.image_size} x {faces.image_size}"
-    title = f"{faces.source.name}: {shown} of {number(len(faces.train), 'training photo')}, augmented, at {size}"
+    title = f"{faces.source.title}: {shown} of {number(len(faces.train), 'training photo')}, augmented, at {size}"
 
     def entries() -> Iterator[Entry]:
         for index, name in enumerate(ids):
-            tiles: list[np.ndarray] = []
-            for batch in (plain, augmented):
-                photo = batch.image[index].permute(1, 2, 0).to(torch.uint8).numpy()
-                mask = fit_mask(batch.target[index].to(torch.uint8).numpy(), box, faces.taxonomy.num_classes)
-                tiles += [fit_photo(photo, box), _painted(mask, faces.taxonomy)]
-            yield Entry(name, "", tiles)
+            images = [batch.image[index].permute(1, 2, 0).to(torch.uint8).numpy() for batch in (plain, augmented)]
+            mask = fit_mask(augmented.target[index].to(torch.uint8).numpy(), box, faces.taxonomy.num_classes)
+            photos = [fit_photo(image, box) for image in images]
+            yield Entry(name, "", [*photos, _painted(mask, faces.taxonomy)], VOID in mask)
 
     return title, shown, entries()
 

@@ -209,13 +209,13 @@ def _of_folder(folder: Path, target: Path) -> _Photos:
 def _held_out(faces: FaceDataModule) -> _Photos:
     split, indices = ("held-out", faces.val) if faces.val.size else ("training", faces.train)
     loaders = [functools.partial(_labelled, faces, index) for index in _spread(indices.tolist(), MOST_PHOTOS)]
-    return _Photos(f"{split} photos of {faces.source.name}, {faces.cache.fingerprint}", len(indices), loaders)
+    return _Photos(f"{split} photos of {faces.source.title}, {faces.cache.fingerprint}", len(indices), loaders)
 
 
 def _calibration(faces: FaceDataModule) -> _Photos:
     paths = [faces.cache.samples[index].photo for index in _spread(faces.train.tolist(), MOST_CALIBRATION)]
     loaders = [functools.partial(_unlabelled, path) for path in paths]
-    return _Photos(f"training photos of {faces.source.name}, {faces.cache.fingerprint}", len(faces.train), loaders)
+    return _Photos(f"training photos of {faces.source.title}, {faces.cache.fingerprint}", len(faces.train), loaders)
 
 
 def _spread(items: Sequence[T], most: int) -> list[T]:

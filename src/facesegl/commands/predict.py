@@ -1,6 +1,6 @@
 """Predict the masks of photos. Imports torch only for a checkpoint, and never Lightning.
 
-out/<name>.png                  the index mask: a pixel is its class's index (8-bit greyscale)
+out/<name>.png                  the index mask: a pixel is its class's index (8-bit greyscale, or palette if asked for)
 out/colours/<name>.png          the mask in the classes' colours, R-G-B
 out/overlays/<name>.jpg         the mask over the photo (.png if a side is too long for JPEG)
 out/probabilities/<name>.npy    (classes, rows, columns) float32, if asked for
@@ -27,7 +27,6 @@ from facesegl.drawing.overlay import overlay
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.files import replacing, require_writable, write_csv
 from facesegl.labels.decode import mask_to_colours
-from facesegl.labels.taxonomy import Taxonomy
 from facesegl.prediction.model import Model
 from facesegl.prediction.photo_files import (
     COLOURS,
@@ -60,7 +59,8 @@ class Segmented(NamedTuple):
         output: its index mask, relative to the table.
         shares: the share of pixels of each class, 0 to 1.
         confidence: the mean over pixels of the largest probability.
-        familiarity: how sure the net is of every class, 0 to 1; low for images unlike its training images.
+        familiarity: how sure the net is of every class, 0 to 1; low for images unlike its training images; None if the
+            model has no threshold for it.
         seconds: the time to open, segment and write it.
     """
 
@@ -70,7 +70,7 @@ class Segmented(NamedTuple):
     height: int
     shares: tuple[float, ...]
     confidence: float
-    familiarity: float
+    familiarity: float | None
     seconds: float
 
 
@@ -116,6 +116,7 @@ def predict(
     device: str,
     tta: bool,
     probabilities: bool,
+    palette: bool,
     batch_size: int,
     trust: Sequence[str],
 ) -> Predicted:
@@ -128,6 +129,7 @@ def predict(
         device: auto, cpu, cuda or mps.
         tta: test-time augmentation: also predict each mirrored photo, and average.
         probabilities: whether to save the probabilities too.
+        palette: whether the index masks have the classes' colours as their palette.
         batch_size: photos per forward pass.
         trust: packages other than facesegl whose classes a checkpoint may name.
 
@@ -144,7 +146,7 @@ def predict(
     _refuse_overwriting(jobs, target)
     require_writable(target, str(target))
     predictor = Predictor(*models, device=device, tta=tta, trust=trust)
-    write = functools.partial(_write, target=target, taxonomy=predictor.taxonomy, probabilities=probabilities)
+    write = functools.partial(_write, target=target, predictor=predictor, probabilities=probabilities, palette=palette)
     predicted = Predicted(target, predictor.names, predictor.unlike_below)
     _collect(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))
     _warn_of_unlike(predicted, " + ".join(model.name for model in predictor.models))
@@ -153,7 +155,8 @@ def predict(
 
 
 def _warn_of_unlike(predicted: Predicted, models: str) -> None:
-    unlike = [str(photo.file) for photo in predicted.photos if photo.familiarity < (predicted.unlike_below or 0)]
+    threshold = predicted.unlike_below or 0
+    unlike = [str(row.file) for row in predicted.photos if row.familiarity is not None and row.familiarity < threshold]
     if unlike:
         are, masks = ("is", "its mask") if len(unlike) == 1 else ("are", "their masks")
         some = f"{spaced(len(unlike))} of {number(len(predicted.photos), 'photo')}"
@@ -262,21 +265,24 @@ def _segment(
 
 
 def _write(
-    opened: _Opened, prediction: Prediction, *, target: Path, taxonomy: Taxonomy, probabilities: bool
+    opened: _Opened, prediction: Prediction, *, target: Path, predictor: Predictor, probabilities: bool, palette: bool
 ) -> Segmented:
     """Write all files of a photo, the index mask last: if it exists, the others do."""
     started = time.perf_counter()
-    index, name = prediction.index, opened.name
+    index, name, taxonomy = prediction.index, opened.name, predictor.taxonomy
     height, width = index.shape
     if probabilities:
         _write_probabilities(target / PROBABILITIES / f"{name}.npy", prediction)
     suffix = "jpg" if max(height, width) <= _JPEG_SIDE else "png"
     _save(target / OVERLAYS / f"{name}.{suffix}", overlay(opened.pixels, index, taxonomy))
     _save(target / COLOURS / f"{name}.png", Image.fromarray(mask_to_colours(index, taxonomy)))
-    _save(target / f"{name}.png", Image.fromarray(index))
+    mask = Image.fromarray(index)
+    if palette:
+        mask.putpalette(taxonomy.palette().tobytes())  # 256 entries: with fewer Pillow would write fewer bits
+    _save(target / f"{name}.png", mask)
     shares = np.bincount(index.ravel(), minlength=taxonomy.num_classes) / index.size
     row = opened.photo.path, f"{name}.png", width, height, tuple(shares.tolist())
-    sure = prediction.confidence, prediction.familiarity
+    sure = prediction.confidence, None if predictor.unlike_below is None else prediction.familiarity
     return Segmented(*row, *sure, seconds=opened.seconds + time.perf_counter() - started)
 
 

@@ -125,7 +125,7 @@ class FaceDataModule(pl.LightningDataModule):
         self._sets = _sets(rows, {name for name, fold in self.fold_of.items() if fold == self.fold})
         self.train, self.val, self.test = (self._sets[name] for name in ("train", "val", "test"))
         if not self.train.size:
-            raise DataError(f"{self.source.name}: no photo to train on; expected labelled training photos.")
+            raise DataError(f"{self.source.title}: no photo to train on; expected labelled training photos.")
         self.available = len(self.train)
         if self.photos is not None:
             chosen = choose(self.ids(self.train), self.photos, self.photos_seed)
@@ -185,7 +185,7 @@ class FaceDataModule(pl.LightningDataModule):
             )
         if not indices.size:
             remedy = "" if name == "train" else " Score others with set=val or set=train."
-            raise DataError(f"{self.source.name}: the set {name} has no photo ({SETS[name]}).{remedy}")
+            raise DataError(f"{self.source.title}: the set {name} has no photo ({SETS[name]}).{remedy}")
         return indices
 
     def has(self, name: str) -> bool:
@@ -212,7 +212,7 @@ class FaceDataModule(pl.LightningDataModule):
     def summary(self) -> dict[str, Any]:
         """The data as recorded in a run: name, fingerprint, classes, numbers of photos, photos left out."""
         return {
-            "name": self.source.name,
+            "name": self.source.title,
             "fingerprint": self.cache.fingerprint,
             "classes": self.taxonomy.to_mapping()["classes"],
             "photos": {"train": len(self.train), "val": len(self.val), "test": len(self.test)},

@@ -49,13 +49,12 @@ def shorten(text: str, width: float, size: int = TEXT) -> str:
     return cut
 
 
-def legend(taxonomy: Taxonomy, width: float) -> list[tuple[float, int, str, np.ndarray]]:
-    """Left, top, name and swatch of each entry, as many on a line as fit the width."""
-    everything = np.arange(taxonomy.num_classes + 1, dtype=np.uint8)
-    everything[-1] = VOID
-    swatches = [np.full((SWATCH, SWATCH), value, dtype=np.uint8) for value in everything]
+def legend(taxonomy: Taxonomy, width: float, *, void: bool) -> list[tuple[float, int, str, np.ndarray]]:
+    """Left, top, name and swatch of each class, and of void if there is some, as many on a line as fit the width."""
+    values = [*range(taxonomy.num_classes), *([VOID] if void else [])]
+    swatches = [np.full((SWATCH, SWATCH), value, dtype=np.uint8) for value in values]
     left, top, entries = 0.0, 0, []
-    for full, swatch in zip([*taxonomy.names, "void"], swatches, strict=True):
+    for full, swatch in zip([*taxonomy.names, "void"], swatches, strict=False):
         name = shorten(full, width - SWATCH - 6)
         wide = SWATCH + 6 + length(name)
         if left and left + wide > width:

@@ -23,7 +23,8 @@ from facesegl.labels.taxonomy import VOID, Taxonomy
 
 _PANEL = ("photo", "truth", "prediction", "error")
 _SAMPLES = ("photo", "augmented", "augmented mask")
-_ERRORS = "error: each wrong pixel in its predicted colour; void is ignored in training and scoring"
+_ERRORS = "error: each wrong pixel in its predicted colour"
+_IGNORED = "; void is ignored in training and scoring"
 _VOID = "pixels from outside the photo are void: ignored in training and scoring"
 _MIN_TILE, _MAX_TILE = 160, 480  # a tile's width in pixels, as far as whole factors allow
 
@@ -55,7 +56,9 @@ def draw_panel(
         for photo, truth, prediction in zip(photos, truths, predictions, strict=True)
     ]
     remarks = [_accuracy(truth, prediction) for truth, prediction in zip(truths, predictions, strict=True)]
-    return _draw_rows(_PANEL, rows, list(zip(captions, remarks, strict=True)), taxonomy, title, _ERRORS)
+    void = any(VOID in truth for truth in truths)
+    note = _ERRORS + _IGNORED * void
+    return _draw_rows(_PANEL, rows, list(zip(captions, remarks, strict=True)), taxonomy, title, note, void)
 
 
 def draw_samples(
@@ -81,7 +84,8 @@ def draw_samples(
         [photo, changed, hatch_void(taxonomy.palette()[mask], mask)]
         for photo, changed, mask in zip(photos, augmented, masks, strict=True)
     ]
-    return _draw_rows(_SAMPLES, rows, [(name, "") for name in captions], taxonomy, "Training photos, augmented", _VOID)
+    named, void = [(name, "") for name in captions], any(VOID in mask for mask in masks)
+    return _draw_rows(_SAMPLES, rows, named, taxonomy, "Training photos, augmented", _VOID if void else "", void)
 
 
 def paint_errors(photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
@@ -108,12 +112,13 @@ def _draw_rows(
     taxonomy: Taxonomy,
     title: str,
     note: str,
+    void: bool,
 ) -> Image.Image:
     """Lay out pictures (H, W, 3) uint8 in rows, with text left and right above each row, and a legend below."""
     zoomed = [[_zoom(tile) for tile in tiles] for tiles in rows]
     height, width = (max(tiles[0].shape[side] for tiles in zoomed) for side in (0, 1))
     full = 2 * MARGIN + len(columns) * width + (len(columns) - 1) * GAP
-    words = legend(taxonomy, full - 2 * MARGIN)
+    words = legend(taxonomy, full - 2 * MARGIN, void=void)
     head, step = MARGIN + 2 * LINE + GAP, LINE + height + GAP
     foot = head + step * len(rows) + GAP
     panel = Image.new("RGB", (full, foot + words[-1][1] + 2 * LINE + MARGIN), PAPER)

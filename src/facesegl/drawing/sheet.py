@@ -38,11 +38,13 @@ class Entry(NamedTuple):
         caption: its name.
         remark: text on the right.
         tiles: (h, w, 3) uint8 each.
+        void: whether some pixels of a mask are void.
     """
 
     caption: str
     remark: str
     tiles: Sequence[np.ndarray]
+    void: bool = False
 
 
 def draw_sheet(
@@ -66,7 +68,7 @@ def draw_sheet(
     full = max(across * (wide + _BETWEEN) - _BETWEEN, _MIN_WIDTH)
     rows = [entries[start : start + across] for start in range(0, len(entries), across)]
     heights = [LINE + max(tile.shape[0] for entry in row for tile in entry.tiles) + 2 * GAP for row in rows]
-    words = legend(taxonomy, full)
+    words = legend(taxonomy, full, void=any(entry.void for entry in entries))
     head = MARGIN + 2 * LINE + GAP
     foot = head + sum(heights) + GAP
     sheet = Image.new("RGB", (full + 2 * MARGIN, foot + words[-1][1] + 2 * LINE + MARGIN), PAPER)

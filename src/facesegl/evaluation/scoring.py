@@ -131,7 +131,7 @@ def save_counts(folder: Path, scored: Mapping[str, SetScores], faces: FaceDataMo
         counts=torch.stack([counted.counts for counted in every.values()]).numpy(),
         boundary=torch.stack([counted.boundary for counted in every.values()]).numpy(),
         scored=" + ".join(result.scored),
-        data=faces.source.name,
+        data=faces.source.title,
         fingerprint=faces.cache.fingerprint,
     ).write(folder)
 

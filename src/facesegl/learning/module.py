@@ -1,17 +1,19 @@
 """The LightningModule and its learning rate schedule. Independent of image files and Hydra."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from facesegl.card import Card, check_card
-from facesegl.errors import TrainingError
+from facesegl.config.signatures import Signature
+from facesegl.errors import ConfigError, TrainingError
 from facesegl.learning.checkpoint import load_net
 from facesegl.learning.normalized_net import NormalizedNet
 from facesegl.scores.counts import PooledCounts, iou, miou
@@ -26,7 +28,8 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         net: maps normalised float images (B, 3, H, W) to logits (B, classes, H, W).
         loss: takes logits and target (B, H, W) int64 with VOID; None for a module that only predicts.
         optimizer: called with the net's parameters; None for a module that only predicts.
-        schedule: called with the optimiser and `total_steps`; None for a constant learning rate.
+        schedule: called with the optimiser and the length of the training (`bind_schedule`); None for a constant
+            learning rate.
         card: describes the weights, in builtin values; saved with them as the only hyper-parameter.
     """
 
@@ -71,18 +74,37 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
             self.train(training)
 
     def setup(self, stage: str) -> None:
-        """Give a loss with class weights the class shares of the training set."""
+        """Give a loss with class weights the names of the classes, and their shares of the training set."""
+        if stage == "fit" and (set_class_names := getattr(self.loss, "set_class_names", None)):
+            set_class_names(self.taxonomy.names)
         if stage == "fit" and (set_class_shares := getattr(self.loss, "set_class_shares", None)):
             set_class_shares(self.trainer.datamodule.class_shares())  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> Any:
-        """The optimiser over the net's parameters, and its schedule per step."""
+        """The optimiser over the net's parameters, and its schedule."""
         assert self._optimizer is not None
         optimizer = self._optimizer(self.net.parameters())
         if self._schedule is None:
             return optimizer
-        schedule = self._schedule(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule, interval = bind_schedule(self._schedule, optimizer, total)
+        if (given := getattr(schedule, "total_steps", total)) < total:
+            raise ConfigError(
+                f"schedule: {given} steps, and the training has {total}; omit its length for all of them."
+            )
+        config = {"scheduler": schedule, "interval": interval, "reduce_on_plateau": False}  # see _step_plateau
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a schedule, except one that watches a loss."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
+
+    def _step_plateau(self, loss: str) -> None:
+        """Lightning would do it after last.ckpt is written, and not at all after a resume."""
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau) and not self.trainer.sanity_checking:
+            schedule.step(float(self.trainer.callback_metrics[loss]))
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout from the batch, so that a resumed run draws the same numbers as an uninterrupted one."""
@@ -112,6 +134,12 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         self.log(f"val/miou at {self.image_size}x{self.image_size}", float(miou(counts)), sync_dist=True)
         for name, value in zip(self.taxonomy.names, iou(counts).tolist(), strict=True):
             self.log(f"val/iou/{name}", value, sync_dist=True)
+        self._step_plateau("val/loss")
+
+    def on_train_epoch_end(self) -> None:
+        """Without validation, a schedule that watches a loss watches that of training."""
+        if not self.trainer.enable_validation:
+            self._step_plateau("train/loss")
 
     def _loss_of(self, logits: Tensor, target: Tensor) -> Tensor:
         assert self.loss is not None
@@ -127,6 +155,53 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
                 f"step {self.trainer.global_step}: the loss is not finite since the batch of {ids}. Lower "
                 f"optimizer.lr, or set trainer.gradient_clip_val=1. Earlier checkpoints, if any, are in checkpoints/."
             )
+
+
+_LENGTHS = ("total_steps", "T_max", "total_iters")
+
+
+def bind_schedule(
+    schedule: Callable[..., Any], optimizer: Optimizer, total_steps: int
+) -> tuple[LRScheduler, Literal["step", "epoch"]]:
+    """Build a schedule, with the length of the training where it has a parameter for it that is not given.
+
+    Args:
+        schedule: takes the optimiser; a partial of any schedule of torch, or a function with `total_steps`, `T_max` or
+            `total_iters`. Partials in a list `schedulers`, as for SequentialLR, are built too.
+        optimizer: as built.
+        total_steps: optimiser steps in the whole training.
+
+    Returns:
+        The schedule, and what it counts: steps if its length is filled in or its parameters are documented in steps
+        (`total_steps`, `step_size_up`), else epochs.
+
+    Raises:
+        ConfigError: it watches a loss to rise, or its milestones are text.
+    """
+    function, given = _unwrapped(schedule)
+    if isinstance(milestones := given.get("milestones"), str):  # torch would take its letters
+        raise ConfigError(f"milestones={milestones!r} is text; expected a list of epochs, e.g. [100,150]")
+    signature = Signature.of(function)
+    names = set(signature.hints) if signature else set()
+    if signature is None or (signature.open and not names & {*_LENGTHS}):
+        names.add("total_steps")
+    filled: dict[str, Any] = {name: total_steps for name in _LENGTHS if name in names and given.get(name) is None}
+    counts_steps = bool(filled or names & {"total_steps", "step_size_up"})
+    if isinstance(nested := given.get("schedulers"), list):
+        filled["schedulers"] = [each(optimizer) for each in nested]
+    built = schedule(optimizer=optimizer, **filled) if "optimizer" in names else schedule(optimizer, **filled)
+    if isinstance(built, ReduceLROnPlateau) and built.mode == "max":
+        raise ConfigError("mode=max: it watches a loss, which falls; expected mode=min")
+    return built, "step" if counts_steps else "epoch"
+
+
+def _unwrapped(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The function inside of partials, Hydra's among them, and what they give it by name."""
+    given: dict[str, Any] = {}
+    while isinstance(function, partial):
+        given = {**function.keywords, **given}
+        function = function.func
+    return function, given
 
 
 def one_cycle(

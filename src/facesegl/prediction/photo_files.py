@@ -3,7 +3,8 @@
 import functools
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -12,13 +13,19 @@ from PIL import Image
 from facesegl.errors import ConfigError, DataError
 from facesegl.prediction.model import SUFFIXES, names_model
 from facesegl.pretrained import FACES
-from facesegl.sources.listing import name_key, natural_key
+from facesegl.sources.listing import HEIC_REMEDY, HEIC_SUFFIXES, is_heic, name_key, natural_key, reads_heic
 
 log = logging.getLogger(__name__)
 
 COLOURS, OVERLAYS, PROBABILITIES, TABLE = "colours", "overlays", "probabilities", "predictions.csv"
 """The names next to the index masks in the output folder."""
 
+_RAW_SUFFIXES = frozenset(
+    (
+        *(".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw"),
+        *(".rw2", ".srw", ".x3f"),
+    )
+)
 _UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # not photos, or opened through another program
 
 
@@ -75,7 +82,8 @@ def list_photos(given: Sequence[Path], target: Path) -> list[Photo]:
     """List the given files, and the photos in and below the given folders.
 
     A folder is searched in natural order, without hidden files and folders, files that have no image suffix that Pillow
-    reads, `target`, and the outputs of other predictions. A file that is given by name is taken whatever its suffix.
+    reads, HEIC photos next to another photo of their name, `target`, and the outputs of other predictions; skipped HEIC
+    and RAW photos are counted in one line. A file that is given by name is taken whatever its suffix.
 
     Returns:
         Each photo once, in the order given.
@@ -90,12 +98,16 @@ def list_photos(given: Sequence[Path], target: Path) -> list[Photo]:
     problems: list[str] = []
     for path in given:
         if path.is_dir():
-            before = len(problems)
-            photos = list(_search(path, target.resolve(), problems))
+            before, skipped = len(problems), Counter[str]()
+            photos = list(_search(path, target.resolve(), problems, skipped))
+            words = ", ".join(f"{count} {kind}" for kind, count in skipped.items())
             if not photos and len(problems) == before:
+                there = f"; there are {words}" if skipped else ""
                 problems.append(
-                    f"{path}: a folder without photos; expected .jpg, .png, .bmp or other images in or below it."
+                    f"{path}: a folder without photos{there}; expected .jpg, .png, .bmp or other images in or below it."
                 )
+            elif skipped:
+                log.warning("%s: skipped %s.", path, words)
         else:
             problems += _file_problems(path)
             photos = [Photo(path, path.parent.resolve(), PurePosixPath(path.name))]
@@ -134,7 +146,20 @@ def name_outputs(photos: Sequence[Photo]) -> dict[str, Photo]:
     return dict(zip(names, photos, strict=True))
 
 
-def _search(folder: Path, target: Path, problems: list[str]) -> Iterator[Photo]:
+_HEIC = f"HEIC ({HEIC_REMEDY})"
+_TWIN = "HEIC next to another photo of the same name"
+_RAW = "RAW (save as JPEG or TIFF first)"
+
+
+def _skipped(path: Path, named: Collection[str]) -> str | None:
+    """Why a HEIC or RAW photo is not predicted; `named` are the names of the other photos in its folder."""
+    twin = name_key(path.stem) in named
+    if is_heic(path):
+        return _TWIN if twin else None if reads_heic() else _HEIC
+    return _RAW if path.suffix.lower() in _RAW_SUFFIXES and not twin else None
+
+
+def _search(folder: Path, target: Path, problems: list[str], skipped: Counter[str]) -> Iterator[Photo]:
     def unlistable(error: OSError) -> None:
         problems.append(f"{error.filename}: cannot be listed ({error.strerror}); change its permissions or omit it.")
 
@@ -146,9 +171,13 @@ def _search(folder: Path, target: Path, problems: list[str]) -> Iterator[Photo]:
         for name in below:
             if name not in folders:
                 log.info("%s: skipped, since it has the masks of an earlier prediction", here / name)
-        for path in (here / name for name in _visible(files)):
+        photos = [here / name for name in _visible(files)]
+        named = {name_key(path.stem) for path in photos if path.suffix.lower() in _image_suffixes() - HEIC_SUFFIXES}
+        for path in photos:
+            if why := _skipped(path, named):
+                skipped[why] += 1
             # opening a broken link or a pipe reports what is wrong with it
-            if path.suffix.lower() in _image_suffixes():
+            elif path.suffix.lower() in _image_suffixes():
                 yield Photo(path, root, PurePosixPath(path.relative_to(folder).as_posix()))
 
 
@@ -159,9 +188,10 @@ def _visible(names: list[str]) -> list[str]:
 
 @functools.cache
 def _image_suffixes() -> frozenset[str]:
+    reads_heic()
     Image.init()
     known = Image.registered_extensions().items()
-    return frozenset(suffix for suffix, kind in known if kind in Image.OPEN and kind not in _UNREADABLE)
+    return HEIC_SUFFIXES.union(suffix for suffix, kind in known if kind in Image.OPEN and kind not in _UNREADABLE)
 
 
 def _file_problems(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from facesegl.errors import ConfigError, DataError
+from facesegl.files import readable
 from facesegl.labels.decode import RULE, Decoded
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.listing import MASK_SUFFIXES, PHOTO_SUFFIXES, Found, expanded, list_files, truncate
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _RECOGNITION = 2  # increment when `kind: auto` detects another kind for the same file
 _ONE_FILE_PER_PART = ("parts", "probabilities")
+_LAYOUTS = ("folder", "cvat", "label_studio")  # the default names of your own data
+_OF_PHOTOS = re.compile(r"(?:jpeg|jpg|rgb)?_?(?:images?|imgs?|photos?|pictures?)", re.IGNORECASE)
 
 Folders = dict[str | None, Path]
 """The folder of each split; under None a folder without splits."""
@@ -104,6 +107,15 @@ class PairedFaces(Source):
             raise ConfigError(f"data.source.name={name!r}: expected a plain name, such as data.source.name=my-faces.")
         self.reading = f"{RULE}; {kind}, {_RECOGNITION}; overlap {overlap}; rest {rest}; scale {mask_scale}"
 
+    images: Any  # the folder of the photos
+
+    @property
+    def title(self) -> str:
+        """The name of the data, or their folder's: `mine` for photos in `mine`, `mine/photos` or `mine/images`."""
+        folder = expanded(self.images).resolve()
+        own = folder.parent if _OF_PHOTOS.fullmatch(folder.name) else folder
+        return readable(own.name) if self.name in _LAYOUTS and own.name else self.name
+
     @abc.abstractmethod
     def find(self) -> Finding:
         """Find photos and their masks.
@@ -123,7 +135,7 @@ class PairedFaces(Source):
             raise DataError(*survey.problems)
         if survey.unlabelled:
             names = a_few([path.name for path in survey.unlabelled])
-            log.info("%s: %d photos have no mask and are left out: %s", self.name, len(survey.unlabelled), names)
+            log.info("%s: %d photos have no mask and are left out: %s", self.title, len(survey.unlabelled), names)
         return survey.samples
 
     def survey(self) -> Survey:
@@ -139,7 +151,7 @@ class PairedFaces(Source):
         samples = [_sample(files, split_of[index], persons.get(index)) for index, files in chosen.items()]
         problems = [*found.problems, *wrong, *unnamed]
         if not problems and not any(sample.split == "train" for sample in samples):
-            problems = [f"{self.name}: no photo to train on; all of them are for validation or test."]
+            problems = [f"{self.title}: no photo to train on; all of them are for validation or test."]
         unlabelled = tuple(files.photo.path for files in found.photos if not files.masks)
         if not problems:
             self._log(samples, found.how, unlisted=len(found.photos) - len(unlabelled) - len(chosen))
@@ -207,7 +219,7 @@ class PairedFaces(Source):
         numbers = [(sum(sample.split == split for sample in samples), split) for split in SPLITS]
         log.info(
             "%s: %d photos with a mask (%s), %s%s",
-            self.name,
+            self.title,
             len(samples),
             ", ".join(f"{number} {split}" for number, split in numbers if number),
             how,
@@ -355,7 +367,8 @@ def _list(path: str | Path, folders: Folders, others: Folders, suffixes: Collect
     listed = _Listed({}, [], _misplaced(path, folders, others))
     for split, folder in folders.items():
         below = [other for other in others.values() if folder.resolve() in other.resolve().parents]
-        listing = list_files(folder, MASK_SUFFIXES if others.get(split) == folder else suffixes, without=below)
+        both = PHOTO_SUFFIXES | MASK_SUFFIXES
+        listing = list_files(folder, both if others.get(split) == folder else suffixes, without=below)
         listed.of_split[split] = listing.files
         listed.others.extend(listing.others)
     return listed

@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from facesegl.errors import DataError
-from facesegl.sources.listing import require_regular
+from facesegl.sources.listing import HEIC_REMEDY, reads_heic, require_regular
 
 _MAX_FRAMES = 1000  # frames or pages in one file: more are not counted
 _REDUCED = 0b101  # bits of TIFF's NewSubfileType: a smaller copy of another page, or its transparency mask
 _SUBFILE = 254
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _ORIENTATION = 0x0112  # the EXIF tag
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -51,7 +52,7 @@ def open_image(path: Path, *, alone: bool = False) -> Image.Image:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; is its name right, or was it moved?") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path}: {_not_an_image(path)}; expected an image that Pillow opens. Replace it.") from None
+        raise DataError(f"{path}: {_not_an_image(path)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{path}: too large to be opened safely ({error}). Shrink it first.") from None
     except Exception as error:  # on broken files Pillow's decoders raise any kind of exception
@@ -78,6 +79,7 @@ def _count_frames(image: Image.Image) -> int:
 @functools.cache
 def _formats() -> list[str]:
     """Every format but PostScript, for which Pillow would run Ghostscript on untrusted code."""
+    reads_heic()
     Image.init()
     return [name for name in Image.OPEN if name != "EPS"]
 
@@ -85,7 +87,10 @@ def _formats() -> list[str]:
 def _not_an_image(path: Path) -> str:
     with path.open("rb") as file:
         beginning = file.read(12)
-    return f"not an image (it begins with {beginning.decode('latin-1')!a})" if beginning else "empty"
+    if beginning[4:8] == b"ftyp" and beginning[8:] in _HEIC_BRANDS and not reads_heic():
+        return f"a HEIC photo, which needs pillow-heif: {HEIC_REMEDY}."
+    fact = f"not an image (it begins with {beginning.decode('latin-1')!a})" if beginning else "empty"
+    return f"{fact}; expected an image that Pillow opens. Replace it."
 
 
 def read_rgb(path: Path) -> np.ndarray:

@@ -1,5 +1,6 @@
 """List the photos and masks below a folder, and compare their names."""
 
+import functools
 import math
 import os
 import re
@@ -12,15 +13,19 @@ from typing import NamedTuple
 from facesegl.errors import DataError
 from facesegl.files import readable
 
-PHOTO_SUFFIXES = frozenset(
+HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+HEIC_REMEDY = "pip install 'facesegl[heic]', or save as JPEG"
+
+_PILLOW_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"),
         *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif"),
     )
 )
+PHOTO_SUFFIXES = _PILLOW_SUFFIXES | HEIC_SUFFIXES
 """Lower-case suffixes of the files that sources treat as photos."""
 
-MASK_SUFFIXES = PHOTO_SUFFIXES | {".npy"}
+MASK_SUFFIXES = _PILLOW_SUFFIXES | {".npy"}
 
 _SPECIAL_FILES = {
     stat.S_IFIFO: "a named pipe",
@@ -61,7 +66,8 @@ class Listing(NamedTuple):
 def list_files(folder: Path, suffixes: Collection[str], without: Iterable[Path] = ()) -> Listing:
     """List the files below a folder, but not below the folders `without`. Follows links, skips hidden files.
 
-    Suffixes (`suffixes`: lower case, with the dot) match case-insensitively. No file is opened.
+    Suffixes (`suffixes`: lower case, with the dot) match case-insensitively. No file is opened. A HEIC photo is among
+    the `others` if there is another photo of its name, or if HEIC cannot be read.
 
     Raises:
         DataError: the folder cannot be read.
@@ -73,8 +79,33 @@ def list_files(folder: Path, suffixes: Collection[str], without: Iterable[Path] 
         name = unicodedata.normalize("NFC", readable(name if os.sep == "/" else name.replace(os.sep, "/")))
         files = listing.files if suffix.casefold() in suffixes else listing.others
         files.append(Found(Path(path), name))
+    _move_heic(listing)
     listing.files.sort(key=lambda found: (natural_key(found.name), str(found.path)))
     return listing
+
+
+@functools.cache
+def reads_heic() -> bool:
+    """Whether pillow-heif is installed; Pillow then opens HEIC too."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener(thumbnails=False)
+    return True
+
+
+def is_heic(path: Path) -> bool:
+    """Whether the suffix is one of HEIC."""
+    return path.suffix.casefold() in HEIC_SUFFIXES
+
+
+def _move_heic(listing: Listing) -> None:
+    names = {name_key(found.name) for found in listing.files if not is_heic(found.path)}
+    for found in [found for found in listing.files if is_heic(found.path)]:
+        if name_key(found.name) in names or not reads_heic():
+            listing.files.remove(found)
+            listing.others.append(found)
 
 
 def expanded(path: str | Path) -> Path:

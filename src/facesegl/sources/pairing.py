@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facesegl.errors import ConfigError
-from facesegl.sources.listing import Found, name_key, truncate
+from facesegl.sources.listing import HEIC_REMEDY, Found, is_heic, name_key, truncate
 from facesegl.text import a_few
 
 _WORD = r"(masks?|labels?|seg|segm|segmentations?|gt|annotations?|anno|parsing|matte)"
@@ -219,5 +219,6 @@ def _without_photo(mask: Found, others: Sequence[Found], where: Where) -> str:
     stem = stems[0] if where.rule.has_parts else stems[-1]
     unread = next((other.path for other in others if name_key(other.path.stem) == name_key(stem)), None)
     if unread:
-        return f"{mask.path}: its photo {unread.name} has an unsupported format; save it as JPEG or PNG."
+        remedy = HEIC_REMEDY if is_heic(unread) else "save as JPEG or PNG"
+        return f"{mask.path}: its photo {unread.name} has an unsupported format; {remedy}."
     return f"{mask.path}: a mask without a photo; expected {stem} in {where.images}. Add it, or remove the mask."

@@ -71,6 +71,11 @@ class Source(abc.ABC):
     progress: str = "caching photos and masks"
     """What the progress of filling the cache shows."""
 
+    @property
+    def title(self) -> str:
+        """The name of the data in titles and tables."""
+        return self.name
+
     @abc.abstractmethod
     def samples(self) -> list[Sample]:
         """List every labelled photo, in a stable order, without opening pixels.
