@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
-from facesegl.console import configure_logging, printable
+from facesegl.console import configure_logging, open_closed_streams, printable, results
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
 
 if TYPE_CHECKING:
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run the command line; each problem is printed as one line and sets the exit code (see facesegl.errors)."""
+    open_closed_streams()
     configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
-    sys.path.append(str(Path.cwd()))  # a config may name a class in a module of the current folder
     signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _resend_signal
     try:
+        _require_current_folder()
+        sys.path.append(str(Path.cwd()))  # a config may name a class in a module of the current folder
         _run(sys.argv[1:])
         sys.stdout.flush()
     except (FaceseglError, Stopped) as error:
@@ -67,6 +69,13 @@ def _report_machine_error(error: OSError) -> int:
     return MachineError.exit_code
 
 
+def _require_current_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise MachineError("the current folder does not exist any more; cd to another one.") from None
+
+
 def _run(arguments: Sequence[str]) -> None:
     if arguments[:1] in (["-sc"], ["--shell-completion"]):
         complete(arguments[1:])
@@ -79,11 +88,17 @@ def _run(arguments: Sequence[str]) -> None:
 def _train(given: Namespace) -> None:
     if answer(given, given.words):
         return None
-    from facesegl.commands.build import GIVEN
+    from facesegl.commands.build import GIVEN, problems_of_parts
     from facesegl.commands.train import train
     from facesegl.config.check import rehearse
 
-    configs = rehearse(given.words, multirun=given.multirun, config_dirs=given.config_dir, given=GIVEN)
+    configs = rehearse(
+        given.words,
+        multirun=given.multirun,
+        config_dirs=given.config_dir,
+        given=GIVEN,
+        construct=problems_of_parts,  # in a sweep constructors of all jobs report errors before the first one starts
+    )
     first = configs[0].config
     if given.multirun:
         if first.paths.run:
@@ -98,12 +113,10 @@ def _train(given: Namespace) -> None:
 
 
 def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
-    from facesegl.commands.build import try_all
     from facesegl.commands.sweep import sweep
     from facesegl.reporting.terminal import show_sweep
     from facesegl.runs.sweep_jobs import failures
 
-    try_all(configs)  # constructors of all jobs report errors before the first job starts
     folder = sweep(configs, given.words, given.config_dir)
     show_sweep(folder)
     if failed := failures(folder):
@@ -152,8 +165,6 @@ def _predict(given: Namespace) -> None:
 
 
 def _compare(given: Namespace) -> None:
-    from rich.console import Console
-
     from facesegl.commands.compare import compare
     from facesegl.reporting.comparison_table import comparison_table
 
@@ -162,7 +173,7 @@ def _compare(given: Namespace) -> None:
     if given.json:
         print(json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False))
     else:
-        Console().print(comparison_table(comparison))
+        results().print(comparison_table(comparison))
 
 
 def _report(given: Namespace) -> None:
@@ -172,8 +183,6 @@ def _report(given: Namespace) -> None:
 
 
 def _export(given: Namespace) -> None:
-    from rich.console import Console
-
     from facesegl.commands.export import export
     from facesegl.reporting.certificate_table import certificate_table
 
@@ -189,13 +198,11 @@ def _export(given: Namespace) -> None:
         overrides=given.keys,
         config_dirs=given.config_dir,
     )
-    Console().print(certificate_table(certificate))
+    results().print(certificate_table(certificate))
     print(f"model: {given.output}")
 
 
 def _info(given: Namespace) -> None:
-    from rich.console import Console
-
     from facesegl.commands.info import read_info
     from facesegl.reporting.info_table import info_table
     from facesegl.reporting.score_tables import score_table
@@ -205,15 +212,13 @@ def _info(given: Namespace) -> None:
     if given.json:
         print(json.dumps(about, indent=2, ensure_ascii=False))
         return
-    Console().print(info_table(about))
+    results().print(info_table(about))
     if scores := about.get("scores"):
-        Console().print("", score_table(scores, about["data"]["name"]))
-        Console(highlight=False).print(definition(scores))
+        results().print("", score_table(scores, about["data"]["name"]))
+        results(highlight=False).print(definition(scores))
 
 
 def _data_check(given: Namespace) -> None:
-    from rich.console import Console
-
     from facesegl.commands.data_check import check_data, report_of, verdicts
     from facesegl.reporting.checkup_table import check_table
 
@@ -222,7 +227,7 @@ def _data_check(given: Namespace) -> None:
     if given.json:
         print(json.dumps(report_of(checkups), indent=2, ensure_ascii=False))
     else:
-        Console().print(check_table(checkups))
+        results().print(check_table(checkups))
     if wrong := verdicts(checkups):
         raise PartlyFailed(*wrong)
 

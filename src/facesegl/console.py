@@ -4,10 +4,12 @@ import contextlib
 import functools
 import io
 import logging
+import os
 import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _QUIET_S = 1.0  # shorter work gets no line
+_NARROWEST, _USUAL = 20, 80  # columns; rich cannot draw a table in a few
 _log = logging.getLogger("facesegl")
 
 
@@ -32,12 +35,43 @@ def console() -> "Console":
 
     # rich treats notebooks, and logs with FORCE_COLOR, as terminals, but they keep every redrawn line
     terminal = None if sys.stderr.isatty() else False
-    return Lasting(stderr=True, highlight=False, force_jupyter=False, force_terminal=terminal)
+    return _wide_enough(Lasting(stderr=True, highlight=False, force_jupyter=False, force_terminal=terminal))
+
+
+def results(*, highlight: bool = True) -> "Console":
+    """A console for results, on stdout.
+
+    Raises:
+        BrokenPipeError: from its `print`, if the reader closed the pipe; rich would exit with 1.
+    """
+    from rich.console import Console
+
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # rich calls this while it handles the error
+
+    return _wide_enough(Piped(highlight=highlight))
+
+
+def _wide_enough(console: "Console") -> "Console":
+    if console.width < _NARROWEST:  # COLUMNS=1, or a terminal that reports no size
+        console.width = _USUAL
+    return console
 
 
 def is_live() -> bool:
     """Whether a bar can be redrawn in place: stderr is a terminal that supports it, not a file or pipe."""
     return console().is_terminal and not console().is_dumb_terminal
+
+
+def open_closed_streams() -> None:
+    """Open the null device for standard streams that are closed, so that no file takes their descriptors."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the process ends
 
 
 def configure_logging() -> None:

@@ -3,8 +3,7 @@
 import shlex
 from pathlib import Path
 
-from rich.console import Console
-
+from facesegl.console import results
 from facesegl.reporting.score_tables import how_scored, score_table, tag_table
 from facesegl.reporting.scored_sets import below_the_floor, definition
 from facesegl.reporting.sweep_table import seeds_table, sweep_table
@@ -16,15 +15,15 @@ def show_result(result: Result) -> None:
     """Print the scores of a run, their definition, and the paths of its files."""
     if result.scores:
         other_data = result.data.get("other_data", False)
-        Console().print(score_table(result.scores, result.data["name"], other_data))
+        results().print(score_table(result.scores, result.data["name"], other_data))
         if by_tag := tag_table(result.scores):
-            Console().print("", by_tag)
+            results().print("", by_tag)
         print()
         words = [how_scored(result), definition(result.scores), below_the_floor(result.scores)]
         if words[-1] and not other_data:
             words[-1] += " Train it longer?"
         for paragraph in filter(None, words):
-            Console(highlight=False).print(paragraph, markup=False)
+            results(highlight=False).print(paragraph, markup=False)
             print()
     print(f"run folder: {result.folder}")
     if (result.folder / "tensorboard").is_dir():
@@ -36,9 +35,9 @@ def show_result(result: Result) -> None:
 
 def show_sweep(folder: Path) -> None:
     """Print the jobs of a sweep, best first, and the paths of their files."""
-    Console().print(sweep_table(folder), "")
+    results().print(sweep_table(folder), "")
     if over_seeds := seeds_table(folder):
-        Console().print(over_seeds, "")
+        results().print(over_seeds, "")
     best = best_first(folder)[0]
     if best["miou"] is not None:
         print(f"best:        {_from_here(Path(best['run']) / 'checkpoints' / 'last.ckpt')}")
