@@ -32,6 +32,11 @@ def test_version_is_shown_in_this_process_and_by_the_installed_command():
     assert call("--version") == run("--version") == (0, f"facesegl {__version__}\n", "")
 
 
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "compare", "report", "export", "info", "data"])
+def test_the_version_of_any_verb_is_ours(verb):
+    assert call(verb, "--version") == (0, f"facesegl {__version__}\n", "")
+
+
 @pytest.mark.parametrize(
     ("verb", "remedy"), [("trian", "did you mean train?"), ("predicts", "did you mean predict?"), ("x", "there are: ")]
 )
@@ -88,6 +93,9 @@ def test_config_can_be_shown_without_running_it_wherever_the_option_is(arguments
         (["max_epochs=5"], ["max_epochs: there is no such key", "trainer.max_epochs"]),
         (["lr=3"], ["lr: there is no such key", "optimizer.lr"]),
         (["batch_size=3"], ["batch_size: there is no such key", "data.batch_size"]),
+        (["images=photos"], "images: there is no such key; did you mean data=folder data.source.images?"),
+        (["gpus=2"], "gpus: there is no such key; did you mean trainer=gpu trainer.devices?"),
+        (["data=fasseg"], "data=fasseg: no such data; did you mean fasseg_v2?"),
         (["model"], "model: not an override; write it as key=value"),
         (["data:synthetic"], "data:synthetic: not an override"),
         (["trainer.max_epochs 5"], "trainer.max_epochs 5: not an override"),
@@ -156,10 +164,20 @@ def test_all_problems_are_reported_at_once():
     assert reported == {"augment=fase", "model.chanels", "optimizer.lr"}
 
 
+def test_values_and_folders_are_reported_with_the_other_problems():
+    mistakes = ["data.fold=9", "trainer.max_epochs=-5", "paths.data=nowhere", "paths.runs=/proc/x", "model.depth=0"]
+    ended = call("train", "optimizer.lr=abc", *mistakes)
+    assert_nothing_ran(ended, *("optimizer.lr", "data.fold", "model.depth", "max_epochs", "paths.data", "paths.runs"))
+
+
 def test_gpu_that_is_not_there_is_the_machines_fault():
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("there is a GPU")
-    assert_nothing_ran(call("train", "trainer=gpu"), ["=gpu: this machine has no such GPU", "cpu"], code=5)
+    assert_nothing_ran(
+        call("train", "trainer=gpu"), ["error: trainer=gpu: this machine has no such GPU", "cpu"], code=5
+    )
+    typed = call("train", "trainer.accelerator=gpu")
+    assert_nothing_ran(typed, "error: trainer.accelerator=gpu: this machine has no such GPU", code=5)
 
 
 @pytest.mark.parametrize(

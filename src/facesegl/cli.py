@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
 from facesegl.console import configure_logging, open_closed_streams, printable, results
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
@@ -79,8 +78,6 @@ def _require_current_folder() -> None:
 def _run(arguments: Sequence[str]) -> None:
     if arguments[:1] in (["-sc"], ["--shell-completion"]):
         complete(arguments[1:])
-    elif arguments[:1] == ["--version"]:
-        print(f"facesegl {__version__}")
     elif (given := parse(arguments)) is not None:
         _VERBS[given.verb](given)
 
@@ -194,6 +191,7 @@ def _export(given: Namespace) -> None:
         half=given.half,
         warn_unlike=given.warn_unlike,
         photos=given.photos,
+        force=given.force,
         trust=given.trust,
         overrides=given.keys,
         config_dirs=given.config_dir,

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from facesegl import __version__
 from facesegl.errors import ConfigError
 from facesegl.pretrained import FACES, NAMES, model_path
 
@@ -19,6 +20,7 @@ class Parser(ArgumentParser):
     Attributes:
         verbs: the parsers of the verbs below this one.
         options: its long options, e.g. `--json`.
+        needed: what a command line needs at least, e.g. `CKPT` and `-o FILE`.
         config: the config of conf/ whose keys it takes (`train` or `evaluate`), for completion, or None.
         takes_models: whether a model may be an argument.
     """
@@ -26,6 +28,7 @@ class Parser(ArgumentParser):
     def __init__(self, config: str | None = None, **given: Any) -> None:
         self.verbs: Mapping[str, Parser] = {}
         self.options: list[str] = []
+        self.needed: list[str] = []
         self.config = config
         self.takes_models = False
         super().__init__(allow_abbrev=False, formatter_class=RawDescriptionHelpFormatter, **given)
@@ -34,7 +37,10 @@ class Parser(ArgumentParser):
         """Add an argument and keep its long options."""
         self.options += [name for name in names if name.startswith("--")]
         self.takes_models |= "CKPT" in (given.get("metavar") or "")
-        return super().add_argument(*names, **given)
+        action = super().add_argument(*names, **given)
+        if action.required and action.nargs != "*":
+            self.needed.append(" ".join([*action.option_strings[:1], str(action.metavar)]))
+        return action
 
     def print_help(self, file: Any = None) -> None:
         """Print the help; unlike argparse's, this raises if the output is full."""
@@ -43,6 +49,8 @@ class Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise the message as one line, without the usage."""
         message = message.removesuffix(", key=value")  # argparse reports it as required, but it is optional
+        if message.startswith("the following arguments are required"):
+            message = f"expected {' '.join([self.prog, *self.needed])}"
         raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}. See {self.prog} --help.")
 
 
@@ -51,7 +59,7 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
 
     Returns:
         The values of the verb's arguments, with the verb itself (`data check`) as `verb` and everything after it as
-        `typed`; None if help was asked for and printed.
+        `typed`; None if help or the version was asked for and printed.
 
     Raises:
         ConfigError: no such verb or option, a missing argument, spaces around a `=`.
@@ -59,6 +67,8 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
     parser, typed = build_parser(), list(arguments)
     while parser.verbs:
         verb, typed = (typed[0], typed[1:]) if typed else ("--help", [])
+        if verb == "--version":
+            return print(f"facesegl {__version__}")
         if verb in ("-h", "--help", "help"):
             parser.print_help()
             return None
@@ -69,6 +79,8 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
             name = f"{above} {verb}".strip()
             raise ConfigError(f"{name}: no such verb (see {parser.prog} --help); {suggestion(verb, parser.verbs)}")
         parser = parser.verbs[verb]
+    if "--version" in typed and "--version" not in parser.options:
+        return print(f"facesegl {__version__}")
     try:
         given, unknown = parser.parse_known_intermixed_args(typed)
     except SystemExit:  # argparse printed the verb's help
@@ -239,6 +251,7 @@ def _export(parser: Parser) -> None:
         "--warn-unlike", action="store_true", help="predict warns of images unlike the synthetic faces trained on"
     )
     parser.add_argument("--photos", type=_path, metavar="FOLDER", help="photos to verify it on, instead of the data")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
     _add_trust(parser)
     _add_keys(parser, "of the data that the export is verified on")
 

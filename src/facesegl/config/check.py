@@ -32,6 +32,30 @@ Given = Mapping[str, Collection[str]]
 """Parameters that the code passes later, by the key of their node: `{"model": {"num_classes"}}`."""
 
 _KIND_OF = {"taxonomy": "FILE.yaml", "images": "FOLDER", "masks": "FOLDER", "root": "FOLDER"}
+_MEANT = {
+    "arch": "model",
+    "batch": "data.batch_size",
+    "classes": "data.taxonomy",
+    "dataset": "data",
+    "device": "trainer.accelerator",
+    "epoch": "trainer.max_epochs",
+    "gpu": "trainer=gpu",
+    "gpus": "trainer=gpu trainer.devices",
+    "images": "data=folder data.source.images",
+    "imgsz": "data.image_size",
+    "labels": "data=folder data.source.masks",
+    "learning_rate": "optimizer.lr",
+    "masks": "data=folder data.source.masks",
+    "net": "model",
+    "num_workers": "data.workers",
+    "output": "paths.run",
+    "photos": "data=folder data.source.images",
+    "pretrained": "init",
+    "size": "data.image_size",
+    "steps": "trainer.max_steps",
+    "weights": "init",
+}
+"""What other tools call our keys; a name that is similar to a key needs no line here."""
 _UNRESOLVED = object()  # in place of a value that cannot be resolved, which is reported already
 
 
@@ -275,7 +299,7 @@ class _Walk:
         full, found = _join(key, name), nearest(name, signature.hints)
         if not signature.open:
             fact = f"{target} has no such parameter" if target else "there is no such key"
-            elsewhere = self._elsewhere(name) if not key and not found else []
+            elsewhere = self._elsewhere(name) if not key and (not found or name in _MEANT) else []
             remedy = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else suggestion(name, signature.hints)
             self.problems.append(f"{full}: {fact}; {remedy}")
         elif _is_in(full, self.composed.added):
@@ -287,6 +311,9 @@ class _Walk:
 
     def _elsewhere(self, name: str) -> list[str]:
         """The keys of groups with this name, or the nearest one: `optimizer.lr` for `lr`."""
+        if meant := _MEANT.get(name.casefold()):
+            chosen = (self.plain.get("choices") or {}).get("data") == "folder"
+            return [meant.removeprefix("data=folder ") if chosen else meant]
         groups = {group: node for group, node in self.plain.items() if isinstance(node, dict)}
         right = name if any(name in node for node in groups.values()) else nearest(name, {*chain(*groups.values())})
         return [f"{group}.{right}" for group, node in groups.items() if right in node]
