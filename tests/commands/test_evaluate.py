@@ -258,8 +258,11 @@ def test_what_is_no_model_and_no_run_is_reported_in_one_line():
         assert_reported(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model file")
     Path("runs/many/1/checkpoints").mkdir(parents=True)
     Path("runs/many/1/checkpoints/last.ckpt").touch()
-    assert_reported(call("info", "runs/many"), 4, "runs/many: a folder without checkpoints/last.ckpt; did you mean its")
-    assert_reported(call("info", "."), 4, "did you mean its newest run, runs/many/1?".replace("runs/many/1", "runs"))
+    assert_reported(
+        call("info", "runs/many"),
+        4,
+        "runs/many: a folder without checkpoints/last.ckpt; did you mean its newest run, runs/many/1?",
+    )
     Path("sweep/0").mkdir(parents=True)
     Path("sweep/0/job.json").write_text("{}")
     of_sweep = "sweep: the folder of a sweep; name one of its jobs, such as sweep/0."
