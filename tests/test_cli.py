@@ -88,7 +88,15 @@ def test_config_can_be_shown_without_running_it_wherever_the_option_is(arguments
     ("arguments", "message"),
     [
         (["--epochs", "5"], ["--epochs", "no such option", "trainer.max_epochs"]),
-        (["--epochs=5"], ["--epochs", "no such option", "trainer.max_epochs"]),
+        (["--epochs=5"], ["--epochs=5: no such option; did you mean trainer.max_epochs=5?"]),
+        (["--batch-size", "8"], "--batch-size: no such option; did you mean data.batch_size=VALUE?"),
+        (["--resume=auto"], "--resume=auto: no such option; did you mean resume=auto?"),
+        (["--mutlirun"], "--mutlirun: no such option; did you mean --multirun?"),
+        (["data=/"], ["data=/: no such data; your own faces are data=folder data.source.images=FOLDER"]),
+        (["/"], ["/: not an override", "your own faces are data=folder data.source.images=FOLDER"]),
+        (["data.source.images=/"], ["FASSEG has no such parameter", "your own faces are data=folder"]),
+        (["seed=1 model=fcn"], "seed=1 model=fcn: several overrides in one pair of quotes; write them apart"),
+        (["optimizer.lr=1e-2,"], "optimizer.lr=1e-2,: there is a blank after the comma"),
         (["epochs=5"], ["epochs: there is no such key", "trainer.max_epochs"]),
         (["max_epochs=5"], ["max_epochs: there is no such key", "trainer.max_epochs"]),
         (["lr=3"], ["lr: there is no such key", "optimizer.lr"]),
@@ -132,6 +140,22 @@ def test_config_can_be_shown_without_running_it_wherever_the_option_is(arguments
 )
 def test_a_mistake_is_reported_in_one_line(arguments, message):
     assert_nothing_ran(call("train", *arguments), message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "x.ckpt", "--set", "test"], "--set: no such option; did you mean set=VALUE?"),
+        (["predict", "x.jpg", "-o", "out", "--batch_size", "8"], "--batch_size: no such option; did you mean --batch"),
+        (["predict", "x.jpg", "device=cpu", "-o", "out"], "device=cpu: predict has options, not keys; write --device"),
+        (["info", "a", "b"], "b: one argument too many; expected facesegl info CKPT."),
+        (["export", "a.ckpt"], "export: expected facesegl export CKPT -o FILE. See facesegl export --help."),
+        (["data", "preview", "/"], "/: expected key=value here, e.g. data=folder data.source.images=FOLDER"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_in_any_verb_is_reported_in_one_line(arguments, message):
+    assert_nothing_ran(call(*arguments), message)
 
 
 @pytest.mark.parametrize(

@@ -86,17 +86,24 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
     except SystemExit:  # argparse printed the verb's help
         return None
     given.verb, given.typed = parser.prog.partition(" ")[2], typed
-    _require_known(given, unknown)
+    _require_known(given, unknown, parser)
     return given
 
 
-def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
+def _require_known(given: Namespace, unknown: Sequence[str], parser: Parser) -> None:
     words = getattr(given, "words", [])
     for before, word, after in zip(words, words[1:], words[2:], strict=False):
         if word == "=":
             raise ConfigError(f"{before} = {after}: write it without spaces: {before}={after}")
-    hint = "; keys are given as key=value, e.g. trainer.max_epochs=5" if "hydra_help" in given else ""
-    problems = [f"{flag}: no such option{hint}. See facesegl {given.verb} --help." for flag in unknown]
+    if flags := [word for word in unknown if word.startswith("-")]:  # the other words are their values
+        problems = [_unknown_option(flag, given, parser) for flag in flags]
+    else:
+        expected = " ".join([parser.prog, *parser.needed])
+        problems = [f"{word}: one argument too many; expected {expected}." for word in unknown]
+    for path in map(str, getattr(given, "paths", ())):
+        key, equals, value = path.partition("=")
+        if equals and f"--{key}" in parser.options and not _exists(path):
+            problems.append(f"{path}: {given.verb} has options, not keys; write --{key} {value}")
     problems += [
         f"{flag}: the verb already chooses the config; add your config groups with --config-dir FOLDER."
         for flag in ("--config-name", "--config-path")
@@ -107,6 +114,24 @@ def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
         problems.append(f"{' and '.join(modes)}: expected one of them.")
     if problems:
         raise ConfigError(*problems)
+
+
+def _unknown_option(flag: str, given: Namespace, parser: Parser) -> str:
+    from facesegl.config.check import keys_meant
+    from facesegl.text import nearest
+
+    takes_keys = "hydra_help" in given
+    dashed, _, value = flag.partition("=")
+    name = dashed.lstrip("-")
+    meant = keys_meant(name.replace("-", "_"), given.verb) if takes_keys else []
+    if meant:
+        keys = " or ".join(key if "=" in key.split()[-1] else f"{key}={value or 'VALUE'}" for key in meant)
+        hint = f"; did you mean {keys}?"
+    elif similar := nearest(name, [option.lstrip("-") for option in parser.options]):
+        hint = f"; did you mean --{similar}?"
+    else:
+        hint = "; keys are given as key=value, e.g. trainer.max_epochs=5." if takes_keys else "."
+    return f"{flag}: no such option{hint} See facesegl {given.verb} --help."
 
 
 def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -320,7 +345,10 @@ def _path(text: str) -> Path:
 
 def _key(text: str) -> str:
     if "=" not in text:
-        raise ConfigError(f"{text}: expected key=value here, e.g. data=fasseg_v2 or paths.data=FOLDER.")
+        from facesegl.config.compose import OWN_FACES
+
+        example = OWN_FACES if Path(text).is_dir() else "data=fasseg_v2 or paths.data=FOLDER"
+        raise ConfigError(f"{text}: expected key=value here, e.g. {example}.")
     return text
 
 

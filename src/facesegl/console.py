@@ -107,6 +107,19 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Suppress warnings and log lines of work that is done again later."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 def bar(*columns: "ProgressColumn") -> "Progress":
     """A bar with these columns, to be used in a `with` block or stopped by hand."""
     from rich.progress import Progress

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from facesegl.config.instantiate import build
-from facesegl.console import quiet
+from facesegl.console import quiet, silent
 from facesegl.errors import ConfigError
 from facesegl.nets.fcn import check_size, stride_of
 from facesegl.text import number
@@ -51,7 +51,8 @@ def build_parts(plan: DictConfig) -> Parts:
 
 def problems_of_parts(plan: DictConfig) -> list[str]:
     """The problems of `build_parts`; a plan may lack nodes, which are then not built."""
-    return _try_parts(plan)[1]
+    with silent():
+        return _try_parts(plan)[1]
 
 
 @quiet()

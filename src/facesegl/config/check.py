@@ -160,6 +160,16 @@ def rehearse(
     return configs
 
 
+def keys_meant(name: str, config_name: str) -> list[str]:
+    """The keys that a name from another tool may mean: `optimizer.lr` for `lr`."""
+    from omegaconf import OmegaConf
+
+    walk = _Walk(Composed.of(config_name=config_name), {})
+    plain: Any = OmegaConf.to_container(walk.composed.config)
+    walk.plain = plain
+    return [name] if name in plain else walk.elsewhere(name)
+
+
 class _Walk:
     """A walk through a config that collects its problems, one line each."""
 
@@ -299,8 +309,10 @@ class _Walk:
         full, found = _join(key, name), nearest(name, signature.hints)
         if not signature.open:
             fact = f"{target} has no such parameter" if target else "there is no such key"
-            elsewhere = self._elsewhere(name) if not key and (not found or name in _MEANT) else []
+            elsewhere = self.elsewhere(name) if not key and (not found or name in _MEANT) else []
             remedy = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else suggestion(name, signature.hints)
+            if key == "data.source" and "data" not in self.composed.typed:
+                remedy += "; your own faces are data=folder"
             self.problems.append(f"{full}: {fact}; {remedy}")
         elif _is_in(full, self.composed.added):
             self.notes.append(f"{full} is not checked: {target} takes it through its **kwargs")
@@ -309,7 +321,7 @@ class _Walk:
             fact = f"{target} names no such parameter"
             self.problems.append(f"{full}: {fact}; {guess}+{full}=VALUE on the command line passes it unchecked")
 
-    def _elsewhere(self, name: str) -> list[str]:
+    def elsewhere(self, name: str) -> list[str]:
         """The keys of groups with this name, or the nearest one: `optimizer.lr` for `lr`."""
         if meant := _MEANT.get(name.casefold()):
             chosen = (self.plain.get("choices") or {}).get("data") == "folder"

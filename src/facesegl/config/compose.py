@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 
 ConfigDirs = Sequence[Path | str]
+
+OWN_FACES = "data=folder data.source.images=FOLDER data.source.masks=FOLDER data.taxonomy=FILE.yaml"
 
 
 @dataclass(frozen=True)
@@ -256,6 +259,8 @@ class _Conf:
         usual = self._default(parent)
         found = usual if usual.startswith(name) else nearest(name, options)
         hint = f"did you mean {found}? There" if found else "there"
+        if group == "data" and Path(choice).is_dir():
+            hint = f"your own faces are {OWN_FACES}; there"
         return f"{group}={choice}: no such {group}; {hint} are: {', '.join(options)}"
 
     def _default(self, group: str) -> str:
@@ -334,7 +339,12 @@ def _unreadable(text: str) -> str:
     if equals and key.strip() and key != key.strip():
         return f"{text}: there is a blank before the =; write key=value without blanks"
     if not equals or not key.strip():
-        return f"{text}: not an override; write it as key=value"
+        own = f"; your own faces are {OWN_FACES}" if Path(text).is_dir() else ""
+        return f"{text}: not an override; write it as key=value{own}"
+    if value.endswith(","):
+        return f"{text}: there is a blank after the comma; write the values without blanks"
+    if re.search(r"\s[\w.]+=", value):
+        return f"{text}: several overrides in one pair of quotes; write them apart"
     no_path = ", and no file or folder has that name" if key.partition(".")[0] in ("data", "paths") else ""
     return f"""{text}: its value cannot be parsed{no_path}; put it in quotes, as in '{key}="{value}"'"""
 
