@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
 from facesegl.console import configure_logging, open_closed_streams, printable, results
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
@@ -273,6 +274,7 @@ def _resend_signal(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 _VERBS = {
+    "--version": lambda _: print(f"facesegl {__version__}"),
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,

@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from facesegl import __version__
 from facesegl.errors import ConfigError
 from facesegl.pretrained import FACES, NAMES, model_path
 
@@ -59,7 +58,7 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
 
     Returns:
         The values of the verb's arguments, with the verb itself (`data check`) as `verb` and everything after it as
-        `typed`; None if help or the version was asked for and printed.
+        `typed`; the verb `--version` if any verb was asked for it; None if help was asked for and printed.
 
     Raises:
         ConfigError: no such verb or option, a missing argument, spaces around a `=`.
@@ -68,7 +67,7 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
     while parser.verbs:
         verb, typed = (typed[0], typed[1:]) if typed else ("--help", [])
         if verb == "--version":
-            return print(f"facesegl {__version__}")
+            return Namespace(verb=verb)
         if verb in ("-h", "--help", "help"):
             parser.print_help()
             return None
@@ -80,7 +79,7 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
             raise ConfigError(f"{name}: no such verb (see {parser.prog} --help); {suggestion(verb, parser.verbs)}")
         parser = parser.verbs[verb]
     if "--version" in typed and "--version" not in parser.options:
-        return print(f"facesegl {__version__}")
+        return Namespace(verb="--version")
     try:
         given, unknown = parser.parse_known_intermixed_args(typed)
     except SystemExit:  # argparse printed the verb's help
@@ -117,14 +116,12 @@ def _require_known(given: Namespace, unknown: Sequence[str], parser: Parser) -> 
 
 
 def _unknown_option(flag: str, given: Namespace, parser: Parser) -> str:
-    from facesegl.config.check import keys_meant
     from facesegl.text import nearest
 
     takes_keys = "hydra_help" in given
     dashed, _, value = flag.partition("=")
     name = dashed.lstrip("-")
-    meant = keys_meant(name.replace("-", "_"), given.verb) if takes_keys else []
-    if meant:
+    if meant := _keys_meant(name.replace("-", "_"), given.verb) if takes_keys else []:
         keys = " or ".join(key if "=" in key.split()[-1] else f"{key}={value or 'VALUE'}" for key in meant)
         hint = f"; did you mean {keys}?"
     elif similar := nearest(name, [option.lstrip("-") for option in parser.options]):
@@ -132,6 +129,16 @@ def _unknown_option(flag: str, given: Namespace, parser: Parser) -> str:
     else:
         hint = "; keys are given as key=value, e.g. trainer.max_epochs=5." if takes_keys else "."
     return f"{flag}: no such option{hint} See facesegl {given.verb} --help."
+
+
+def _keys_meant(name: str, verb: str) -> list[str]:
+    from omegaconf import OmegaConf
+
+    from facesegl.config.compose import compose
+    from facesegl.config.key_names import keys_meant
+
+    config: Any = OmegaConf.to_container(compose(config_name=verb))
+    return [name] if name in config else keys_meant(name, config)
 
 
 def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:

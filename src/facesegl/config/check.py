@@ -8,11 +8,11 @@ import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesegl.config.compose import Composed, ConfigDirs, path_exists, sweep, try_compose
+from facesegl.config.key_names import MEANT, keys_meant
 from facesegl.config.machine import auto_precision, resolve_accelerator
 from facesegl.config.schema import Node, Nodes, TrainKeys
 from facesegl.config.signatures import Signature, locate, path_keys
@@ -32,30 +32,6 @@ Given = Mapping[str, Collection[str]]
 """Parameters that the code passes later, by the key of their node: `{"model": {"num_classes"}}`."""
 
 _KIND_OF = {"taxonomy": "FILE.yaml", "images": "FOLDER", "masks": "FOLDER", "root": "FOLDER"}
-_MEANT = {
-    "arch": "model",
-    "batch": "data.batch_size",
-    "classes": "data.taxonomy",
-    "dataset": "data",
-    "device": "trainer.accelerator",
-    "epoch": "trainer.max_epochs",
-    "gpu": "trainer=gpu",
-    "gpus": "trainer=gpu trainer.devices",
-    "images": "data=folder data.source.images",
-    "imgsz": "data.image_size",
-    "labels": "data=folder data.source.masks",
-    "learning_rate": "optimizer.lr",
-    "masks": "data=folder data.source.masks",
-    "net": "model",
-    "num_workers": "data.workers",
-    "output": "paths.run",
-    "photos": "data=folder data.source.images",
-    "pretrained": "init",
-    "size": "data.image_size",
-    "steps": "trainer.max_steps",
-    "weights": "init",
-}
-"""What other tools call our keys; a name that is similar to a key needs no line here."""
 _UNRESOLVED = object()  # in place of a value that cannot be resolved, which is reported already
 
 
@@ -158,16 +134,6 @@ def rehearse(
         problems += found
     _raise(problems, machine_problems)
     return configs
-
-
-def keys_meant(name: str, config_name: str) -> list[str]:
-    """The keys that a name from another tool may mean: `optimizer.lr` for `lr`."""
-    from omegaconf import OmegaConf
-
-    walk = _Walk(Composed.of(config_name=config_name), {})
-    plain: Any = OmegaConf.to_container(walk.composed.config)
-    walk.plain = plain
-    return [name] if name in plain else walk.elsewhere(name)
 
 
 class _Walk:
@@ -309,7 +275,7 @@ class _Walk:
         full, found = _join(key, name), nearest(name, signature.hints)
         if not signature.open:
             fact = f"{target} has no such parameter" if target else "there is no such key"
-            elsewhere = self.elsewhere(name) if not key and (not found or name in _MEANT) else []
+            elsewhere = keys_meant(name, self.plain) if not key and (not found or name in MEANT) else []
             remedy = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else suggestion(name, signature.hints)
             if key == "data.source" and "data" not in self.composed.typed:
                 remedy += "; your own faces are data=folder"
@@ -320,15 +286,6 @@ class _Walk:
             guess = f"did you mean {found}? If not, " if found else ""
             fact = f"{target} names no such parameter"
             self.problems.append(f"{full}: {fact}; {guess}+{full}=VALUE on the command line passes it unchecked")
-
-    def elsewhere(self, name: str) -> list[str]:
-        """The keys of groups with this name, or the nearest one: `optimizer.lr` for `lr`."""
-        if meant := _MEANT.get(name.casefold()):
-            chosen = (self.plain.get("choices") or {}).get("data") == "folder"
-            return [meant.removeprefix("data=folder ") if chosen else meant]
-        groups = {group: node for group, node in self.plain.items() if isinstance(node, dict)}
-        right = name if any(name in node for node in groups.values()) else nearest(name, {*chain(*groups.values())})
-        return [f"{group}.{right}" for group, node in groups.items() if right in node]
 
     def _check_inside(self, value: Any, key: str, hint: Any = Any) -> Any:
         """Check the nodes inside a value that has no signature; `hint` is the type of each part."""
