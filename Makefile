@@ -35,7 +35,7 @@ weights: install  ## train the weights of facesegl:faces again, from nothing: ho
 	$(BIN)/facesegl train experiment=pretrain $(PHASE_1) paths.run=$(RUNS)/weights/1 resume=auto
 	$(BIN)/facesegl train experiment=pretrain $(PHASE_2) init=$(RUNS)/weights/1 paths.run=$(RUNS)/weights/2 resume=auto
 	$(BIN)/facesegl train experiment=pretrain $(PHASE_3) init=$(RUNS)/weights/2 paths.run=$(RUNS)/weights/3 resume=auto
-	$(BIN)/facesegl export $(RUNS)/weights/3 -o $(RUNS)/weights/faces.safetensors --half --warn-unlike
+	$(BIN)/facesegl export $(RUNS)/weights/3 -o $(RUNS)/weights/faces.safetensors --half --warn-unlike --force
 	cp $(RUNS)/weights/faces.safetensors src/facesegl/weights/
 	mkdir -p docs/weights
 	for phase in 1 2 3; do sed -e 's|$(CURDIR)|.|g' -e 's|$(HOME)|~|g' \

@@ -32,6 +32,11 @@ def test_version_is_shown_in_this_process_and_by_the_installed_command():
     assert call("--version") == run("--version") == (0, f"facesegl {__version__}\n", "")
 
 
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "compare", "report", "export", "info", "data"])
+def test_the_version_of_any_verb_is_ours(verb):
+    assert call(verb, "--version") == (0, f"facesegl {__version__}\n", "")
+
+
 @pytest.mark.parametrize(
     ("verb", "remedy"), [("trian", "did you mean train?"), ("predicts", "did you mean predict?"), ("x", "there are: ")]
 )
@@ -83,11 +88,22 @@ def test_config_can_be_shown_without_running_it_wherever_the_option_is(arguments
     ("arguments", "message"),
     [
         (["--epochs", "5"], ["--epochs", "no such option", "trainer.max_epochs"]),
-        (["--epochs=5"], ["--epochs", "no such option", "trainer.max_epochs"]),
+        (["--epochs=5"], ["--epochs=5: no such option; did you mean trainer.max_epochs=5?"]),
+        (["--batch-size", "8"], "--batch-size: no such option; did you mean data.batch_size=VALUE?"),
+        (["--resume=auto"], "--resume=auto: no such option; did you mean resume=auto?"),
+        (["--mutlirun"], "--mutlirun: no such option; did you mean --multirun?"),
+        (["data=/"], ["data=/: no such data; your own faces are data=folder data.source.images=FOLDER"]),
+        (["/"], ["/: not an override", "your own faces are data=folder data.source.images=FOLDER"]),
+        (["data.source.images=/"], ["FASSEG has no such parameter", "your own faces are data=folder"]),
+        (["seed=1 model=fcn"], "seed=1 model=fcn: several overrides in one pair of quotes; write them apart"),
+        (["optimizer.lr=1e-2,"], "optimizer.lr=1e-2,: there is a blank after the comma"),
         (["epochs=5"], ["epochs: there is no such key", "trainer.max_epochs"]),
         (["max_epochs=5"], ["max_epochs: there is no such key", "trainer.max_epochs"]),
         (["lr=3"], ["lr: there is no such key", "optimizer.lr"]),
         (["batch_size=3"], ["batch_size: there is no such key", "data.batch_size"]),
+        (["images=photos"], "images: there is no such key; did you mean data=folder data.source.images?"),
+        (["gpus=2"], "gpus: there is no such key; did you mean trainer=gpu trainer.devices?"),
+        (["data=fasseg"], "data=fasseg: no such data; did you mean fasseg_v2?"),
         (["model"], "model: not an override; write it as key=value"),
         (["data:synthetic"], "data:synthetic: not an override"),
         (["trainer.max_epochs 5"], "trainer.max_epochs 5: not an override"),
@@ -124,6 +140,22 @@ def test_config_can_be_shown_without_running_it_wherever_the_option_is(arguments
 )
 def test_a_mistake_is_reported_in_one_line(arguments, message):
     assert_nothing_ran(call("train", *arguments), message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "x.ckpt", "--set", "test"], "--set: no such option; did you mean set=VALUE?"),
+        (["predict", "x.jpg", "-o", "out", "--batch_size", "8"], "--batch_size: no such option; did you mean --batch"),
+        (["predict", "x.jpg", "device=cpu", "-o", "out"], "device=cpu: predict has options, not keys; write --device"),
+        (["info", "a", "b"], "b: one argument too many; expected facesegl info CKPT."),
+        (["export", "a.ckpt"], "export: expected facesegl export CKPT -o FILE. See facesegl export --help."),
+        (["data", "preview", "/"], "/: expected key=value here, e.g. data=folder data.source.images=FOLDER"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_in_any_verb_is_reported_in_one_line(arguments, message):
+    assert_nothing_ran(call(*arguments), message)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +199,20 @@ def test_all_problems_are_reported_at_once():
     assert reported == {"augment=fase", "model.chanels", "optimizer.lr"}
 
 
+def test_values_and_folders_are_reported_with_the_other_problems():
+    mistakes = ["data.fold=9", "trainer.max_epochs=-5", "paths.data=nowhere", "paths.runs=/proc/x", "model.depth=0"]
+    ended = call("train", "optimizer.lr=abc", *mistakes)
+    assert_nothing_ran(ended, *("optimizer.lr", "data.fold", "model.depth", "max_epochs", "paths.data", "paths.runs"))
+
+
 def test_gpu_that_is_not_there_is_the_machines_fault():
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("there is a GPU")
-    assert_nothing_ran(call("train", "trainer=gpu"), ["=gpu: this machine has no such GPU", "cpu"], code=5)
+    assert_nothing_ran(
+        call("train", "trainer=gpu"), ["error: trainer=gpu: this machine has no such GPU", "cpu"], code=5
+    )
+    typed = call("train", "trainer.accelerator=gpu")
+    assert_nothing_ran(typed, "error: trainer.accelerator=gpu: this machine has no such GPU", code=5)
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_missing_or_damaged_weights_are_one_error(tmp_path, monkeypatch, spoil, 
 
 
 def test_they_are_not_scored_without_data_or_on_data_of_other_classes():
-    assert_reported(call("evaluate", FACES), 2, [f"{FACES} comes without photos", "data=fasseg_v2"])
+    assert_reported(call("evaluate", FACES), 2, [f"{FACES}: it comes without photos", "data=fasseg_v2"])
     write_celebamask("data/CelebAMask-HQ")
     other = ["l_eye", "trained on background, skin, hair, nose, eyes, mouth", "celebamask_hq_as_fasseg"]
     assert_reported(call("evaluate", FACES, "data=celebamask_hq"), 2, other)

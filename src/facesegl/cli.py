@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
-from facesegl.console import configure_logging, printable, show, show_json
+from facesegl.console import configure_logging, open_closed_streams, printable, show, show_json
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
 
 if TYPE_CHECKING:
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run the command line; each problem is printed as one line and sets the exit code (see facesegl.errors)."""
+    open_closed_streams()
     configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # other ranks and workers do not import from the current folder either
     signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _resend_signal
     try:
+        _require_current_folder()
         _run(sys.argv[1:])
         sys.stdout.flush()
     except (FaceseglError, Stopped) as error:
@@ -66,11 +68,16 @@ def _report_machine_error(error: OSError) -> int:
     return MachineError.exit_code
 
 
+def _require_current_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise MachineError("the current folder does not exist any more; cd to another one.") from None
+
+
 def _run(arguments: Sequence[str]) -> None:
     if arguments[:1] in (["-sc"], ["--shell-completion"]):
         complete(arguments[1:])
-    elif arguments[:1] == ["--version"]:
-        print(f"facesegl {__version__}")
     elif (given := parse(arguments)) is not None:
         _VERBS[given.verb](given)
 
@@ -78,11 +85,17 @@ def _run(arguments: Sequence[str]) -> None:
 def _train(given: Namespace) -> None:
     if answer(given, given.words):
         return None
-    from facesegl.commands.build import GIVEN
+    from facesegl.commands.build import GIVEN, problems_of_parts
     from facesegl.commands.train import train
     from facesegl.config.check import rehearse
 
-    configs = rehearse(given.words, multirun=given.multirun, config_dirs=given.config_dir, given=GIVEN)
+    configs = rehearse(
+        given.words,
+        multirun=given.multirun,
+        config_dirs=given.config_dir,
+        given=GIVEN,
+        construct=problems_of_parts,  # in a sweep constructors of all jobs report errors before the first one starts
+    )
     first = configs[0].config
     if given.multirun:
         if first.paths.run:
@@ -97,12 +110,10 @@ def _train(given: Namespace) -> None:
 
 
 def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
-    from facesegl.commands.build import try_all
     from facesegl.commands.sweep import sweep
     from facesegl.reporting.terminal import show_sweep
     from facesegl.runs.sweep_jobs import failures
 
-    try_all(configs)  # constructors of all jobs report errors before the first job starts
     folder = sweep(configs, given.words, given.config_dir)
     show_sweep(folder)
     if failed := failures(folder):
@@ -146,7 +157,7 @@ def _predict(given: Namespace) -> None:
         batch_size=given.batch_size,
         trust=given.trust,
     )
-    show(*str(done).split("\n"))
+    show(*str(done).splitlines())
     if done.failed:
         raise PartlyFailed(*done.failed)
 
@@ -181,6 +192,7 @@ def _export(given: Namespace) -> None:
         half=given.half,
         warn_unlike=given.warn_unlike,
         photos=given.photos,
+        force=given.force,
         trust=given.trust,
         overrides=given.keys,
         config_dirs=given.config_dir,
@@ -242,7 +254,8 @@ def _data_download(given: Namespace) -> None:
 
     folders, keys = paths_and_keys(given.words)
     folder = _only("data download", folders)
-    show(data_download(folder, keys, url=given.url, archive=given.archive, force=given.force))
+    done = data_download(folder, keys, url=given.url, archive=given.archive, force=given.force)
+    show(*str(done).splitlines())
 
 
 def _only(verb: str, folders: Sequence[str]) -> Path | None:
@@ -264,6 +277,7 @@ def _resend_signal(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 _VERBS = {
+    "--version": lambda _: print(f"facesegl {__version__}"),
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,

@@ -19,6 +19,7 @@ class Parser(ArgumentParser):
     Attributes:
         verbs: the parsers of the verbs below this one.
         options: its long options, e.g. `--json`.
+        needed: what a command line needs at least, e.g. `CKPT` and `-o FILE`.
         config: the config of conf/ whose keys it takes (`train` or `evaluate`), for completion, or None.
         takes_models: whether a model may be an argument.
     """
@@ -26,6 +27,7 @@ class Parser(ArgumentParser):
     def __init__(self, config: str | None = None, **given: Any) -> None:
         self.verbs: Mapping[str, Parser] = {}
         self.options: list[str] = []
+        self.needed: list[str] = []
         self.config = config
         self.takes_models = False
         super().__init__(allow_abbrev=False, formatter_class=RawDescriptionHelpFormatter, **given)
@@ -34,7 +36,10 @@ class Parser(ArgumentParser):
         """Add an argument and keep its long options."""
         self.options += [name for name in names if name.startswith("--")]
         self.takes_models |= "CKPT" in (given.get("metavar") or "")
-        return super().add_argument(*names, **given)
+        action = super().add_argument(*names, **given)
+        if action.required and action.nargs != "*":
+            self.needed.append(" ".join([*action.option_strings[:1], str(action.metavar)]))
+        return action
 
     def print_help(self, file: Any = None) -> None:
         """Print the help; unlike argparse's, this raises if the output is full."""
@@ -43,6 +48,8 @@ class Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise the message as one line, without the usage."""
         message = message.removesuffix(", key=value")  # argparse reports it as required, but it is optional
+        if message.startswith("the following arguments are required"):
+            message = f"expected {' '.join([self.prog, *self.needed])}"
         raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}. See {self.prog} --help.")
 
 
@@ -51,7 +58,7 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
 
     Returns:
         The values of the verb's arguments, with the verb itself (`data check`) as `verb` and everything after it as
-        `typed`; None if help was asked for and printed.
+        `typed`; the verb `--version` if any verb was asked for it; None if help was asked for and printed.
 
     Raises:
         ConfigError: no such verb or option, a missing argument, spaces around a `=`.
@@ -59,6 +66,8 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
     parser, typed = build_parser(), list(arguments)
     while parser.verbs:
         verb, typed = (typed[0], typed[1:]) if typed else ("--help", [])
+        if verb == "--version":
+            return Namespace(verb=verb)
         if verb in ("-h", "--help", "help"):
             parser.print_help()
             return None
@@ -69,22 +78,31 @@ def parse(arguments: Sequence[str]) -> Namespace | None:
             name = f"{above} {verb}".strip()
             raise ConfigError(f"{name}: no such verb (see {parser.prog} --help); {suggestion(verb, parser.verbs)}")
         parser = parser.verbs[verb]
+    if "--version" in typed and "--version" not in parser.options:
+        return Namespace(verb="--version")
     try:
         given, unknown = parser.parse_known_intermixed_args(typed)
     except SystemExit:  # argparse printed the verb's help
         return None
     given.verb, given.typed = parser.prog.partition(" ")[2], typed
-    _require_known(given, unknown)
+    _require_known(given, unknown, parser)
     return given
 
 
-def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
+def _require_known(given: Namespace, unknown: Sequence[str], parser: Parser) -> None:
     words = getattr(given, "words", [])
     for before, word, after in zip(words, words[1:], words[2:], strict=False):
         if word == "=":
             raise ConfigError(f"{before} = {after}: write it without spaces: {before}={after}")
-    hint = "; keys are given as key=value, e.g. trainer.max_epochs=5" if "hydra_help" in given else ""
-    problems = [f"{flag}: no such option{hint}. See facesegl {given.verb} --help." for flag in unknown]
+    if flags := [word for word in unknown if word.startswith("-")]:  # the other words are their values
+        problems = [_unknown_option(flag, given, parser) for flag in flags]
+    else:
+        expected = " ".join([parser.prog, *parser.needed])
+        problems = [f"{word}: one argument too many; expected {expected}." for word in unknown]
+    for path in map(str, getattr(given, "paths", ())):
+        key, equals, value = path.partition("=")
+        if equals and f"--{key}" in parser.options and not _exists(path):
+            problems.append(f"{path}: {given.verb} has options, not keys; write --{key} {value}")
     problems += [
         f"{flag}: the verb already chooses the config; add your config groups with --config-dir FOLDER."
         for flag in ("--config-name", "--config-path")
@@ -95,6 +113,32 @@ def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
         problems.append(f"{' and '.join(modes)}: expected one of them.")
     if problems:
         raise ConfigError(*problems)
+
+
+def _unknown_option(flag: str, given: Namespace, parser: Parser) -> str:
+    from facesegl.text import nearest
+
+    takes_keys = "hydra_help" in given
+    dashed, _, value = flag.partition("=")
+    name = dashed.lstrip("-")
+    if meant := _keys_meant(name.replace("-", "_"), given.verb) if takes_keys else []:
+        keys = " or ".join(key if "=" in key.split()[-1] else f"{key}={value or 'VALUE'}" for key in meant)
+        hint = f"; did you mean {keys}?"
+    elif similar := nearest(name, [option.lstrip("-") for option in parser.options]):
+        hint = f"; did you mean --{similar}?"
+    else:
+        hint = "; keys are given as key=value, e.g. trainer.max_epochs=5." if takes_keys else "."
+    return f"{flag}: no such option{hint} See facesegl {given.verb} --help."
+
+
+def _keys_meant(name: str, verb: str) -> list[str]:
+    from omegaconf import OmegaConf
+
+    from facesegl.config.compose import compose
+    from facesegl.config.key_names import keys_meant
+
+    config: Any = OmegaConf.to_container(compose(config_name=verb))
+    return [name] if name in config else keys_meant(name, config)
 
 
 def paths_and_keys(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -240,6 +284,7 @@ def _export(parser: Parser) -> None:
         "--warn-unlike", action="store_true", help="predict warns of images unlike the synthetic faces trained on"
     )
     parser.add_argument("--photos", type=_path, metavar="FOLDER", help="photos to verify it on, instead of the data")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
     _add_trust(parser)
     _add_keys(parser, "of the data that the export is verified on")
 
@@ -308,7 +353,10 @@ def _path(text: str) -> Path:
 
 def _key(text: str) -> str:
     if "=" not in text:
-        raise ConfigError(f"{text}: expected key=value here, e.g. data=fasseg_v2 or paths.data=FOLDER.")
+        from facesegl.config.compose import OWN_FACES
+
+        example = OWN_FACES if Path(text).is_dir() else "data=fasseg_v2 or paths.data=FOLDER"
+        raise ConfigError(f"{text}: expected key=value here, e.g. {example}.")
     return text
 
 

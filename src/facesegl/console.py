@@ -5,10 +5,12 @@ import functools
 import io
 import json
 import logging
+import os
 import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _QUIET_S = 1.0  # shorter work gets no line
+_NARROWEST, _USUAL = 20, 80  # columns; rich cannot draw a table in a few
 _log = logging.getLogger("facesegl")
 
 
@@ -33,12 +36,28 @@ def console() -> "Console":
 
     # rich treats notebooks, and logs with FORCE_COLOR, as terminals, but they keep every redrawn line
     terminal = None if sys.stderr.isatty() else False
-    return Lasting(stderr=True, highlight=False, force_jupyter=False, force_terminal=terminal)
+    return _wide_enough(Lasting(stderr=True, highlight=False, force_jupyter=False, force_terminal=terminal))
+
+
+def _wide_enough(console: "Console") -> "Console":
+    if console.width < _NARROWEST:  # COLUMNS=1, or a terminal that reports no size
+        console.width = _USUAL
+    return console
 
 
 def is_live() -> bool:
     """Whether a bar can be redrawn in place: stderr is a terminal that supports it, not a file or pipe."""
     return console().is_terminal and not console().is_dumb_terminal
+
+
+def open_closed_streams() -> None:
+    """Open the null device for standard streams that are closed, so that no file takes their descriptors."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the process ends
 
 
 def configure_logging() -> None:
@@ -74,6 +93,19 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Suppress warnings and log lines of work that is done again later."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 def bar(*columns: "ProgressColumn") -> "Progress":
     """A bar with these columns, to be used in a `with` block or stopped by hand."""
     from rich.progress import Progress
@@ -101,7 +133,11 @@ def track(items: Iterable[T], *, total: int | None, what: str, every_s: float = 
 
 
 def show(*results: "RenderableType") -> None:
-    """Print texts, each as one line, and tables on stdout; names in them cannot control the terminal."""
+    """Print texts, each as one line, and tables on stdout; names in them cannot control the terminal.
+
+    Raises:
+        BrokenPipeError: the reader closed the pipe.
+    """
     for result in results:
         if isinstance(result, str):
             print(printable(result))
@@ -124,7 +160,10 @@ def _results() -> "Console":
             for text, style, control in super().render(renderable, options):
                 yield Segment(text if control else "\n".join(map(printable, text.split("\n"))), style, control)
 
-    return Printable()
+        def on_broken_pipe(self) -> None:
+            raise  # rich calls this while it handles the error, and would exit with 1
+
+    return _wide_enough(Printable())
 
 
 def printable(text: str) -> str:

@@ -256,6 +256,13 @@ def test_what_is_no_model_and_no_run_is_reported_in_one_line():
     for verb in ("evaluate", "info"):
         assert_reported(call(verb, "runs/fnal"), 4, "runs/fnal: no such file or folder; did you mean runs/final?")
         assert_reported(call(verb, "else/where"), 4, "else/where: no such file or folder; expected a model file")
+    Path("runs/many/1/checkpoints").mkdir(parents=True)
+    Path("runs/many/1/checkpoints/last.ckpt").touch()
+    assert_reported(
+        call("info", "runs/many"),
+        4,
+        "runs/many: a folder without checkpoints/last.ckpt; did you mean its newest run, runs/many/1?",
+    )
     Path("sweep/0").mkdir(parents=True)
     Path("sweep/0/job.json").write_text("{}")
     of_sweep = "sweep: the folder of a sweep; name one of its jobs, such as sweep/0."

@@ -177,7 +177,7 @@ def test_a_broken_graph_is_an_error_and_changes_no_file(checkpoint, photos, tmp_
         (tmp_path / "out" / "model.onnx").write_bytes(before)
     monkeypatch.setattr(runs_export, "make_graph", lambda module, *, whole, name: _with_a_wrong_weight(whole))
     with pytest.raises(CheckpointError) as caught:
-        exported(checkpoint(), tmp_path / "out" / "model.onnx", whole=whole, photos=photos)
+        exported(checkpoint(), tmp_path / "out" / "model.onnx", whole=whole, photos=photos, force=True)
     assert len(caught.value.problems) > 1  # all problems at once
     for problem in caught.value.problems:
         assert problem.startswith(f"{tmp_path / 'out' / 'model.onnx'}: not written, since its predictions differ from ")
@@ -229,6 +229,27 @@ def test_wrong_options_are_reported_before_anything_is_done(checkpoint, tmp_path
     with pytest.raises(ConfigError, match=words):
         exported(checkpoint(), tmp_path / name, **changes)
     assert files_in(tmp_path) == ["last.ckpt"]
+
+
+def test_an_existing_file_is_replaced_only_with_force(checkpoint, photos, tmp_path):
+    target = tmp_path / "model.safetensors"
+    target.write_bytes(b"kept")
+    with pytest.raises(ConfigError, match=r"model\.safetensors: it exists already; .* --force"):
+        exported(checkpoint(), target, photos=photos)
+    assert target.read_bytes() == b"kept"
+    exported(checkpoint(), target, photos=photos, force=True)
+    assert read_weights(target)["state_dict"]
+
+
+def test_a_photo_that_cannot_be_opened_is_left_out_of_the_comparison(checkpoint, photos, tmp_path, caplog):
+    (photos / "bad.png").write_text("nonsense")
+    assert exported(checkpoint(), tmp_path / "model.safetensors", photos=photos).photos["count"] == 3
+    assert "left out: " in caplog.text
+    assert "bad.png: not an image" in caplog.text
+    for photo in photos.glob("[0-9].png"):
+        photo.unlink()
+    with pytest.raises(DataError, match=r"bad\.png: not an image"):
+        exported(checkpoint(), tmp_path / "other.safetensors", photos=photos)
 
 
 def test_an_export_is_no_checkpoint(tmp_path):

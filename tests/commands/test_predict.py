@@ -357,6 +357,15 @@ def test_nothing_is_written_among_the_photos(photos, target):
     assert not Path(target, "predictions.csv").exists()
 
 
+def test_an_image_too_large_to_be_opened_is_not_overwritten(monkeypatch):
+    write("photos/x.jpg")
+    before = write("out/x.png").read_bytes()
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ConfigError, match=r"masks would be written over out/x\.png, which facesegl did not write"):
+        segment("photos")
+    assert Path("out", "x.png").read_bytes() == before
+
+
 @pytest.mark.parametrize("there", ["x.png", "colours/x.png", "overlays/x.jpg"])
 def test_only_images_of_an_earlier_prediction_are_overwritten(there):
     write("photos/x.jpg")
@@ -410,7 +419,7 @@ def test_what_may_be_a_mistyped_model_is_not_predicted_with_the_pretrained_weigh
         write_broken(file)
     photo = write("photos/x.jpg")
     for paths in ([Path(name)], [photo, Path(name)]):
-        with pytest.raises(ConfigError, match=r"no model among these; expected .*\.ckpt"):
+        with pytest.raises(ConfigError, match=r"(no model among these|no such file or folder); expected .*\.ckpt"):
             models_and_photos(paths)
 
 
@@ -588,8 +597,9 @@ def test_the_command_names_what_failed_and_ends_with_one():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "predict: the following arguments are required"),
-        (["model.onnx", "x.jpg"], "predict: the following arguments are required: -o"),
+        ([], "predict: expected facesegl predict CKPT|photo|folder/ -o FOLDER. See facesegl predict --help."),
+        (["model.onnx", "x.jpg"], "predict: expected facesegl predict CKPT|photo|folder/ -o FOLDER"),
+        (["no_run", "x.jpg", "y.jpg", "-o", "out"], "no_run: no such file or folder; expected a .ckpt"),
         (["model.onnx", "x.jpg", "-o", "out", "--batch-size", "0"], "--batch-size: 0 is not a positive integer"),
         (["model.onnx", "x.jpg", "-o", "out", "--tt"], "--tt"),
         (["model.onnx", "-o", "out"], "a model, but no photos"),
@@ -598,6 +608,8 @@ def test_the_command_names_what_failed_and_ends_with_one():
 )
 def test_wrong_arguments_are_reported_in_one_line(arguments, message):
     onnx_model("model.onnx")
+    for name in ("x.jpg", "y.jpg"):
+        write(name)
     assert_reported(call("predict", *arguments), 2, message)
     assert not Path("out").exists()
 

@@ -90,3 +90,22 @@ class Poison(pl.Callback):
         if trainer.global_step == self.after_step:
             with torch.no_grad():
                 next(pl_module.net.parameters()).fill_(float("inf"))
+
+
+class Bug(pl.Callback):
+    """Raises an exception of its own."""
+
+    def on_train_start(self, trainer, pl_module):
+        raise ValueError("a bug")
+
+
+class OnePixelNet(torch.nn.Module):
+    """A net whose features are 1x1, with batch norm: it cannot be trained on one image."""
+
+    def __init__(self, num_classes: int, channels: int, depth: int) -> None:
+        super().__init__()
+        pooled = torch.nn.AdaptiveAvgPool2d(1), torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, num_classes, 1)
+        self.layers = torch.nn.Sequential(*pooled)
+
+    def forward(self, images):
+        return self.layers(images).expand(-1, -1, *images.shape[-2:])

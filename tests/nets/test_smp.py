@@ -168,6 +168,30 @@ def test_a_missing_package_is_named_with_what_installs_it(missing, monkeypatch):
         SMP(6, *TINY, None)
 
 
+@pytest.mark.parametrize(
+    ("version", "pinned"),
+    [
+        ("2.9.1+cpu", r"torch==2\.9\.1\+cpu --index-url \S+/cpu "),
+        ("2.9.1+cu126", r"torch==2\.9\.1\+cu126 --index-url \S+/cu126 "),
+        ("2.9.1", r"torch==2\.9\.1 \("),
+        ("2.9.0a0+git1f2e", r"torch==2\.9\.0a0\+git1f2e \("),
+    ],
+)
+def test_what_installs_torchvision_keeps_the_torch_that_is_installed(version, pinned, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", version)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ConfigError, match=f"pip install torchvision {pinned}"):
+        SMP(6, *TINY, None)
+
+
+def test_a_torchvision_of_another_torch_is_named(monkeypatch, tmp_path):
+    (tmp_path / "timm.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "timm")
+    with pytest.raises(ConfigError, match=r"torchvision was not built for torch .* \(operator torchvision::nms does"):
+        SMP(6, *TINY, None)
+
+
 # pretrained weights
 
 

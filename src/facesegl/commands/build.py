@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import pickle
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from facesegl.config.check import check
-from facesegl.config.compose import Composed
 from facesegl.config.instantiate import build
-from facesegl.console import quiet
+from facesegl.console import quiet, silent
 from facesegl.errors import ConfigError
 from facesegl.learning.module import bind_schedule
 from facesegl.nets.fcn import check_size, stride_of
+from facesegl.text import number
 
 if TYPE_CHECKING:
     from facesegl.data.datamodule import FaceDataModule
@@ -30,49 +33,122 @@ GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks",
 
 
 class Parts(NamedTuple):
-    """Data module, net and loss of a training; no photo has been read."""
+    """Data module, net and loss of a training, and a Trainer to read its settings from; no photo has been read."""
 
     faces: FaceDataModule
     net: nn.Module
     loss: nn.Module
+    trainer: pl.Trainer
 
 
-@quiet()
 def build_parts(plan: DictConfig) -> Parts:
     """Build data, net and loss, and try to build all other objects of a plan.
 
     Raises:
-        ConfigError: a constructor refuses its arguments, or a part does not fit the data or the net.
+        ConfigError: a constructor refuses its arguments, or a part does not fit the data or the net; all problems.
     """
-    require_name(plan.name)
-    faces: FaceDataModule = build(plan.data, augment=build(plan.augment))
-    net, loss = build(plan.model, num_classes=faces.taxonomy.num_classes), build(plan.loss)
-    if set_class_names := getattr(loss, "set_class_names", None):
-        set_class_names(faces.taxonomy.names)
-    check_size(faces.image_size, faces.image_size, stride_of(net), type(net).__name__)
-    _require_an_end(plan.trainer)
-    _require_sensible_callbacks(plan.callbacks or {}, faces)
-    _try_optimizer(plan)
-    for nodes in (plan.callbacks, plan.logger):
-        build(nodes)
-    build(plan.trainer, logger=False)
-    return Parts(faces, net, loss)
+    parts, problems = _try_parts(plan)
+    if problems:
+        raise ConfigError(*problems)
+    return Parts(*parts)
 
 
-def try_all(configs: Sequence[Composed]) -> None:
-    """Build the parts of each config of a sweep and discard them.
+def problems_of_parts(plan: DictConfig) -> list[str]:
+    """The problems of `build_parts`; a plan may lack nodes, which are then not built."""
+    with silent():
+        return _try_parts(plan)[1]
+
+
+@quiet()
+def _try_parts(plan: DictConfig) -> tuple[tuple[Any, ...], list[str]]:
+    problems: list[str] = []
+
+    def attempt(make: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        try:
+            return make(*given, **named)
+        except ConfigError as error:
+            problems.extend(error.problems)
+
+    attempt(require_name, plan.get("name", "unnamed"))
+    faces = attempt(build, plan.get("data"), augment=attempt(build, plan.get("augment")))
+    # any number of classes shows what is wrong with the net
+    net = attempt(build, plan.get("model"), num_classes=faces.taxonomy.num_classes if faces else 2)
+    loss = attempt(build, plan.get("loss"))
+    if faces and (set_class_names := getattr(loss, "set_class_names", None)):
+        attempt(set_class_names, faces.taxonomy.names)
+    if faces and net:
+        attempt(check_size, faces.image_size, faces.image_size, stride_of(net), type(net).__name__)
+    attempt(_require_sensible_callbacks, plan.get("callbacks") or {}, faces)
+    if plan.get("optimizer"):
+        attempt(_try_optimizer, plan)
+    callbacks, _loggers = (attempt(build, plan.get(name)) for name in ("callbacks", "logger"))
+    trainer = attempt(_trainer, plan.get("trainer") or {}, [*(callbacks or {}).values()])
+    return (faces, net, loss, trainer), problems
+
+
+def require_batches(parts: Parts) -> None:
+    """Check what depends on the number of batches; the data module is set up.
 
     Raises:
-        ConfigError: a constructor refuses its arguments; each message once.
+        ConfigError: limits that leave no batch, or a last batch of one photo that the net cannot be trained on.
     """
-    problems: list[str] = []
-    for config in configs:
-        try:
-            build_parts(check(config, given=GIVEN, again=True))
-        except ConfigError as error:
-            problems += error.problems
+    faces, trainer = parts.faces, parts.trainer
+    loader = faces.train_dataloader()
+    counts = {"train": len(loader), "val": len(faces.val_dataloader())}
+    batches = {name: -(-count // trainer.world_size) for name, count in counts.items()}
+    problems = {}
+    for name, count in batches.items():
+        limit = getattr(trainer, f"limit_{name}_batches")
+        batches[name] = min(int(limit * count) if isinstance(limit, float) else limit, count)
+        if count and limit and not batches[name]:
+            given = "overfit_batches" if getattr(trainer, "overfit_batches", 0) else f"limit_{name}_batches"
+            problems[given] = (
+                f"trainer.{given}={limit}: it leaves none of {number(count, 'batch', 'batches')} per epoch; expected a "
+                f"share of {1 / count:.2g} or more, or a number of batches."
+            )
+    every = trainer.val_check_interval
+    if trainer.check_val_every_n_epoch and isinstance(every, int) and every > batches["train"] and batches["val"]:
+        problems["val_check_interval"] = (
+            f"trainer.val_check_interval={every}: there are {number(batches['train'], 'batch', 'batches')} per epoch; "
+            f"expected that or less, or trainer.check_val_every_n_epoch=null to count over epochs."
+        )
     if problems:
-        raise ConfigError(*dict.fromkeys(problems))
+        raise ConfigError(*problems.values())
+    if loader.order.smallest_batch() == 1:
+        _require_trainable_by_one(parts)
+
+
+def _require_trainable_by_one(parts: Parts) -> None:
+    """Batch norm needs two values per channel: one photo has them if its smallest features are not 1x1."""
+    size = parts.faces.image_size
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            copy.deepcopy(parts.net).train()(torch.zeros(1, 3, size, size))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigError(
+                f"data.batch_size={parts.faces.batch_size}: it leaves one photo for the last batch, and "
+                f"{type(parts.net).__name__} cannot be trained on one photo of {size}x{size} (batch norm); choose "
+                f"another data.batch_size, a larger data.image_size, or a smaller net."
+            ) from error
+
+
+@contextlib.contextmanager
+def lightning_refusals() -> Iterator[None]:
+    """Wrap `trainer.fit`: what Lightning refuses is the user's error; exceptions of other code stay what they are.
+
+    Raises:
+        ConfigError: Lightning raised an exception by a `raise` of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        innermost = traceback.extract_tb(error.__traceback__)[-1]
+        by_lightning = {"pytorch_lightning", "lightning_fabric"} & {*Path(innermost.filename).parts}
+        if not by_lightning or not (innermost.line or "").startswith("raise "):
+            raise
+        raise ConfigError(f"trainer: Lightning refuses this: {' '.join(str(error).split())}") from error
 
 
 def require_name(name: str) -> None:
@@ -81,19 +157,33 @@ def require_name(name: str) -> None:
         raise ConfigError(f"name={name!r}: expected the name of a folder below paths.runs, e.g. name=first-try.")
 
 
-def _require_an_end(trainer: Mapping[str, Any]) -> None:
-    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps", -1)
-    if (epochs is None or epochs < 1) and steps < 1:
-        raise ConfigError(f"trainer.max_epochs={epochs}: expected 1 or more, or +trainer.max_steps=NUMBER.")
+def _trainer(node: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer | None:
+    """Build the Trainer; refuses what Lightning accepts, but what trains nothing or divides by zero later."""
+    if not node:
+        return None
+    epochs, steps = node.get("max_epochs"), node.get("max_steps", -1)
+    problems = []
+    if steps == 0:
+        problems.append("trainer.max_steps=0: expected 1 or more, or -1 for no limit.")
+    elif (epochs is None or epochs < 1) and steps < 1:
+        problems.append(f"trainer.max_epochs={epochs}: expected 1 or more, or +trainer.max_steps=NUMBER.")
+    for name in ("limit_train_batches", "accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"):
+        if isinstance(value := node.get(name), int | float) and value <= 0:
+            problems.append(f"trainer.{name}={value}: expected more than 0.")
+    if problems:
+        raise ConfigError(*problems)
+    trainer: pl.Trainer = build(node, logger=False, callbacks=callbacks)
+    return trainer
 
 
-def _require_sensible_callbacks(callbacks: Mapping[str, Any], faces: FaceDataModule) -> None:
+def _require_sensible_callbacks(callbacks: Mapping[str, Any], faces: FaceDataModule | None) -> None:
     """Report errors that Lightning's callbacks would only report during training."""
-    known = ["train/loss", "val/loss", "val/miou", *(f"val/iou/{name}" for name in faces.taxonomy.names)]
+    names = faces.taxonomy.names if faces else ()
+    known = ["train/loss", "val/loss", "val/miou", *(f"val/iou/{name}" for name in names)]
     problems = [
         f"callbacks.{name}.monitor={node['monitor']}: nothing of that name is logged; available: {', '.join(known)}."
         for name, node in callbacks.items()
-        if node and node.get("monitor") not in (None, *known)
+        if node and (faces or "val/iou/" not in str(node.get("monitor"))) and node.get("monitor") not in (None, *known)
     ]
     problems += [
         f"callbacks.{name}.patience={node['patience']}: expected 0 or more."
@@ -112,7 +202,7 @@ def _try_optimizer(plan: DictConfig) -> None:
         optimizer = build(plan.optimizer)([weight])
         optimizer.step()
         _require_plain_state(optimizer)
-    if plan.schedule:
+    if plan.get("schedule"):
         with _refusing("schedule", plan.schedule):
             schedule, _interval = bind_schedule(build(plan.schedule), optimizer, total_steps=1000)
             optimizer.step()

@@ -45,7 +45,7 @@ def evaluate(
     """
     files = [model_file(model) for model in models]
     if is_pretrained(files[0]) and not chooses_data(overrides):
-        raise ConfigError(f"evaluate: {files[0]} comes without photos; choose data to score it on: data=fasseg_v2.")
+        raise ConfigError(f"{files[0]}: it comes without photos; choose data to score it on: data=fasseg_v2.")
     opened = open_models(files, overrides, config_dirs)
     _, plan, predictor, faces = opened
     faces.setup("test")

@@ -8,6 +8,7 @@ import copy
 import functools
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +38,7 @@ from facesegl.pretrained import on_disk
 from facesegl.provenance import machine, versions
 from facesegl.sources.images import open_photo, resize_photo
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_PHOTOS = 50
@@ -89,6 +91,7 @@ def export(
     half: bool = False,
     warn_unlike: bool = False,
     photos: Path | None,
+    force: bool = False,
     trust: Sequence[str] = (),
     overrides: Sequence[str] = (),
     config_dirs: Sequence["str | Path"] = (),
@@ -105,20 +108,22 @@ def export(
         whole: include resizing, upsampling and argmax in the graph; for ONNX.
         half: write the weights in half precision; for safetensors.
         warn_unlike: write the threshold of `predict`'s warning into the card; for weights trained on synthetic faces.
-        photos: a folder of photos to compare on instead; they have no masks, hence no IoU.
+        photos: a folder of photos to compare on instead; they have no masks, hence no IoU. Those that cannot be opened
+            are left out.
+        force: replace an existing file.
         trust: packages other than facesegl whose classes the checkpoint may name.
         overrides: keys and groups of conf/evaluate.yaml, e.g. `paths.data=FOLDER`.
         config_dirs: folders with custom config groups.
 
     Raises:
-        ConfigError: another suffix, incompatible options, a package that is not installed, or `warn_unlike` for other
-            weights.
+        ConfigError: another suffix, an existing file, incompatible options, a package that is not installed, or
+            `warn_unlike` for other weights.
         CheckpointError: the checkpoint is wrong, or the export's predictions differ.
         DataError: there are no photos to compare on.
         MachineError: the target cannot be written.
     """
     file = model_file(checkpoint)
-    _require_possible(file, target, int8=int8, whole=whole, half=half)
+    _require_possible(file, target, int8=int8, whole=whole, half=half, force=force)
     kind = "weights" if target.suffix == ".safetensors" else "whole" if whole else "logits"
     job = _Job(file, CheckpointModel(file, "cpu", trust), target, kind, int8, half)
     compared, calibration = _photos(job, photos, lambda: _faces(job, overrides, config_dirs, photos))
@@ -146,7 +151,7 @@ def certificate_path(target: Path) -> Path:
     return target.with_name(f"{target.stem if target.suffix == '.onnx' else target.name}.parity.json")
 
 
-def _require_possible(file: Path, target: Path, *, int8: bool, whole: bool, half: bool) -> None:
+def _require_possible(file: Path, target: Path, *, int8: bool, whole: bool, half: bool, force: bool) -> None:
     problems = []
     if target.suffix not in (".onnx", ".safetensors"):
         problems.append(
@@ -162,6 +167,8 @@ def _require_possible(file: Path, target: Path, *, int8: bool, whole: bool, half
         problems.append(f"--half: {target.name} keeps its weights in float32; half is for .safetensors.")
     if target.is_dir():
         problems.append(f"{target}: a folder; expected the name of a file in it.")
+    elif target.exists() and not force:
+        problems.append(f"{target}: it exists already; choose another name, or replace it with --force.")
     if file.suffix == ".onnx":
         problems.append(f"{file}: an exported model; expected the checkpoint it was exported from.")
     if problems:
@@ -202,7 +209,12 @@ def _of_folder(folder: Path, target: Path) -> _Photos:
     if not folder.is_dir():
         raise DataError(f"--photos {folder}: no such folder; expected one with photos.")
     found = [photo.path for photo in list_photos([folder], target)]
-    loaders = [functools.partial(_unlabelled, path) for path in _spread(found, MOST_PHOTOS)]
+    problems: list[str] = []
+    loaders = [functools.partial(_unlabelled, path) for path in _spread(found, MOST_PHOTOS) if _opens(path, problems)]
+    if not loaders:
+        raise DataError(*problems)
+    for problem in problems:
+        log.warning("left out: %s", problem)
     return _Photos(f"photos without masks, from {folder.resolve().name}", len(found), loaders)
 
 
@@ -221,6 +233,14 @@ def _calibration(faces: FaceDataModule) -> _Photos:
 def _spread(items: Sequence[T], most: int) -> list[T]:
     """At most `most` items, evenly spaced from the first to the last."""
     return [items[int(index)] for index in np.linspace(0, len(items) - 1, min(most, len(items)))]
+
+
+def _opens(path: Path, problems: list[str]) -> bool:
+    try:
+        return open_photo(path).size > 0
+    except DataError as error:
+        problems.extend(error.problems)
+        return False
 
 
 def _unlabelled(path: Path) -> Sample:

@@ -13,6 +13,7 @@ import errno
 import functools
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,9 +214,11 @@ def _refuse_overwriting(jobs: Mapping[str, Photo], target: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            return _MARK in (image.info.get("Software"), image.info.get("comment", b"").decode("ascii", "replace"))
-    except (OSError, ValueError, SyntaxError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the header alone is read
+            with Image.open(path, formats=("PNG", "JPEG")) as image:
+                return _MARK in (image.info.get("Software"), image.info.get("comment", b"").decode("ascii", "replace"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
 
 

@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from torch import Tensor, nn
 
 from facesegl.card import Card, make_card
-from facesegl.commands.build import GIVEN, build_parts
+from facesegl.commands.build import GIVEN, build_parts, lightning_refusals, require_batches
 from facesegl.config.check import check
 from facesegl.config.compose import Composed, literal
 from facesegl.config.identity import identity as identity_of
@@ -64,10 +64,12 @@ def train(composed: Composed, command: str | None = None) -> Result:
     config = composed.config
     plan = check(composed, given=GIVEN)  # reports all problems; nothing is written before this passes
     pl.seed_everything(plan.seed, verbose=False)
-    faces, net, loss = build_parts(plan)
+    parts = build_parts(plan)
+    faces, net, loss, _ = parts
     init = _initial(plan.init, net, faces.taxonomy)
     loaded = _load_matching(net, init) if init else None
     faces.setup("fit")  # builds the cache; raises if the data are wrong
+    require_batches(parts)
     identity = identity_of(config, faces.cache.key, mixed=faces.mixed, init=loaded)
     run = joined or find_run(plan, identity) or Run(new_folder(plan))
     if run.is_done:
@@ -135,11 +137,14 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
 
 
 def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, checkpoint: Path | None) -> pl.Trainer:
-    built = [build(node) for node in _callbacks(plan, faces)]
+    unvalidated = "" if faces.val.size else "data.fold=null holds out no photo"
+    if not unvalidated and plan.trainer.get("limit_val_batches") == 0:
+        unvalidated = "trainer.limit_val_batches=0 leaves no photo"
+    built = [build(node) for node in _callbacks(plan, unvalidated)]
     callbacks = sorted(
         built, key=lambda one: isinstance(one, LastCheckpoint)
     )  # last, since it saves the state of the others
-    given: dict[str, Any] = {} if faces.val.size else {"limit_val_batches": 0}
+    given: dict[str, Any] = {"limit_val_batches": 0} if unvalidated else {}
     if "enable_progress_bar" not in plan.trainer and not any(isinstance(one, ProgressBar) for one in callbacks):
         given["enable_progress_bar"] = False  # otherwise Lightning adds its default bar
     trainer: pl.Trainer = build(
@@ -149,17 +154,17 @@ def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, ch
         plugins=[WholeCheckpointIO()],
         **given,
     )
-    with stop_after_step(trainer, "The same command with resume=auto resumes it."):
+    with stop_after_step(trainer, "The same command with resume=auto resumes it."), lightning_refusals():
         trainer.fit(module, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
     return trainer
 
 
-def _callbacks(plan: DictConfig, faces: FaceDataModule) -> Iterator[Any]:
+def _callbacks(plan: DictConfig, unvalidated: str) -> Iterator[Any]:
     for name, node in (plan.callbacks or {}).items():
         if not node:
             continue
-        if str(node.get("monitor", "")).startswith("val/") and not faces.val.size:
-            log.info("callbacks.%s is left out: data.fold=null holds out no photo to monitor", name)
+        if str(node.get("monitor", "")).startswith("val/") and unvalidated:
+            log.info("callbacks.%s is left out: %s to monitor", name, unvalidated)
         elif node["_target_"].endswith(".LearningRateMonitor") and not plan.logger:
             log.info("callbacks.%s is left out: logger=none gives it nothing to write to", name)
         else:

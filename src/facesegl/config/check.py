@@ -6,16 +6,16 @@ import copy
 import dataclasses
 import logging
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.config.compose import Composed, ConfigDirs, sweep, try_compose
+from facesegl.config.compose import Composed, ConfigDirs, path_exists, sweep, try_compose
+from facesegl.config.key_names import MEANT, keys_meant
 from facesegl.config.machine import auto_precision, resolve_accelerator
 from facesegl.config.schema import Node, Nodes, TrainKeys
-from facesegl.config.signatures import Signature, locate
+from facesegl.config.signatures import Signature, locate, path_keys
 from facesegl.config.values import fit
 from facesegl.errors import ConfigError, MachineError
 from facesegl.files import require_writable
@@ -58,13 +58,17 @@ def check(
 
     walk = _Walk(composed, given or {})
     plan = walk.check(roots)
-    if walk.problems:
-        raise ConfigError(*dict.fromkeys(walk.problems))
-    if walk.machine_problems:
-        raise MachineError(*walk.machine_problems)
+    _raise(walk.problems, walk.machine_problems)
     for line in () if again else walk.notes:
         log.info(line)
     return OmegaConf.create(plan)
+
+
+def _raise(problems: Sequence[str], machine_problems: Sequence[str]) -> None:
+    if problems:
+        raise ConfigError(*dict.fromkeys([*problems, *machine_problems]))
+    if machine_problems:
+        raise MachineError(*dict.fromkeys(machine_problems))
 
 
 def read_taxonomy(config: DictConfig) -> DictConfig:
@@ -87,9 +91,21 @@ def read_taxonomy(config: DictConfig) -> DictConfig:
 
 
 def rehearse(
-    overrides: Sequence[str], *, multirun: bool = False, config_dirs: ConfigDirs = (), given: Given | None = None
+    overrides: Sequence[str],
+    *,
+    multirun: bool = False,
+    config_dirs: ConfigDirs = (),
+    given: Given | None = None,
+    construct: Callable[[DictConfig], list[str]] = lambda plan: [],
 ) -> list[Composed]:
     """Compose and check what `facesegl train` would run, a sweep with every value of every swept key.
+
+    Args:
+        overrides: as on the command line.
+        multirun: whether it is a sweep.
+        config_dirs: folders with custom config groups.
+        given: parameters that the code passes later.
+        construct: builds the nodes of a plan that passed the check, and returns their problems.
 
     Returns:
         The config of each job that was checked, as composed.
@@ -98,21 +114,25 @@ def rehearse(
         ConfigError: every problem of the overrides, the choices and the values of any job, once.
         MachineError: as in `check`.
     """
+    from omegaconf import OmegaConf
+
     jobs = sweep(overrides, config_dirs=config_dirs) if multirun else [list(overrides)]
     configs: list[Composed] = []
-    errors: list[ConfigError | MachineError] = []
+    problems: list[str] = []
+    machine_problems: list[str] = []
     for job in jobs:
-        composed, problems = try_compose(job, config_dirs=config_dirs)
-        errors.append(ConfigError(*problems))
+        composed, found = try_compose(job, config_dirs=config_dirs)
         if composed:
             configs.append(composed)
-            try:
-                check(composed, given=given, again=True)
-            except (ConfigError, MachineError) as error:
-                errors.append(error)
-    for kind in (ConfigError, MachineError):
-        if found := [problem for error in errors if isinstance(error, kind) for problem in error.problems]:
-            raise kind(*dict.fromkeys(found))
+            walk = _Walk(composed, given or {})
+            plan = walk.check(TrainKeys)
+            wrong = {problem.partition(":")[0].partition("=")[0].partition(".")[0] for problem in walk.problems}
+            sound = {name: value for name, value in plan.items() if name not in wrong}
+            found += [*walk.problems, *construct(OmegaConf.create(sound))]
+            found += walk.missing_data() if found else []  # alone, the source reports it, and knows the remedy
+            machine_problems += walk.machine_problems
+        problems += found
+    _raise(problems, machine_problems)
     return configs
 
 
@@ -146,19 +166,34 @@ class _Walk:
         if isinstance(trainer, dict):
             precision = trainer.get("precision")
             try:
-                if isinstance(trainer.get("accelerator"), str):
-                    trainer["accelerator"] = resolve_accelerator(trainer["accelerator"])
+                if isinstance(accelerator := trainer.get("accelerator"), str):
+                    is_choice = (self.plain.get("choices") or {}).get("trainer") == accelerator
+                    key = "trainer" if is_choice else "trainer.accelerator"
+                    trainer["accelerator"] = resolve_accelerator(accelerator, key)
                 if precision == "auto":
                     trainer["precision"] = auto_precision(trainer.get("accelerator", "cpu"))
             except MachineError as error:
                 self.machine_problems += error.problems
-                trainer["precision"] = None if precision == "auto" else precision
+                trainer |= {"accelerator": "cpu", "precision": None if precision == "auto" else precision}
         for name, path in paths.items() if isinstance(paths, dict) else ():
             try:
                 if name != "data" and isinstance(path, str):
                     require_writable(Path(path).expanduser(), f"paths.{name}={path}")
             except MachineError as error:
                 self.machine_problems += error.problems
+
+    def missing_data(self) -> list[str]:
+        """Report each path of the data that was typed and does not exist."""
+        data, paths = self.plain.get("data"), self.plain.get("paths")
+        source = data.get("source") if isinstance(data, dict) else None
+        given = {"paths.data": paths.get("data") if isinstance(paths, dict) else None}
+        if isinstance(source, dict):
+            given |= {f"data.source.{name}": source[name] for name in path_keys(source)}
+        return [
+            f"{key}={path}: no such file or folder."
+            for key, path in given.items()
+            if key in self.composed.typed and isinstance(path, str) and path and not path_exists(path)
+        ]
 
     def _read(self, config: DictConfig | ListConfig, key: str) -> Any:
         """The values of a config in builtin containers, its interpolations resolved."""
@@ -245,8 +280,10 @@ class _Walk:
         full, found = _join(key, name), nearest(name, signature.hints)
         if not signature.open:
             fact = f"{target} has no such parameter" if target else "there is no such key"
-            elsewhere = self._elsewhere(name) if not key and not found else []
+            elsewhere = keys_meant(name, self.plain) if not key and (not found or name in MEANT) else []
             remedy = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else suggestion(name, signature.hints)
+            if key == "data.source" and "data" not in self.composed.typed:
+                remedy += "; your own faces are data=folder"
             self.problems.append(f"{full}: {fact}; {remedy}")
         elif _is_in(full, self.composed.added):
             self.notes.append(f"{full} is not checked: {target} takes it through its **kwargs")
@@ -254,12 +291,6 @@ class _Walk:
             guess = f"did you mean {found}? If not, " if found else ""
             fact = f"{target} names no such parameter"
             self.problems.append(f"{full}: {fact}; {guess}+{full}=VALUE on the command line passes it unchecked")
-
-    def _elsewhere(self, name: str) -> list[str]:
-        """The keys of groups with this name, or the nearest one: `optimizer.lr` for `lr`."""
-        groups = {group: node for group, node in self.plain.items() if isinstance(node, dict)}
-        right = name if any(name in node for node in groups.values()) else nearest(name, {*chain(*groups.values())})
-        return [f"{group}.{right}" for group, node in groups.items() if right in node]
 
     def _check_inside(self, value: Any, key: str, hint: Any = Any) -> Any:
         """Check the nodes inside a value that has no signature; `hint` is the type of each part."""

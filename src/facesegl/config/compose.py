@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ConfigDirs = Sequence[Path | str]
 
+OWN_FACES = "data=folder data.source.images=FOLDER data.source.masks=FOLDER data.taxonomy=FILE.yaml"
+
 
 @dataclass(frozen=True)
 class Composed:
@@ -29,11 +31,13 @@ class Composed:
         config: not yet checked, its interpolations not yet resolved.
         added: keys given with Hydra's `+` or `++`; a `**kwargs` may take them unchecked.
         unknown: keys given by a plain override that no config file has.
+        typed: keys and groups of all overrides.
     """
 
     config: DictConfig
     added: frozenset[str]
     unknown: frozenset[str]
+    typed: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, overrides: Sequence[str] = (), config_name: str = "train", config_dirs: ConfigDirs = ()) -> Composed:
@@ -180,7 +184,8 @@ class _Conf:
             config.choices = {group: name for group, name in choices.items() if not group.startswith("hydra/")}
             if not OmegaConf.is_interpolation(config, "name") and config.get("name", "") is None:
                 config.name = f"{choices.get('data')}-{choices.get('model')}"
-        return Composed(config, frozenset(added), frozenset(unknown))
+        typed = (o.key_or_group for o in overrides)
+        return Composed(config, frozenset(added), frozenset(unknown), frozenset(typed))
 
     def loosened(self, override: Override) -> str:
         return f"++{override.input_line}" if self._sets_value(override) else str(override.input_line)
@@ -261,8 +266,16 @@ class _Conf:
         options = self.options(parent)
         if name in options:
             return ""
-        hint = f"did you mean {found}? There" if (found := nearest(name, options)) else "there"
+        usual = self._default(parent)
+        found = usual if usual.startswith(name) else nearest(name, options)
+        hint = f"did you mean {found}? There" if found else "there"
+        if group == "data" and Path(choice).is_dir():
+            hint = f"your own faces are {OWN_FACES}; there"
         return f"{group}={choice}: no such {group}; {hint} are: {', '.join(options)}"
+
+    def _default(self, group: str) -> str:
+        config = self._try([])
+        return "" if isinstance(config, str) else str(config.hydra.runtime.choices.get(group) or "")
 
     def _is_choice(self, override: Override) -> bool:
         """Whether it chooses a file of a group; a dictionary for a group's key is a value."""
@@ -309,7 +322,7 @@ def _parse(text: str) -> Override | None:
     doubtful = override is None or override.is_sweep_override()
     if override and key.startswith(("data.source.", "paths.")):
         doubtful |= isinstance(override.value(), int | float)
-    return _by_grammar(f"{key}={quoted(value)}") if doubtful and _exists(value) else override
+    return _by_grammar(f"{key}={quoted(value)}") if doubtful and path_exists(value) else override
 
 
 def _by_grammar(text: str) -> Override | None:
@@ -321,7 +334,7 @@ def _by_grammar(text: str) -> Override | None:
     return None
 
 
-def _exists(value: str) -> bool:
+def path_exists(value: str) -> bool:
     """Whether a file or folder has this name; for a pattern like `faces/{split}`, the folder before it."""
     start, pattern, _ = value.partition("{split}")
     try:
@@ -336,7 +349,12 @@ def _unreadable(text: str) -> str:
     if equals and key.strip() and key != key.strip():
         return f"{text}: there is a blank before the =; write key=value without blanks"
     if not equals or not key.strip():
-        return f"{text}: not an override; write it as key=value"
+        own = f"; your own faces are {OWN_FACES}" if Path(text).is_dir() else ""
+        return f"{text}: not an override; write it as key=value{own}"
+    if value.endswith(","):
+        return f"{text}: there is a blank after the comma; write the values without blanks"
+    if re.search(r"\s[\w.]+=", value):
+        return f"{text}: several overrides in one pair of quotes; write them apart"
     no_path = ", and no file or folder has that name" if key.partition(".")[0] in ("data", "paths") else ""
     return f"""{text}: its value cannot be parsed{no_path}; put it in quotes, as in '{key}="{value}"'"""
 

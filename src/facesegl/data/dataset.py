@@ -103,6 +103,10 @@ class BatchOrder(Sampler[BatchIndices]):
     def __len__(self) -> int:
         return -(-len(self._indices) // (self._batch_size * self._world_size))
 
+    def smallest_batch(self) -> int:
+        """The number of samples in the last batch of an epoch, which may be smaller than the others."""
+        return len(self._batch(len(self) - 1))
+
     def __iter__(self) -> Iterator[BatchIndices]:
         for number in range(self.start, self.start + len(self)):
             yield BatchIndices(self._batch(number), seed_of(self._seed or 0, number, self._rank))

@@ -48,7 +48,7 @@ class _Decay:
         weight = 1 - torch.clamp((1 + torch.as_tensor(count)) / (10 + torch.as_tensor(count)), max=self.decay)
         for average, value in zip(averaged, current, strict=True):
             if average.is_floating_point():
-                average.lerp_(value, weight.to(average))
+                average.lerp_(value.to(average), weight.to(average))  # trainer.precision=64-true
             else:
                 average.copy_(value)  # batch norm's num_batches_tracked
 

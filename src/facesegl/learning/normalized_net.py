@@ -35,7 +35,8 @@ class NormalizedNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, classes, H, W) of images (B, 3, H, W)."""
-        logits: Tensor = self.net((image - self.mean) / self.std)
+        normalised = (image - self.mean) / self.std
+        logits: Tensor = self.net(normalised.to(self.mean.dtype))  # trainer.precision=bf16-true
         return logits
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from facesegl.drawing.panel import draw_panel, draw_samples
+from facesegl.errors import ConfigError
 from facesegl.files import replacing
 
 
@@ -29,9 +30,16 @@ class PanelCallback(pl.Callback):
         folder: the folder of the PNGs, e.g. `epoch_0094.png` after 94 epochs.
         photos: photos per panel.
         every: epochs between two panels.
+
+    Raises:
+        ConfigError: a negative number of photos, or no epochs.
     """
 
     def __init__(self, folder: str | Path, photos: int, every: int) -> None:
+        if photos < 0 or every < 1:
+            raise ConfigError(
+                f"callbacks.panels: photos={photos}, every={every}; expected 0 or more photos, every 1 or more epochs."
+            )
         self.folder, self.photos, self.every = Path(folder), photos, every
         self._epochs, self._step = 0, -1  # at the latest panel
 

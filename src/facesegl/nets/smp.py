@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -144,7 +145,22 @@ def _package(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         missing = (error.name or name).partition(".")[0]
-        raise ConfigError(f"model=smp needs {missing}; install it with pip install 'facesegl[smp]'.") from error
+        raise ConfigError(f"model=smp needs {missing}; {_installation()}.") from error
+    except RuntimeError as error:  # operator torchvision::nms does not exist
+        raise ConfigError(
+            f"model=smp: torchvision was not built for torch {torch.__version__} ({_reason(error)}); {_installation()}."
+        ) from error
+
+
+def _installation() -> str:
+    """How to install the packages here; pip alone could replace this torch by a build for another device."""
+    _, _, build = torch.__version__.partition("+")
+    known = re.fullmatch(r"cpu|xpu|cu\d+|rocm[\d.]+", build)
+    index = f" --index-url https://download.pytorch.org/whl/{build}" if known else ""
+    return (
+        f"install it with pip install torchvision torch=={torch.__version__}{index} (torchvision for this torch), and "
+        f"then pip install 'facesegl[smp]'"
+    )
 
 
 def _build(package: Any, num_classes: int, arch: str, encoder_name: str, weights: str | None) -> Any:

@@ -16,6 +16,9 @@ SUFFIXES = (".ckpt", ".safetensors", ".onnx")
 """The suffixes of model files."""
 
 
+_EXPECTED = f"a model file ({', '.join(SUFFIXES)}), or a run folder with a checkpoint; photos come after the model"
+
+
 class Model(Protocol):
     """A net, and the card that describes its input and output."""
 
@@ -99,8 +102,8 @@ def model_file(path: "str | Path") -> Path:
     if not last.is_file():
         if job := first_job(path):
             raise CheckpointError(f"{path}: the folder of a sweep; name one of its jobs, such as {job}.")
-        raise CheckpointError(
-            f"{path}: a folder without checkpoints/last.ckpt; expected a model file ({', '.join(SUFFIXES)}), or a "
-            f"run folder with a checkpoint."
-        )
+        runs = [*path.glob("*/checkpoints/last.ckpt"), *path.glob("*/*/checkpoints/last.ckpt")]
+        newest = max(runs, key=lambda file: file.stat().st_mtime, default=None)
+        hint = f"did you mean its newest run, {newest.parents[1]}?" if newest else f"expected {_EXPECTED}."
+        raise CheckpointError(f"{path}: a folder without checkpoints/last.ckpt; {hint}")
     return last

@@ -62,14 +62,12 @@ def models_and_photos(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     if all(map(_is_of_photos, given)):
         log.info("no model given: predicting with %s, weights trained on synthetic faces alone", FACES)
         return [Path(FACES)], list(given)
-    missing = [f"{path}: no such file or folder." for path in given if not path.exists()]
-    if all(path.suffix.lower() in _image_suffixes() or _is_of_photos(path) for path in given):
-        raise ConfigError(*missing)
-    shown = ", ".join(map(str, given[:3]))
-    raise ConfigError(
-        *missing,
-        f"{shown}: no model among these; expected a {', '.join(SUFFIXES)} file or a run folder, and then photos.",
-    )
+    expected = f"expected a {', '.join(SUFFIXES)} file or a run folder, and then photos."
+    if missing := [path for path in given if not path.exists()]:
+        could_be_photos = all(path.suffix.lower() in _image_suffixes() for path in missing)
+        remedy = "." if could_be_photos else f"; {expected}"
+        raise ConfigError(*(f"{path}: no such file or folder{remedy}" for path in missing))
+    raise ConfigError(f"{', '.join(map(str, given[:3]))}: no model among these; {expected}")
 
 
 def _is_of_photos(path: Path) -> bool:

@@ -1,0 +1,108 @@
+"""What Lightning, rich or the system refuse is the user's error, in one line; what is harmless works."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+
+from facesegl.commands.build import lightning_refusals
+from facesegl.errors import ConfigError
+from helpers.calling import assert_reported, script, train
+from helpers.records import record_of
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ("trainer.max_steps=0", "expected 1 or more, or -1 for no limit"),
+        ("trainer.limit_train_batches=0", "expected more than 0"),
+        ("trainer.limit_train_batches=0.01", "it leaves none of 2 batches per epoch; expected a share of 0.5 or more"),
+        ("trainer.limit_val_batches=0.01", "it leaves none of 1 batch per epoch"),
+        ("trainer.overfit_batches=0.01", "it leaves none of 1 batch per epoch"),
+        ("trainer.val_check_interval=0", "expected more than 0"),
+        ("trainer.val_check_interval=3", "there are 2 batches per epoch"),
+        ("trainer.check_val_every_n_epoch=0", "expected more than 0"),
+        ("trainer.accumulate_grad_batches=0", "expected more than 0"),
+        ("trainer.enable_checkpointing=false", "found `ModelCheckpoint` in callbacks"),
+        ("callbacks.panels={_target_: facesegl.monitoring.PanelCallback, folder: x, photos: 4, every: 0}", "every=0"),
+        ("model={_target_: helpers.faulty.OnePixelNet}", "cannot be trained on one photo of 16x16"),
+    ],
+)
+def test_a_request_that_trains_nothing_is_refused_before_there_is_a_folder(fasseg, request_, message):
+    one_photo = ["data.photos=1"] if "OnePixelNet" in request_ else []
+    ended = train(request_, *one_photo)
+    assert_reported(ended, 2, message)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        *("trainer.limit_val_batches=0", "trainer.fast_dev_run=true", "trainer.overfit_batches=1"),
+        *("trainer.val_check_interval=0.01", "trainer.check_val_every_n_epoch=5"),
+        *("trainer.precision=64-true", "trainer.precision=bf16-true"),
+    ],
+)
+def test_a_harmless_request_works(fasseg, request_):
+    ended = train(request_, "paths.run=mine")
+    assert ended.code == 0, ended.err
+    assert set(record_of(Path("mine"))["scores"]) == {"val"}
+
+
+def test_without_validation_callbacks_that_monitor_it_are_left_out(fasseg):
+    ended = train("trainer.limit_val_batches=0", "paths.run=mine")
+    for name in ("best", "early_stopping"):
+        assert f"callbacks.{name} is left out: trainer.limit_val_batches=0 leaves no photo to monitor" in ended.err
+    assert [path.name for path in Path("mine/checkpoints").iterdir()] == ["last.ckpt"]
+
+
+def test_only_what_lightning_raises_itself_is_taken_for_a_wrong_request():
+    with pytest.raises(ConfigError, match=r"trainer: Lightning refuses this: .*max_epochs.*-5"), lightning_refusals():
+        pl.Trainer(max_epochs=-5, accelerator="cpu", logger=False)
+    with pytest.raises(ValueError, match="ours"), lightning_refusals():
+        raise ValueError("ours")
+    with pytest.raises(TypeError), lightning_refusals():  # called wrongly, by us
+        pl.Trainer.fit()
+
+
+def test_a_bug_in_a_callback_keeps_its_traceback(fasseg):
+    ended = train("+callbacks.bug._target_=helpers.faulty.Bug")
+    assert ended.code == 70
+    assert "ValueError: a bug" in ended.err
+
+
+def shell(line, **environment):
+    """Run a line in bash, where $F is the installed command; returns what it printed."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "F": str(script()), **environment}
+    return subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+INFO = '"$F" info facesegl:faces'
+
+
+@pytest.mark.parametrize(
+    "line", [f"{INFO} >&-", f"{INFO} 2>&-", f"{INFO} <&- >&- 2>&-", f"{INFO} | head -1; exit ${{PIPESTATUS[0]}}"]
+)
+def test_closed_streams_are_no_error(line):
+    ended = shell(line)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_file_never_takes_the_place_of_a_closed_stream(fasseg):
+    ended = shell(f'"$F" info {fasseg} >out.txt 2>&-')
+    assert (ended.returncode, Path("out.txt").read_text()) == (4, "")
+
+
+@pytest.mark.parametrize("columns", ["0", "1"])
+def test_a_terminal_without_a_width_is_no_error(columns):
+    ended = shell(INFO, COLUMNS=columns)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "facesegl:faces" in ended.stdout
+
+
+def test_a_current_folder_that_was_deleted_is_named():
+    ended = shell(f"mkdir gone && cd gone && rmdir ../gone && {INFO}")
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert ended.stderr == "error: the current folder does not exist any more; cd to another one.\n"
