@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
 from facesegl.console import configure_logging, printable
-from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
+from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped, memory_errors
 
 if TYPE_CHECKING:
     from facesegl.config.compose import Composed
@@ -30,7 +30,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _resend_signal
     try:
-        _run(sys.argv[1:])
+        with memory_errors(" ".join(sys.argv[1:2]), _LESS_MEMORY):
+            _run(sys.argv[1:])
         sys.stdout.flush()
     except (FaceseglError, Stopped) as error:
         word = "stopped" if isinstance(error, Stopped) else "error"
@@ -52,6 +53,7 @@ def main() -> int:
     return 0
 
 
+_LESS_MEMORY = "Lower the batch size, the image size or the size of the model, or use a machine with more memory."
 _MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 

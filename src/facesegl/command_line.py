@@ -6,6 +6,7 @@ import re
 import sys
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -83,6 +84,10 @@ def _require_known(given: Namespace, unknown: Sequence[str]) -> None:
     for before, word, after in zip(words, words[1:], words[2:], strict=False):
         if word == "=":
             raise ConfigError(f"{before} = {after}: write it without spaces: {before}={after}")
+    for i, word in enumerate(words):
+        rest = [*takewhile(lambda other: "=" not in other, words[i + 1 :])]
+        if "=" in word and rest and (word.endswith(",") or rest[0].startswith(",")):
+            raise ConfigError(f"{' '.join([word, *rest])}: write it without spaces: {word}{''.join(rest)}")
     hint = "; keys are given as key=value, e.g. trainer.max_epochs=5" if "hydra_help" in given else ""
     problems = [f"{flag}: no such option{hint}. See facesegl {given.verb} --help." for flag in unknown]
     problems += [

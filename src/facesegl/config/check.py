@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.config.compose import Composed, ConfigDirs, sweep, try_compose
+from facesegl.config.compose import Composed, ConfigDirs, sweep, sweep_problems, try_compose
 from facesegl.config.machine import auto_precision, resolve_accelerator
 from facesegl.config.schema import Node, Nodes, TrainKeys
 from facesegl.config.signatures import Signature, locate
@@ -101,6 +101,8 @@ def rehearse(
     jobs = sweep(overrides, config_dirs=config_dirs) if multirun else [list(overrides)]
     configs: list[Composed] = []
     errors: list[ConfigError | MachineError] = []
+    if multirun:
+        errors.append(ConfigError(*sweep_problems(overrides, config_dirs=config_dirs)))
     for job in jobs:
         composed, problems = try_compose(job, config_dirs=config_dirs)
         errors.append(ConfigError(*problems))
@@ -112,8 +114,19 @@ def rehearse(
                 errors.append(error)
     for kind in (ConfigError, MachineError):
         if found := [problem for error in errors if isinstance(error, kind) for problem in error.problems]:
-            raise kind(*dict.fromkeys(found))
+            raise kind(
+                *dict.fromkeys(_without_brackets(problem, overrides) if multirun else problem for problem in found)
+            )
     return configs
+
+
+def _without_brackets(problem: str, overrides: Sequence[str]) -> str:
+    """A problem of a key that has a list, with how to write the values of a sweep."""
+    key = problem.partition(":")[0]
+    listed = next((text for text in overrides if text.startswith(f"{key}=[") and text.endswith("]")), None)
+    return (
+        f"{problem}; a sweep has its values without brackets: {key}={listed[len(key) + 2 : -1]}" if listed else problem
+    )
 
 
 class _Walk:

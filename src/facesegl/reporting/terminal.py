@@ -40,8 +40,9 @@ def show_sweep(folder: Path) -> None:
     if over_seeds := seeds_table(folder):
         Console().print(over_seeds, "")
     best = best_first(folder)[0]
-    if best["miou"] is not None:
-        print(f"best:        {_from_here(Path(best['run']) / 'checkpoints' / 'last.ckpt')}")
+    checkpoint = Path(best["run"]) / "checkpoints" / "last.ckpt"
+    if best["miou"] is not None and checkpoint.is_file():
+        print(f"best:        {shlex.quote(str(_from_here(checkpoint)))}  (job {best['job']}; the file that was scored)")
     print(f"run folders: {_from_here(folder)}")
     print(f"curves:      tensorboard --logdir {shlex.quote(str(_from_here(folder)))}")
     print(f"page:        facesegl report {shlex.quote(str(_from_here(folder)))}")
