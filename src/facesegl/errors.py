@@ -8,7 +8,7 @@ together.
      +- ConfigError         2  the command or the config is wrong; nothing ran
      +- DataError           3  photos or masks are wrong
      +- CheckpointError     4  a checkpoint or model file is wrong
-     +- MachineError        5  no such device, disk full, no permission
+     +- MachineError        5  no such device, out of memory, disk full, no permission
      +- TrainingError       6  training stopped itself
     Stopped               130  a signal ended it, after a clean end (143 for SIGTERM)
 """

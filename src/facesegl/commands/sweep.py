@@ -154,8 +154,9 @@ def _job(
         with replaced_argv([program, "train", *overrides]):  # repeats this job alone
             result = train(composed)
         headline = next(iter(result.scores), None)
-        miou = result.scores[headline]["scores"]["miou"] if headline else None
+        miou: float | None = result.scores[headline]["scores"]["miou"] if headline else None
         note |= {"state": "done", "set": headline, "miou": miou}
+        return miou
     except Stopped as error:
         note |= {"state": "stopped", "exit_code": error.exit_code, "messages": list(error.problems)}
         raise
@@ -169,4 +170,4 @@ def _job(
         raise
     finally:
         write_json(folder / "job.json", note)
-    return note["miou"]
+    return None
