@@ -34,6 +34,8 @@ def main() -> int:
             _run(sys.argv[1:])
         sys.stdout.flush()
     except (FaceseglError, Stopped) as error:
+        if isinstance(error, Stopped) and os.environ.get("FACESEGL_RUN_FOLDER"):
+            return error.exit_code  # rank 0 reports it
         word = "stopped" if isinstance(error, Stopped) else "error"
         for problem in error.problems:
             print(f"{word}: {printable(problem)}", file=sys.stderr)
