@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
 from facesegl.console import configure_logging, open_closed_streams, printable, show, show_json
-from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped
+from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped, memory_errors
 
 if TYPE_CHECKING:
     from facesegl.config.compose import Composed
@@ -31,9 +31,12 @@ def main() -> int:
     sys.unraisablehook = _resend_signal
     try:
         _require_current_folder()
-        _run(sys.argv[1:])
+        with memory_errors(" ".join(sys.argv[1:2]), _LESS_MEMORY):
+            _run(sys.argv[1:])
         sys.stdout.flush()
     except (FaceseglError, Stopped) as error:
+        if isinstance(error, Stopped) and os.environ.get("LOCAL_RANK", "0") != "0":
+            return error.exit_code  # rank 0 reports it
         word = "stopped" if isinstance(error, Stopped) else "error"
         for problem in error.problems:
             print(f"{word}: {printable(problem)}", file=sys.stderr)
@@ -53,6 +56,7 @@ def main() -> int:
     return 0
 
 
+_LESS_MEMORY = "Lower the batch size, the image size or the size of the model, or use a machine with more memory."
 _MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -94,6 +95,10 @@ def _require_known(given: Namespace, unknown: Sequence[str], parser: Parser) -> 
     for before, word, after in zip(words, words[1:], words[2:], strict=False):
         if word == "=":
             raise ConfigError(f"{before} = {after}: write it without spaces: {before}={after}")
+    for i, word in enumerate(words):
+        rest = [*takewhile(lambda other: "=" not in other, words[i + 1 :])]
+        if "=" in word and rest and (word.endswith(",") or rest[0].startswith(",")):
+            raise ConfigError(f"{' '.join([word, *rest])}: write it without spaces: {word}{''.join(rest)}")
     if flags := [word for word in unknown if word.startswith("-")]:  # the other words are their values
         problems = [_unknown_option(flag, given, parser) for flag in flags]
     else:

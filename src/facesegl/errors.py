@@ -8,10 +8,14 @@ together.
      +- ConfigError         2  the command or the config is wrong; nothing ran
      +- DataError           3  photos or masks are wrong
      +- CheckpointError     4  a checkpoint or model file is wrong
-     +- MachineError        5  no such device, disk full, no permission
+     +- MachineError        5  no such device, out of memory, disk full, no permission
      +- TrainingError       6  training stopped itself
     Stopped               130  a signal ended it, after a clean end (143 for SIGTERM)
 """
+
+import contextlib
+import re
+from collections.abc import Iterator
 
 
 class FaceseglError(Exception):
@@ -84,3 +88,35 @@ class Stopped(BaseException):
         super().__init__(problem)
         self.problems = (problem,)
         self.exit_code = 128 + signum
+
+
+_NO_MEMORY = re.compile(
+    r"out of (shared )?memory|allocate memory|not enough memory|bad_alloc|ALLOC_FAILED|failed to allocate"
+    r"|killed by signal: Killed",  # what the OOM killer leaves of a data loader's worker
+    re.IGNORECASE,
+)
+_AMOUNT = re.compile(r"allocate ([\d.]+ ?(?:[KMGT]i?B|bytes))")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python, NumPy, torch (CPU, CUDA, cuBLAS, cuDNN, MPS) or ONNX Runtime is lack of memory."""
+    if isinstance(error, MemoryError):
+        return True
+    return not isinstance(error, FaceseglError) and bool(_NO_MEMORY.search(str(error)))
+
+
+@contextlib.contextmanager
+def memory_errors(what: str, remedy: str) -> Iterator[None]:
+    """Turn lack of memory, as any library reports it, into one message.
+
+    Raises:
+        MachineError: `what` ran out of memory; with the amount, if it is known, and `remedy`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        amount = _AMOUNT.search(str(error))
+        tried = f" (it tried to allocate {amount[1]})" if amount else ""
+        raise MachineError(f"{what}: out of memory{tried}. {remedy}") from error

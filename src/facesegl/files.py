@@ -3,16 +3,21 @@
 import contextlib
 import csv
 import errno
+import fcntl
+import functools
 import io
 import json
 import math
 import os
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from facesegl.errors import MachineError
 
@@ -32,6 +37,7 @@ _MACHINE = {
     errno.EIO: "the disk reports an error",
 }
 
+_PART = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -71,14 +77,42 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with machine_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_parts_of_the_dead(path.parent.absolute())
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+        lock = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
+            with contextlib.suppress(OSError):  # a file system without locks, where no dead writer is found either
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield part
             sync(part)
             part.replace(path)
             sync(path.parent)
         finally:
+            os.close(lock)
             part.unlink(missing_ok=True)
+
+
+@functools.lru_cache(maxsize=1024)  # once in a process: a folder of outputs may have many files
+def _remove_parts_of_the_dead(folder: Path) -> None:
+    """Remove the temporary files whose writer was killed: a living one holds a lock on its file, on any host."""
+    with contextlib.suppress(OSError):
+        for part in filter(lambda path: _PART.fullmatch(path.name), folder.iterdir()):
+            with contextlib.suppress(OSError):
+                lock = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    part.unlink()
+                finally:
+                    os.close(lock)
+
+
+def remove_builds_of_the_dead(root: Path) -> None:
+    """Remove the temporary folders `.NAME.part` whose builder was killed: a living one holds the lock `NAME.lock`."""
+    for part in root.glob(".*.part"):
+        lock = filelock.FileLock(root / f"{part.name.removeprefix('.').removesuffix('.part')}.lock")
+        if part.is_dir() and Path(lock.lock_file).exists():
+            with contextlib.suppress(filelock.Timeout, OSError), lock.acquire(timeout=0):
+                shutil.rmtree(part, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

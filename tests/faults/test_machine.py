@@ -1,14 +1,18 @@
 """What the machine refuses: exit code 5, one line, the old file or the new one, never half a file."""
 
 import contextlib
+import json
 import resource
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import filelock
 import pytest
 import torch
 
+from facesegl.files import _remove_parts_of_the_dead, replacing
 from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs, start, train
 from helpers.faces import write_faces
 from helpers.records import record_of
@@ -174,3 +178,86 @@ def test_signal_from_outside_while_caching(signum, code):
     assert "Traceback" not in err
     assert not half_files(".")
     assert not Path("runs").exists()
+
+
+def greedy(*, training, cuda):
+    return ["model._target_=helpers.faulty.Greedy", f"+model.training={training}", f"+model.cuda={cuda}"]
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["in a step", "in validation"])
+@pytest.mark.parametrize(("cuda", "amount"), [(False, "1125899906842624 bytes"), (True, "20.00 GiB")])
+def test_out_of_memory_says_what_was_tried_and_what_to_change(fasseg, training, cuda, amount):
+    tried = ["data.batch_size=2, data.image_size=16, trainer.precision=32-true, trainer.accelerator=cpu", amount]
+    remedy = ["Lower data.batch_size", "set trainer.precision=bf16-mixed", "another run"]
+    ended = train("trainer.precision=32-true", *greedy(training=training, cuda=cuda))
+    assert_reported(ended, 5, ["training with", "out of memory", *tried, *remedy])
+    (folder,) = runs()
+    result = record_of(folder)
+    assert (result["state"], result["failure"]["exit_code"]) == ("failed", 5)
+
+
+def test_out_of_memory_while_scoring_says_that_it_is_trained(fasseg):
+    ended = train("data.fold=null", *greedy(training=False, cuda=True))
+    assert_reported(ended, 5, ["not enough memory for", "lower the batch size"])
+    assert (runs()[0] / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_out_of_memory_in_one_job_does_not_end_the_sweep(fasseg):
+    words = [word for word in greedy(training=True, cuda=False) if "training" not in word]
+    ended = call("train", "-m", *SMALL_UNET, *words, "+model.training=true,false")
+    assert ended.code == 1, ended.err
+    notes = [json.loads(path.read_text()) for path in Path("runs").rglob("job.json")]
+    assert [(note["state"], note["exit_code"]) for note in notes] == [("failed", 5)] * 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+    ],
+    ids=lambda error: str(error)[:20],
+)
+def test_out_of_memory_while_caching_is_the_machine(fasseg, monkeypatch, error):
+    def fail(*_args):
+        raise error
+
+    monkeypatch.setattr("facesegl.data.cache.FaceCache._prepare", fail)
+    assert_reported(train(), 5, ["train: out of memory", "batch size"])
+    assert not runs()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from facesegl.files import replacing
+with replacing(Path(sys.argv[1])) as part:
+    part.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_of_a_living_one(tmp_path):
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "a.png"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(half_files(tmp_path)) == 1
+    with replacing(tmp_path / "c.png") as part:
+        part.write_bytes(b"whole")
+        _remove_parts_of_the_dead.cache_clear()  # as in another process
+        with replacing(tmp_path / "d.png") as other:
+            other.write_bytes(b"whole")
+        assert half_files(tmp_path) == [part]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.png", "d.png"]
+
+
+def test_a_build_removes_what_killed_builds_of_other_data_left(fasseg):
+    for name in ("dead", "live"):
+        Path(f"cache/.{name}.part").mkdir(parents=True)
+        Path(f"cache/{name}.lock").touch()
+    with filelock.FileLock("cache/live.lock"):
+        assert train().code == 0
+    assert half_files("cache") == [Path("cache/.live.part")]

@@ -59,16 +59,20 @@ def lines(monkeypatch, caplog):
     return lambda: [record.getMessage() for record in caplog.records if record.name == "facesegl"]
 
 
-def test_without_a_terminal_there_is_a_line_at_the_start_and_one_at_the_end(lines):
+def test_without_a_terminal_there_is_a_line_for_each_epoch(lines):
     fit(Line(), TrainingProgress(every_s=1000))
-    assert lines() == ["epoch 1/3  loss 0.500", "epoch 3/3  loss 0.500  val/miou 0.812  took 0:00"]
+    assert lines() == [
+        "epoch 1/3  loss 0.500  val/miou 0.812  0:00 left",
+        "epoch 2/3  loss 0.500  val/miou 0.812  0:00 left",
+        "epoch 3/3  loss 0.500  val/miou 0.812  took 0:00",
+    ]
 
 
 @pytest.mark.parametrize("batches", [1, 2])
-def test_lines_in_between_have_epoch_loss_of_a_batch_score_and_time_left(lines, batches):
+def test_lines_within_an_epoch_have_epoch_loss_of_a_batch_score_and_time_left(lines, batches):
     fit(Line(), TrainingProgress(every_s=0), accumulate_grad_batches=batches)
     assert all("loss 0.500" in line for line in lines())
-    assert len(lines()) == 3 * 4 + 1
+    assert len(lines()) == 3 * 4
     assert lines()[5] == "epoch 2/3  loss 0.500  val/miou 0.812  0:00 left"
 
 

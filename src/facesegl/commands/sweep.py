@@ -5,9 +5,10 @@ reports those that failed. The command line is kept in sweep.json, for `resume=a
 """
 
 import logging
+import math
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from facesegl.commands.train import train
-from facesegl.config.compose import Composed, conf_dir, literal, loosen, quoted
-from facesegl.errors import ConfigError, FaceseglError, Stopped
+from facesegl.config.compose import Composed, conf_dir, key_of, literal, loosen, quoted, swept
+from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
 from facesegl.runs.result import SCHEMA, read_record
@@ -40,60 +41,123 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
         The sweep's folder.
 
     Raises:
+        ConfigError: `resume` names no sweep of these overrides, or Hydra refuses the sweep.
+        MachineError: another process runs this sweep, or a launcher does not work on this machine.
         Stopped: a signal ended the sweep.
     """
-    import hydra
-
     first = configs[0].config
     sweeps = Path(first.paths.runs) / first.name
-    about = {"jobs": len(configs), "overrides": [text for text in overrides if not text.startswith("resume=")]}
-    unfinished = _unfinished(sweeps, about) if str(first.resume).casefold() == "auto" else None
-    folder = (unfinished or make_folder(sweeps)).absolute()
-    write_json(folder / _ABOUT, {"schema": SCHEMA, **about})
-    loosened = loosen(overrides, config_dirs=config_dirs)
+    counts = swept(overrides, config_dirs=config_dirs)
+    jobs, typed = math.prod(counts.values()), [text for text in overrides if key_of(text).lstrip("+") != "resume"]
+    found = _find(str(first.resume), sweeps, typed, jobs) if first.resume else None
+    folder = (found or make_folder(sweeps)).absolute()
+    given = [*typed, "resume=auto"] if first.resume else typed  # each job resumes in its own folder
     dirs = [argument for path in config_dirs for argument in ("--config-dir", str(path))]
-    arguments = ["-m", *dirs, *loosened, f"hydra.sweep.dir={quoted(str(folder))}"]
-    job = partial(_job, program=sys.argv[0], typed=list(overrides), config_dirs=config_dirs)
-    with locked(folder), replaced_argv([sys.argv[0], *arguments]):
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    arguments = ["-m", *dirs, *loosen(given, config_dirs=config_dirs), f"hydra.sweep.dir={quoted(str(folder))}"]
+    job = partial(_job, program=sys.argv[0], typed=given, swept_keys=[*counts], config_dirs=config_dirs)
+    with locked(folder) as free, replaced_argv([sys.argv[0], *arguments]):
+        if not free:
+            raise MachineError(f"{folder}: another process is running this sweep; wait for it, or stop it first.")
+        write_json(folder / _ABOUT, {"schema": SCHEMA, "jobs": jobs, "overrides": typed})
+        _run(job)
     return folder
 
 
-def _unfinished(sweeps: Path, about: Mapping[str, Any]) -> Path | None:
-    for path in sorted(sweeps.glob(f"*/{_ABOUT}"), reverse=True):
-        folder = path.parent
+def _find(resume: str, sweeps: Path, typed: Sequence[str], jobs: int) -> Path | None:
+    """The sweep that `resume` names, or for `auto` the newest of these overrides, unfinished ones first."""
+    same = _same(sweeps, typed) if resume.casefold() == "auto" else [_named(resume, typed)]
+    done = {folder: sum(note["state"] == "done" for note in read_notes(folder)) for folder in same}
+    found = max(same, key=lambda folder: done[folder] < jobs, default=None)  # of equal ones the first, the newest
+    if found:
+        log.info("resume=%s: resuming %s: %d of %d jobs are done", resume, found, done[found], jobs)
+    return found
+
+
+def _same(sweeps: Path, typed: Sequence[str]) -> list[Path]:
+    """The sweeps of these overrides that no process runs, newest first."""
+    overrides: dict[Path, list[str]] = {}
+    for path in sweeps.glob(f"*/{_ABOUT}"):
         try:
-            done = sum(note["state"] == "done" for note in read_notes(folder))
-            same = {**(read_record(path) or {}), "schema": SCHEMA} == {"schema": SCHEMA, **about}
-            if same and done < about["jobs"] and not is_live(folder):
-                log.info("resume=auto: resuming %s: %d of %d jobs are done", folder, done, about["jobs"])
-                return folder
-        except OSError:
-            continue
+            overrides[path.parent] = _overrides_of(path.parent) or []
         except ConfigError as error:  # of another version
             log.warning("resume=auto: %s", error)
-    log.info("resume=auto: no unfinished sweep of these jobs in %s; a new one starts", sweeps)
-    return None
+    newest = sorted(overrides, key=lambda folder: ((folder / _ABOUT).stat().st_mtime_ns, folder), reverse=True)
+    same = [folder for folder in newest if overrides[folder] == typed and not is_live(folder)]
+    if not same:
+        other = "".join(_difference(folder, overrides[folder], typed) for folder in newest[:1])
+        log.info("resume=auto: no sweep of %s in %s%s; a new one starts", shlex.join(typed), sweeps, other)
+    return same
 
 
-def _job(_config: DictConfig, *, program: str, typed: Sequence[str], config_dirs: Sequence[Path]) -> None:
-    """Run one job. A failure is recorded in its job.json; a signal ends the whole sweep."""
+def _difference(folder: Path, overrides: Sequence[str], typed: Sequence[str]) -> str:
+    other = [text for text in overrides if text not in typed]
+    return f" (the newest there, {folder.name}, has {shlex.join(other) or 'fewer of them, or another order'})"
+
+
+def _named(resume: str, typed: Sequence[str]) -> Path:
+    folder = Path(resume)
+    overrides = _overrides_of(folder)
+    if overrides is None:
+        raise ConfigError(f"resume={resume}: not the folder of a sweep; expected e.g. runs/NAME/DATE, or resume=auto.")
+    if overrides != typed:
+        raise ConfigError(
+            f"resume={resume}: that sweep has other overrides, {shlex.join(overrides)}. A sweep is resumed only with "
+            f"its own; to start a new one leave out resume."
+        )
+    return folder
+
+
+def _overrides_of(folder: Path) -> list[str] | None:
+    overrides = (read_record(folder / _ABOUT) or {}).get("overrides")
+    return overrides if isinstance(overrides, list) else None
+
+
+def _run(job: Callable[[DictConfig], float | None]) -> None:
+    """Let Hydra run the jobs; what it, its sweeper or its launcher refuses is not a bug of facesegl."""
+    import hydra
+    from hydra.errors import HydraException
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    except Exception as error:
+        if getattr(error, "__notes__", None):  # raised in a job
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, RuntimeError | OSError) and not isinstance(error, HydraException):
+            raise MachineError(f"Hydra's launcher cannot run the jobs on this machine: {reason}") from error
+        raise ConfigError(f"Hydra refuses this sweep: {reason}") from error
+
+
+def _job(
+    _config: DictConfig,
+    *,
+    program: str,
+    typed: Sequence[str],
+    swept_keys: Collection[str],
+    config_dirs: Sequence[Path],
+) -> float | None:
+    """Run one job. A failure is recorded in its job.json; a signal ends the whole sweep.
+
+    Returns:
+        Its headline score, for an optimizing sweeper; None if it failed.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     job = HydraConfig.get()
     runtime: Any = OmegaConf.to_container(job.runtime)  # unresolved: Hydra does not escape the path
     folder = Path(runtime["output_dir"])
-    overrides = [text if text in typed else text.removeprefix("++") for text in job.overrides.task]
-    swept = [text for text in overrides if text not in typed]
+    keys = {key_of(text) for text in typed}
+    overrides = [text if key_of(text) in keys else text.removeprefix("++") for text in job.overrides.task]
+    values = [text for text in overrides if key_of(text) in swept_keys]
     note: dict[str, Any] = {
         "schema": SCHEMA,
         "job": job.job.num,
-        "overrides": swept,
+        "overrides": values,
         "run": str(folder),
         "set": None,
         "miou": None,
     }
-    log.info("job %s: %s", job.job.num, shlex.join(swept))
+    log.info("job %s: %s", job.job.num, shlex.join(values))
     try:
         composed = Composed.of(overrides, config_dirs=config_dirs)
         with open_dict(composed.config):
@@ -101,8 +165,9 @@ def _job(_config: DictConfig, *, program: str, typed: Sequence[str], config_dirs
         with replaced_argv([program, "train", *overrides]):  # repeats this job alone
             result = train(composed)
         headline = next(iter(result.scores), None)
-        miou = result.scores[headline]["scores"]["miou"] if headline else None
-        note |= {"state": "done", "run": str(result.folder), "set": headline, "miou": miou}
+        miou: float | None = result.scores[headline]["scores"]["miou"] if headline else None
+        note |= {"state": "done", "set": headline, "miou": miou}
+        return miou
     except Stopped as error:
         note |= {"state": "stopped", "exit_code": error.exit_code, "messages": list(error.problems)}
         raise
@@ -112,6 +177,8 @@ def _job(_config: DictConfig, *, program: str, typed: Sequence[str], config_dirs
             log.error("job %s: %s", job.job.num, problem)
     except BaseException as error:
         note |= {"state": "failed", "exit_code": FaceseglError.exit_code, "messages": [repr(error)]}
+        error.add_note(f"in job {job.job.num} of the sweep in {folder.parent}")
         raise
     finally:
         write_json(folder / "job.json", note)
+    return None

@@ -23,7 +23,7 @@ from facesegl.config.identity import identity as identity_of
 from facesegl.config.identity import to_plain
 from facesegl.config.instantiate import build
 from facesegl.console import quiet
-from facesegl.errors import ConfigError
+from facesegl.errors import ConfigError, memory_errors
 from facesegl.evaluation.score_files import write_scores
 from facesegl.evaluation.scoring import save_counts, score, sets_to_score
 from facesegl.files import write_json
@@ -93,10 +93,14 @@ def train(composed: Composed, command: str | None = None) -> Result:
             facts["normalisation"] = init.card["normalisation"]
         card = make_card(written, result.config, facts, parameters, result.command, result.versions)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
-        with result.phase("training"):
+        with result.phase("training"), memory_errors(*_memory_of(plan)):
             trainer = _fit(plan, module, faces, run.checkpoint)
         if trainer.is_global_zero:
-            with stop_now("while it was scored; it is trained", "The same command with resume=auto scores it."):
+            score_again = "The same command with resume=auto scores it."
+            with (
+                stop_now("while it was scored; it is trained", score_again),
+                memory_errors("scoring", f"It is trained. {score_again}"),
+            ):
                 _score(result, plan, faces)
     return result
 
@@ -157,6 +161,18 @@ def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, ch
     with stop_after_step(trainer, "The same command with resume=auto resumes it."), lightning_refusals():
         trainer.fit(module, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
     return trainer
+
+
+def _memory_of(plan: DictConfig) -> tuple[str, str]:
+    """What needs memory in training, and how to need less."""
+    keys = [*("data.batch_size", "data.image_size"), *("trainer.precision", "trainer.accelerator")]
+    values = ", ".join(f"{key}={OmegaConf.select(plan, key)}" for key in keys)
+    half = "" if "16" in str(plan.trainer.precision) else ", set trainer.precision=bf16-mixed"
+    remedy = (
+        f"Lower data.batch_size (+trainer.accumulate_grad_batches=2 makes up for half of it) or data.image_size{half}, "
+        f"or choose a smaller model. Each of these is another run: resume=auto resumes this one only as it is."
+    )
+    return f"training with {values}", remedy
 
 
 def _callbacks(plan: DictConfig, unvalidated: str) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesegl.config.compose import Composed, ConfigDirs, path_exists, sweep, try_compose
+from facesegl.config.compose import Composed, ConfigDirs, path_exists, sweep, sweep_problems, try_compose
 from facesegl.config.key_names import MEANT, keys_meant
 from facesegl.config.machine import auto_precision, resolve_accelerator
 from facesegl.config.schema import Node, Nodes, TrainKeys
@@ -118,7 +118,7 @@ def rehearse(
 
     jobs = sweep(overrides, config_dirs=config_dirs) if multirun else [list(overrides)]
     configs: list[Composed] = []
-    problems: list[str] = []
+    problems = sweep_problems(overrides, config_dirs=config_dirs) if multirun else []
     machine_problems: list[str] = []
     for job in jobs:
         composed, found = try_compose(job, config_dirs=config_dirs)
@@ -132,8 +132,17 @@ def rehearse(
             found += walk.missing_data() if found else []  # alone, the source reports it, and knows the remedy
             machine_problems += walk.machine_problems
         problems += found
-    _raise(problems, machine_problems)
+    _raise([_without_brackets(problem, overrides) for problem in problems] if multirun else problems, machine_problems)
     return configs
+
+
+def _without_brackets(problem: str, overrides: Sequence[str]) -> str:
+    """A problem of a key that has a list, with how to write the values of a sweep."""
+    key = problem.partition(":")[0]
+    listed = next((text for text in overrides if text.startswith(f"{key}=[") and text.endswith("]")), None)
+    return (
+        f"{problem}; a sweep has its values without brackets: {key}={listed[len(key) + 2 : -1]}" if listed else problem
+    )
 
 
 class _Walk:

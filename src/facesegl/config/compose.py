@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,8 +118,7 @@ def sweep(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[lis
 
     An interval is covered by its two ends. Values in `hydra.sweeper.params` of a config file count too.
     """
-    conf = _Conf.of("train", config_dirs)
-    choices = [conf.swept_values(text) for text in [*conf.swept_by_files(overrides), *overrides]]
+    choices = _Conf.of("train", config_dirs).choices(overrides)
     first = [values[0] for values in choices]
     others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(choices) for value in values[1:]]
     return [first, *others]
@@ -133,6 +132,30 @@ def literal(text: str) -> str:
         runs/\${oc.env:HOME}
     """
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
+def swept(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> dict[str, int]:
+    """The number of values of each swept key; their product is the number of jobs of Hydra's basic sweeper."""
+    conf = _Conf.of("train", config_dirs)
+    parsed = {key_of(text): _parse(text) for text in [*conf.swept_by_files(overrides), *overrides]}
+    return {
+        key: len(conf.swept_values(override))
+        for key, override in parsed.items()
+        if override and override.is_sweep_override()
+    }
+
+
+def sweep_problems(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[str]:
+    """What no sweep can run with: folders that facesegl chooses, and intervals for Hydra's basic sweeper."""
+    conf = _Conf.of("train", config_dirs)
+    parsed = [override for override in map(_parse, [*conf.swept_by_files(overrides), *overrides]) if override]
+    basic = conf.sweeper(parsed).get("_target_", "").endswith(".BasicSweeper")
+    return [problem for override in parsed if (problem := _sweep_problem(override, basic=basic))]
+
+
+def key_of(text: str) -> str:
+    """The key of an override, with its `+` or `++`."""
+    return text.partition("=")[0]
 
 
 def quoted(text: str) -> str:
@@ -190,13 +213,19 @@ class _Conf:
     def loosened(self, override: Override) -> str:
         return f"++{override.input_line}" if self._sets_value(override) else str(override.input_line)
 
-    def swept_values(self, text: str) -> list[str]:
-        """An override once for each value that it sweeps; unchanged if it sweeps nothing or cannot be parsed."""
+    def choices(self, texts: Sequence[str]) -> list[list[str]]:
+        """Each override once for each value that it sweeps; of several with one key the last counts, as in Hydra."""
+        last = {key_of(text): text for text in [*self.swept_by_files(texts), *texts]}
+        parsed = [(text, _parse(text)) for text in last.values()]
+        return [
+            (self.swept_values(override) if override and override.is_sweep_override() else []) or [text]
+            for text, override in parsed
+        ]
+
+    def swept_values(self, override: Override) -> list[str]:
+        """A sweep's override once for each value."""
         from hydra.core.override_parser.types import Glob, IntervalSweep
 
-        override = _parse(text)
-        if override is None or not override.is_sweep_override():
-            return [text]
         match override.value():
             case Glob() as glob:
                 values = glob.filter(self.options(override.key_or_group))
@@ -204,7 +233,7 @@ class _Conf:
                 values = [str(start), str(end)]
             case _:
                 values = list(override.sweep_string_iterator())
-        return [f"{override.get_key_element()}={value}" for value in values] or [text]
+        return [f"{override.get_key_element()}={value}" for value in values]
 
     def swept_by_files(self, texts: Sequence[str]) -> list[str]:
         """The sweeps in config files, except those of keys that the command line sets."""
@@ -214,8 +243,12 @@ class _Conf:
 
     def sweeper_params(self, overrides: Sequence[Override]) -> dict[str, Any]:
         """What the config files sweep, by key."""
+        return dict(self.sweeper(overrides).get("params") or {})
+
+    def sweeper(self, overrides: Sequence[Override]) -> Mapping[str, Any]:
+        """Hydra's node of the sweeper; empty if the config does not compose."""
         config = self._try([o for o in overrides if not o.is_sweep_override()])
-        return {} if isinstance(config, str) else dict(config.hydra.sweeper.get("params") or {})
+        return {} if isinstance(config, str) else config.hydra.sweeper
 
     def groups(self) -> list[str]:
         files = (file.relative_to(folder) for folder in self.folders for file in folder.glob("*/**/*.yaml"))
@@ -236,7 +269,7 @@ class _Conf:
         try:
             with _initialized(self.folders[0]):
                 return compose(self.name, [*texts, *map(self.loosened, overrides)], return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, AssertionError) as error:
             cause = error.__cause__
             reason = str(cause).splitlines()[0] if isinstance(cause, OmegaConfBaseException) else str(error)
             return " ".join(reason.split())
@@ -257,6 +290,8 @@ class _Conf:
                 return [f"{text}: null is not a choice; take one of {options}, or remove the group with ~{key}"]
             choices = [str(choice) for choice in (value if isinstance(value, list) else [value])]
             return [problem for choice in choices if (problem := self._wrong_choice(key, choice))]
+        if override.is_hydra_override():
+            return self._wrong_plugin(override) if "/" in key else []
         if "/" in key and not override.is_delete() and not self.options(key):
             return [f"{text}: there is no group {key}; {suggestion(key, self.groups())}"]
         return []
@@ -276,6 +311,17 @@ class _Conf:
     def _default(self, group: str) -> str:
         config = self._try([])
         return "" if isinstance(config, str) else str(config.hydra.runtime.choices.get(group) or "")
+
+    def _wrong_plugin(self, override: Override) -> list[str]:
+        """The problem with a choice of Hydra's groups: launchers and sweepers come from installed plugins."""
+        from hydra.core.global_hydra import GlobalHydra
+
+        with _initialized(self.folders[0]):
+            options = GlobalHydra.instance().config_loader().get_group_options(override.key_or_group)
+        if override.value() in options or not options:
+            return []
+        hint = "; its plugin is a package, e.g. hydra-submitit-launcher" if "launcher" in override.key_or_group else ""
+        return [f"{override.input_line}: none of that name is installed; there are: {', '.join(options)}{hint}"]
 
     def _is_choice(self, override: Override) -> bool:
         """Whether it chooses a file of a group; a dictionary for a group's key is a value."""
@@ -352,11 +398,25 @@ def _unreadable(text: str) -> str:
         own = f"; your own faces are {OWN_FACES}" if Path(text).is_dir() else ""
         return f"{text}: not an override; write it as key=value{own}"
     if value.endswith(","):
-        return f"{text}: there is a blank after the comma; write the values without blanks"
+        return f"{text}: there is no value after its comma; write several values without spaces, as in {key}=1,2"
     if re.search(r"\s[\w.]+=", value):
         return f"{text}: several overrides in one pair of quotes; write them apart"
     no_path = ", and no file or folder has that name" if key.partition(".")[0] in ("data", "paths") else ""
     return f"""{text}: its value cannot be parsed{no_path}; put it in quotes, as in '{key}="{value}"'"""
+
+
+def _sweep_problem(override: Override, *, basic: bool) -> str:
+    from hydra.core.override_parser.types import IntervalSweep
+
+    key, value = override.key_or_group, override.value()
+    if key.startswith("hydra.sweep."):
+        return f"{override.input_line}: facesegl chooses the folder; name it with name=NAME and paths.runs=FOLDER"
+    if basic and isinstance(value, IntervalSweep):
+        return (
+            f"{override.input_line}: an interval needs an optimizing sweeper (hydra/sweeper=NAME, from a plugin of "
+            f"Hydra); list the values, as in {key}={value.start:g},{value.end:g}"
+        )
+    return ""
 
 
 def _first_unknown(config: Any, key: str) -> str:

@@ -25,8 +25,8 @@ import numpy as np
 
 from facesegl.console import track
 from facesegl.data.hashes import FileHashes, digest
-from facesegl.errors import DataError
-from facesegl.files import machine_errors, sync, write_json
+from facesegl.errors import DataError, is_out_of_memory
+from facesegl.files import machine_errors, remove_builds_of_the_dead, sync, write_json
 from facesegl.labels.decode import class_pixels
 from facesegl.labels.onehot import pack_onehot, packed_depth
 from facesegl.labels.resize import shrink_mask
@@ -152,6 +152,8 @@ class FaceCache:
             self._images, self._masks, self._checksums = (_mapped(file) for file in files)
             self._require_shapes()
         except Exception as error:  # a damaged cache raises any kind of exception
+            if is_out_of_memory(error):
+                raise
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             log.warning("%s: damaged or incomplete (%s); rebuilding the cache", self.folder, reason)
             return False
@@ -184,6 +186,7 @@ class FaceCache:
                 held = lock.acquire()
             with held:
                 if not self._open():
+                    remove_builds_of_the_dead(self._root)
                     self._write()
                     if not self._open():
                         raise DataError(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facesegl.errors import CheckpointError, ConfigError
+from facesegl.errors import CheckpointError, ConfigError, is_out_of_memory
 from facesegl.learning.normalized_net import NormalizedNet
 from facesegl.nets.fcn import stride_of
 
@@ -83,6 +83,8 @@ def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
                 verbose=False,
             )
     except Exception as error:  # the exporter lets any exception of its steps through
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError(_export_failure(net.net, error, name)) from error
     assert program is not None
     model: ModelProto = program.model_proto

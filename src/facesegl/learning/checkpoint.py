@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from facesegl.card import KEY, Card, card_as_text, card_in, check_card
-from facesegl.errors import CheckpointError
+from facesegl.errors import CheckpointError, is_out_of_memory
 from facesegl.learning.normalized_net import NormalizedNet
 from facesegl.learning.trusted import build_trusted
 from facesegl.nets.smp import weights_follow
@@ -42,6 +42,8 @@ def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, 
             f"Expected a file that facesegl wrote."
         ) from None
     except Exception as error:  # torch raises various exceptions for damaged files
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise CheckpointError(
             f"{path}: cannot be read as a checkpoint ({reason}); is it cut off? Copy it again."

@@ -1,4 +1,4 @@
-"""Training progress: on a terminal one bar over all epochs, elsewhere a log line every few seconds."""
+"""Training progress: on a terminal one bar over all epochs, elsewhere a log line for each epoch."""
 
 import logging
 import math
@@ -22,7 +22,7 @@ class TrainingProgress(ProgressBar):
     A resumed training continues where it stopped; the time left follows from the pace of this process.
 
     Args:
-        every_s: seconds between two lines without a terminal.
+        every_s: seconds between two lines within an epoch, without a terminal.
     """
 
     def __init__(self, every_s: float) -> None:
@@ -51,6 +51,11 @@ class TrainingProgress(ProgressBar):
             self._progress = _Progress(trainer)
             self._display = _Bar(self._progress.total) if is_live() else _Lines(self.every_s)
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the epoch before, validated by now; the last one is shown when the training ends."""
+        if self._display is not None and self._progress is not None and self._progress.done:
+            self._display.end_epoch(self._progress)
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -58,7 +63,7 @@ class TrainingProgress(ProgressBar):
         if self._display is None or self._progress is None:
             return
         self._progress.count(outputs, batch_idx)
-        if self._display.is_due():
+        if self._display.is_due() and not trainer.is_last_batch:
             self._display.show(self._progress, self._progress.left())
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -154,16 +159,19 @@ class _Bar:
         numbers = progress.numbers()
         self._bar.update(self._task, completed=progress.done, description=progress.epoch, numbers=numbers, clock=clock)
 
+    def end_epoch(self, progress: _Progress) -> None:
+        pass
+
     def close(self) -> None:
         self._bar.stop()
 
 
 class _Lines:
-    """A line after the first batch, one at the end, and one every few seconds in between."""
+    """A line for each epoch, and one every few seconds within a longer one."""
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
-        self._shown = -math.inf
+        self._shown = time.monotonic()
 
     def is_due(self) -> bool:
         return time.monotonic() - self._shown >= self._every_s
@@ -171,6 +179,9 @@ class _Lines:
     def show(self, progress: _Progress, clock: str) -> None:
         self._shown = time.monotonic()
         _log.info("  ".join(text for text in (progress.epoch, progress.numbers(), clock) if text))
+
+    def end_epoch(self, progress: _Progress) -> None:
+        self.show(progress, progress.left())
 
     def close(self) -> None:
         pass

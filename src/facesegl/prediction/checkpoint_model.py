@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from facesegl.config.machine import resolve_accelerator
-from facesegl.errors import CheckpointError, ConfigError, FaceseglError, MachineError
+from facesegl.errors import CheckpointError, ConfigError, FaceseglError, MachineError, is_out_of_memory
 from facesegl.learning.checkpoint import load_net
 
 
@@ -49,7 +49,7 @@ class CheckpointModel:
 
     def _refusal(self, error: Exception, images: np.ndarray) -> FaceseglError:
         reason, size = " ".join(str(error).split())[:200], f"{images.shape[2]}x{images.shape[3]}"
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in reason:
+        if is_out_of_memory(error):
             return MachineError(
                 f"{self.name}: not enough memory for {len(images)} photos of {size} at a time; lower the batch size, "
                 f"or use a machine with more memory."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facesegl.card import Card, card_in
-from facesegl.errors import CheckpointError, ConfigError, MachineError
+from facesegl.errors import CheckpointError, ConfigError, MachineError, is_out_of_memory
 from facesegl.labels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ class OnnxModel:
             found: np.ndarray = _run(self._session, [output], inputs)[0]
         except Exception as error:  # ONNX Runtime has an exception class for each kind of failure
             reason, size = " ".join(str(error).split())[:160], f"{images.shape[2]}x{images.shape[3]}"
+            if is_out_of_memory(error):
+                raise MachineError(
+                    f"{self.name}: not enough memory for {len(images)} photos of {size} at a time; lower the batch "
+                    f"size, or use a machine with more memory."
+                ) from error
             raise CheckpointError(
                 f"{self.name}: its graph does not take photos of {size} ({reason}); export it again."
             ) from error
@@ -100,6 +105,8 @@ def _open(path: Path, device: str, threads: int) -> "InferenceSession":
     try:
         return onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
     except Exception as error:  # ONNX Runtime has an exception class for each kind of failure
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(
             f"{path}: cannot be read as an ONNX model ({reason}); is it cut off? Export it again."

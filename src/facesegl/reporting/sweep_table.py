@@ -21,8 +21,7 @@ def sweep_table(folder: Path) -> "Table":
     for column in ("job", "overrides", "state", f"mIoU on {scored}" if scored else "mIoU"):
         table.add_column(column, justify="right" if column.startswith("mIoU") else "left", overflow="fold")
     for note in notes:
-        elsewhere = "" if Path(note["run"]).absolute().parent == folder else f", in {note['run']}"
-        table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"] + elsewhere, cell(note["miou"]))
+        table.add_row(str(note["job"]), " ".join(note["overrides"]), note["state"], cell(note["miou"]))
     return table
 
 

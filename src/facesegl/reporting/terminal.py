@@ -40,8 +40,9 @@ def show_sweep(folder: Path) -> None:
     if over_seeds := seeds_table(folder):
         show(over_seeds, "")
     best = best_first(folder)[0]
-    if best["miou"] is not None:
-        show(f"best:        {_from_here(Path(best['run']) / 'checkpoints' / 'last.ckpt')}")
+    checkpoint = Path(best["run"]) / "checkpoints" / "last.ckpt"
+    if best["miou"] is not None and checkpoint.is_file():
+        show(f"best:        {shlex.quote(str(_from_here(checkpoint)))}  (job {best['job']}; the file that was scored)")
     show(f"run folders: {_from_here(folder)}")
     show(f"curves:      tensorboard --logdir {shlex.quote(str(_from_here(folder)))}")
     show(f"page:        facesegl report {shlex.quote(str(_from_here(folder)))}")

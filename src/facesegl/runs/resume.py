@@ -34,7 +34,9 @@ def find_run(plan: DictConfig, identity: str) -> Run | None:
     if not plan.resume:
         return None
     run = _automatic(plan, identity) if plan.resume.casefold() == "auto" else _named(plan.resume, identity)
-    if run is None:
+    if run is None and plan.paths.run:
+        log.info("resume=auto: %s has no run yet; it starts", plan.paths.run)
+    elif run is None:
         log.info("resume=auto: no unfinished run of this config and data in %s; a new one starts", _parent(plan))
     elif run.is_done:
         log.info("%s is already done; these are its scores", run.folder)
@@ -81,7 +83,8 @@ def _named(resume: str, identity: str) -> Run:
     folder = path.parent.parent if in_checkpoints else path
     record = read_result(folder)
     if record is None:
-        raise CheckpointError(f"resume={resume}: {folder} has no readable result.json; expected a run folder.")
+        hint = " It is a sweep: resume it with facesegl train -m." if (folder / "sweep.json").is_file() else ""
+        raise CheckpointError(f"resume={resume}: {folder} has no readable result.json; expected a run folder.{hint}")
     if is_live(folder):
         raise ConfigError(f"resume={resume}: that run is still running; wait for it, or stop it first.")
     _require_same(resume, folder, record, identity)

@@ -28,15 +28,15 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
     Raises:
         Stopped: a signal ended the training.
     """
-    received = signal.SIGTERM
+    received, asked = signal.SIGTERM, False
 
     def terminate(_signum: int, _frame: Any) -> None:
         if not trainer.received_sigterm:  # Lightning handles the signal once its first step is near
             raise Stopped(f"by {received.name} before a step. {resume_hint}", received)
 
     def interrupt(_signum: int, _frame: Any) -> None:
-        nonlocal received
-        received = signal.SIGINT
+        nonlocal received, asked
+        received, asked = signal.SIGINT, True
         log.info("stopping after this step; press Ctrl-C again to stop at once")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.kill(os.getpid(), signal.SIGTERM)  # Lightning ends cleanly on SIGTERM
@@ -50,6 +50,11 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
         raise Stopped(f"at once by SIGINT. {resume_hint}", signal.SIGINT) from None
+    except RuntimeError:
+        if not asked or trainer.world_size == 1:
+            raise
+        # Ctrl-C reaches every rank, and the first one to end breaks the collectives of the others
+        raise Stopped(f"by {received.name} in the middle of a step. {resume_hint}", received) from None
 
 
 @contextlib.contextmanager

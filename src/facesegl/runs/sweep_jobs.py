@@ -70,13 +70,15 @@ def best_first(folder: Path) -> list[dict[str, Any]]:
 def read_notes(folder: Path) -> list[dict[str, Any]]:
     """The job.json of each job of a sweep, in order; a job that died without one has the state `died`.
 
+    Its `run` is the folder where it is now: a sweep may have been moved.
+
     Raises:
         ConfigError: one has an unknown schema.
     """
     notes = []
     for run in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
         if (note := read_record(run / "job.json")) is not None:
-            notes.append(note)
+            notes.append(note | {"run": str(run)})
         else:
             died = {"state": "died", "messages": ["it has no job.json"], "exit_code": 70, "run": str(run)}
             notes.append({"job": int(run.name), "overrides": [], "set": None, "miou": None, **died})
@@ -96,7 +98,7 @@ def failures(folder: Path) -> list[str]:
 
 def read_jobs(folder: Path) -> list[Job]:
     """The jobs of a sweep, in order."""
-    return [_job(folder, note) for note in read_notes(folder)]
+    return [_job(note) for note in read_notes(folder)]
 
 
 def swept(jobs: Sequence[Job]) -> list[str]:
@@ -143,8 +145,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.fmean(known) if known else None
 
 
-def _job(folder: Path, note: Mapping[str, Any]) -> Job:
-    run = Path(note["run"]) if Path(note["run"]).is_dir() else folder / str(note["job"])
+def _job(note: Mapping[str, Any]) -> Job:
+    run = Path(note["run"])
     record = read_result(run) or {}
     found: dict[str, Any] = next(iter((record.get("scores") or {}).values()), {})
     pairs = (text.lstrip("+~").partition("=") for text in note["overrides"])
@@ -156,7 +158,7 @@ def _job(folder: Path, note: Mapping[str, Any]) -> Job:
         miou=note["miou"],
         classes=found.get("scores", {}).get("iou", {}),
         command=record.get("command", ""),
-        page=f"{note['job']}/report.html" if run.absolute().parent == folder.absolute() and page.is_file() else "",
+        page=f"{run.name}/report.html" if page.is_file() else "",
         photos=((record.get("data") or {}).get("photos") or {}).get("train", 0),
         floor=(found.get("floor") or {}).get("miou"),
         agreement=(found.get("agreement") or {}).get("miou"),

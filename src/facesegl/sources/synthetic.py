@@ -14,7 +14,7 @@ from PIL import Image
 
 from facesegl.console import track
 from facesegl.errors import ConfigError, DataError
-from facesegl.files import machine_errors
+from facesegl.files import machine_errors, remove_builds_of_the_dead
 from facesegl.labels.decode import Decoded, mask_to_colours
 from facesegl.labels.from_parts import classes_of_parts
 from facesegl.labels.taxonomy import Taxonomy
@@ -77,6 +77,7 @@ class SyntheticFaces(Source):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(f"{self.folder}.lock"):
                 if not self.folder.is_dir():
+                    remove_builds_of_the_dead(self.folder.parent)
                     self._render()
         found = survey_fasseg_folder(self.folder)
         train, test = (sum(sample.split == split for sample in found.samples) for split in ("train", "test"))
