@@ -194,13 +194,18 @@ def test_everything_unpaired_is_reported_at_once():
     assert "photos/anna.jpg: a photo without a mask in masks. Add it, or" in lines[3]
 
 
-def test_many_similar_problems_are_truncated_with_their_number():
+def test_equal_problems_are_one_line_with_the_first_names_and_different_ones_are_truncated():
     write_folders(".", [f"p{number}" for number in range(20)])
     for number in range(1, 20):
         Path(f"masks/p{number}.png").unlink()
-    lines = problems(folder())
-    assert len(lines) == 6
-    assert lines[5] == "... and 14 more photos without a mask."
+    (line,) = problems(folder())
+    assert line.startswith("photos/p1.jpg, photos/p2.jpg, photos/p3.jpg and 16 more: a photo without a mask in masks")
+    for number in range(1, 20):
+        Path(f"photos/p{number}.jpg").rename(f"photos/q{number}.jpg")
+        save(np.zeros((4, 4), np.uint8), f"masks/p{number}.png")
+    *lines, last, _ = problems(folder())
+    assert len(lines) == 5
+    assert last == "... and 14 more masks without a photo."
 
 
 def test_photos_without_a_mask_may_be_skipped_and_are_counted(caplog):

@@ -150,7 +150,7 @@ def test_an_unknown_number_in_lapa_is_reported_with_its_file():
     with pytest.raises(DataError) as caught:
         faces("data=lapa", "data.image_size=16").setup("fit")
     assert str(caught.value).startswith(
-        f"{path}: contains 11 in 0.05% of its pixels; the taxonomy defines 0 to 10. Map every"
+        f"{path}: holds 11, which is no class: add it to `classes`, or to `remap` with every other number"
     )
 
 

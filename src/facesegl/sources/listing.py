@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from facesegl.errors import DataError
 from facesegl.files import readable
+from facesegl.text import grouped
 
 PHOTO_SUFFIXES = frozenset(
     (
@@ -175,9 +176,10 @@ def natural_key(name: str) -> list[tuple[float, str]]:
 
 
 def truncate(problems: Sequence[str], noun: str) -> list[str]:
-    """The first few problems, and how many more there are."""
-    more = len(problems) - _SHOWN
-    return [*problems[:_SHOWN], *([f"... and {more} more {noun}."] if more > 0 else [])]
+    """The first few problems, equal ones in one line, and how many more there are."""
+    lines = grouped(problems)
+    more = sum(map(len, [*lines.values()][_SHOWN:]))
+    return [*[*lines][:_SHOWN], *([f"... and {more} more {noun}."] if more else [])]
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
