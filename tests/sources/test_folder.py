@@ -351,3 +351,21 @@ def test_undecodable_names_are_distinct_and_escaped_in_ids():
             shutil.copy(f"{place}/anna{ending.decode()}", os.fsencode(f"{place}/") + name + ending)
     assert ids(folder()) == ["train/anna", "train/J\\xf6rg", "train/J\\xfcrg"]
     assert open_photo(folder().samples()[1].photo).shape == (48, 40, 3)
+
+
+@pytest.mark.parametrize(("template", "name"), [("{stem}/{part}", "{}/{}"), ("{part}/{stem}", "{1}/{0}")])
+@pytest.mark.parametrize("below", ["", "day 1/"])
+def test_parts_may_have_a_folder_per_photo_or_per_part(template, name, below):
+    names = ("anna", "anna_left", "bob")
+    for seed, photo in enumerate(names):
+        save(draw_photo(seed, 48, 40), f"photos/{below}{photo}.jpg")
+        for index, part in enumerate([*CVAT_LABELS][1:], start=1):
+            picture = np.uint8(255) * (five_classes(seed) == index)
+            save(picture, f"masks/{below}{name.format(photo, part)}.png")
+    source = folder(mask_name=template, kind="parts")
+    found = source.samples()
+    assert [sample.id for sample in found] == [f"train/{below}{photo}" for photo in names]
+    for seed, sample in enumerate(found):
+        assert (source.read_mask(sample, FIVE).mask == five_classes(seed)).all()
+    Path(f"photos/{below}bob.jpg").unlink()
+    assert "a mask without a photo; expected bob in photos" in problems(source)[0]

@@ -325,9 +325,10 @@ class FolderFaces(PairedFaces):
             a_few([found.path.name for files in listed.of_split.values() for found in files])
             for listed in (photos, masks)
         ]
+        example = "{stem}/{part}" if self.mask_name.has_parts else "{stem}_seg"
         return (
             f"{self.masks}: no mask matches a photo by name; photos are {names[0]}; masks are {names[1]}. Set how "
-            f"masks are named after their photos, for example data.source.mask_name='\"{{stem}}_seg\"'."
+            f"masks are named after their photos, for example data.source.mask_name='\"{example}\"'."
         )
 
 

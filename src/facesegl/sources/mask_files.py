@@ -78,8 +78,8 @@ def read_mask_file(path: Path, kind: Kind, taxonomy: Taxonomy, rest: str = "back
             raw = _as_numbers(raw, seen, image.mode)
         if lossy:
             raise DataError(
-                f"class numbers saved as {lossy}; export as PNG from where they were drawn: it has changed "
-                f"numbers, and a conversion of this file does not restore them."
+                f"class numbers saved as {lossy}; export as PNG from where they were drawn, since it "
+                f"changes numbers, and a conversion of this file does not restore them."
             )
         if "transparency" in image.info:
             alpha = None
@@ -120,13 +120,18 @@ def read_mask_parts(
             )
     with _naming(*(path for _name, path in parts)):
         ordered = ((known[name], path) for name in known for other, path in parts if other == name)
-        images, below = ((value, _grey(path)) for value, path in ordered), _value_of_rest(rest, taxonomy)
+        images, below = ((value, _grey(path)) for value, path in ordered), value_of_rest(rest, taxonomy)
         if kind == "probabilities":
             return likeliest_parts(images, below)
         return overlay_parts(images, below, smallest_on_top=overlap == "smallest")
 
 
-def _value_of_rest(rest: str, taxonomy: Taxonomy) -> int:
+def value_of_rest(rest: str, taxonomy: Taxonomy) -> int:
+    """The class index, or VOID, of the pixels that belong to no part.
+
+    Raises:
+        ConfigError: no class has that name.
+    """
     try:
         return taxonomy.value_of(rest)
     except ConfigError:
@@ -233,7 +238,7 @@ def _over_rest(
     if alpha is None:
         return decode(pixels)
     _require_opaque(pixels, alpha)
-    hidden, below = alpha <= _HALF, _value_of_rest(rest, taxonomy)
+    hidden, below = alpha <= _HALF, value_of_rest(rest, taxonomy)
     if hidden.all():
         return Decoded(np.full(alpha.shape, below, dtype=np.uint8), np.zeros(alpha.shape, dtype=bool))
     known = taxonomy.raw_colours() if pixels.ndim == 3 else {}
