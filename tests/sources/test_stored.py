@@ -210,6 +210,13 @@ def test_numbers_in_2_or_4_bits_are_read_as_they_were_written(bits):
         assert (read_mask_file(Path("mask.png"), kind, THREE).mask == MASK).all()
 
 
+@pytest.mark.parametrize(("largest", "dtype"), [(2, "u1"), (4, "u1"), (100, "u1"), (255, "u1"), (700, ">u2")])
+def test_numbers_in_a_pgm_are_read_as_they_were_written(largest, dtype):
+    header = f"P5\n# a comment\n{MASK.shape[1]} {MASK.shape[0]}\n{largest}\n".encode()
+    Path("mask.pgm").write_bytes(header + MASK.astype(dtype).tobytes())
+    assert (read_mask_file(Path("mask.pgm"), "auto", THREE).mask == MASK).all()
+
+
 @pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)], ids=["RGB", "LA", "RGBA"])
 def test_numbers_in_16_bits_per_channel_are_refused(kind, channels):
     deep = np.repeat(MASK[..., None], channels, 2).astype(">u2")

@@ -152,8 +152,8 @@ def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy, palette: np.ndarray 
     found, counts = np.unique(numbers[mask == _UNCLAIMED], return_counts=True)
     if len(found) > _SHOWN:
         raise DataError(
-            f"holds {len(found)} numbers, {int(found[0])} to {int(found[-1])}, which are no class; {_known(taxonomy)}. "
-            f"Is this a photo, or a soft mask? Expected one number per class."
+            f"holds numbers of no class in {counts.sum() / mask.size:.2%} of the pixels, more than {_SHOWN} different "
+            f"ones; {_known(taxonomy)}. Is this a photo, or a soft mask? Expected one number per class."
         )
     if found.size:
         shares = (counts / mask.size).tolist()

@@ -33,7 +33,7 @@ from facesegl.labels.decode import (
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import open_image, to_rgba, upright
 from facesegl.sources.listing import require_regular
-from facesegl.sources.stored import channel_bits, lossy_format
+from facesegl.sources.stored import channel_bits, lossy_format, number_step
 
 Kind = Literal["auto", "colour", "index", "parts", "probabilities"]
 """The format of a mask file; with `parts` and `probabilities` a mask has several files."""
@@ -83,9 +83,8 @@ def read_mask_file(path: Path, kind: Kind, taxonomy: Taxonomy, rest: str = "back
             )
         if "transparency" in image.info:
             alpha = None
-        return _over_rest(
-            raw // step, alpha, lambda numbers: decode_numbers(numbers, taxonomy, palette), taxonomy, rest
-        )
+        numbers = _unscaled(raw, step)
+        return _over_rest(numbers, alpha, lambda found: decode_numbers(found, taxonomy, palette), taxonomy, rest)
 
 
 def read_mask_parts(
@@ -190,21 +189,23 @@ class _Opened(NamedTuple):
 
     image: Image.Image
     lossy: str | None
-    step: int
+    step: float
 
 
 def _open(path: Path) -> _Opened:
     image = open_image(path, alone=True)
     if image.mode == "F":
         raise DataError("a floating-point image (mode F); expected 8 or 16 bits. Save numbers as PNG or .npy.")
-    bits = channel_bits(path, image)
-    if bits == 16 and image.mode in ("RGB", "LA", "RGBA") and not np.asarray(image.convert("RGB")).any():
+    if (
+        channel_bits(path, image) == 16
+        and image.mode in ("RGB", "LA", "RGBA")
+        and not np.asarray(image.convert("RGB")).any()
+    ):
         raise DataError(
             "16 bits per channel, of which the upper 8 are read, and these are all 0; save it with 8 bits per channel, "
             "or numbers as a grey PNG without alpha."
         )
-    step = {2: 85, 4: 17}.get(bits, 1) if image.mode == "L" else 1
-    return _Opened(upright(image), lossy_format(path, image), step)
+    return _Opened(upright(image), lossy_format(path, image), number_step(path, image))
 
 
 def _raw(image: Image.Image) -> np.ndarray:
@@ -261,6 +262,10 @@ def _require_opaque(pixels: np.ndarray, alpha: np.ndarray) -> None:
         )
 
 
+def _unscaled(greys: np.ndarray, step: float) -> np.ndarray:
+    return greys if step == 1 else np.rint(greys / step).astype(np.uint16)
+
+
 def _as_numbers(colors: np.ndarray, seen: np.ndarray, mode: str) -> np.ndarray:
     """The numbers (H, W) of an image (H, W, 3) whose three channels are equal where it is seen, (P, 3)."""
     if not _is_grey(seen):
@@ -276,7 +281,7 @@ def _is_grey(colors: np.ndarray) -> bool:
     return bool((colors[..., :1] == colors).all())
 
 
-def _holds_colors(seen: np.ndarray, palette: np.ndarray | None, step: int, lossy: bool, taxonomy: Taxonomy) -> bool:
+def _holds_colors(seen: np.ndarray, palette: np.ndarray | None, step: float, lossy: bool, taxonomy: Taxonomy) -> bool:
     """Whether painted pixels, (P, 3) or (P,) of a palette (256, 3) or of greys, are colors and not numbers."""
     if not len(seen):
         return True
@@ -284,7 +289,7 @@ def _holds_colors(seen: np.ndarray, palette: np.ndarray | None, step: int, lossy
         return _palette_holds_colors(np.unique(seen), palette, taxonomy)
     if seen.ndim == 2:
         return not _is_grey(seen) or _greys_are_colors(seen[:, 0], seen[:, 0], taxonomy, preferred=True)
-    return _greys_are_colors(seen // step, seen, taxonomy, preferred=lossy)
+    return _greys_are_colors(_unscaled(seen, step), seen, taxonomy, preferred=lossy)
 
 
 def _palette_holds_colors(used: np.ndarray, palette: np.ndarray, taxonomy: Taxonomy) -> bool:

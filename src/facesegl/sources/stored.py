@@ -1,5 +1,6 @@
 """How a file stores its pixels, as far as the opened image does not show it: lossy compression, bits per channel."""
 
+import re
 from pathlib import Path
 
 from PIL import Image
@@ -32,13 +33,22 @@ def lossy_format(path: Path, image: Image.Image) -> str | None:
 
 
 def channel_bits(path: Path, image: Image.Image) -> int:
-    """Bits per channel of a PNG or TIFF: Pillow scales 2 and 4 bits of grey, and cuts 16 bits of colour, to 8."""
+    """Bits per channel of a PNG or TIFF; Pillow cuts 16 bits of colour to 8."""
     if image.format == "PNG":
         with path.open("rb") as file:
             return file.read(25)[24]
     if image.format == "TIFF":
         return int(max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))))
     return 8
+
+
+def number_step(path: Path, image: Image.Image) -> float:
+    """By what Pillow multiplies the numbers in a grey image: so that the largest that fits is 255, or 65535."""
+    if image.format == "PPM" and image.mode in ("L", "I"):
+        with path.open("rb") as file:
+            words = re.sub(rb"#[^\n]*", b" ", file.read(_HEADER)).split()  # P5, width, height, largest number
+        return (255 if image.mode == "L" else 65535) / int(words[3])
+    return {2: 85, 4: 17}.get(channel_bits(path, image), 1) if image.mode == "L" else 1
 
 
 def _is_lossy_webp(path: Path) -> bool:
