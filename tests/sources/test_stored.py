@@ -258,3 +258,11 @@ def test_renumbered_greys_of_a_palette_are_never_guessed():
     ):
         read(image, taxonomy=many)
     assert (read(image, kind="index", taxonomy=many).mask == MASK).all()
+
+
+def test_a_grey_image_of_16_bits_may_hold_the_greys_of_classes():
+    two = Taxonomy.from_mapping({"classes": {"rest": [0, 0, 0], "face": [255, 255, 255]}})
+    for kind in ("auto", "colour"):
+        assert (read(np.uint16(255) * (MASK > 0), kind=kind, taxonomy=two).mask == (MASK > 0)).all()
+    with pytest.raises(DataError, match=r"mask.png: holds values above 255, which are no colours"):
+        read(np.uint16(65535) * (MASK > 0), kind="colour", taxonomy=two)

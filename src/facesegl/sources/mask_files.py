@@ -217,8 +217,11 @@ def _raw(image: Image.Image) -> np.ndarray:
 
 def _rgb(image: Image.Image) -> np.ndarray:
     """The colors (H, W, 3) uint8; not multiplied with alpha."""
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        raise DataError(f"{image.mode} holds numbers of more than 8 bits, not colours; use data.source.kind=index.")
+    if image.mode.startswith("I"):
+        deep = np.asarray(image)
+        if deep.max() > 255:
+            raise DataError("holds values above 255, which are no colours; use data.source.kind=index for numbers.")
+        return np.repeat(deep.astype(np.uint8)[..., None], 3, axis=2)
     return np.asarray((to_rgba(image) if image.mode in ("La", "RGBa") else image).convert("RGB"))
 
 
