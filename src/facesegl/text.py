@@ -1,10 +1,13 @@
 """Text for messages: numbers, counts with nouns, shortened lists, and suggestions for a misspelt name."""
 
 import difflib
+import itertools
 import math
+import re
 import textwrap
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
 _ALIKE = 0.6  # the default of difflib.get_close_matches
 
 
@@ -38,6 +41,38 @@ def a_few(names: Iterable[str], most: int = 5) -> str:
     every = list(names)
     rest = f" and {len(every) - most} more" if len(every) > most else ""
     return ", ".join(every[:most]) + rest
+
+
+def grouped(problems: Iterable[str]) -> dict[str, list[int]]:
+    """Merge problems, `PLACE: text`, that differ only in their place and in shares of pixels.
+
+    Returns:
+        Each line, with the indices of its problems, in the order of the first.
+
+    Example:
+        >>> [*grouped(["a.png: holds 5 (2% of the pixels).", "b.png: empty.", "c.png: holds 5 (3% of the pixels)."])]
+        ['2 masks hold 5 (2% to 3% of the pixels): a.png, c.png.', 'b.png: empty.']
+        >>> grouped(["a.png: empty.", "b.png: empty."])
+        {'a.png, b.png: empty.': [0, 1]}
+    """
+    alike: dict[tuple[str, ...], list[tuple[int, str, list[str]]]] = {}
+    for index, problem in enumerate(problems):
+        place, _, text = problem.rpartition(": ") if ": " not in problem else problem.partition(": ")
+        pieces = _SHARE.split(text)
+        alike.setdefault(tuple(pieces[::2]), []).append((index, place, pieces[1::2]))
+    return {_merged(words, same): [index for index, *_ in same] for words, same in alike.items()}
+
+
+def _merged(words: Sequence[str], same: Sequence[tuple[int, str, list[str]]]) -> str:
+    """The words between the shares, and an index, a place and the shares for each problem."""
+    _, places, shares = zip(*same, strict=True)
+    ends = [sorted({*column}, key=float) for column in zip(*shares, strict=True)]
+    ranges = [f"{low}%" if low == high else f"{low}% to {high}%" for low, *_, high in (end * 2 for end in ends)]
+    text = "".join(itertools.chain(*itertools.zip_longest(words, ranges, fillvalue="")))
+    names = [*dict.fromkeys(filter(None, places))]
+    if len(names) > 1 and text.startswith("holds "):
+        return f"{len(names)} masks hold {text.removeprefix('holds ').removesuffix('.')}: {a_few(names, most=3)}."
+    return f"{a_few(names, most=3)}: {text}" if names else text
 
 
 def percent(share: float) -> str:

@@ -162,7 +162,7 @@ def test_a_mask_with_an_unknown_number_is_reported_with_its_file_and_the_remedy(
     mask = np.array(Image.open("masks/bob.png"))
     mask[:2] = 17
     save(mask, "masks/bob.png")
-    message = "masks/bob.png: contains 17 in 4.17% of its pixels; the taxonomy defines 0 to 4"
+    message = "masks/bob.png: holds 17, which is no class: add it to `classes`, or to `remap`"
     assert_reported(call("train", *OWN, *QUICK), 3, message)
     Path("my.yaml").write_text(json.dumps({**TAXONOMY, "void": 17}))
     assert call("train", *OWN, *QUICK).code == 0
@@ -173,9 +173,9 @@ def test_masks_with_an_unknown_colour_are_reported(own):
     write_folders(".", ["anna", "bob"], colours=[(255, 0, 0), *[*CVAT_LABELS.values()][1:]])
     for name in ("eve", "dan", "kim", "lea"):
         Path(f"photos/{name}.jpg").unlink()
-    message = "% of its pixels are (255, 0, 0), which is not the colour of a class"
+    message = "2 masks hold (255, 0, 0), which is not the colour of a class: add it to `classes`"
     ended = call("train", *OWN, *QUICK, "data.fold=null")
-    assert_reported(ended, 3, ["masks/anna.png: ", message], ["masks/bob.png: ", message])
+    assert_reported(ended, 3, [message, "masks/anna.png, masks/bob.png."])
 
 
 def test_a_photo_and_its_mask_of_two_sizes_are_left_out_with_what_it_may_be(own):

@@ -195,13 +195,18 @@ def test_everything_unpaired_is_reported_at_once():
     assert "photos/anna.jpg: a photo without a mask in masks. Add it, or" in lines[3]
 
 
-def test_many_similar_problems_are_truncated_with_their_number():
+def test_equal_problems_are_one_line_with_the_first_names_and_different_ones_are_truncated():
     write_folders(".", [f"p{number}" for number in range(20)])
     for number in range(1, 20):
         Path(f"masks/p{number}.png").unlink()
-    lines = problems(folder())
-    assert len(lines) == 6
-    assert lines[5] == "... and 14 more photos without a mask."
+    (line,) = problems(folder())
+    assert line.startswith("photos/p1.jpg, photos/p2.jpg, photos/p3.jpg and 16 more: a photo without a mask in masks")
+    for number in range(1, 20):
+        Path(f"photos/p{number}.jpg").rename(f"photos/q{number}.jpg")
+        save(np.zeros((4, 4), np.uint8), f"masks/p{number}.png")
+    *lines, last, _ = problems(folder())
+    assert len(lines) == 5
+    assert last == "... and 14 more masks without a photo."
 
 
 def test_photos_without_a_mask_may_be_skipped_and_are_counted(caplog):
@@ -350,3 +355,21 @@ def test_undecodable_names_are_distinct_and_escaped_in_ids():
             shutil.copy(f"{place}/anna{ending.decode()}", os.fsencode(f"{place}/") + name + ending)
     assert ids(folder()) == ["train/anna", "train/J\\xf6rg", "train/J\\xfcrg"]
     assert open_photo(folder().samples()[1].photo).shape == (48, 40, 3)
+
+
+@pytest.mark.parametrize(("template", "name"), [("{stem}/{part}", "{}/{}"), ("{part}/{stem}", "{1}/{0}")])
+@pytest.mark.parametrize("below", ["", "day 1/"])
+def test_parts_may_have_a_folder_per_photo_or_per_part(template, name, below):
+    names = ("anna", "anna_left", "bob")
+    for seed, photo in enumerate(names):
+        save(draw_photo(seed, 48, 40), f"photos/{below}{photo}.jpg")
+        for index, part in enumerate([*CVAT_LABELS][1:], start=1):
+            picture = np.uint8(255) * (five_classes(seed) == index)
+            save(picture, f"masks/{below}{name.format(photo, part)}.png")
+    source = folder(mask_name=template, kind="parts")
+    found = source.samples()
+    assert [sample.id for sample in found] == [f"train/{below}{photo}" for photo in names]
+    for seed, sample in enumerate(found):
+        assert (source.read_mask(sample, FIVE).mask == five_classes(seed)).all()
+    Path(f"photos/{below}bob.jpg").unlink()
+    assert "a mask without a photo; expected bob in photos" in problems(source)[0]

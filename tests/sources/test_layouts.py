@@ -150,7 +150,7 @@ def test_an_unknown_number_in_lapa_is_reported_with_its_file():
     with pytest.raises(DataError) as caught:
         faces("data=lapa", "data.image_size=16").setup("fit")
     assert str(caught.value).startswith(
-        f"{path}: contains 11 in 0.05% of its pixels; the taxonomy defines 0 to 10. Map every"
+        f"{path}: holds 11, which is no class: add it to `classes`, or to `remap` with every other number"
     )
 
 
@@ -250,6 +250,16 @@ def test_a_labelmap_without_a_background_gets_a_black_one_first():
     assert (mask(module, "train/frame_000000") == five_classes(0)).all()
 
 
+def test_cvats_own_background_next_to_a_label_of_that_name_gets_a_hint(caplog):
+    write_cvat("export", photos=1)
+    file = Path("export/labelmap.txt")
+    file.write_text("Background:0,215,255::\n" + file.read_text())
+    assert "Background" in faces(*CVAT).taxonomy.names
+    (hint,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert "labelmap.txt: Background and background are two classes. If they are one, merge them with `remap`" in hint
+    assert "CVAT's background is everything without a label" in hint
+
+
 LABELMAP = Path("export/labelmap.txt")
 
 
@@ -342,7 +352,7 @@ def test_unlabelled_photos_are_left_out_and_the_latest_annotation_counts(caplog)
     assert [*found] == ["train/Anna Ö 0", "train/Anna Ö 2"]
     assert {name for name, _ in found["train/Anna Ö 0"].parts} == {"skin", "left eye", "right eye", "hair"}
     assert "1 photos have no mask and are left out: Anna Ö 1.jpg" in caplog.text
-    assert "tasks with several annotations: 11; the latest of each is used" in caplog.text
+    assert "tasks with several annotations: 11; of each the ground truth is used, else the last one upd" in caplog.text
 
 
 def test_a_brush_may_have_any_name_and_the_masks_may_be_numpy_files():
@@ -356,6 +366,133 @@ def test_a_brush_may_have_any_name_and_the_masks_may_be_numpy_files():
         np.save(path.with_suffix(".npy"), np.array(Image.open(path)))
         path.unlink()
     assert (mask(faces(*STUDIO), "train/Anna Ö 0") == five_of(0)).all()
+
+
+def edited(change):
+    """Write two tasks; `change(task, first, second)` edits task 11, whose second annotation lacks the hair."""
+    write_label_studio(".", photos=2)
+    (file,) = Path("export").glob("*.json")
+    tasks = json.loads(file.read_text())
+    (first,) = tasks[0]["annotations"]
+    first["updated_at"] = "2026-11-20T10:00:00.500000Z"
+    second = {**first, "id": 45, "updated_at": "2026-11-21T10:00:00Z", "result": first["result"][:-1]}
+    tasks[0]["annotations"] = [second, first]  # the converter lists the newest first
+    for path in Path("export").glob("task-11-*"):
+        if "hair" not in path.name:
+            shutil.copy(path, path.with_name(path.name.replace("annotation-40", "annotation-45")))
+    change(tasks[0], first, second)
+    file.write_text(json.dumps(tasks))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [
+        (lambda task, first, second: None, 45),
+        (lambda task, first, second: first.update(updated_at="2026-11-21T10:00:00.100000Z"), 40),
+        (lambda task, first, second: first.update(ground_truth=True), 40),
+        (lambda task, first, second: second.update(was_cancelled=True), 40),
+        (lambda task, first, second: task.update(predictions=[{"id": 99, "result": []}], drafts=[{"id": 98}]), 45),
+        (lambda task, first, second: (first.pop("updated_at"), second.pop("updated_at")), 45),
+    ],
+    ids=["newest", "updated later", "ground truth", "cancelled", "predictions", "no times"],
+)
+@pytest.mark.parametrize("minimal", [False, True])
+def test_the_corrected_annotation_counts_or_the_ground_truth(change, number, minimal, caplog):
+    file = edited(change)
+    if minimal:
+        to_minimal(file)
+        if "ground_truth" in file.read_text() or number == 40:
+            pytest.skip("JSON-MIN has neither ground truth nor cancelled annotations")
+    with caplog.at_level(logging.INFO):
+        parts = samples(faces(*STUDIO))["train/Anna Ö 0"].parts
+    assert {path.name.split("-by-")[0] for _, path in parts} == {f"task-11-annotation-{number}"}
+    assert ("hair" in dict(parts)) == (number == 40)
+    assert "tasks with several annotations: 11; of each the ground" in caplog.text or "cancel" in file.read_text()
+
+
+def to_minimal(file):
+    """Rewrite a JSON export as JSON-MIN, with its real keys."""
+    records = []
+    for task in json.loads(file.read_text()):
+        for one in task["annotations"]:
+            brushes = {}
+            for region in one["result"]:
+                brushes.setdefault(region["from_name"], []).append({"format": "rle", "rle": [0], **region["value"]})
+            facts = {"annotator": 1, "annotation_id": one["id"], "updated_at": one.get("updated_at"), "lead_time": 3.5}
+            records.append({**task["data"], "id": task["id"], **brushes, **facts})
+    file.write_text(json.dumps(records))
+
+
+def test_a_json_min_export_names_brushes_with_a_hyphen():
+    write_label_studio(".", photos=2)
+    (file,) = Path("export").glob("*.json")
+    file.write_text(file.read_text().replace('"tag"', '"my-brush"'))
+    to_minimal(file)
+    for path in Path("export").glob("*.png"):
+        path.rename(path.with_name(path.name.replace("-tag-", "-my-brush-")))
+    assert faces(*STUDIO).taxonomy.names == ("background", "hair", "left eye", "right eye", "skin")
+
+
+def test_a_submitted_empty_annotation_is_a_photo_without_labels(caplog):
+    def empty(task, first, second):
+        second["result"] = []
+
+    edited(empty)
+    with caplog.at_level(logging.INFO):
+        module = faces(*STUDIO)
+        assert len(samples(module)) == 2
+    assert (mask(module, "train/Anna Ö 0") == 0).all()
+    assert mask(module, "train/Anna Ö 1").any()
+    assert "1 photos have an empty annotation; all their pixels are background" in caplog.text
+    assert (mask(faces(*STUDIO, "data.source.rest=void"), "train/Anna Ö 0") == VOID).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda task, first, second: second.update(id=50),
+            "task 11: annotation 50 in the JSON export has no masks; ex",
+        ),
+        (
+            lambda task, first, second: task.update(annotations=[first]),
+            "task 11: annotation 45 has masks, but is not in",
+        ),
+    ],
+)
+def test_masks_and_json_of_different_exports_are_reported(change, message):
+    edited(change)
+    assert problems(*STUDIO)[0].startswith(message)
+
+
+def test_a_task_whose_annotations_are_all_cancelled_is_unlabelled():
+    edited(lambda task, first, second: [one.update(was_cancelled=True) for one in (first, second)])
+    assert [*samples(faces(*STUDIO))] == ["train/Anna Ö 1"]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_stroke_with_several_labels_is_reported_and_is_no_class(listed):
+    write_label_studio(".", photos=2)
+    (file,) = Path("export").glob("*.json")
+    if listed:
+        file.write_text(file.read_text().replace('["hair"]', '["hair", "skin"]'))
+    for path in Path("export").glob("task-11-*hair-0*" if not listed else "*hair-*"):
+        path.rename(path.with_name(path.name.replace("hair", "hair-skin")))
+    module = faces(*STUDIO)
+    assert "hair-skin" not in module.taxonomy.names
+    (problem,) = module.source.survey().problems
+    assert ": a stroke with several labels (hair-skin); give each stroke one label in Label Studio" in problem
+
+
+def test_a_label_with_a_hyphen_or_a_slash_is_one_label():
+    write_label_studio(".", photos=2)
+    (file,) = Path("export").glob("*.json")
+    file.write_text(file.read_text().replace('["hair"]', '["skin/left eye"]'))
+    for path in Path("export").glob("*hair-*"):
+        path.rename(path.with_name(path.name.replace("hair", "skin-left eye")))
+    assert "skin-left eye" in faces(*STUDIO).taxonomy.names
+    assert len(samples(faces(*STUDIO))) == 2
 
 
 @pytest.mark.parametrize(

@@ -42,3 +42,13 @@ def test_the_fourth_byte_of_a_bmp_is_padding_not_alpha(tmp_path):
     info += (1).to_bytes(2, "little") + (32).to_bytes(2, "little") + bytes(24)
     (tmp_path / "x.bmp").write_bytes(header + info + pixels[::-1].tobytes())
     assert (read_rgb(tmp_path / "x.bmp") == pixels[..., 2::-1]).all()
+
+
+def test_a_color_mask_with_transparent_pixels_is_an_error_for_a_custom_source(tmp_path):
+    pixels = np.full((4, 5, 4), 255, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "1.png")
+    assert (read_rgb(tmp_path / "1.png") == 255).all()
+    pixels[0, 0, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "2.png")
+    with pytest.raises(DataError, match=r"2.png: has transparent pixels"):
+        read_rgb(tmp_path / "2.png")

@@ -9,7 +9,7 @@ import numpy as np
 
 from facesegl.checks.duplicates import ALIKE, BITS, Similar, identical, similar_across, similar_within
 from facesegl.checks.facts import Facts, PhotoFacts, Refused
-from facesegl.text import number, percent
+from facesegl.text import grouped, number, percent
 
 T = TypeVar("T")
 Severity = Literal["error", "warning", "note"]
@@ -131,7 +131,7 @@ def _files(facts: Facts) -> Iterator[Finding]:
     what = f"{number(len(unreadable), 'file')} that cannot be read: training refuses to start"
     yield from _refused("unreadable", what, "Copy each again, or remove the photo and its mask.", unreadable)
     what = f"{number(len(foreign), 'mask')} in other colours or values than the classes': training refuses to start"
-    remedy = "Give the masks' colours or values as data.taxonomy=FILE.yaml, or replace the files."
+    remedy = "Do what each line says; the masks' colours or values are defined in data.taxonomy=FILE.yaml."
     yield from _refused("foreign", what, remedy, foreign)
     if not facts.fitting("train") and not facts.problems:
         yield Finding(
@@ -167,9 +167,10 @@ def _files(facts: Facts) -> Iterator[Finding]:
 
 def _refused(check: str, what: str, remedy: str, refused: Sequence[Refused]) -> Iterator[Finding]:
     if refused:
-        yield Finding(
-            "error", check, what, remedy, [Case(line, (one.sample.id,)) for one in refused for line in one.why]
-        )
+        every = [(line, one.sample.id) for one in refused for line in one.why]
+        lines = grouped(line for line, _ in every)
+        cases = [Case(line, tuple(dict.fromkeys(every[index][1] for index in same))) for line, same in lines.items()]
+        yield Finding("error", check, what, remedy, cases)
 
 
 def _mismatch(photo: PhotoFacts) -> Case:

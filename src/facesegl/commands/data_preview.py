@@ -21,7 +21,7 @@ from facesegl.labels.decode import mask_to_colours
 from facesegl.labels.taxonomy import VOID, Taxonomy
 from facesegl.sources.images import open_photo
 from facesegl.sources.source import Sample
-from facesegl.text import number, percent
+from facesegl.text import grouped, number, percent
 
 log = logging.getLogger(__name__)
 
@@ -139,12 +139,13 @@ def _entries(faces: FaceDataModule, samples: Sequence[Sample], inexact: bool) ->
             entry = _entry(faces, sample, inexact, box)
         except DataError as error:
             problems += error.problems
-            log.warning("%s It is left out.", error)
             continue
         shown += 1
         yield entry
     if not shown:
-        raise DataError(*problems)
+        raise DataError(*grouped(problems))
+    for line in grouped(problems):
+        log.warning("%s Left out.", line)
 
 
 def _entry(faces: FaceDataModule, sample: Sample, inexact: bool, box: int) -> Entry:

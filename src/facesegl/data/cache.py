@@ -34,6 +34,7 @@ from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import pixel_hash, resize_photo
 from facesegl.sources.listing import require_regular, truncate
 from facesegl.sources.source import Sample, Source, join_groups
+from facesegl.text import grouped
 from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)
@@ -254,8 +255,9 @@ class FaceCache:
                     masks.append(outcome.mask)
                     checksums.append(np.uint32(_checksum(outcome.image, outcome.mask)))
         if problems or not rows:
-            more = [f"... and {len(problems) - _SHOWN_PROBLEMS} more."] if len(problems) > _SHOWN_PROBLEMS else []
-            raise DataError(*problems[:_SHOWN_PROBLEMS], *more) if problems else DataError(*left_out.values())
+            lines = [*grouped(problems or left_out.values())]
+            more = [f"... and {len(lines) - _SHOWN_PROBLEMS} more."] if len(lines) > _SHOWN_PROBLEMS else []
+            raise DataError(*lines[:_SHOWN_PROBLEMS], *more)
         return rows, left_out
 
     def _prepare(self, sample: Sample) -> "_Prepared | _LeftOut | DataError":

@@ -99,14 +99,21 @@ def foreign_colour(colours: np.ndarray, taxonomy: Taxonomy) -> tuple[Colour, flo
     packed = _packed(colours)
     inside = np.zeros(packed.shape, dtype=bool)
     inside.flat[off] = _squared_distances(colours.reshape(-1, 3)[off], palette).min(axis=1) > TOLERANCE**2
-    inside[0], inside[-1], inside[:, 0], inside[:, -1] = False, False, False, False
-    for rows, columns in itertools.product((-1, 0, 1), repeat=2):
-        inside &= np.roll(packed, (rows, columns), (0, 1)) == packed
+    inside = uniform_areas(packed, inside)
     found, counts = np.unique(packed[inside], return_counts=True)
     if not found.size or counts.max() <= _FLAT * packed.size:
         return None
     commonest = int(found[counts.argmax()])
     return _unpacked(commonest), float((packed == commonest).mean())
+
+
+def uniform_areas(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the pixels of `inside` (H, W) bool whose eight neighbours all have the same value (H, W)."""
+    inside = inside.copy()
+    inside[0], inside[-1], inside[:, 0], inside[:, -1] = False, False, False, False
+    for rows, columns in itertools.product((-1, 0, 1), repeat=2):
+        inside &= np.roll(values, (rows, columns), (0, 1)) == values
+    return inside
 
 
 def mask_to_colours(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
@@ -122,18 +129,19 @@ def mask_to_colours(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     return np.asarray(taxonomy.palette()[mask])
 
 
-def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
+def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy, palette: np.ndarray | None = None) -> Decoded:
     """Decode an index mask, with the taxonomy's `remap` if it has one.
 
     Args:
         numbers: (H, W) of any integer type, or bool for 0 and 1.
         taxonomy: the classes.
+        palette: (256, 3) uint8, the colours with which the file shows its numbers, for messages.
 
     Returns:
         The index mask; none of its pixels is inexact.
 
     Raises:
-        DataError: numbers that the taxonomy does not define. The caller adds the file's name.
+        DataError: numbers that the taxonomy does not define, one problem each. The caller adds the file's name.
 
     Example:
         >>> two = Taxonomy(names=("wall", "face"), colours=((0, 0, 0), (9, 9, 9)), remap={3: "wall", 40: "face"})
@@ -141,16 +149,32 @@ def decode_numbers(numbers: np.ndarray, taxonomy: Taxonomy) -> Decoded:
         array([[0, 1]], dtype=uint8)
     """
     mask = _look_up(numbers, taxonomy)
-    unknown = numbers[mask == _UNCLAIMED]
-    if unknown.size:
-        found = np.unique(unknown).tolist()
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    found, counts = np.unique(numbers[mask == _UNCLAIMED], return_counts=True)
+    if len(found) > _SHOWN:
         raise DataError(
-            f"contains {', '.join(str(int(value)) for value in found[:_SHOWN])}{more} in "
-            f"{unknown.size / mask.size:.2%} of its pixels; the taxonomy defines {_format_known(taxonomy)}. Map every "
-            f"number to a class in its YAML: `remap: {{0: {taxonomy.names[0]}, {int(found[0])}: CLASS or void, ...}}`."
+            f"holds numbers of no class in {counts.sum() / mask.size:.2%} of the pixels, more than {_SHOWN} different "
+            f"ones; {_known(taxonomy)}. Is this a photo, or a soft mask? Expected one number per class."
+        )
+    if found.size:
+        shares = (counts / mask.size).tolist()
+        raise DataError(
+            *(
+                _unknown_number(int(number), share, taxonomy, palette)
+                for number, share in zip(found, shares, strict=True)
+            )
         )
     return Decoded(mask, np.zeros(mask.shape, dtype=bool))
+
+
+def _unknown_number(number: int, share: float, taxonomy: Taxonomy, palette: np.ndarray | None) -> str:
+    color = "" if palette is None else f" ({', '.join(map(str, palette[number]))})"
+    remedy = (
+        f"add it to `remap`, as `{number}: CLASS or void`"
+        if any(isinstance(raw, int) for raw in taxonomy.remap)
+        else f"add it to `classes`, or to `remap` with every other number, as "
+        f"`remap: {{0: {taxonomy.names[0]}, {number}: CLASS or void, ...}}`"
+    )
+    return f"holds {number}{color}, which is no class: {remedy} ({share:.2%} of the pixels; {_known(taxonomy)})."
 
 
 def are_known(numbers: np.ndarray, taxonomy: Taxonomy) -> bool:
@@ -372,11 +396,11 @@ def _classes_first(layers: np.ndarray, number: int) -> np.ndarray:
     return next((stack for stack in fitting if (stack.sum(axis=0) == 1).all()), fitting[0])
 
 
-def _format_known(taxonomy: Taxonomy) -> str:
+def _known(taxonomy: Taxonomy) -> str:
     numbers = sorted(taxonomy.raw_numbers())
     if numbers == [*range(numbers[0], numbers[-1] + 1)]:
-        return f"{numbers[0]} to {numbers[-1]}"
-    return ", ".join(map(str, numbers[:_SHOWN])) + (" ..." if len(numbers) > _SHOWN else "")
+        return f"the taxonomy defines {numbers[0]} to {numbers[-1]}"
+    return f"the taxonomy defines {', '.join(map(str, numbers[:_SHOWN]))}{' ...' if len(numbers) > _SHOWN else ''}"
 
 
 def _sum_of(images: Iterable[np.ndarray]) -> np.ndarray:

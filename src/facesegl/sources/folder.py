@@ -23,7 +23,7 @@ from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
 
-_RECOGNITION = 2  # increment when `kind: auto` detects another kind for the same file
+_RECOGNITION = 3  # increment when `kind: auto` detects another kind for the same file
 _ONE_FILE_PER_PART = ("parts", "probabilities")
 _LAYOUTS = ("folder", "cvat", "label_studio")  # the default names of your own data
 _OF_PHOTOS = re.compile(r"(?:jpeg|jpg|rgb)?_?(?:images?|imgs?|photos?|pictures?)", re.IGNORECASE)
@@ -69,7 +69,7 @@ class PairedFaces(Source):
         kind: the format of the masks; `auto` detects it for each. `parts` and `probabilities` have one file per part.
         overlap: which of several overlapping parts wins: `order`, the later one in the taxonomy's `remap`, else in its
             classes; `smallest`, the one that covers less of this photo.
-        rest: the class of pixels that belong to no part, or `void`.
+        rest: the class of pixels that belong to no part, or that a mask leaves transparent; or `void`.
         mask_scale: how many times larger photos are than their masks, along each side. Masks are never resized
             otherwise.
         lists: text files that name the photos of each split; None for a split without a list.
@@ -166,7 +166,7 @@ class PairedFaces(Source):
         if sample.parts:
             decoded = read_mask_parts(sample.parts, self.kind, self.overlap, self.rest, taxonomy)
         else:
-            decoded = read_mask_file(sample.mask, self.kind, taxonomy)
+            decoded = read_mask_file(sample.mask, self.kind, taxonomy, self.rest)
         if self.mask_scale == 1:
             return decoded
         return Decoded(*(np.repeat(np.repeat(part, self.mask_scale, 0), self.mask_scale, 1) for part in decoded))
@@ -337,9 +337,10 @@ class FolderFaces(PairedFaces):
             a_few([found.path.name for files in listed.of_split.values() for found in files])
             for listed in (photos, masks)
         ]
+        example = "{stem}/{part}" if self.mask_name.has_parts else "{stem}_seg"
         return (
             f"{self.masks}: no mask matches a photo by name; photos are {names[0]}; masks are {names[1]}. Set how "
-            f"masks are named after their photos, for example data.source.mask_name='\"{{stem}}_seg\"'."
+            f"masks are named after their photos, for example data.source.mask_name='\"{example}\"'."
         )
 
 

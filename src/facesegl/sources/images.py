@@ -97,9 +97,12 @@ def read_rgb(path: Path) -> np.ndarray:
     """The pixels of a colour mask, (H, W, 3) uint8, R-G-B; the fourth byte of a 32-bit BMP is padding, not alpha.
 
     Raises:
-        DataError: as `open_image`, also for several frames or pages.
+        DataError: as `open_image`, also for several frames or pages, and for transparent pixels.
     """
-    return np.asarray(open_image(path, alone=True).convert("RGB"))
+    image = open_image(path, alone=True)
+    if image.format != "BMP" and "A" in image.mode and np.asarray(image.getchannel("A")).min() < 255:
+        raise DataError(f"{path}: has transparent pixels, which have no class. Save it without alpha.")
+    return np.asarray(image.convert("RGB"))
 
 
 def open_photo(path: Path) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from facesegl.errors import DataError
 from facesegl.files import readable
+from facesegl.text import grouped
 
 HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
 HEIC_REMEDY = "pip install 'facesegl[heic]', or save as JPEG"
@@ -206,9 +207,10 @@ def natural_key(name: str) -> list[tuple[float, str]]:
 
 
 def truncate(problems: Sequence[str], noun: str) -> list[str]:
-    """The first few problems, and how many more there are."""
-    more = len(problems) - _SHOWN
-    return [*problems[:_SHOWN], *([f"... and {more} more {noun}."] if more > 0 else [])]
+    """The first few problems, equal ones in one line, and how many more there are."""
+    lines = grouped(problems)
+    more = sum(map(len, [*lines.values()][_SHOWN:]))
+    return [*[*lines][:_SHOWN], *([f"... and {more} more {noun}."] if more else [])]
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:

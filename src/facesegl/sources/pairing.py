@@ -48,8 +48,9 @@ class MaskName:
     """How masks are named after their photos.
 
     Args:
-        template: for example `{stem}_seg`, `{stem:05}` for a number padded with zeros, or `{stem}_{part}` for one file
-            per part. None for the photo's own name, optionally with a word like `_mask` after it or `label-` before it.
+        template: for example `{stem}_seg`, `{stem:05}` for a number padded with zeros, or for one file per part
+            `{stem}_{part}` or `{stem}/{part}`. None for the photo's own name, optionally with a word like `_mask` after
+            it or `label-` before it.
 
     Raises:
         ConfigError: `{stem}` is missing, or there is an unknown placeholder.
@@ -57,6 +58,7 @@ class MaskName:
 
     def __init__(self, template: str | None) -> None:
         self.template = template
+        self._depth = (template or "").count("/")
         self.has_parts = template is not None and "{part}" in template
         if template is None:
             return
@@ -70,7 +72,13 @@ class MaskName:
         self._pieces = pieces
         number = re.search(r"\{stem:0?(\d+)\}", template)
         self._zeros = int(number[1]) if number else 0
-        self._longest = self._pattern(rf"\d{{{self._zeros},}}" if self._zeros else ".+")
+        self._longest = self._pattern(rf"\d{{{self._zeros},}}" if self._zeros else "[^/]+")
+
+    def split(self, name: str) -> tuple[str, str]:
+        """A mask's folder, with the slash, and the rest, which has as many folders as the template."""
+        pieces = name.split("/")
+        start = max(len(pieces) - 1 - self._depth, 0)
+        return "".join(f"{folder}/" for folder in pieces[:start]), "/".join(pieces[start:])
 
     def candidates(self, name: str) -> Iterator[tuple[str, str | None]]:
         """The photo names that a mask's name (no folder, no suffix) may refer to, likeliest first, and the part."""
@@ -83,11 +91,11 @@ class MaskName:
             yield self._read(match)
             lengths = range(len(match["stem"]) - 1, 0, -1) if self.has_parts and not self._zeros else ()
             for length in lengths:  # the photo of `anna_left_eye` may be `anna_left` or `anna`
-                if match := self._pattern(f".{{{length}}}").fullmatch(name):
+                if match := self._pattern(f"[^/]{{{length}}}").fullmatch(name):
                     yield self._read(match)
 
     def _pattern(self, stem: str) -> re.Pattern[str]:
-        named = {"{part}": "(?P<part>.+)"}
+        named = {"{part}": "(?P<part>[^/]+)"}
         return re.compile(
             "".join(
                 named.get(piece, f"(?P<stem>{stem})" if piece.startswith("{stem") else re.escape(piece))
@@ -114,7 +122,7 @@ def are_masks(files: Sequence[Found], rule: MaskName) -> set[Path]:
     keys = {name_key(found.name) for found in files}
     found = _png_twins(files)
     for file in files:
-        folder, name = _split(file.name)
+        folder, name = rule.split(file.name)
         stems = (name_key(folder + stem) for stem, _part in rule.candidates(name))
         if file.path.suffix.casefold() == ".npy" or any(stem in keys and stem != name_key(file.name) for stem in stems):
             found.add(file.path)
@@ -134,7 +142,7 @@ def _pair(photos: Sequence[Found], masks: Sequence[Found], rule: MaskName, by_pa
     index_of, same_name = _index_by_name(photos, by_path)
     pairs = Pairs(by_path=by_path, same_name=same_name)
     for mask in masks:
-        folder, name = _split(mask.name)
+        folder, name = rule.split(mask.name)
         prefix = folder if by_path else ""
         for stem, part in rule.candidates(name):
             index = index_of.get(name_key(prefix + stem))
@@ -214,7 +222,7 @@ def _ambiguous(photos: Sequence[Found], pairs: Pairs, index: int) -> str:
 
 
 def _without_photo(mask: Found, others: Sequence[Found], where: Where) -> str:
-    name = mask.name.rpartition("/")[2]
+    name = where.rule.split(mask.name)[1]
     stems = [stem for stem, _part in where.rule.candidates(name)] or [name]
     stem = stems[0] if where.rule.has_parts else stems[-1]
     unread = next((other.path for other in others if name_key(other.path.stem) == name_key(stem)), None)

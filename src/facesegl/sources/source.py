@@ -13,6 +13,7 @@ from facesegl.errors import ConfigError, DataError
 from facesegl.labels.decode import RULE, Decoded, decode_mask
 from facesegl.labels.taxonomy import Colour, Taxonomy, likely_pairs
 from facesegl.sources.images import open_photo, read_rgb
+from facesegl.sources.listing import name_key
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,17 @@ def labels_to_taxonomy(path: Path, names: Sequence[str], colors: Sequence[Colour
     pairs = tuple(likely_pairs(names))
     sides = "; left and right are " + ", ".join(" and ".join(pair) for pair in pairs) if pairs else ""
     log.info("%s: the classes are %s%s", path, ", ".join(names), sides)
+    by_key: dict[str, str] = {}
+    for name in names:
+        if (other := by_key.setdefault(name_key(name.strip()), name)) != name:
+            log.warning(
+                "%s: %s and %s are two classes. If they are one, merge them with `remap` in data.taxonomy=FILE.yaml, "
+                "or delete the label where it was drawn%s.",
+                path,
+                other,
+                name,
+                "; CVAT's background is everything without a label" if name == "background" else "",
+            )
     try:
         return Taxonomy(names=tuple(names), colours=tuple(colors), pairs=pairs)
     except ConfigError as error:
