@@ -54,6 +54,12 @@ def test_the_choice_of_photos_counts_only_where_there_is_one():
     assert len(chosen | {of()}) == 5
 
 
+def test_how_photos_are_named_counts_only_where_it_is_set():
+    older = of("+data.source.root=x")  # which did not have the key
+    assert of("+data.source.root=x", "+data.source.image_name=null") == older
+    assert of("+data.source.root=x", "+data.source.image_name=y") != older
+
+
 def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SOME_SEED", "1")
     first = of("seed=${oc.env:SOME_SEED}")

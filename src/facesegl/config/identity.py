@@ -52,6 +52,8 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
     plain = {key: value for key, value in to_plain(masked).items() if key not in _IGNORED_KEYS}
     unused = () if plain["data"].get("photos") is not None else ("photos", "photos_seed")  # not in older configs
     plain["data"] = {key: value for key, value in plain["data"].items() if key not in (*SYNTHETIC_KEYS, *unused)}
+    if "image_name" in (source := plain["data"].get("source") or {}) and source["image_name"] is None:
+        plain["data"]["source"] = {key: value for key, value in source.items() if key != "image_name"}  # not in older
     if init:
         plain["init"] = init
     if plain.get("callbacks"):

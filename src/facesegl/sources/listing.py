@@ -174,10 +174,10 @@ def natural_key(name: str) -> list[tuple[float, str]]:
     return [(int(word), "") if index % 2 else (math.inf, word) for index, word in enumerate(words) if word]
 
 
-def truncate(problems: Sequence[str], noun: str) -> list[str]:
+def truncate(problems: Sequence[str], noun: str, most: int = _SHOWN) -> list[str]:
     """The first few problems, and how many more there are."""
-    more = len(problems) - _SHOWN
-    return [*problems[:_SHOWN], *([f"... and {more} more {noun}."] if more > 0 else [])]
+    more = len(problems) - most
+    return [*problems[:most], *([f"... and {more} more {noun}."] if more > 0 else [])]
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:

@@ -71,6 +71,9 @@ class Source(abc.ABC):
     progress: str = "caching photos and masks"
     """What the progress of filling the cache shows."""
 
+    pairing: Sequence[str] = ()
+    """After `samples`: the pairs whose names are not equal, one line each, for the run's log."""
+
     @abc.abstractmethod
     def samples(self) -> list[Sample]:
         """List every labelled photo, in a stable order, without opening pixels.
