@@ -53,6 +53,7 @@ class Initialized(NamedTuple):
         masks: how many masks were read.
         unknown: what could not be known, one line each.
         keys: the keys of the data.
+        problems: how many problems with the files were logged.
     """
 
     file: Path
@@ -60,6 +61,7 @@ class Initialized(NamedTuple):
     masks: int
     unknown: Sequence[str]
     keys: Sequence[str]
+    problems: int
 
     def __str__(self) -> str:
         """What the command prints."""
@@ -67,7 +69,7 @@ class Initialized(NamedTuple):
         lines = [f"classes: {self.file} ({number(self.classes, 'class', 'classes')} in {number(self.masks, 'mask')})"]
         lines += ["", "Not known from the files:", *(f"- {line}" for line in self.unknown)]
         lines += [
-            *("", "Next: check, preview, train:"),
+            *("", f"Next: {'mend the problems above, then ' if self.problems else ''}check, preview, train:"),
             f"  facesegl data check {keys}",
             f"  facesegl data preview {keys} -o {shlex.quote(str(self.file.with_suffix('.png')))}",
             f"  facesegl train {keys}",
@@ -118,9 +120,11 @@ def init_data(images: Path, masks: Path | None, output: Path, *, force: bool = F
         f"data.taxonomy={output}",
     ]
     keys += _folds(samples)
-    unknown = [*proposal.unknown, *_unknown(taxonomy, mapping, layout, len(chosen))]
-    write_text(output, _yaml(mapping, proposal, len(chosen), images, masks))
-    return Initialized(output, len(proposal.classes), len(chosen), unknown, keys)
+    unknown = [*proposal.unknown, *_unknown(taxonomy, mapping, proposal, samples, len(chosen))]
+    read = {mask for own in proposal.seen.values() for mask in own.masks}
+    write_text(output, _yaml(mapping, proposal, len(read), images, masks))
+    problems = len(layout.survey.problems) + len(chosen) - len(read)
+    return Initialized(output, len(proposal.classes), len(read), unknown, keys, problems)
 
 
 # how files are stored
@@ -211,17 +215,19 @@ def _synthetic_as(taxonomy: Taxonomy, proposal: Proposal) -> dict[str, Any]:
     return {"synthetic_as": parts} if parts else {}
 
 
-def _unknown(taxonomy: Taxonomy, mapping: Mapping[str, Any], layout: Layout, read: int) -> Iterator[str]:
+def _unknown(
+    taxonomy: Taxonomy, mapping: Mapping[str, Any], proposal: Proposal, samples: Sequence[Sample], read: int
+) -> Iterator[str]:
     """What no file says."""
     if unnamed := [name for name in taxonomy.names if re.fullmatch(r"class \d+", name)]:
-        yield f"names: rename {a_few(unnamed)} everywhere in the file; the preview shows where they are"
+        again = ", or list all in classes.txt next to the masks and run this with --force" if proposal.numbers else ""
+        yield f"names: rename {a_few(unnamed)} everywhere in the file{again}; the preview shows where they are"
     if not taxonomy.pairs and unnamed:
         yield "left and right: add them, so that a flip swaps them, as `pairs: [[left eye, right eye]]`"
     if "synthetic_as" in mapping:
         yield "which class ears, neck, brows and lips have: check synthetic_as, by which synthetic faces are mixed in"
     elif not can_be_drawn(taxonomy):
         yield "parts of faces: with `synthetic_as: {skin: CLASS, ...}`, synthetic faces can be mixed in (docs/data.md)"
-    samples = layout.survey.samples
     if not any(sample.split == "test" for sample in samples):
         yield "test photos: data.source.shares.test=0.2 splits off a fifth; without it there is only validation"
     if all(sample.group == sample.id for sample in samples):

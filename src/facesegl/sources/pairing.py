@@ -17,6 +17,7 @@ _MASK_BEGINS = re.compile(rf"{_WORD}[ _.-](?P<stem>.+)", re.IGNORECASE)
 _PHOTO_ENDS = re.compile(r"(?P<stem>.+)[ _.-](images?|img|photos?|rgb|orig|original)", re.IGNORECASE)
 
 _LEAST_ALIKE = 0.6  # of two names without their numbers, as difflib measures it
+_BEGINS_ALIKE = 0.7  # as alike as a name and the same with more letters are at least
 _MOST_COMPARED = 900  # pairs of unpaired photos and masks
 
 
@@ -331,7 +332,9 @@ def near_misses(pairs: Pairs, photos: Sequence[Found], rule: MaskName) -> dict[i
         digits, letters = _loose(([stem for stem, _part in rule.candidates(name)] or [name])[-1])
         for index, (own_digits, own_letters) in names.items():
             if own_digits == digits:
-                alike[index, number] = difflib.SequenceMatcher(None, own_letters, letters).ratio()
+                begins = min(len(letters), len(own_letters)) > 2 and letters[: len(own_letters)] == own_letters
+                ratio = difflib.SequenceMatcher(None, own_letters, letters).ratio()
+                alike[index, number] = max(ratio, _BEGINS_ALIKE) if begins else ratio
     near = {}
     for (index, number), score in alike.items():
         rivals = (other for (one, two), other in alike.items() if (one == index) != (two == number))
