@@ -87,6 +87,10 @@ def suffixes():
         path.rename(path.with_stem(path.stem.removesuffix("_0000")))
 
 
+def below_one_folder():
+    write_folders("faces", NAMES)
+
+
 def half_size():
     write_folders(".", NAMES)
     for path in Path("photos").iterdir():
@@ -107,6 +111,7 @@ FOLDERS = ["photos", "masks"]
         (layers, FOLDERS, NUMBERED),
         (black_and_white, FOLDERS, NUMBERED[:2]),
         (one_folder, ["photos"], NUMBERED),
+        (below_one_folder, ["faces"], NUMBERED),
         (split_folders, FOLDERS, NUMBERED),
         (suffixes, FOLDERS, NUMBERED),
         (half_size, FOLDERS, NUMBERED),
@@ -123,8 +128,19 @@ FOLDERS = ["photos", "masks"]
         (lambda: write_helen("."), ["images", "labels"], [*LAPA]),
     ],
     ids=[
-        *("numbers", "arrays", "colours", "palette", "layers", "black_and_white", "one_folder", "splits", "suffixes"),
-        *("half_size", "parts", "cvat", "cvat_folders", "label_studio", "celebamask", "lapa", "helen"),
+        *("numbers", "arrays", "colours", "palette", "layers", "black_and_white", "one_folder", "below"),
+        *(
+            "splits",
+            "suffixes",
+            "half_size",
+            "parts",
+            "cvat",
+            "cvat_folders",
+            "label_studio",
+            "celebamask",
+            "lapa",
+            "helen",
+        ),
     ],
 )
 def test_each_layout_gets_classes_that_pass_the_check_and_fill_the_cache(write, words, names):
@@ -270,6 +286,12 @@ def test_masks_of_one_value_are_no_classes():
     for path in Path("masks").iterdir():
         save(np.zeros((48, 40), np.uint8), path)
     assert_reported(call("data", "init", *FOLDERS), 3, "masks: data.taxonomy: 1 classes; expected 2 to 254")
+
+
+def test_photos_in_place_of_masks_are_recognized():
+    write_folders(".", NAMES)
+    ended = call("data", "init", "masks", "photos")
+    assert_reported(ended, 3, ["photos/anna.jpg", "photos, and not masks?", "the photos first, then that of the masks"])
 
 
 def test_numbers_saved_as_jpeg_are_refused():

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _MOST_READ = 500  # masks
 _SEPARATORS = ("_", "-", " ", ".")
+_IMAGES = re.compile(r"images?(tr)?|imgs?|photos?|rgb|jpegimages|leftimg8bit", re.IGNORECASE)
+_MASKS = re.compile(r"masks?|labels?(tr)?|seg\w*|annotations?|gt(fine)?", re.IGNORECASE)
 _STROKE = re.compile(r"task-\d+-annotation-\d+-by-")  # of Label Studio
 
 
@@ -136,6 +138,11 @@ def _layout(images: Path, masks: Path) -> Layout:
         own = export in (images, masks) and (expanded(export) / "JPEGImages").is_dir() and images in (export, masks)
         keys = ["data=cvat", f"data.source.root={export}", *([] if own else [f"data.source.images={images}"])]
         return _open(keys)
+    if images == masks:
+        folders = sorted(path for path in expanded(images).glob("*") if path.is_dir())
+        photos, labels = ([path for path in folders if name.fullmatch(path.name)] for name in (_IMAGES, _MASKS))
+        if len(photos) == len(labels) == 1:
+            return _layout(photos[0], labels[0])
     if any(_STROKE.match(file.name) for file in _listed(masks)):
         return _open(["data=label_studio", f"data.source.root={masks}", f"data.source.images={images}"])
     keys = ["data=folder", f"data.source.images={images}", f"data.source.masks={masks}"]

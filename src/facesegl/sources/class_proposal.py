@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+_LEAST_FLAT = 0.3  # share of the pixels of blended or compressed masks that are inside areas of one color
 _BLACK = (0, 0, 0)
 _BACKGROUND, _VOID = "background", "void"
 
@@ -201,6 +202,12 @@ def _of_colors(contents: Sequence[Contents], named: Mapping[Colour, str]) -> Pro
         add_tallies(filled, {unpacked(value): own for value, own in one.filled.items()})
     exact = len(every) <= FEW and not any(one.lossy for one in contents)
     found = every if exact else merge_colors(filled, sum(one.pixels for one in contents) / len(contents), len(contents))
+    if not exact and sum(own.pixels for own in found.values()) < _LEAST_FLAT * sum(one.pixels for one in contents):
+        names = a_few(sorted({min(own.masks) for one in contents for own in one.every.values()}))
+        raise DataError(
+            f"{names}: photos, and not masks? Most of their pixels are in no area of one colour. Name the folder of "
+            f"the photos first, then that of the masks."
+        )
     known = next((known for known in _known() if _are_of(found, known)), None)
     by_color = named or (dict(zip(known.colours, known.names, strict=True)) if known else {})
     seen = {nearest_color(color, by_color) or color: own for color, own in found.items()}
