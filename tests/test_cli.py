@@ -258,6 +258,8 @@ def completed(line, monkeypatch):
         ("/some/where/facesegl train model=f", {"model=fcn"}),
         ("facesegl data ", {"check", "preview", "download"}),
         ("facesegl data pre", {"preview"}),
+        ("facesegl data i", {"init"}),
+        ("facesegl data init --f", {"--force"}),
         ("facesegl data check --ve", {"--version"}),
         ("facesegl data preview --augmented data=fo", {"data=folder"}),
         ("facesegl export run/last.ckpt --i", {"--int8"}),

@@ -223,6 +223,12 @@ def _info(given: Namespace) -> None:
         show(Text(definition(scores)))
 
 
+def _data_init(given: Namespace) -> None:
+    from facesegl.commands.data_init import init_data
+
+    print(init_data(given.images, given.masks, given.output, force=given.force))
+
+
 def _data_check(given: Namespace) -> None:
     from facesegl.commands.data_check import check_data, report_of, verdicts
     from facesegl.reporting.checkup_table import check_table
@@ -289,6 +295,7 @@ _VERBS = {
     "report": _report,
     "export": _export,
     "info": _info,
+    "data init": _data_init,
     "data check": _data_check,
     "data preview": _data_preview,
     "data download": _data_download,

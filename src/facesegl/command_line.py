@@ -191,11 +191,12 @@ def build_parser() -> Parser:
     _report(verb("report", "Write one HTML page about a run or sweep", more=_REPORT, config="evaluate"))
     _export(verb("export", "Write a checkpoint as ONNX or safetensors", more=_EXPORT, config="evaluate"))
     _info(verb("info", "Print what a model file contains"))
-    data = verb("data", "Check, preview or download data", usage="facesegl data VERB ...")
+    data = verb("data", "Describe, check, preview or download data", usage="facesegl data VERB ...")
     below = data.add_subparsers(
         title="verbs (facesegl data VERB --help shows each)", metavar="VERB", prog="facesegl data"
     )
     data.verbs = below.choices
+    _init(verb("init", "Write the classes of your masks in a file, to train with", more=_INIT, to=below))
     _check(verb("check", "Check every photo and mask, worst problems first", more=_CHECK, to=below, config="train"))
     _preview(verb("preview", "Draw photos, masks and overlays on a contact sheet", to=below, config="train"))
     _download(verb("download", "Download FASSEG and verify every file", more=_DOWNLOAD, to=below))
@@ -213,6 +214,9 @@ Several models are an ensemble: the mean of their probabilities."""
 _COMPARE = """\
 Each difference has a confidence interval. The first model is the baseline."""
 _REPORT = "report.html is self-contained: it opens without a server and can be sent to others."
+_INIT = """\
+Finds numbers, palettes, colours (also with blended edges), layers, one file per part, and exports of CVAT and Label
+Studio. Prints the commands to check, preview and train, and what the files do not say."""
 _CHECK = "The exit code is 1 if you should not train on the data yet."
 _EXPORT = "The export is verified to predict the same as the checkpoint, and comes with a certificate."
 _DOWNLOAD = """\
@@ -297,6 +301,15 @@ def _export(parser: Parser) -> None:
 def _info(parser: Parser) -> None:
     parser.add_argument("model", type=_path, metavar="CKPT", help="a model file, or the folder of its run")
     parser.add_argument("--json", action="store_true", help="print the whole card as JSON")
+
+
+def _init(parser: Parser) -> None:
+    parser.add_argument("images", type=_path, metavar="IMAGES", help="the folder of the photos, or of both")
+    parser.add_argument("masks", type=_path, nargs="?", metavar="MASKS", help="the folder of the masks, or an export")
+    parser.add_argument(
+        "-o", "--output", type=_path, default=Path("my.yaml"), metavar="FILE", help="the file (default my.yaml)"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
 
 
 def _check(parser: Parser) -> None:

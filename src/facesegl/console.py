@@ -68,8 +68,8 @@ def configure_logging() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     for name in ("facesegl", "py.warnings"):
-        logging.getLogger(name).handlers[:] = [_Terminal()]
-    _log.setLevel(logging.INFO)
+        logging.getLogger(name).handlers[:] = [_Terminal(logging.INFO)]
+    _log.setLevel(logging.DEBUG)  # for log.txt
     logging.captureWarnings(True)
     warnings.formatwarning = lambda message, *_args, **_kwargs: str(message).splitlines()[0]
 

@@ -53,6 +53,16 @@ def test_the_record_around_a_checkpoint_has_the_paths_of_photos_and_lists(own, e
     assert again.scores["test"]["scores"]["photos"] == 2
 
 
+def test_the_log_of_a_run_lists_every_pair_of_unequal_names(own):
+    for path in sorted(Path("masks").iterdir())[1:]:
+        path.rename(path.with_stem(f"{path.stem}_mask"))
+    ended = succeed("train", *OWN, *QUICK, "paths.run=runs/one")
+    logged = Path("runs/one/log.txt").read_text()
+    for text, times in ((ended.err, 5), (logged, 5)):
+        assert text.count("paired: photos/") == times
+    assert "paired: photos/bob.jpg: masks/bob_mask.png" in logged
+
+
 def test_a_checkpoint_alone_asks_for_every_path_in_one_line(own, elsewhere, tmp_path):
     Path("exam.txt").write_text("anna\nbob\n")
     result, last = train("data.source.lists.test=exam.txt", "data.fold=null")

@@ -54,10 +54,11 @@ def test_the_choice_of_photos_counts_only_where_there_is_one():
     assert len(chosen | {of()}) == 5
 
 
-def test_a_key_that_older_configs_lack_counts_only_at_another_value():
+@pytest.mark.parametrize(("key", "old", "new"), [("without", "[]", "[pose]"), ("image_name", "null", "y")])
+def test_a_key_that_older_configs_lack_counts_only_at_another_value(key, old, new):
     older = of("+data.source.train=2")
-    assert of("+data.source.train=2", "+data.source.without=[]") == older
-    assert of("+data.source.train=2", "+data.source.without=[pose]") != older
+    assert of("+data.source.train=2", f"+data.source.{key}={old}") == older
+    assert of("+data.source.train=2", f"+data.source.{key}={new}") != older
 
 
 def test_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch):

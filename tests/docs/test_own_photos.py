@@ -16,8 +16,9 @@ from helpers.trainings import SMALL_UNET
 from helpers.trees import CVAT_LABELS, write_cvat, write_folders, write_label_studio
 
 PAGE = text("docs/data.md")
-CHECK, PREVIEW, TRAIN, EVALUATE = (
-    shlex.split(line)[1:] for line in blocks(section("docs/data.md", "Your own photos"), "bash")[0].splitlines()
+(INIT,), (CHECK, PREVIEW, TRAIN, EVALUATE) = (
+    [shlex.split(line)[1:] for line in block.splitlines()]
+    for block in blocks(section("docs/data.md", "Your own photos"), "bash")[:2]
 )
 SMALLER = [*SMALL_UNET, "trainer.max_epochs=1"]
 
@@ -43,6 +44,11 @@ def ten_faces():
 
 
 def test_from_two_folders_to_a_score(ten_faces):
+    named = Path("my.yaml").read_text(encoding="utf-8")
+    Path("my.yaml").unlink()
+    assert shlex.join(CHECK) in run(*INIT).out
+    assert len(yaml.safe_load(Path("my.yaml").read_text(encoding="utf-8"))["classes"]) == 5
+    Path("my.yaml").write_text(named, encoding="utf-8")
     _, _, trained, scored = (run(*arguments) for arguments in (CHECK, PREVIEW, TRAIN, EVALUATE))
     assert re.search(r"\b8 photos\b.*\b2\b", trained.err)
     assert "mIoU per photo" in trained.out

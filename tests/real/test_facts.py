@@ -1,13 +1,17 @@
 """On the real photos: the figures of docs/fasseg.md, from the code that trains on them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from facesegl.commands.data_init import init_data
 from facesegl.evaluation.scoring import agreement_of, count_photos, floor, pooled
 from facesegl.labels import mask_to_colours
 from facesegl.sources import FASSEG, read_rgb
-from helpers.faces import face_module
+from helpers.faces import CLASSES, face_module
 
 pytestmark = pytest.mark.slow
 
@@ -87,3 +91,9 @@ def test_there_and_back_at_the_nets_size_costs_what_docs_say(v2):
         back = restore_mask(small, *truth.shape)
         counts += confusion_counts(torch.from_numpy(back), torch.from_numpy(truth), 6)
     assert miou(counts).item() == pytest.approx(0.9756, abs=5e-4)
+
+
+@pytest.mark.parametrize(("version", "masks"), [("V1", "Train_Labels"), ("V2", "Train_Labels"), ("V3", "Train_labels")])
+def test_data_init_finds_exactly_the_six_colours_among_thousands(version, masks, real_fasseg):
+    init_data(real_fasseg / version / "Train_RGB", real_fasseg / version / masks, Path("my.yaml"))
+    assert yaml.safe_load(Path("my.yaml").read_text())["classes"] == CLASSES

@@ -224,11 +224,105 @@ def test_photos_without_a_mask_may_be_skipped_and_are_counted(caplog):
 
 def test_names_with_nothing_in_common_are_one_problem_with_a_remedy():
     write_folders(".", ["anna", "bob"])
-    for path in Path("masks").iterdir():
-        path.rename(path.with_name(f"x-{path.stem}-y.png"))
+    for number, path in enumerate(sorted(Path("masks").iterdir())):
+        path.rename(path.with_name(f"x-{number}-y.png"))
     (line,) = problems(folder())
-    assert "no mask matches a photo by name; photos are anna.jpg, bob.jpg; masks are x-anna-y.png, x-bob-y.png" in line
-    assert ids(folder(mask_name="x-{stem}-y")) == ["train/anna", "train/bob"]
+    assert "no mask matches a photo by name; photos are anna.jpg, bob.jpg; masks are x-0-y.png, x-1-y.png" in line
+    assert """data.source.mask_name='"{stem}_seg"'""" in line
+
+
+def rename(place, *names):
+    for path, name in zip(sorted(Path(place).iterdir()), names, strict=True):
+        path.rename(path.with_name(name + path.suffix))
+
+
+@pytest.mark.parametrize(
+    ("photos", "masks", "keys"),
+    [
+        (["p_01_0000", "p_02_0000"], ["p_01", "p_02"], ["image_name='\"{stem}_0000\"'"]),
+        (["a_leftImg8bit", "b_leftImg8bit"], ["a_gtFine_labelIds", "b_gtFine_labelIds"], ["{stem}leftImg8bit"]),
+        (["image_001", "image_002"], ["label_001", "label_002"], ['"image{stem}"', '"label{stem}"']),
+        (["anna", "bob"], ["x-anna-y", "x-bob-y"], ["mask_name='\"x-{stem}-y\"'"]),
+    ],
+)
+def test_affixes_of_all_photos_or_masks_are_recognized_if_they_pair_every_photo(photos, masks, keys, caplog):
+    write_folders(".", ["1", "2"])
+    rename("photos", *photos)
+    rename("masks", *masks)
+    with caplog.at_level(logging.INFO):
+        assert [sample.mask.stem for sample in folder().samples()] == masks
+    assert all(key in caplog.text for key in keys)
+    for one, two in zip(photos, masks, strict=True):
+        assert f"paired: photos/{one}.jpg: masks/{two}.png" in caplog.text
+    Path(f"masks/{masks[1]}.png").unlink()
+    assert f"photos/{photos[1]}.jpg" in "\n".join(problems(folder())) or "no mask matches" in problems(folder())[0]
+
+
+def test_affixes_that_pair_most_photos_are_proposed_and_not_used():
+    write_folders(".", ["a", "b", "c", "d"])
+    rename("photos", *(f"{name}_0000" for name in "abcd"))
+    Path("masks/d.png").unlink()
+    (line,) = problems(folder())
+    assert """Most match with data.source.image_name='"{stem}_0000"'""" in line
+    (line,) = problems(folder(image_name="{stem}_0000"))
+    assert "d_0000.jpg: a photo without a mask" in line
+
+
+@pytest.mark.parametrize("photos", [["img10", "img20"], ["img11", "img12"]])
+def test_a_number_is_never_split_to_pair_names(photos):
+    write_folders(".", ["1", "2"])
+    rename("photos", *photos)
+    rename("masks", "mask1", "mask2")
+    assert "no mask matches a photo by name" in problems(folder())[0]
+
+
+def test_image_name_leaves_out_files_of_other_names_and_counts_them(caplog):
+    write_folders(".", ["a_0000", "a_0001", "b_0000"])
+    rename("masks", "a_ids", "a_color", "b_ids")
+    with caplog.at_level(logging.INFO):
+        assert ids(folder(image_name="{stem}_0000", mask_name="{stem}_ids")) == ["train/a_0000", "train/b_0000"]
+    assert "2 files have other names than" in caplog.text
+    assert "a_0001.jpg, a_color.png" in caplog.text
+    for wrong in ("x", "{stem}{stem}", "{stem}_{part}", "{stem:04}"):
+        with pytest.raises(ConfigError, match=r"data\.source\.image_name=.*expected one \{stem\}"):
+            folder(image_name=wrong)
+
+
+def test_photos_of_one_name_are_paired_by_their_names_with_the_suffix():
+    write_folders(".", ["f0.jpg", "f1.jpeg"])
+    rename("photos", "f0", "f1")
+    shutil.copy("photos/f0.jpg", "photos/f0.jpeg")
+    shutil.copy("masks/f0.jpg.png", "masks/f0.jpeg.png")
+    shutil.move("masks/f1.jpeg.png", "masks/f1.jpg.png")
+    assert [(sample.id, sample.mask.name) for sample in folder().samples()] == [
+        ("train/f0.jpeg", "f0.jpeg.png"),
+        ("train/f0.jpg", "f0.jpg.png"),
+        ("train/f1", "f1.jpg.png"),
+    ]
+    shutil.move("masks/f0.jpg.png", "masks/f0.png")
+    assert "photos/f0.jpeg and photos/f0.jpg: photos with the same name" in problems(folder())[0]
+
+
+def test_similar_names_are_suggested_and_never_paired():
+    write_folders(".", ["anna", "bob 4", "carla", "dan1", "dan2", "eve", "zoe"])
+    rename("masks", "anna", "bob_4", "karla", "dan3", "dan4", "lea", "zoe_final")
+    lines = problems(folder())
+    assert lines[:3] == [
+        "photos/bob 4.jpg: a photo without a mask; did you mean masks/bob_4.png? Rename one of them.",
+        "photos/carla.jpg: a photo without a mask; did you mean masks/karla.png? Rename one of them.",
+        "photos/zoe.jpg: a photo without a mask; did you mean masks/zoe_final.png? Rename one of them.",
+    ]
+    assert len(lines) == 9, "dan1, dan2 and eve, and the masks dan3, dan4 and lea, are unlike each other"
+
+
+def test_twenty_pairs_of_unequal_names_are_shown_and_all_are_kept_for_the_log(caplog):
+    write_folders(".", [f"p{number}" for number in range(22)], suffix="_mask")
+    source = folder()
+    with caplog.at_level(logging.INFO):
+        source.samples()
+    assert caplog.text.count("paired: photos/") == 20
+    assert "... and 2 more pairs; log.txt of a run lists all." in caplog.text
+    assert (len(source.pairing), source.pairing[-1]) == (22, "photos/p21.jpg: masks/p21_mask.png")
 
 
 def test_missing_or_empty_folders_are_reported_together(monkeypatch):

@@ -86,6 +86,8 @@ def train(composed: Composed, command: str | None = None) -> Result:
         parameters=parameters,
     )
     with recording(result, run.checkpoint):
+        for line in faces.source.pairing:
+            log.debug("paired: %s", line)
         _describe(run.folder, plan, faces)
         written: Any = OmegaConf.to_container(config)
         facts = faces.facts()

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 SYNTHETIC_KEYS = ("synthetic_share", "synthetic_faces")
 """The keys of `data` that only training uses, and only if synthetic faces are mixed in."""
 
-_LATER_KEYS: dict[tuple[str, ...], Any] = {("data", "source", "without"): []}
+_LATER_KEYS: dict[tuple[str, ...], Any] = {
+    ("data", "source", "without"): [],
+    ("data", "source", "image_name"): None,
+}
 """Keys that older configs lack, with the value at which everything is as before: then they do not count."""
 
 _IGNORED_KEYS = ("choices", "hydra", "logger", "name", "paths", "resume", "trust")

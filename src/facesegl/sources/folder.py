@@ -3,6 +3,7 @@
 import abc
 import logging
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,18 @@ from facesegl.errors import ConfigError, DataError
 from facesegl.files import readable
 from facesegl.labels.decode import RULE, Decoded
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.listing import MASK_SUFFIXES, PHOTO_SUFFIXES, Found, expanded, list_files, truncate
+from facesegl.sources.listing import MASK_SUFFIXES, PHOTO_SUFFIXES, Found, expanded, list_files, name_key, truncate
 from facesegl.sources.mask_files import Kind, Overlap, read_mask_file, read_mask_parts
-from facesegl.sources.pairing import Mask, MaskName, Where, are_masks, pair, pairing_problems
+from facesegl.sources.pairing import (
+    Mask,
+    MaskName,
+    Where,
+    are_masks,
+    near_misses,
+    pair,
+    pairing_problems,
+    shared_naming,
+)
 from facesegl.sources.source import Sample, Source, Survey
 from facesegl.sources.splits import SPLITS, Lists, require_shares, split_by_shares, split_folders
 from facesegl.text import a_few
@@ -24,6 +34,7 @@ from facesegl.text import a_few
 log = logging.getLogger(__name__)
 
 _RECOGNITION = 3  # increment when `kind: auto` detects another kind for the same file
+_PAIRS_SHOWN = 20
 _ONE_FILE_PER_PART = ("parts", "probabilities")
 _LAYOUTS = ("folder", "cvat", "label_studio")  # the default names of your own data
 _OF_PHOTOS = re.compile(r"(?:jpeg|jpg|rgb)?_?(?:images?|imgs?|photos?|pictures?)", re.IGNORECASE)
@@ -54,11 +65,13 @@ class Finding:
         photos: every photo, labelled or not.
         problems: one line each.
         how: how photos and masks were paired, for the log.
+        unlike: pairs whose names are not equal, one line each.
     """
 
     photos: list[PhotoFiles] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     how: str = ""
+    unlike: list[str] = field(default_factory=list)
 
 
 class PairedFaces(Source):
@@ -155,6 +168,9 @@ class PairedFaces(Source):
         unlabelled = tuple(files.photo.path for files in found.photos if not files.masks)
         if not problems:
             self._log(samples, found.how, unlisted=len(found.photos) - len(unlabelled) - len(chosen))
+            self.pairing = tuple(found.unlike)
+            for line in truncate(self.pairing, "pairs; log.txt of a run lists all", most=_PAIRS_SHOWN):
+                log.info("paired: %s", line)
         return Survey(samples, tuple(problems), unlabelled)
 
     def read_mask(self, sample: Sample, taxonomy: Taxonomy) -> Decoded:
@@ -255,17 +271,26 @@ class FolderFaces(PairedFaces):
         masks: the folder of the masks, as `images`.
         mask_name: how a mask is named after its photo, for example `{stem}_seg`; None for the same name, optionally
             with a word like `_mask` after it.
+        image_name: how photos are named, for example `{stem}_0000`; files with other names are left out. Without both,
+            what all photos' names begin or end with is recognized if it then pairs every photo.
         how: arguments of `PairedFaces`.
 
     Raises:
         ConfigError: invalid or contradictory arguments.
     """
 
-    def __init__(self, images: str | Path, masks: str | Path, mask_name: str | None, **how: Any) -> None:
+    def __init__(
+        self,
+        images: str | Path,
+        masks: str | Path,
+        mask_name: str | None,
+        image_name: str | None = None,
+        **how: Any,
+    ) -> None:
         super().__init__(**how)
         self.images, self.masks = images, masks
         has_parts = self.kind in _ONE_FILE_PER_PART
-        self.mask_name = MaskName("{stem}_{part}" if mask_name is None and has_parts else mask_name)
+        self.mask_name = MaskName("{stem}_{part}" if mask_name is None and has_parts else mask_name, image_name)
         if self.mask_name.has_parts != has_parts:
             raise ConfigError(
                 f"data.source.kind={self.kind}, mask_name={self.mask_name.template}: {{part}} is required with "
@@ -281,11 +306,32 @@ class FolderFaces(PairedFaces):
         photos, masks = self._listed()
         found = Finding(problems=[*photos.misplaced, *masks.misplaced])
         self._require_files(photos, masks, found.problems)
-        by_path = [self._add(found, *both, photos.others) for both in _rounds(photos.of_split, masks.of_split)]
-        if not any(files.masks for files in found.photos):
-            found.problems = [self._no_pairs(photos, masks)]
-        found.how = _describe_pairing(found, any(by_path))
+        rounds = [*_rounds(photos.of_split, masks.of_split)]
+        rule, hint = self._naming(rounds)
+        paired = [self._add(found, rule, *both, photos.others) for both in rounds]
+        if not any(files.masks for files in found.photos) and not any(similar for _by_path, similar in paired):
+            found.problems = [self._no_pairs(photos, masks, hint)]
+        elif found.problems and hint:
+            found.problems.append(f"{self.masks}: most names match with {hint}")
+        found.how = _describe_pairing(found, any(by_path for by_path, _similar in paired))
+        if rule is not self.mask_name:
+            found.how += f", recognized as {rule.keys}"
+        if self.mask_name.template is None:
+            found.unlike = [*_unlike_names(found.photos)]
         return found
+
+    def _naming(self, rounds: Sequence[tuple["_OfSplit", "_OfSplit"]]) -> tuple[MaskName, str]:
+        """How files are named: as given, or else by affixes that pair every photo; and keys that may be missing."""
+        rule, files = self.mask_name, [(_flat(photos), _flat(masks)) for photos, masks in rounds]
+        if rule.template is not None or rule.image is not None:
+            return rule, ""
+        if all(pair(*both, rule).is_one_to_one for both in files) or (shared := shared_naming(files)) is None:
+            return rule, ""
+        paired = [pair(*both, shared) for both in files]
+        if all(pairs.is_one_to_one for pairs in paired):
+            return shared, ""
+        most = sum(len(pairs.masks) for pairs in paired) > sum(len(photos) for photos, _masks in files) / 2
+        return rule, shared.keys if most else ""
 
     def _listed(self) -> tuple["_Listed", "_Listed"]:
         photo_folders, mask_folders = self._folders()
@@ -319,32 +365,54 @@ class FolderFaces(PairedFaces):
         if problems:
             raise DataError(*more, *problems)
 
-    def _add(self, found: Finding, photos: "_OfSplit", masks: "_OfSplit", others: list[Found]) -> bool:
-        """Pair photos and masks of the same splits; returns whether they were paired by path."""
-        files = [photo for of_split in photos.values() for photo in of_split]
+    def _add(
+        self, found: Finding, rule: MaskName, photos: "_OfSplit", masks: "_OfSplit", others: list[Found]
+    ) -> tuple[bool, bool]:
+        """Pair photos and masks of the same splits; returns whether by path, and whether others have similar names."""
+        files = _flat(photos)
         photo_splits = [split for split, of_split in photos.items() for _ in of_split]
         mask_splits = {mask.path: split for split, of_split in masks.items() for mask in of_split}
-        pairs = pair(files, [mask for of_split in masks.values() for mask in of_split], self.mask_name)
+        pairs = pair(files, _flat(masks), rule)
+        times = Counter(name_key(photo.name) for photo in files)
         for index, (photo, split) in enumerate(zip(files, photo_splits, strict=True)):
+            if index in pairs.other:
+                continue
+            if times[name_key(photo.name)] > 1:  # f0.jpg and f0.jpeg
+                photo = photo._replace(name=photo.name + photo.path.suffix)
             own = pairs.masks.get(index, [])
             found.photos.append(PhotoFiles(photo, own, split or (mask_splits[own[0].file.path] if own else None)))
-        where = Where(self.images, self.masks, self.mask_name, require_masks=self.unlabelled == "error")
+        left_out = [*(files[index].path.name for index in pairs.other), *(mask.path.name for mask in pairs.other_masks)]
+        if left_out:
+            log.info("%s: %d files have other names than %s: %s", self.name, len(left_out), rule.keys, a_few(left_out))
+        where = Where(self.images, self.masks, rule, require_masks=self.unlabelled == "error")
         found.problems += pairing_problems(pairs, files, others, where)
-        return pairs.by_path
+        return pairs.by_path, bool(near_misses(pairs, files, rule))
 
-    def _no_pairs(self, photos: "_Listed", masks: "_Listed") -> str:
+    def _no_pairs(self, photos: "_Listed", masks: "_Listed", hint: str) -> str:
         names = [
             a_few([found.path.name for files in listed.of_split.values() for found in files])
             for listed in (photos, masks)
         ]
         example = "{stem}/{part}" if self.mask_name.has_parts else "{stem}_seg"
-        return (
-            f"{self.masks}: no mask matches a photo by name; photos are {names[0]}; masks are {names[1]}. Set how "
-            f"masks are named after their photos, for example data.source.mask_name='\"{example}\"'."
+        naming = f"Set how masks are named after their photos, for example data.source.mask_name='\"{example}\"'."
+        return f"{self.masks}: no mask matches a photo by name; photos are {names[0]}; masks are {names[1]}. " + (
+            f"Most match with {hint}" if hint else naming
         )
 
 
 _OfSplit = Mapping[str | None, list[Found]]
+
+
+def _flat(of_split: _OfSplit) -> list[Found]:
+    return [file for files in of_split.values() for file in files]
+
+
+def _unlike_names(photos: Sequence[PhotoFiles]) -> Iterator[str]:
+    """Photos and masks whose names differ, one pair a line."""
+    for photo, masks, _split in photos:
+        for mask in masks:
+            if name_key(photo.path.stem) != name_key(mask.file.path.stem):
+                yield f"{photo.path}: {mask.file.path}"
 
 
 class _Listed(NamedTuple):

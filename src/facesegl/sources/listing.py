@@ -206,11 +206,11 @@ def natural_key(name: str) -> list[tuple[float, str]]:
     return [(int(word), "") if index % 2 else (math.inf, word) for index, word in enumerate(words) if word]
 
 
-def truncate(problems: Sequence[str], noun: str) -> list[str]:
+def truncate(problems: Sequence[str], noun: str, most: int = _SHOWN) -> list[str]:
     """The first few problems, equal ones in one line, and how many more there are."""
     lines = grouped(problems)
-    more = sum(map(len, [*lines.values()][_SHOWN:]))
-    return [*[*lines][:_SHOWN], *([f"... and {more} more {noun}."] if more else [])]
+    more = sum(map(len, [*lines.values()][most:]))
+    return [*[*lines][:most], *([f"... and {more} more {noun}."] if more else [])]
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:

@@ -72,6 +72,9 @@ class Source(abc.ABC):
     progress: str = "caching photos and masks"
     """What the progress of filling the cache shows."""
 
+    pairing: Sequence[str] = ()
+    """After `samples`: the pairs whose names are not equal, one line each, for the run's log."""
+
     @property
     def title(self) -> str:
         """The name of the data in titles and tables."""
