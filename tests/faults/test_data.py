@@ -120,6 +120,16 @@ def test_names_that_are_no_text_are_trained_on_scored_and_predicted(fasseg):
     assert Path(os.fsdecode(b"out\xff/J\xf6rg.png")).is_file()
 
 
+def test_a_mask_that_changes_during_the_training_is_not_scored_as_if_it_had_been_trained_on(fasseg):
+    names = [fasseg / "Train_Labels" / f"{number}.bmp" for number in (1, 2)]
+    copy = [f"+callbacks.copy.{key}={name}" for key, name in zip(("source", "target"), names, strict=True)]
+    ended = train("+callbacks.copy._target_=helpers.faulty.CopyAtEnd", *copy)
+    assert_reported(ended, 3, ["Train_Labels/2.bmp: changed since this command started", "facesegl evaluate"])
+    (folder,) = runs()
+    assert not (folder / "scores.csv").exists()
+    succeed("evaluate", folder, "set=val")
+
+
 def test_repaired_data_train(fasseg):
     photo = fasseg / "Train_RGB" / "2.bmp"
     whole = photo.read_bytes()

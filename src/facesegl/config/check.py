@@ -155,6 +155,8 @@ class _Walk:
                 trainer["precision"] = None if precision == "auto" else precision
         for name, path in paths.items() if isinstance(paths, dict) else ():
             try:
+                if name == "cache" and isinstance(path, str) and Path(path).expanduser().is_dir():
+                    continue  # a complete cache is only read, and may be shared
                 if name != "data" and isinstance(path, str):
                     require_writable(Path(path).expanduser(), f"paths.{name}={path}")
             except MachineError as error:

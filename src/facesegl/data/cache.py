@@ -125,12 +125,21 @@ class FaceCache:
             self._checked[index] = True
         return self._images[indices], self._masks[indices]
 
+    def changed_files(self) -> list[Path]:
+        """The photos and masks whose content has changed since this cache was opened.
+
+        Raises:
+            DataError: a file is gone.
+        """
+        now = self._hash_files()
+        return [path for path, value in self._hashes.items() if now[path] != value]
+
     def _hash_files(self) -> dict[Path, str]:
         paths = [*dict.fromkeys(path for sample in self._listed for path in self._source.files(sample))]
         return dict(zip(paths, FileHashes(self._root / "contents.json").hashes(paths), strict=True))
 
     def _rebuild(self) -> None:
-        if self._hash_files() != self._hashes:
+        if self.changed_files():
             raise DataError(
                 f"{self.folder}: damaged, and photos or masks have changed since this process started. Start again to "
                 f"build a new cache."
@@ -174,7 +183,7 @@ class FaceCache:
 
     def _build(self) -> None:
         """Build under a lock, which is released if its process dies; other processes wait and then open the cache."""
-        with machine_errors(self.folder):
+        with machine_errors(f"{self.folder} (below paths.cache)"):
             self._root.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(f"{self.folder}.lock")
             try:
@@ -206,8 +215,7 @@ class FaceCache:
 
     def _require_unchanged(self) -> None:
         """Raise a DataError if files have changed since the key was computed."""
-        now = self._hash_files()
-        if changed := [path for path, value in self._hashes.items() if now[path] != value]:
+        if changed := self.changed_files():
             raise DataError(
                 *truncate([f"{path}: changed while it was cached; run it again." for path in changed], "changed files")
             )

@@ -60,11 +60,12 @@ class SyntheticFaces(Source):
             DataError: some of the rendered files are missing.
             MachineError: the folder cannot be written.
         """
-        with machine_errors(self.folder):
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(f"{self.folder}.lock"):
-                if not self.folder.is_dir():
-                    self._render()
+        if not self.folder.is_dir():
+            with machine_errors(self.folder):
+                self.folder.parent.mkdir(parents=True, exist_ok=True)
+                with filelock.FileLock(f"{self.folder}.lock"):
+                    if not self.folder.is_dir():
+                        self._render()
         found = survey_fasseg_folder(self.folder)
         train, test = (sum(sample.split == split for sample in found.samples) for split in ("train", "test"))
         if (train, test) != (self.train, self.test):
