@@ -168,6 +168,12 @@ class _Walk:
 
         written: Any = OmegaConf.to_container(config)
         if isinstance(written, dict):
+            self.problems += [
+                f"{_join(key, name)}: the name {name!r} is not text; put it in quotes, or use data.taxonomy=FILE.yaml, "
+                f"which is read as it is written"
+                for name in written
+                if isinstance(name, bool) or not isinstance(name, str | int)
+            ]
             return {str(name): self._read_one(config, name, text, _join(key, name)) for name, text in written.items()}
         return [self._read_one(config, i, text, _join(key, i)) for i, text in enumerate(written)]
 
