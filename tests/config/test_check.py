@@ -248,13 +248,13 @@ NAMES = [
 def test_names_in_a_taxonomy_file_are_read_as_they_are_written():
     colours = "".join(f"  {name}: [0, 0, {index}]\n" for index, name in enumerate(NAMES))
     remap = "".join(f"  {index}: {name}\n" for index, name in enumerate(NAMES))
-    more = "pairs: [[no, yes], [007, 7]]\nvoid: 255\nsynthetic_as: {skin: no, background: off}\n"
+    more = "pairs: [[no, yes], [007, 7]]\nvoid: 255\nsynthetic_as: {skin: off, hair: null}\n"
     Path("mine.yaml").write_text(f"classes:\n{colours}remap:\n{remap}{more}")
     taxonomy = Taxonomy.from_mapping(read_taxonomy_file("mine.yaml"))
     assert list(taxonomy.names) == [*taxonomy.remap.values()] == NAMES
     assert taxonomy.colours[3] == (0, 0, 3)
     assert (taxonomy.pairs, taxonomy.void, [*taxonomy.remap]) == ((("no", "yes"), ("007", "7")), 255, [*range(15)])
-    assert taxonomy.synthetic_as == {"skin": "no", "background": "off"}
+    assert taxonomy.synthetic_as == {"skin": "off", "hair": "null"}
 
 
 def test_names_that_a_config_file_or_the_command_line_has_made_booleans_are_refused():

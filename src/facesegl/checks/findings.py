@@ -262,13 +262,11 @@ def _duplicates(facts: Facts) -> Iterator[Finding]:
             _person,
         )
     for later, earlier in pairs:
-        yield from _similar(
-            "warning",
-            "alike_across",
-            f"<{later} photo> similar to one in {earlier}",
-            "Check each pair: a copy belongs in one split only. No set excludes them unless they share a group.",
-            similar_across(facts.fitting(later), facts.fitting(earlier)),
-        )
+        similar = similar_across(facts.fitting(later), facts.fitting(earlier))
+        remedy = "Check each pair: a copy belongs in one split only. No set excludes them unless they share a group."
+        if all(photo.sample.group == other.sample.group for photo, other, _bits in similar[0]):
+            remedy = _PERSONS.get((later, earlier), _OTHERWISE)  # the persons are reported, too
+        yield from _similar("warning", "alike_across", f"<{later} photo> similar to one in {earlier}", remedy, similar)
     for split in facts.splits:
         photos = facts.fitting(split)
         yield from _note(

@@ -12,7 +12,7 @@ from facesegl.errors import DataError
 from facesegl.labels.decode import TOLERANCE, Decoded, class_pixels
 from facesegl.labels.taxonomy import VOID, Taxonomy
 from facesegl.sources.images import open_image, orientation, photo_of, pixel_hash
-from facesegl.sources.source import Sample, Source
+from facesegl.sources.source import Sample, Source, swapped
 from facesegl.threads import in_threads
 
 SPECK = 20
@@ -37,7 +37,10 @@ def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
     read = in_threads(partial(_read, source, taxonomy), found.samples)
     for outcome in track(read, total=len(found.samples), what="checking photos and masks"):
         (photos if isinstance(outcome, PhotoFacts) else refused).append(outcome)  # type: ignore[arg-type]
-    return Facts(source.name, taxonomy, photos, refused, found.problems, found.unlabelled, strict)
+    problems = found.problems
+    if refused and not photos and (why := swapped(source, found.samples, taxonomy)):
+        problems, refused = (*problems, why), []
+    return Facts(source.name, taxonomy, photos, refused, problems, found.unlabelled, strict)
 
 
 def _read(source: Source, taxonomy: Taxonomy, sample: Sample) -> PhotoFacts | Refused:

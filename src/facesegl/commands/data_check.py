@@ -13,7 +13,7 @@ from facesegl.config.compose import compose
 from facesegl.config.identity import to_plain
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.fasseg import FASSEG
+from facesegl.sources.fasseg import FASSEG, download_command
 from facesegl.sources.source import join_groups
 from facesegl.sources.splits import assign_folds, remedy_for
 from facesegl.text import number
@@ -103,7 +103,8 @@ def _versions_in(root: Path, version: str | None) -> list[FASSEG]:
     if version not in (None, *_VERSIONS):
         raise ConfigError(f"--version {version}: no such version of FASSEG; expected one of {', '.join(_VERSIONS)}.")
     if not root.is_dir():
-        raise DataError(f"{root}: {'a file' if root.exists() else 'no such folder'}; expected the folder of FASSEG.")
+        what = "a file" if root.exists() else "no such folder"
+        raise DataError(f"{root}: {what}; expected the folder of FASSEG. Get it with `{download_command(root)}`.")
     if not os.access(root, os.R_OK | os.X_OK):
         raise MachineError(f"{root}: no permission to read it. Change its permissions.")
     whole = root.resolve()
@@ -117,8 +118,8 @@ def _versions_in(root: Path, version: str | None) -> list[FASSEG]:
             else "an empty folder"
         )
         raise DataError(
-            f"{root}: {what}; expected FASSEG's folder, or that of one version. For other data use keys: facesegl data "
-            f"check data=folder data.source.images=FOLDER ..."
+            f"{root}: {what}; expected FASSEG's folder (`{download_command(root)}`), or that of one version. For other "
+            f"data use keys: facesegl data check data=folder data.source.images=FOLDER ..."
         )
     if version and version not in there:
         raise DataError(f"{root}: no {version} in it, only {' and '.join(there)}.")

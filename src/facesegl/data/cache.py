@@ -34,7 +34,7 @@ from facesegl.labels.resize import shrink_mask
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import pixel_hash, resize_photo
 from facesegl.sources.listing import require_regular, truncate
-from facesegl.sources.source import Sample, Source, join_groups
+from facesegl.sources.source import Sample, Source, join_groups, swapped
 from facesegl.threads import in_threads
 
 log = logging.getLogger(__name__)
@@ -265,6 +265,8 @@ class FaceCache:
                     images.append(outcome.image)
                     masks.append(outcome.mask)
                     checksums.append(np.uint32(_checksum(outcome.image, outcome.mask)))
+        if problems and not rows and not left_out and (why := swapped(self._source, self.listed, self._taxonomy)):
+            raise DataError(why)
         if problems or not rows:
             more = [f"... and {len(problems) - _SHOWN_PROBLEMS} more."] if len(problems) > _SHOWN_PROBLEMS else []
             raise DataError(*problems[:_SHOWN_PROBLEMS], *more) if problems else DataError(*left_out.values())

@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 
 _RECOGNITION = 2  # increment when `kind: auto` detects another kind for the same file
 _ONE_FILE_PER_PART = ("parts", "probabilities")
+_PAGES = {
+    "celebamask_hq": "https://github.com/switchablenorms/CelebAMask-HQ",
+    "lapa": "https://github.com/JDAI-CV/lapa-dataset",
+    "helen": "https://pages.cs.wisc.edu/~lizhang/projects/face-parsing",
+}
 
 Folders = dict[str | None, Path]
 """The folder of each split; under None a folder without splits."""
@@ -294,6 +299,8 @@ class FolderFaces(PairedFaces):
                 found.append(split_folders(path, f"data.source.{name}"))
             except DataError as error:
                 problems += error.problems
+        if len(problems) == 2 and (page := _PAGES.get(self.name)):
+            problems.append(f"{self.name}: download it from {page}, and unpack it below paths.data (or FACESEGL_DATA).")
         if problems:
             raise DataError(*problems)
         return found[0], found[1]
