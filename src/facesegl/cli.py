@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -234,6 +235,12 @@ def _data_check(given: Namespace) -> None:
     from facesegl.reporting.checkup_table import check_table
 
     roots, keys = paths_and_keys(given.words)
+    if len(roots) == 2:
+        photos, masks = map(shlex.quote, roots)
+        raise ConfigError(
+            f"data check: {photos} and {masks}; expected one folder, of FASSEG. For your photos and masks: facesegl "
+            f"data check data=folder data.source.images={photos} data.source.masks={masks} data.taxonomy=FILE.yaml."
+        )
     checkups = check_data(_only("data check", roots), keys, given.config_dir, version=given.version)
     if given.json:
         show_json(report_of(checkups))

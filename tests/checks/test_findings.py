@@ -158,6 +158,13 @@ def test_photos_that_look_alike_across_splits_are_a_warning(bits, similar):
     assert found == ([("warning", "alike_across", [words])] if similar else [])
 
 
+def test_what_to_do_about_similar_photos_of_one_person_is_what_to_do_about_the_person():
+    pair = facts(photo("test/1", dhash=photo("train/2").dhash, group="train/2"))
+    persons, alike = diagnose(pair).findings
+    assert (persons.check, alike.check) == ("persons", "alike_across")
+    assert persons.remedy == alike.remedy
+
+
 def test_photos_alike_within_a_split_are_a_note_unless_they_show_one_person():
     dhash = photo("train/2").dhash
     assert reported(facts(photo("train/9", dhash=dhash))) == [("note", "alike_within", ["train/9 ~ train/2 (0 bits)"])]

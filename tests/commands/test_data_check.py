@@ -10,8 +10,9 @@ from facesegl.command_line import paths_and_keys
 from facesegl.commands.data_check import check_data, report_of, verdicts
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.reporting.checkup_table import check_table
-from helpers.calling import assert_reported, printed, train
+from helpers.calling import assert_reported, call, printed, train
 from helpers.faces import write_faces
+from helpers.trees import CVAT_LABELS, write_folders
 
 
 def shown(checkups):
@@ -79,7 +80,10 @@ def test_masks_saved_as_jpeg_are_detected(root):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, "no such folder; expected the folder of FASSEG"),
+        (
+            lambda path: None,
+            "no such folder; expected the folder of FASSEG. Get it with .facesegl data download faces.",
+        ),
         (lambda path: path.write_text("x"), "a file; expected the folder of FASSEG"),
         (lambda path: path.mkdir(), "an empty folder; .*data=folder data.source.images=FOLDER"),
         (lambda path: (path / "images").mkdir(parents=True), "neither V1, V2 nor V3 in it"),
@@ -126,6 +130,34 @@ def test_a_folder_without_read_permission_is_a_machine_error(root, monkeypatch):
 def test_wrong_keys_are_reported_before_anything_is_read(keys, message):
     with pytest.raises(ConfigError, match=message):
         check_data(None, keys)
+
+
+def test_two_folders_are_your_own_photos_and_masks():
+    keys = "data=folder data.source.images='my photos' data.source.masks=masks data.taxonomy=FILE.yaml"
+    assert_reported(call("data", "check", "my photos", "masks"), 2, ["expected one folder, of FASSEG", keys])
+
+
+def test_swapped_folders_are_one_problem():
+    write_folders(".", ["anna", "bob", "eve"])
+    classes = {name: [*colour] for name, colour in CVAT_LABELS.items()}
+    Path("my.yaml").write_text(json.dumps({"classes": classes, "pairs": [["left eye", "right eye"]]}))
+    keys = ["data=folder", "data.source.images=masks", "data.source.masks=photos", "data.taxonomy=my.yaml"]
+    message = ["photos/anna", "not a mask, but masks/anna", "photos and masks are swapped"]
+    assert_reported(train(*keys), 3, message)
+    (checkup,) = check_data(None, keys)
+    ((case,),) = [finding.cases for finding in checkup.findings]
+    assert all(part in case.words for part in message)
+
+
+@pytest.mark.parametrize(
+    ("data", "page"), [("lapa", "lapa-dataset"), ("celebamask_hq", "CelebAMask-HQ"), ("helen", "face-parsing")]
+)
+def test_a_large_data_set_that_is_not_there_names_its_page(data, page):
+    images, masks, where = train(f"data={data}").lines("error")
+    assert "data.source.images=FOLDER" in images
+    assert "data.source.masks=FOLDER" in masks
+    assert where.startswith(f"error: {data}: download it from https://")
+    assert f"/{page}, and unpack it below paths.data" in where
 
 
 @pytest.mark.slow

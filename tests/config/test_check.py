@@ -11,6 +11,8 @@ from facesegl.config.identity import to_plain
 from facesegl.config.instantiate import build
 from facesegl.config.schema import EvaluateKeys
 from facesegl.errors import ConfigError, MachineError
+from facesegl.labels.taxonomy import Taxonomy
+from facesegl.labels.taxonomy_file import read_taxonomy_file
 
 LATER = {"model": {"num_classes"}}
 HOLDER = "loss={_target_: small_parts.Holder, net: {_target_: torch.nn.Conv2d, in_channels: 3, out_channels: 1, %s}}"
@@ -208,7 +210,8 @@ def test_taxonomy_comes_from_a_file(tmp_path: Path):
         ("classes:\n  wall: [0, 0, 0]\n  face: {_target_: os.mkdir, path: made}", "_target_ has a special meaning"),
         ("classes: {wall: [0, 0, 0], face: [1, 1, '${oc.env:HOME}']}", "has a special meaning in a config"),
         ("remap: {1: wall, 1: face}", "1 is a duplicate key"),
-        ("classes: {wall: [0, 0, 0], wall: [9, 9, 9]}", "wall is a duplicate key"),
+        ("classes:\n  wall: [0, 0, 0]\n  wall: [9, 9, 9]", "mine.yaml, line 3: wall is a duplicate key"),
+        ("classes:\n  off: [0, 0, 0]\n  'off': [9, 9, 9]", "mine.yaml, line 3: off is a duplicate key"),
         ("a: &a [x]\nb: *a", "a reference"),
         ("a: " + "[" * 5000, "more than 5 levels"),
     ],
@@ -221,6 +224,54 @@ def test_taxonomy_file_with_anything_but_classes_is_reported_once_and_runs_no_co
     (problem,) = problems("data.taxonomy=mine.yaml")
     assert reason in problem
     assert not Path("made").exists()
+
+
+NAMES = [
+    "off",
+    "no",
+    "yes",
+    "Yes",
+    "~",
+    "null",
+    "007",
+    "7",
+    "1_000",
+    "1.50",
+    "1e3",
+    "2024-01-01",
+    "<<",
+    "=",
+    "background",
+]
+
+
+def test_names_in_a_taxonomy_file_are_read_as_they_are_written():
+    colours = "".join(f"  {name}: [0, 0, {index}]\n" for index, name in enumerate(NAMES))
+    remap = "".join(f"  {index}: {name}\n" for index, name in enumerate(NAMES))
+    more = "pairs: [[no, yes], [007, 7]]\nvoid: 255\nsynthetic_as: {skin: off, hair: null}\n"
+    Path("mine.yaml").write_text(f"classes:\n{colours}remap:\n{remap}{more}")
+    read = read_taxonomy_file("mine.yaml")
+    assert {type(name) for name in read["classes"]} == {str}, "mixed keys have no order, which an identity needs"
+    taxonomy = Taxonomy.from_mapping(read)
+    assert list(taxonomy.names) == [*taxonomy.remap.values()] == NAMES
+    assert taxonomy.colours[3] == (0, 0, 3)
+    assert (taxonomy.pairs, taxonomy.void, [*taxonomy.remap]) == ((("no", "yes"), ("007", "7")), 255, [*range(15)])
+    assert taxonomy.synthetic_as == {"skin": "off", "hair": "null"}
+
+
+def test_names_that_a_config_file_or_the_command_line_has_made_booleans_are_refused():
+    (problem,) = problems("data.taxonomy={True: [0, 0, 0], face: [9, 9, 9]}")
+    assert problem.startswith("data.taxonomy.True: the name True is not text; put it in quotes")
+    Path("conf/data/taxonomy").mkdir(parents=True)
+    Path("conf/data/taxonomy/mine.yaml").write_text("names: {off: [0, 0, 0], face: [9, 9, 9]}")
+    (problem,) = problems("data/taxonomy=mine", config_dirs=["conf"])
+    assert problem.startswith("data.taxonomy.names.False: the name False is not text; put it in quotes")
+
+
+def test_numbers_in_a_taxonomy_file_stay_numbers_so_that_identities_of_runs_stay():
+    Path("mine.yaml").write_text("classes: {0: [0, 0, 0], 1: [0, 0, 9]}\nremap: {2: 0, 10: 1}\n")
+    taxonomy = {"classes": {0: [0, 0, 0], 1: [0, 0, 9]}, "remap": {2: 0, 10: 1}}
+    assert read_taxonomy(compose(["data.taxonomy=mine.yaml"])).data.taxonomy == taxonomy
 
 
 def test_auto_becomes_what_the_machine_has(devices):

@@ -48,6 +48,10 @@ def test_synthetic_faces_count_only_if_they_are_mixed_in_and_initial_weights_by_
     assert identity(config, "d", init="v") != identity(config, "d", init="w")
 
 
+def test_data_that_are_trained_on_knowingly_are_the_same_data():
+    assert of("+data.force=true") == of("+data.force=false") == of()  # older configs did not have this key
+
+
 def test_the_choice_of_photos_counts_only_where_there_is_one():
     assert of("+data.photos=null", "+data.photos_seed=1") == of()  # older configs did not have these keys
     chosen = {of(f"+data.photos={photos}", f"+data.photos_seed={seed}") for photos in (1, 2) for seed in (0, 1)}

@@ -47,9 +47,8 @@ def test_images_and_one_hot_masks_are_in_npy_files_and_samples_and_key_in_the_ma
 
 
 def test_a_second_start_builds_nothing_and_opens_no_image(fasseg, tmp_path, monkeypatch):
-    hour_ago = time.time() - 3600
-    for path in fasseg.rglob("*.bmp"):
-        os.utime(path, (hour_ago, hour_ago))
+    later = time.time_ns() + 3600 * 10**9
+    monkeypatch.setattr(contents.time, "time_ns", lambda: later)
     before = cache(tmp_path)
     stamps = files(before.folder)
     monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened"))
@@ -154,17 +153,19 @@ def test_a_pipe_instead_of_a_cache_file_does_not_block(fasseg, tmp_path):
     "content",
     [
         *("[" * 100_000, "[1]", '{"a": '),
-        *({"{}": entry} for entry in (3, None, "text", [], [1], [1, 2], [1, 2, 3], ["1", 2, "3"], [1, 2, "x"], {})),
+        *({"{}": entry} for entry in (3, None, "text", [], [1], {}, [1] * 4, [1] * 5, ["1", 1, 1, 1, "1"])),
+        {"{}": [1, 1, 1, 1, "x"]},
     ],
 )
 def test_corrupt_remembered_hashes_are_recomputed(fasseg, tmp_path, content):
     first = cache(tmp_path)
     paths = [*fasseg.rglob("*.bmp")]
-    if isinstance(content, dict):  # what would be believed: the file's own size and time, where the entry has two
+    if isinstance(content, dict):  # what would be believed: the file's own size, times and inode, where there are four
         entry = content["{}"]
-        stats = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
-        has_stats = isinstance(entry, list) and len(entry) > 1
-        content = json.dumps({path: stat + entry[2:] if has_stats else entry for path, stat in stats.items()})
+        stats = {str(path): path.stat() for path in paths}
+        stats = {path: [s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for path, s in stats.items()}
+        has_stats = isinstance(entry, list) and len(entry) > 3
+        content = json.dumps({path: stat + entry[4:] if has_stats else entry for path, stat in stats.items()})
     (tmp_path / "cache" / "contents.json").write_text(content)
     assert cache(tmp_path).fingerprint == first.fingerprint
 

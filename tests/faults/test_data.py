@@ -1,5 +1,6 @@
 """Wrong photos and masks: each is named, the exit code is 3, and nothing half done is left."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image
 
 from helpers.calling import SMALL_UNET, assert_reported, call, half_files, run, runs, succeed, train
 from helpers.faces import write_faces
+from helpers.trees import write_lapa
 
 
 def assert_refused(ended, *messages):
@@ -136,6 +138,101 @@ def test_names_that_are_no_text_are_trained_on_scored_and_predicted(fasseg):
     ):
         assert "Logging error" not in succeed(*words).err
     assert Path(os.fsdecode(b"out\xff/J\xf6rg.png")).is_file()
+
+
+def test_a_mask_that_changes_during_the_training_is_not_scored_as_if_it_had_been_trained_on(fasseg):
+    names = [fasseg / "Train_Labels" / f"{number}.bmp" for number in (1, 2)]
+    copy = [f"+callbacks.copy.{key}={name}" for key, name in zip(("source", "target"), names, strict=True)]
+    ended = train("+callbacks.copy._target_=helpers.faulty.CopyAtEnd", *copy)
+    assert_reported(ended, 3, ["Train_Labels/2.bmp: changed since this command started", "facesegl evaluate"])
+    (folder,) = runs()
+    assert not (folder / "scores.csv").exists()
+    succeed("evaluate", folder, "set=val")
+
+
+def fill_masks(colour, numbers=range(1, 7)):
+    for number in numbers:
+        Image.new("RGB", (32, 40), colour).save(f"data/fasseg/V2/Train_Labels/{number}.bmp")
+
+
+def show_a_mask():
+    shutil.copy("data/fasseg/V2/Train_Labels/2.bmp", "data/fasseg/V2/Train_RGB/2.bmp")
+
+
+def cut_masks():
+    for number in range(1, 5):
+        crop_mask(Path("data/fasseg/V2"), number)
+
+
+VOID = "+data.taxonomy.void=[9,9,9]"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "keys", "messages"),
+    [
+        (lambda: fill_masks((255, 0, 0)), [], [["every pixel of every training mask is background", "remap"]]),
+        (
+            lambda: fill_masks((9, 9, 9)),
+            [VOID],
+            [["every pixel of every training mask is void"], ["every mask to validate on is void", "another fold"]],
+        ),
+        (lambda: fill_masks((9, 9, 9), [2]), [VOID, "data.folds=6"], [["every mask to validate on is void"]]),
+        (show_a_mask, [], [["1 photo showing the mask itself", "(train/2", "the real photos"]]),
+        (
+            cut_masks,
+            ["data.fold=null"],
+            [["4 masks of another size", "more than are left", "1.bmp: the mask is 32x30"]],
+        ),
+    ],
+    ids=["all background", "all void", "void fold", "mask as photo", "other sizes"],
+)
+def test_training_refuses_what_data_check_calls_an_error_unless_it_is_forced(fasseg, spoil, keys, messages):
+    spoil()
+    keys = ["data.folds=3", *keys]
+    ended = train(*keys)
+    warnings = [line for line in ended.lines("warning") if "left out" not in line]
+    assert (ended.code, warnings) == (3, [])
+    errors = ended.lines("error")
+    assert len(errors) == len(messages), ended.err
+    for line, parts in zip(errors, messages, strict=True):
+        assert all(part in line for part in [*parts, "fasseg_v2: ", "data.force=true"])
+    assert not Path("runs").exists()
+    for cached in (True, False):  # what training found while caching is in the cache, too
+        assert train(*keys, *([] if cached else ["data.image_size=24"])).code == 3
+    checked = json.loads(call("data", "check", "--json", *keys).out)["data"][0]
+    assert [finding["what"] for finding in checked["findings"] if finding["severity"] == "error"] == [
+        line.split(": ", 2)[2].split(" (")[0].split(". ")[0] for line in errors
+    ]
+
+
+def test_data_that_training_refuses_can_be_trained_on_knowingly(fasseg):
+    show_a_mask()
+    ended = train("data.force=true")
+    assert ended.code == 0, ended.err
+    (warning,) = ended.lines("warning")
+    assert "1 photo showing the mask itself" in warning
+    succeed("evaluate", runs()[0], "set=val")
+
+
+def test_a_repeated_photo_in_train_and_val_is_refused():
+    write_lapa("data/LaPa")
+    first, other = (next(Path(f"data/LaPa/{split}/images").iterdir()) for split in ("train", "val"))
+    shutil.copy(first, other)
+    ended = train("data=lapa")
+    assert_refused(ended, ["lapa: 1 val photo also in train, pixel for pixel", "memorization", "data.force=true"])
+
+
+def test_a_dark_photo_is_no_picture_of_a_mask_with_a_black_background(fasseg):
+    for number in range(1, 7):
+        dark = np.zeros((40, 32, 3), np.uint8)
+        dark[20:23, 10:20] = 90
+        mask = np.zeros((40, 32, 3), np.uint8)
+        mask[20:23, 10:20] = (255, 255, 0)
+        dark[0, 0] = number
+        Image.fromarray(dark).save(fasseg / "Train_RGB" / f"{number}.bmp")
+        Image.fromarray(mask).save(fasseg / "Train_Labels" / f"{number}.bmp")
+    ended = train("data.taxonomy.classes.background=[0,0,0]")
+    assert ended.code == 0, ended.err
 
 
 def test_repaired_data_train(fasseg):

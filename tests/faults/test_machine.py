@@ -32,6 +32,23 @@ def small_disk(folder, size):
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+@contextlib.contextmanager
+def read_only(*folders):
+    """Folders that cannot be written, not even by root."""
+    bound = []
+    try:
+        for folder in folders:
+            bind = ["mount", "--bind", folder, folder]
+            if subprocess.run(bind, capture_output=True, check=False).returncode:
+                pytest.skip("mounting a folder read-only needs root")
+            bound.append(folder)
+            subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield
+    finally:
+        for folder in bound:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
 @pytest.mark.parametrize(
     ("size", "keys"),
     [
@@ -73,6 +90,23 @@ def test_file_over_the_size_limit_is_reported(fasseg):
     ended = run("train", *SMALL_UNET, preexec_fn=limit)
     assert_reported(ended, 5, "cannot write")
     assert not half_files(".")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["data=fasseg_v2", "data.synthetic_share=0.5", "data.synthetic_faces=2"],
+        ["data=synthetic", "data.source.train=5", "data.source.test=2", "data.source.height=64"],
+    ],
+)
+def test_complete_caches_and_written_synthetic_faces_are_used_where_nothing_can_be_written(fasseg, keys):
+    assert train(*keys).code == 0
+    for path in Path("data").rglob("*.bmp"):
+        path.touch()  # as a copy to another machine does: they are read again, and the cache is still theirs
+    with read_only("cache", "data"):
+        ended = train(*keys)
+        assert_reported(train(*keys, "data.image_size=24"), 5, ["cache/", "below paths.cache", "it is read-only"])
+    assert (ended.code, ended.lines("warning")) == (0, [])
 
 
 @pytest.mark.parametrize("key", ["runs", "cache", "run"])

@@ -45,6 +45,11 @@ def test_flipping_twice_brings_every_class_back():
         ({"remap": [1, 2]}, "remap is .*; expected a mapping"),
         ({"classes": {"a": [1, 2], "b": [1, 2, 3]}}, "the colour of a is .1, 2.; expected red"),
         ({"colors": {}}, "colors is not a key of a taxonomy"),
+        ({"classes": {False: [1, 2, 3], "b": [4, 5, 6]}}, "classes: the name False is not text; put it in quotes"),
+        ({"remap": {True: "skin"}}, "remap: the name True is not text"),
+        ({"remap": {0: None}}, "remap: the name None is not text"),
+        ({"pairs": [["left eye", 1.5]]}, "pairs: the name 1.5 is not text"),
+        ({"synthetic_as": {"skin": False}}, "synthetic_as: the name False is not text"),
     ],
 )
 def test_a_wrong_taxonomy_is_refused_when_it_is_read(change, message):

@@ -1,6 +1,6 @@
 """The result of all checks on a data set: its facts, the findings and the verdict."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,9 +50,16 @@ class Checkup:
         }
 
 
-def diagnose(facts: Facts, others: Iterable[Finding] = ()) -> Checkup:
-    """Run every check on the facts of a data set; `others` are findings of other checks on it."""
-    return Checkup(facts, sorted([*find(facts), *others], key=lambda finding: SEVERITIES.index(finding.severity)))
+def diagnose(facts: Facts, others: Iterable[Finding] = (), held_out: Collection[str] = ()) -> Checkup:
+    """Run every check on the facts of a data set.
+
+    Args:
+        facts: the facts.
+        others: findings of other checks on it.
+        held_out: the ids of the training photos that training would hold out for validation.
+    """
+    found = [*find(facts, held_out), *others]
+    return Checkup(facts, sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def _split(facts: Facts, split: str) -> dict[str, Any]:

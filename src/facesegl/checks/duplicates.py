@@ -7,13 +7,16 @@ docs/fasseg.md has the measurements behind the threshold. Two shots of one perso
 persons identifies persons.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from facesegl.checks.facts import PhotoFacts
+from facesegl.checks.facts import Labelled, PhotoFacts
 from facesegl.console import track
+
+Photo = TypeVar("Photo", bound=Labelled)
 
 Similar = tuple[list[tuple[PhotoFacts, PhotoFacts, int]], int]
 """(photo, its nearest photo, differing bits), the most similar first; and the number of photos compared."""
@@ -44,7 +47,7 @@ def dhash(image: np.ndarray) -> bytes | None:
     return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes()
 
 
-def identical(photos: Sequence[PhotoFacts], among: Sequence[PhotoFacts]) -> list[tuple[PhotoFacts, PhotoFacts]]:
+def identical(photos: Sequence[Photo], among: Sequence[Photo]) -> list[tuple[Photo, Photo]]:
     """Pairs of a photo and the first other photo in `among` with identical pixels."""
     first = _first_by_pixels(among)
     return [(photo, first[photo.pixels]) for photo in photos if first.get(photo.pixels, photo) is not photo]
@@ -116,8 +119,8 @@ def _signs(hashes: Sequence[bytes]) -> np.ndarray:
     return bits.astype(np.float32) * 2 - 1
 
 
-def _first_by_pixels(photos: Sequence[PhotoFacts]) -> dict[bytes, PhotoFacts]:
-    first: dict[bytes, PhotoFacts] = {}
+def _first_by_pixels(photos: Sequence[Photo]) -> dict[Hashable, Photo]:
+    first: dict[Hashable, Photo] = {}
     for photo in photos:
         first.setdefault(photo.pixels, photo)
     return first

@@ -1,16 +1,32 @@
 """Facts about every photo and mask, small enough to keep for a hundred thousand of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.source import Sample
 from facesegl.sources.splits import SPLITS
+
+
+class Labelled(Protocol):
+    """What `PhotoFacts` and a row of the cache both say of a photo and its mask."""
+
+    @property
+    def id(self) -> str:
+        """The sample's id."""
+
+    @property
+    def pixels(self) -> Hashable:
+        """A hash of the photo's pixels."""
+
+    @property
+    def class_pixels(self) -> Sequence[int] | np.ndarray:
+        """The mask's pixels of each class."""
 
 
 class PhotoFacts(NamedTuple):
@@ -43,6 +59,11 @@ class PhotoFacts(NamedTuple):
     void: int
     specks: int
     parts: np.ndarray
+
+    @property
+    def id(self) -> str:
+        """The sample's id."""
+        return self.sample.id
 
     @property
     def fits(self) -> bool:

@@ -1,6 +1,6 @@
 """The checks of labelled photos: each kind of finding is a row of severity, check, text and remedy."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar
@@ -8,8 +8,8 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from facesegl.checks.duplicates import ALIKE, BITS, Similar, identical, similar_across, similar_within
-from facesegl.checks.facts import Facts, PhotoFacts, Refused
-from facesegl.text import grouped, number, percent
+from facesegl.checks.facts import Facts, Labelled, PhotoFacts, Refused
+from facesegl.text import a_few, grouped, number, percent
 
 T = TypeVar("T")
 Severity = Literal["error", "warning", "note"]
@@ -54,11 +54,75 @@ class Finding:
     remedy: str
     cases: Sequence[Case] = ()
 
+    @property
+    def line(self) -> str:
+        """All of it in one line, with the first cases."""
+        cases = f" ({a_few(case.words for case in self.cases)})" if self.cases else ""
+        return f"{self.what}{cases}. {self.remedy}"
 
-def find(facts: Facts) -> Iterator[Finding]:
-    """Run every check on the facts of a data set."""
-    for check in (_files, _duplicates, _classes, _inexact, _shapes, _photos):
+
+def find(facts: Facts, held_out: Collection[str] = ()) -> Iterator[Finding]:
+    """Run every check on the facts of a data set; `held_out` are the ids of training photos to validate on."""
+    photos = facts.fitting("train")
+    yield from _files(facts)
+    yield from unfit(
+        facts.taxonomy.names,
+        train=[photo for photo in photos if photo.id not in held_out],
+        val=[*facts.fitting("val"), *(photo for photo in photos if photo.id in held_out)],
+        shown=[_case(lambda photo: photo.sample.photo.name)(photo) for photo in facts.photos if photo.shows_mask],
+        skipped=[_mismatch(photo) for photo in _mostly_skipped(facts)],
+    )
+    for check in (_duplicates, _classes, _inexact, _shapes, _photos):
         yield from check(facts)
+
+
+def unfit(
+    names: Sequence[str],
+    train: Sequence[Labelled],
+    val: Sequence[Labelled],
+    shown: Sequence[Case],
+    skipped: Sequence[Case],
+) -> Iterator[Finding]:
+    """The errors that training refuses too, although it could read the data.
+
+    Args:
+        names: the classes.
+        train: the photos to train on.
+        val: the photos to validate on.
+        shown: the photos that show their own mask.
+        skipped: the training photos with a mask of another size, if they are most.
+    """
+    yield from _error("size", f"<mask> {_OTHER_SIZE} skips: more than are left", _RESIZING, skipped, lambda case: case)
+    yield from _error(
+        "photo_is_mask",
+        "<photo> showing the mask itself: the input would contain the answer",
+        "Replace them by the real photos; were photos and masks taken from one folder?",
+        shown,
+        lambda case: case,
+    )
+    yield from _error(
+        "identical_across",
+        "<val photo> also in train, pixel for pixel",
+        "Remove them from one of the two: validation would measure memorization, and select the checkpoint by it.",
+        identical(val, train),
+        _same,
+    )
+    pixels = np.sum([np.asarray(photo.class_pixels) for photo in train], axis=0)
+    if train and (pixels > 0).sum() <= 1:
+        name = names[int(pixels.argmax())] if pixels.any() else "void"
+        yield Finding(
+            "error",
+            "one_class",
+            f"every pixel of every training mask is {name}: there is nothing to distinguish",
+            "Compare the masks' colours or values with the taxonomy, and its remap.",
+        )
+    if val and not any(np.any(photo.class_pixels) for photo in val):
+        yield Finding(
+            "error",
+            "void",
+            "every pixel of every mask to validate on is void: there is nothing to score",
+            "Compare the masks' colours or values with the taxonomy, and its remap; or choose another fold.",
+        )
 
 
 _RARE = 1e-3  # share of the training pixels; FASSEG's rarest class, the eyes of V3, has 7e-3
@@ -81,16 +145,9 @@ _PARTS: dict[str, dict[str, tuple[int, ...]]] = {
 }
 """The number of parts of a class in a face, by name of the data; true of every mask of FASSEG."""
 
-_IDENTICAL: dict[tuple[str, str], tuple[Severity, str]] = {
-    ("test", "train"): ("warning", "Report test_clean, which excludes them; the plain test score includes them."),
-    ("val", "train"): (
-        "error",
-        "Remove them from one of the two: validation would measure memorization, and select the checkpoint by it.",
-    ),
-    ("test", "val"): (
-        "warning",
-        "Remove them from val: photos that select the best checkpoint should not be scored afterwards.",
-    ),
+_IDENTICAL = {
+    ("test", "train"): "Report test_clean, which excludes them; the plain test score includes them.",
+    ("test", "val"): "Remove them from val: photos that select the best checkpoint should not be scored afterwards.",
 }
 _PERSONS = {
     ("test", "train"): "Report test_strict, which excludes these photos, next to test_clean.",
@@ -98,6 +155,7 @@ _PERSONS = {
     ("test", "val"): "Keep each person in one split if the test photos should be of unseen people.",
 }
 _OTHERWISE = "Remove them from one of the two."
+_OTHER_SIZE = "of another size than the photo, which training"
 _RESIZING = "Export the masks at the photo's size. Stretching them would make wrong masks that look right."
 _ROTATED = " Masks with height and width swapped were drawn on a photo that EXIF data rotate: rotate these masks."
 
@@ -137,20 +195,12 @@ def _files(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "error", "empty", "no usable training photo", "Training needs labelled photos in the split train."
         )
-    yield from _error(
-        "photo_is_mask",
-        "<photo> showing the mask itself: the input would contain the answer",
-        "Replace them by the real photos; were photos and masks taken from one folder?",
-        [photo for photo in facts.photos if photo.shows_mask],
-        _case(lambda photo: photo.sample.photo.name),
-    )
-    wrong = [photo for photo in facts.photos if not photo.fits]
-    most = 2 * len(facts.fitting("train")) < len(facts.of("train"))
-    consequence = "data.strict=true refuses" if facts.strict else "training skips"
+    most = _mostly_skipped(facts)
+    wrong = [photo for photo in facts.photos if not photo.fits and not (most and photo.sample.split == "train")]
     yield from _row(
-        "error" if facts.strict or most else "warning",
+        "error" if facts.strict else "warning",
         "size",
-        f"<mask> of another size than the photo, which {consequence}",
+        f"<mask> {_OTHER_SIZE} {'refuses (data.strict=true)' if facts.strict else 'skips'}",
         _RESIZING + (_ROTATED if any(map(_ignores_exif, wrong)) else ""),
         wrong,
         _mismatch,
@@ -163,6 +213,12 @@ def _files(facts: Facts) -> Iterator[Finding]:
         [path for path in facts.unlabelled if str(path) not in reported],
         lambda path: Case(path.name),
     )
+
+
+def _mostly_skipped(facts: Facts) -> list[PhotoFacts]:
+    """The training photos with a mask of another size, if they are most and not refused anyway."""
+    wrong = [photo for photo in facts.of("train") if not photo.fits]
+    return wrong if 2 * len(wrong) > len(facts.of("train")) and not facts.strict else []
 
 
 def _refused(check: str, what: str, remedy: str, refused: Sequence[Refused]) -> Iterator[Finding]:
@@ -186,12 +242,12 @@ def _ignores_exif(photo: PhotoFacts) -> bool:
 def _duplicates(facts: Facts) -> Iterator[Finding]:
     pairs = list(facts.pairs_of_splits())
     for later, earlier in pairs:
-        severity, remedy = _IDENTICAL.get((later, earlier), ("warning", _OTHERWISE))
-        yield from _row(
-            severity,
+        if (later, earlier) == ("val", "train"):
+            continue  # an error: see `unfit`
+        yield from _warning(
             "identical_across",
             f"<{later} photo> also in {earlier}, pixel for pixel",
-            remedy,
+            _IDENTICAL.get((later, earlier), _OTHERWISE),
             identical(facts.fitting(later), facts.fitting(earlier)),
             _same,
         )
@@ -207,13 +263,11 @@ def _duplicates(facts: Facts) -> Iterator[Finding]:
             _person,
         )
     for later, earlier in pairs:
-        yield from _similar(
-            "warning",
-            "alike_across",
-            f"<{later} photo> similar to one in {earlier}",
-            "Check each pair: a copy belongs in one split only. No set excludes them unless they share a group.",
-            similar_across(facts.fitting(later), facts.fitting(earlier)),
-        )
+        similar = similar_across(facts.fitting(later), facts.fitting(earlier))
+        remedy = "Check each pair: a copy belongs in one split only. No set excludes them unless they share a group."
+        if all(photo.sample.group == other.sample.group for photo, other, _bits in similar[0]):
+            remedy = _PERSONS.get((later, earlier), _OTHERWISE)  # the persons are reported, too
+        yield from _similar("warning", "alike_across", f"<{later} photo> similar to one in {earlier}", remedy, similar)
     for split in facts.splits:
         photos = facts.fitting(split)
         yield from _note(
@@ -252,10 +306,10 @@ def _alike(pair: tuple[PhotoFacts, PhotoFacts, int]) -> Case:
     return Case(f"{photo.id} ~ {other.id} ({number(pair[2], 'bit')}{known})", (photo.id, other.id))
 
 
-def _same(pair: tuple[PhotoFacts, PhotoFacts]) -> Case:
+def _same(pair: tuple[Labelled, Labelled]) -> Case:
     photo, other = pair  # if their class counts differ, so do their masks
-    differs = "" if (photo.class_pixels == other.class_pixels).all() else ", with another mask"
-    return Case(f"{photo.sample.id} = {other.sample.id}{differs}", (photo.sample.id, other.sample.id))
+    differs = "" if np.array_equal(photo.class_pixels, other.class_pixels) else ", with another mask"
+    return Case(f"{photo.id} = {other.id}{differs}", (photo.id, other.id))
 
 
 def _person(person: tuple[str, dict[str, list[PhotoFacts]]]) -> Case:
@@ -266,18 +320,8 @@ def _person(person: tuple[str, dict[str, list[PhotoFacts]]]) -> Case:
 
 
 def _classes(facts: Facts) -> Iterator[Finding]:
-    if not facts.fitting("train"):
-        return
-    train = facts.counts("train")
-    if (train.pixels > 0).sum() <= 1:
-        name = facts.taxonomy.names[int(train.pixels.argmax())] if train.pixels.any() else "void"
-        yield Finding(
-            "error",
-            "one_class",
-            f"every pixel of every training mask is {name}: there is nothing to distinguish",
-            "Compare the masks' colours or values with the taxonomy, and its remap.",
-        )
-        return
+    if (facts.counts("train").pixels > 0).sum() <= 1:
+        return  # an error: see `unfit`
     for check in (_missing_and_rare, _shares_apart, _void):
         yield from check(facts)
 

@@ -12,13 +12,15 @@ from facesegl.errors import DataError
 from facesegl.labels.decode import TOLERANCE, Decoded, class_pixels
 from facesegl.labels.taxonomy import VOID, Taxonomy
 from facesegl.sources.images import open_image, orientation, photo_of, pixel_hash
-from facesegl.sources.source import Sample, Source
+from facesegl.sources.source import Sample, Source, swapped
 from facesegl.threads import in_threads
 
 SPECK = 20
 """A part with fewer pixels is a speck if the mask's sides have at least 256; smaller masks have a lower limit."""
 
-_SAME = 0.9  # a photo that equals its painted mask in this share of pixels is a picture of it
+_SAME = 0.9  # a photo is a picture of its mask if it equals the painted mask in this share of the pixels,
+_SAME_OF_CLASS = 0.7  # and in this share of the pixels of a class, on average: a dark photo equals a black background
+_SAMPLED = 256  # rows or columns, about, that are compared
 
 
 def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
@@ -35,7 +37,10 @@ def read_facts(source: Source, taxonomy: Taxonomy, *, strict: bool) -> Facts:
     read = in_threads(partial(_read, source, taxonomy), found.samples)
     for outcome in track(read, total=len(found.samples), what="checking photos and masks"):
         (photos if isinstance(outcome, PhotoFacts) else refused).append(outcome)  # type: ignore[arg-type]
-    return Facts(source.title, taxonomy, photos, refused, found.problems, found.unlabelled, strict)
+    problems = found.problems
+    if refused and not photos and (why := swapped(source, found.samples, taxonomy)):
+        problems, refused = (*problems, why), []
+    return Facts(source.title, taxonomy, photos, refused, problems, found.unlabelled, strict)
 
 
 def _read(source: Source, taxonomy: Taxonomy, sample: Sample) -> PhotoFacts | Refused:
@@ -73,7 +78,7 @@ def facts_of(
         exif_orientation=exif_orientation,
         pixels=pixel_hash(photo),
         dhash=dhash(photo),
-        shows_mask=_shows_mask(photo, mask, taxonomy),
+        shows_mask=shows_mask(photo, mask, taxonomy),
         class_pixels=class_pixels(mask, num_classes),
         inexact=class_pixels(mask[decoded.inexact], num_classes),
         void=int((mask == VOID).sum()),
@@ -99,9 +104,19 @@ def _min_part_size(mask: np.ndarray) -> int:
     return max(SPECK * side * side // 256**2, 2)
 
 
-def _shows_mask(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> bool:
+def shows_mask(photo: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy) -> bool:
     """Whether a photo (H, W, 3) shows its own mask (H, W), painted in the classes' colours or as indices in grey."""
-    if photo.shape[:2] != mask.shape or (mask == mask[0, 0]).all():
+    if photo.shape[:2] != mask.shape:
         return False
+    step = max(min(mask.shape) // _SAMPLED, 1)
+    photo, mask = photo[::step, ::step], mask[::step, ::step]
     painted = (np.abs(photo - taxonomy.palette()[mask].astype(np.int16)) <= TOLERANCE).all(axis=-1)
-    return bool(painted.mean() > _SAME or (photo == mask[..., None]).all(axis=-1).mean() > _SAME)
+    return _agrees(painted, mask) or _agrees((photo == mask[..., None]).all(axis=-1), mask)
+
+
+def _agrees(same: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether a mask (H, W) of several classes is the same, (H, W) bool, almost everywhere and in each class."""
+    pixels, equal = (np.bincount(mask[chosen], minlength=256) for chosen in (np.ones_like(same), same))
+    present = pixels > 0
+    of_class = (equal[present] / pixels[present]).mean()
+    return bool(present.sum() > 1 and same.mean() > _SAME and of_class > _SAME_OF_CLASS)

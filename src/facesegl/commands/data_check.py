@@ -1,7 +1,7 @@
 """`facesegl data check`: check every photo and mask before training on them."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +13,9 @@ from facesegl.config.compose import compose
 from facesegl.config.identity import to_plain
 from facesegl.errors import ConfigError, DataError, MachineError
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.sources.fasseg import FASSEG
+from facesegl.sources.fasseg import FASSEG, download_command
 from facesegl.sources.source import join_groups
+from facesegl.sources.splits import assign_folds, remedy_for
 from facesegl.text import number
 
 if TYPE_CHECKING:
@@ -58,23 +59,25 @@ def check_data(
 
     faces = choose_data(overrides, config_dirs, verb="data check")
     facts = read_facts(faces.source, faces.taxonomy, strict=faces.strict)
-    return [diagnose(facts, _folds(facts, faces))]
+    return [diagnose(facts, *_fold(facts, faces))]
 
 
-def _folds(facts: Facts, faces: "FaceDataModule") -> Iterator[Finding]:
-    """Report too few persons for the folds, if training would hold one fold out."""
+def _fold(facts: Facts, faces: "FaceDataModule") -> tuple[list[Finding], set[str]]:
+    """Too few persons for the folds, if training would hold one fold out; and the ids of the photos in that fold."""
     from facesegl.data.cache import identical_photos
-    from facesegl.sources.splits import remedy_for
 
     if faces.fold is None or facts.fitting("val"):
-        return
+        return [], set()
     photos = facts.fitting("train")
     ids = [photo.sample.id for photo in photos]
     same = ((ids[one], ids[other]) for one, other in identical_photos(photo.pixels for photo in photos))
-    persons = len({*join_groups({photo.sample.id: photo.sample.group for photo in photos}, same).values()})
-    if 0 < persons < faces.folds:
+    groups = join_groups({photo.sample.id: photo.sample.group for photo in photos}, same)
+    persons = len({*groups.values()})
+    if persons < faces.folds:
         what = f"{number(persons, 'person or group', 'persons or groups')} to train on, but data.folds={faces.folds}"
-        yield Finding("error", "folds", what, remedy_for(persons))
+        return [Finding("error", "folds", what, remedy_for(persons))] if persons else [], set()
+    fold_of = assign_folds(groups, faces.folds, faces.fold_seed)
+    return [], {name for name, fold in fold_of.items() if fold == faces.fold}
 
 
 def report_of(checkups: Sequence[Checkup]) -> dict[str, Any]:
@@ -100,7 +103,8 @@ def _versions_in(root: Path, version: str | None) -> list[FASSEG]:
     if version not in (None, *_VERSIONS):
         raise ConfigError(f"--version {version}: no such version of FASSEG; expected one of {', '.join(_VERSIONS)}.")
     if not root.is_dir():
-        raise DataError(f"{root}: {'a file' if root.exists() else 'no such folder'}; expected the folder of FASSEG.")
+        what = "a file" if root.exists() else "no such folder"
+        raise DataError(f"{root}: {what}; expected the folder of FASSEG. Get it with `{download_command(root)}`.")
     if not os.access(root, os.R_OK | os.X_OK):
         raise MachineError(f"{root}: no permission to read it. Change its permissions.")
     whole = root.resolve()
@@ -114,8 +118,8 @@ def _versions_in(root: Path, version: str | None) -> list[FASSEG]:
             else "an empty folder"
         )
         raise DataError(
-            f"{root}: {what}; expected FASSEG's folder, or that of one version. For other data use keys: facesegl data "
-            f"check data=folder data.source.images=FOLDER ..."
+            f"{root}: {what}; expected FASSEG's folder (`{download_command(root)}`), or that of one version. For other "
+            f"data use keys: facesegl data check data=folder data.source.images=FOLDER ..."
         )
     if version and version not in there:
         raise DataError(f"{root}: no {version} in it, only {' and '.join(there)}.")

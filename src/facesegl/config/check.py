@@ -186,6 +186,8 @@ class _Walk:
                 trainer |= {"accelerator": "cpu", "precision": None if precision == "auto" else precision}
         for name, path in paths.items() if isinstance(paths, dict) else ():
             try:
+                if name == "cache" and isinstance(path, str) and Path(path).expanduser().is_dir():
+                    continue  # a complete cache is only read, and may be shared
                 if name != "data" and isinstance(path, str):
                     require_writable(Path(path).expanduser(), f"paths.{name}={path}")
             except MachineError as error:
@@ -210,6 +212,12 @@ class _Walk:
 
         written: Any = OmegaConf.to_container(config)
         if isinstance(written, dict):
+            self.problems += [
+                f"{_join(key, name)}: the name {name!r} is not text; put it in quotes, or use data.taxonomy=FILE.yaml, "
+                f"which is read as it is written"
+                for name in written
+                if isinstance(name, bool) or not isinstance(name, str | int)
+            ]
             return {str(name): self._read_one(config, name, text, _join(key, name)) for name, text in written.items()}
         return [self._read_one(config, i, text, _join(key, i)) for i, text in enumerate(written)]
 

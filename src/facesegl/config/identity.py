@@ -58,7 +58,9 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
         masked.paths = {key: f"paths.{key}" for key in config.get("paths") or {}}
     plain = {key: value for key, value in to_plain(masked).items() if key not in _IGNORED_KEYS}
     unused = () if plain["data"].get("photos") is not None else ("photos", "photos_seed")  # not in older configs
-    plain["data"] = {key: value for key, value in plain["data"].items() if key not in (*SYNTHETIC_KEYS, *unused)}
+    plain["data"] = {
+        key: value for key, value in plain["data"].items() if key not in (*SYNTHETIC_KEYS, "force", *unused)
+    }
     for (*nodes, key), old in _LATER_KEYS.items():
         node = functools.reduce(lambda node, name: node.get(name) or {}, nodes, plain)
         if key in node and node[key] == old:

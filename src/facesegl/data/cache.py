@@ -23,6 +23,7 @@ from typing import IO, Any, NamedTuple, get_args, get_type_hints
 import filelock
 import numpy as np
 
+from facesegl.checks.reading import shows_mask
 from facesegl.console import track
 from facesegl.data.hashes import FileHashes, digest
 from facesegl.errors import DataError, is_out_of_memory
@@ -33,7 +34,7 @@ from facesegl.labels.resize import shrink_mask
 from facesegl.labels.taxonomy import Taxonomy
 from facesegl.sources.images import pixel_hash, resize_photo
 from facesegl.sources.listing import require_regular, truncate
-from facesegl.sources.source import Sample, Source, join_groups
+from facesegl.sources.source import Sample, Source, join_groups, swapped
 from facesegl.text import grouped
 from facesegl.threads import in_threads
 
@@ -85,23 +86,25 @@ class FaceCache:
         root: the folder of all caches.
 
     Attributes:
-        samples: the source's samples, in the order of `rows`.
+        listed: the source's samples.
+        samples: those that are cached, in the order of `rows`.
         rows: the manifest's rows.
         left_out: the ids of samples whose mask differs in size from its photo, with the reason.
+        show_masks: the ids of samples whose photo shows the mask itself; empty in caches that do not say so.
         fingerprint: 12 hex digits that identify the contents of the files and their splits.
         folder: the folder of this cache.
     """
 
     def __init__(self, source: Source, taxonomy: Taxonomy, image_size: int, root: Path) -> None:
         self._source, self._taxonomy, self._size, self._root = source, taxonomy, image_size, root
-        self._listed = source.samples()
+        self.listed = source.samples()
         self._hashes = self._hash_files()
-        self.fingerprint = _fingerprint(self._listed, self._hashes)
+        self.fingerprint = _fingerprint(self.listed, self._hashes)
         self.key = digest([self.fingerprint, taxonomy.to_mapping(), image_size, source.reading, FORMAT])
         self.folder = root / f"{source.name}-{image_size}-{self.key}"
         if not self._open():
             self._build()
-        by_id = {sample.id: sample for sample in self._listed}
+        by_id = {sample.id: sample for sample in self.listed}
         self.samples = [by_id[row.id] for row in self.rows]
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,12 +129,21 @@ class FaceCache:
             self._checked[index] = True
         return self._images[indices], self._masks[indices]
 
+    def changed_files(self) -> list[Path]:
+        """The photos and masks whose content has changed since this cache was opened.
+
+        Raises:
+            DataError: a file is gone.
+        """
+        now = self._hash_files()
+        return [path for path, value in self._hashes.items() if now[path] != value]
+
     def _hash_files(self) -> dict[Path, str]:
-        paths = [*dict.fromkeys(path for sample in self._listed for path in self._source.files(sample))]
+        paths = [*dict.fromkeys(path for sample in self.listed for path in self._source.files(sample))]
         return dict(zip(paths, FileHashes(self._root / "contents.json").hashes(paths), strict=True))
 
     def _rebuild(self) -> None:
-        if self._hash_files() != self._hashes:
+        if self.changed_files():
             raise DataError(
                 f"{self.folder}: damaged, and photos or masks have changed since this process started. Start again to "
                 f"build a new cache."
@@ -148,6 +160,7 @@ class FaceCache:
                 raise ValueError(f"made for the key {manifest['key']}")
             self.rows = [_row(row) for row in manifest["rows"]]
             self.left_out = {str(name): str(why) for name, why in manifest["left_out"].items()}
+            self.show_masks = [str(name) for name in manifest.get("show_masks", ())]  # not in older caches
             self._require_rows()
             files = (self.folder / f"{name}.npy" for name in ("photos", "masks", "checksums"))
             self._images, self._masks, self._checksums = (_mapped(file) for file in files)
@@ -162,7 +175,7 @@ class FaceCache:
         return True
 
     def _require_rows(self) -> None:
-        listed, found = [sample.id for sample in self._listed], [row.id for row in self.rows]
+        listed, found = [sample.id for sample in self.listed], [row.id for row in self.rows]
         if found != [name for name in listed if name not in self.left_out] or not self.left_out.keys() <= {*listed}:
             raise ValueError("its rows do not match the photos")
         classes = self._taxonomy.num_classes
@@ -177,7 +190,7 @@ class FaceCache:
 
     def _build(self) -> None:
         """Build under a lock, which is released if its process dies; other processes wait and then open the cache."""
-        with machine_errors(self.folder):
+        with machine_errors(f"{self.folder} (below paths.cache)"):
             self._root.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(f"{self.folder}.lock")
             try:
@@ -210,14 +223,13 @@ class FaceCache:
 
     def _require_unchanged(self) -> None:
         """Raise a DataError if files have changed since the key was computed."""
-        now = self._hash_files()
-        if changed := [path for path, value in self._hashes.items() if now[path] != value]:
+        if changed := self.changed_files():
             raise DataError(
                 *truncate([f"{path}: changed while it was cached; run it again." for path in changed], "changed files")
             )
 
     def _fill(self, part: Path) -> None:
-        rows, left_out = self._write_arrays(part)
+        rows, left_out, show_masks = self._write_arrays(part)
         same = ((rows[one].id, rows[other].id) for one, other in identical_photos(row.pixels for row in rows))
         groups = join_groups({row.id: row.group for row in rows}, same)
         manifest = {
@@ -228,37 +240,42 @@ class FaceCache:
             "taxonomy": self._taxonomy.to_mapping(),
             "decoding": self._source.reading,
             "left_out": left_out,
+            "show_masks": show_masks,
             "rows": [{**asdict(row), "group": groups[row.id]} for row in rows],
         }
         write_json(part / "manifest.json", manifest)
         log.info("cached %d samples in %s", len(rows), self.folder)
 
-    def _write_arrays(self, folder: Path) -> tuple[list[Row], dict[str, str]]:
+    def _write_arrays(self, folder: Path) -> tuple[list[Row], dict[str, str], list[str]]:
         size, depth = self._size, packed_depth(self._taxonomy.num_classes)
         rows: list[Row] = []
         left_out: dict[str, str] = {}
+        show_masks: list[str] = []
         problems: list[str] = []
         with (
             _GrowingArray(folder / "photos.npy", (size, size, 3), np.uint8) as images,
             _GrowingArray(folder / "masks.npy", (size, size, depth), np.uint8) as masks,
             _GrowingArray(folder / "checksums.npy", (), np.uint32) as checksums,
         ):
-            prepared = in_threads(self._prepare, self._listed)
-            for outcome in track(prepared, total=len(self._listed), what=self._source.progress):
+            prepared = in_threads(self._prepare, self.listed)
+            for outcome in track(prepared, total=len(self.listed), what=self._source.progress):
                 if isinstance(outcome, DataError):
                     problems += outcome.problems
                 elif isinstance(outcome, _LeftOut):
                     left_out[outcome.id] = outcome.why
                 else:
                     rows.append(outcome.row)
+                    show_masks += [outcome.row.id] if outcome.shows_mask else []
                     images.append(outcome.image)
                     masks.append(outcome.mask)
                     checksums.append(np.uint32(_checksum(outcome.image, outcome.mask)))
+        if problems and not rows and not left_out and (why := swapped(self._source, self.listed, self._taxonomy)):
+            raise DataError(why)
         if problems or not rows:
             lines = [*grouped(problems or left_out.values())]
             more = [f"... and {len(lines) - _SHOWN_PROBLEMS} more."] if len(lines) > _SHOWN_PROBLEMS else []
             raise DataError(*lines[:_SHOWN_PROBLEMS], *more)
-        return rows, left_out
+        return rows, left_out, show_masks
 
     def _prepare(self, sample: Sample) -> "_Prepared | _LeftOut | DataError":
         try:
@@ -283,7 +300,7 @@ class FaceCache:
             inexact=tuple(class_pixels(mask[inexact], num_classes).tolist()),
         )
         packed = pack_onehot(shrink_mask(mask, size, size, num_classes), num_classes)
-        return _Prepared(row, resize_photo(photo, size, size), packed)
+        return _Prepared(row, resize_photo(photo, size, size), packed, shows_mask(photo, mask, self._taxonomy))
 
 
 class _LeftOut(NamedTuple):
@@ -295,6 +312,7 @@ class _Prepared(NamedTuple):
     row: Row
     image: np.ndarray
     mask: np.ndarray
+    shows_mask: bool
 
 
 class _GrowingArray:

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from facesegl.checks.findings import Case, unfit
 from facesegl.config.schema import SETS
 from facesegl.data.augment import Augment, unpack_masks
 from facesegl.data.cache import FaceCache, Row, identical_photos
@@ -55,6 +56,7 @@ class FaceDataModule(pl.LightningDataModule):
         photos: how many of the training photos (of the training fold) to train on; None for all. The sets of other
             photos stay as they are, so scores of different numbers can be compared.
         photos_seed: seed of the choice of these photos; a larger choice contains the smaller ones.
+        force: whether to train on data that `data check` calls unfit for it; the reasons are then warnings.
 
     Raises:
         ConfigError: invalid arguments, or a share of synthetic faces that cannot be drawn with these classes.
@@ -78,6 +80,7 @@ class FaceDataModule(pl.LightningDataModule):
         synthetic_faces: int = 0,
         photos: int | None = None,
         photos_seed: int = 0,
+        force: bool = False,
     ) -> None:
         super().__init__()
         self.source, self.augment = source, augment
@@ -85,12 +88,13 @@ class FaceDataModule(pl.LightningDataModule):
         self.image_size, self.batch_size, self.workers = image_size, batch_size, workers
         self.fold, self.folds, self.fold_seed = fold, folds, fold_seed
         self.photos, self.photos_seed = photos, photos_seed
-        self.strict, self.seed, self.cache_root = strict, seed, Path(cache)
+        self.strict, self.force, self.seed, self.cache_root = strict, force, seed, Path(cache)
         self.synthetic_share, self.synthetic_faces = synthetic_share, synthetic_faces
         _check(image_size, batch_size, fold, folds, workers, photos)
         _check_mixing(synthetic_share, synthetic_faces, self.taxonomy)
         self._cache: FaceCache | None = None
         self._synthetic: FaceCache | None = None
+        self._is_fit = False
         self._training_loader: ResumableLoader | None = None
         self._loader_state = {"batches": 0}
         self._generator = torch.Generator()
@@ -115,7 +119,7 @@ class FaceDataModule(pl.LightningDataModule):
 
         Raises:
             ConfigError: fewer training photos than `photos`.
-            DataError: no photo to train on, or fewer persons than folds.
+            DataError: no photo to train on, fewer persons than folds, or, for training, data that are unfit for it.
         """
         rows = self.cache.rows
         self.fold_of: dict[str, int] = {}
@@ -130,8 +134,29 @@ class FaceDataModule(pl.LightningDataModule):
         if self.photos is not None:
             chosen = choose(self.ids(self.train), self.photos, self.photos_seed)
             self.train = self._sets["train"] = self.train[np.isin(self.ids(self.train), [*chosen])]
+        if stage == "fit" and not self._is_fit:
+            self._require_fit()
+            self._is_fit = True
         if stage == "fit" and self._synthetic is None:
             self._mix()
+
+    def _require_fit(self) -> None:
+        """Refuse what `data check` calls an error; with `force`, only report it."""
+        cache = self.cache
+        training = {sample.id for sample in cache.listed if sample.split == "train"}
+        skipped = [Case(why, (name,)) for name, why in cache.left_out.items() if name in training]
+        found = unfit(
+            self.taxonomy.names,
+            train=[cache.rows[index] for index in self.train],
+            val=[cache.rows[index] for index in self.val],
+            shown=[Case(name, (name,)) for name in cache.show_masks],
+            skipped=skipped if 2 * len(skipped) > len(training) else (),
+        )
+        lines = [f"{self.source.name}: {finding.line}" for finding in found]
+        if lines and not self.force:
+            raise DataError(*(f"{line} To train on these data all the same: data.force=true." for line in lines))
+        for line in lines:
+            log.warning("%s (data.force=true)", line)
 
     def _mix(self) -> None:
         if self.synthetic_share == "auto":

@@ -1,4 +1,9 @@
-"""Content hashes of files, stored with size and modification time, so that unchanged files are not read again."""
+"""Content hashes of files, stored with what `stat` says of them, so that unchanged files are not read again.
+
+Size and modification time are not enough: `cp -p`, `rsync -t` and `unzip` set the time, and masks often have the same
+size. The change time (ctime) cannot be set, and the inode differs where another file has taken the name. If in doubt, a
+file is read again.
+"""
 
 import hashlib
 import json
@@ -16,7 +21,8 @@ from facesegl.sources.listing import read_text, require_regular
 log = logging.getLogger(__name__)
 
 _HASH = re.compile("[0-9a-f]{32}")
-_MIN_AGE_S = 2.0  # a newer file may change again within one tick of the clock: do not store its hash
+_MIN_AGE_NS = 2_000_000_000  # a file changed later may change again within one tick of its clock
+_COARSE_NS = 10_000_000  # FAT, ISO 9660 and SquashFS have no ctime and show the modification time, in such steps
 
 
 def digest(value: Any) -> str:
@@ -59,15 +65,15 @@ class FileHashes:
 
     def _hash(self, path: Path) -> str:
         require_regular(path)
-        status = path.stat()
-        known = self._known.get(str(path.absolute()))
-        if known and known[:2] == [status.st_size, status.st_mtime_ns]:
-            value: str = known[2]
-            return value
+        now, status, name = time.time_ns(), path.stat(), str(path.absolute())
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        known = self._known.get(name)
+        if known and known[:-1] == stamp:
+            return str(known[-1])
         with path.open("rb") as file:
             value = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        if time.time() - status.st_mtime > _MIN_AGE_S:
-            self._known[str(path.absolute())] = [status.st_size, status.st_mtime_ns, value]
+        if now - status.st_ctime_ns > _MIN_AGE_NS and status.st_ctime_ns % _COARSE_NS:
+            self._known[name] = [*stamp, value]
             self._new = True
         return value
 
@@ -76,7 +82,7 @@ class FileHashes:
             try:
                 write_json(self._memory, self._known)
                 self._new = False
-            except MachineError as error:
+            except (MachineError, OSError) as error:
                 log.debug("content hashes are not stored: %s", error)
 
 
@@ -89,6 +95,6 @@ def _read(memory: Path) -> dict[str, list[Any]]:
 
 
 def _is_entry(entry: Any) -> bool:
-    if not isinstance(entry, list) or [type(value) for value in entry] != [int, int, str]:
+    if not isinstance(entry, list) or [type(value) for value in entry] != [int, int, int, int, str]:
         return False
-    return _HASH.fullmatch(entry[2]) is not None
+    return _HASH.fullmatch(entry[-1]) is not None

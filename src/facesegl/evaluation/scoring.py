@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from facesegl.console import track
+from facesegl.errors import DataError
 from facesegl.evaluation.counts_file import SavedCounts
 from facesegl.labels.resize import restore_mask
 from facesegl.labels.taxonomy import VOID
@@ -19,6 +20,7 @@ from facesegl.scores.boundary import boundary_counts
 from facesegl.scores.counts import confusion_counts
 from facesegl.scores.summary import Scores, summarise
 from facesegl.scores.yardsticks import agreement, commonest_classes
+from facesegl.text import a_few
 
 if TYPE_CHECKING:
     from facesegl.data.datamodule import FaceDataModule
@@ -88,8 +90,13 @@ def score(predictor: Predictor, faces: FaceDataModule, sets: Sequence[str]) -> d
         sets: names in `facesegl.data.SETS`.
 
     Raises:
-        DataError: a set is empty, or a photo or mask can no longer be read.
+        DataError: a set is empty, or a photo or mask has changed since the cache was opened.
     """
+    if changed := faces.cache.changed_files():
+        raise DataError(
+            f"{a_few(map(str, changed))}: changed since this command started, so it would be scored on other data. "
+            f"Score the model again with facesegl evaluate, or train again."
+        )
     indices = {name: [int(index) for index in faces.indices(name)] for name in sets}
     every = sorted({index for some in indices.values() for index in some})
     of_model, of_floor = count_photos(faces, every, lambda image: predictor(image).index, floor(faces))

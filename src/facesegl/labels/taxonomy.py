@@ -216,9 +216,6 @@ def _malformed(mapping: Mapping[str, Any]) -> list[str]:
             for name, colour in classes.items()
             if not _is_triple(colour)
         ]
-        problems += [
-            f"the name of a class is {name!r}; expected text." for name in classes if not isinstance(name, str | int)
-        ]
     for pair in pairs if isinstance(pairs, list | tuple) else [pairs] if pairs else []:
         if not (isinstance(pair, list | tuple) and len(pair) == 2):
             problems.append(f"pairs hold {pair!r}; expected pairs of names, e.g. [[left eye, right eye]].")
@@ -226,7 +223,19 @@ def _malformed(mapping: Mapping[str, Any]) -> list[str]:
         problems.append(f"remap is {remap!r}; expected a mapping, e.g. {{0: background, 255: void}}.")
     if parts is not None and not isinstance(parts, Mapping):
         problems.append(f"synthetic_as is {parts!r}; expected a mapping, e.g. {{hair: hair, left brow: brows}}.")
-    return problems
+    return problems or [
+        f"{key}: the name {name!r} is not text; put it in quotes, or use data.taxonomy=FILE.yaml, which is read as it "
+        f"is written."
+        for key in ("classes", "pairs", "remap", "synthetic_as")
+        for name in _names_in(mapping.get(key) or (), with_values=key != "classes")
+        if isinstance(name, bool) or not isinstance(name, str | int)
+    ]
+
+
+def _names_in(value: Mapping[Any, Any] | Sequence[Any], with_values: bool) -> list[Any]:
+    if isinstance(value, Mapping):
+        return [*value, *(value.values() if with_values else ())]
+    return [name for pair in value for name in pair]
 
 
 def _is_triple(colour: Any) -> bool:

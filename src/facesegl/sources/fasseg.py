@@ -65,11 +65,15 @@ class FASSEG(Source):
 
     def _missing(self, folder: Path) -> str:
         there = f"{self.root} has other files" if self.root.is_dir() else f"{self.root} does not exist"
-        download = f"facesegl data download {shlex.quote(str(self.root))}"
         return (
-            f"{folder}: no such folder ({there}); expected FASSEG's {self.version}. Get it with `{download}`, or "
-            f"set paths.data=FOLDER or FACESEGL_DATA to the folder above it."
+            f"{folder}: no such folder ({there}); expected FASSEG's {self.version}. Get it with "
+            f"`{download_command(self.root)}`, or set paths.data=FOLDER or FACESEGL_DATA to the folder above it."
         )
+
+
+def download_command(root: Path) -> str:
+    """The command that downloads FASSEG into a folder."""
+    return f"facesegl data download {shlex.quote(str(root))}"
 
 
 def survey_fasseg_folder(folder: Path) -> Survey:

@@ -38,6 +38,11 @@ _PAIRS_SHOWN = 20
 _ONE_FILE_PER_PART = ("parts", "probabilities")
 _LAYOUTS = ("folder", "cvat", "label_studio")  # the default names of your own data
 _OF_PHOTOS = re.compile(r"(?:jpeg|jpg|rgb)?_?(?:images?|imgs?|photos?|pictures?)", re.IGNORECASE)
+_PAGES = {
+    "celebamask_hq": "https://github.com/switchablenorms/CelebAMask-HQ",
+    "lapa": "https://github.com/JDAI-CV/lapa-dataset",
+    "helen": "https://pages.cs.wisc.edu/~lizhang/projects/face-parsing",
+}
 
 Folders = dict[str | None, Path]
 """The folder of each split; under None a folder without splits."""
@@ -352,6 +357,8 @@ class FolderFaces(PairedFaces):
                 found.append(split_folders(path, f"data.source.{name}"))
             except DataError as error:
                 problems += error.problems
+        if len(problems) == 2 and (page := _PAGES.get(self.name)):
+            problems.append(f"{self.name}: download it from {page}, and unpack it below paths.data (or FACESEGL_DATA).")
         if problems:
             raise DataError(*problems)
         return found[0], found[1]

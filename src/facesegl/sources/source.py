@@ -3,7 +3,7 @@
 import abc
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,6 +134,21 @@ class Source(abc.ABC):
             if str(sample.mask) in str(error):
                 raise
             raise DataError(f"{sample.mask}: {error}") from None
+
+
+def swapped(source: Source, samples: Sequence[Sample], taxonomy: Taxonomy) -> str:
+    """Why photos and masks seem to be swapped, where no mask could be read: the first photos can be read as masks."""
+    try:
+        for sample in samples[:3]:
+            if sample.parts:
+                return ""
+            source.read_mask(replace(sample, mask=sample.photo), taxonomy)
+    except DataError:
+        return ""
+    return (
+        f"{samples[0].mask}: not a mask, but {samples[0].photo} is one, and so are the others: photos and masks are "
+        f"swapped. Swap the two folders (data.source.images and data.source.masks)."
+    )
 
 
 def labels_to_taxonomy(path: Path, names: Sequence[str], colors: Sequence[Colour]) -> Taxonomy:

@@ -73,12 +73,13 @@ class SyntheticFaces(Source):
             DataError: some of the rendered files are missing.
             MachineError: the folder cannot be written.
         """
-        with machine_errors(self.folder):
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(f"{self.folder}.lock"):
-                if not self.folder.is_dir():
-                    remove_builds_of_the_dead(self.folder.parent)
-                    self._render()
+        if not self.folder.is_dir():
+            with machine_errors(self.folder):
+                self.folder.parent.mkdir(parents=True, exist_ok=True)
+                with filelock.FileLock(f"{self.folder}.lock"):
+                    if not self.folder.is_dir():
+                        remove_builds_of_the_dead(self.folder.parent)
+                        self._render()
         found = survey_fasseg_folder(self.folder)
         train, test = (sum(sample.split == split for sample in found.samples) for split in ("train", "test"))
         if (train, test) != (self.train, self.test):
