@@ -44,6 +44,8 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         self._set_hparams(card)
         self.loss, self._optimizer, self._schedule = loss, optimizer, schedule
         self.counts = PooledCounts(self.taxonomy.num_classes)
+        self._loss_sum: Tensor | float = 0.0  # over the samples of the epoch so far
+        self._samples = 0
         self._since_check: list[tuple[Tensor, Tensor]] = []
 
     @classmethod
@@ -84,6 +86,10 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         schedule = self._schedule(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's mean loss; Lightning does not call this when it resumes within an epoch."""
+        self._loss_sum, self._samples = 0.0, 0
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout from the batch, so that a resumed run draws the same numbers as an uninterrupted one."""
         torch.manual_seed(batch.seed)
@@ -91,11 +97,24 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         loss = self._loss_of(self(batch.image), batch.target)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.indices), sync_dist=True)
+        self._loss_sum = self._loss_sum + loss.detach() * len(batch.indices)
+        self._samples += len(batch.indices)
         self._since_check.append((loss.detach(), batch.indices))
         if self.trainer.is_last_batch or len(self._since_check) >= _CHECK_EVERY:
             self._require_finite()
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean loss over the epoch's samples; Lightning's own mean would lack those before a resume."""
+        self.log("train/loss", self._loss_sum / self._samples, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the loss of the epoch so far."""
+        checkpoint["train_loss"] = [float(self._loss_sum), self._samples]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Read the loss of the epoch so far."""
+        self._loss_sum, self._samples = checkpoint.get("train_loss", [0.0, 0])
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Loss and counts of one batch at the net's size."""
