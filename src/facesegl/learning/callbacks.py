@@ -84,7 +84,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     An epoch ends after its validation, so the state of early stopping and of the best checkpoint is saved too and a
     resumed run stops where an uninterrupted one does; this callback must therefore come last. On SIGTERM `last.ckpt` is
-    written at the end of the current step, with the gradients accumulated so far, or of the validation after it. The
+    written at the end of the current step, with the gradients accumulated so far, but not during validation. The
     checkpoint of a training that has ended says so, under `TRAINED`.
 
     Args:
@@ -101,6 +101,7 @@ class LastCheckpoint(ModelCheckpoint):
             raise ConfigError(f"callbacks.checkpoint.every_s={every_s}: expected 0 or more seconds.")
         self._every_s, self._written_at, self.written_step = every_s, -float("inf"), -1
         self._gradients: dict[str, Tensor] = {}
+        self._validation_is_due = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Resume after an epoch also with `max_steps`, where Lightning would end that epoch a second time."""
@@ -108,12 +109,14 @@ class LastCheckpoint(ModelCheckpoint):
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Write `last.ckpt` if SIGTERM ends the training within an epoch, unless a validation comes first."""
-        if trainer.received_sigterm and not trainer.is_last_batch and not _validates_now(trainer):
+        """Write `last.ckpt` if SIGTERM ends the training within an epoch; a validation that is due comes after that."""
+        if trainer.received_sigterm and not trainer.is_last_batch:
+            self._validation_is_due = _validates_now(trainer)
             self._write(trainer)
+            self._validation_is_due = False
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write `last.ckpt` if SIGTERM ends the training within an epoch: a resumed run does not validate again."""
+        """Write `last.ckpt` if SIGTERM ends the training within an epoch."""
         if trainer.received_sigterm and not trainer.is_last_batch and not trainer.sanity_checking:
             self._write(trainer)
 
@@ -137,6 +140,8 @@ class LastCheckpoint(ModelCheckpoint):
         """Save the accumulated gradients if the optimiser has not stepped since, and whether the training has ended."""
         if is_over(trainer):
             checkpoint[TRAINED] = True
+        if self._validation_is_due:
+            _plan_validation(checkpoint["loops"]["fit_loop"])
         if not trainer.is_last_batch and (trainer.fit_loop.batch_idx + 1) % trainer.accumulate_grad_batches:
             named = pl_module.named_parameters()
             checkpoint["gradients"] = {name: weight.grad for name, weight in named if weight.grad is not None}
@@ -161,6 +166,8 @@ class LastCheckpoint(ModelCheckpoint):
     def _write(self, trainer: pl.Trainer) -> None:
         assert self.dirpath is not None
         _require_finite_weights(trainer)
+        for logger in trainer.loggers:
+            logger.save()  # what a kill loses of the curves, a resumed run logs again
         path = str(Path(self.dirpath) / "last.ckpt")
         self.best_model_path = self.last_model_path = path
         self._save_checkpoint(trainer, path)
@@ -186,6 +193,14 @@ def _moved(state: Mapping[str, Any], folder: str) -> dict[str, Any]:
     paths = {name: path(state[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
     best = {path(old): score for old, score in state["best_k_models"].items()}
     return {**state, **paths, "dirpath": folder, "best_k_models": best}
+
+
+def _plan_validation(loops: dict[str, Any]) -> None:
+    """Let a resumed run begin with the validation: Lightning only repeats one that had begun, and skips others."""
+    for count in ("total", "current"):
+        batches = loops["epoch_loop.batch_progress"][count]
+        batches["completed"] = batches["processed"]
+        loops["epoch_loop.val_loop.batch_progress"][count] = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
 
 
 def _validates_now(trainer: pl.Trainer) -> bool:

@@ -105,8 +105,14 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean loss over the epoch's samples; Lightning's own mean would lack those before a resume."""
-        self.log("train/loss", self._loss_sum / self._samples, sync_dist=True)
+        """Log the mean loss over the epoch's samples, before a checkpoint is written.
+
+        Lightning logs it after that, where a kill loses it, and its own mean lacks the samples before a resume.
+        """
+        loss = self.trainer.strategy.reduce(torch.as_tensor(self._loss_sum / self._samples), reduce_op="mean")
+        self.log("train/loss", loss, logger=False)
+        for logger in self.loggers:
+            logger.log_metrics({"train/loss": float(loss), "epoch": self.current_epoch}, self.global_step - 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the loss of the epoch so far."""

@@ -55,7 +55,7 @@ def _is_trained(path: Path) -> bool:
     try:
         checkpoint = read_checkpoint(path)
     except CheckpointError as error:
-        again = "" if (best := best_instead(path)) is None else f"; resume={best} trains on from its epoch"
+        again = "" if (best := best_instead(path)) is None else f"; resume={best} repeats the training from its epoch"
         raise CheckpointError(f"{error}{again}") from None
     if missing := {"loops", "optimizer_states"} - checkpoint.keys():
         raise CheckpointError(
