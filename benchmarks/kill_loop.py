@@ -44,7 +44,7 @@ SMALL = [
     *("callbacks.panels=null", "callbacks.checkpoint.every_s=0", "optimizer.lr=1e-3"),
 ]
 UNET = ["model.channels=4", "model.depth=3"]
-STOPS_EARLY = ["trainer.max_epochs=30", "callbacks.early_stopping.patience=3"]
+STOPS_EARLY = ["trainer.max_epochs=30", "callbacks.early_stopping.patience=4"]
 ONE_BY_ONE = ["data.batch_size=1"]  # four batches in an epoch
 
 RECIPES = {

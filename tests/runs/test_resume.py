@@ -56,7 +56,7 @@ ENDS = {
         *(*ONE_BY_ONE, "trainer.val_check_interval=3", "trainer.check_val_every_n_epoch=null", "+trainer.max_steps=11"),
     ],
     "validates every other epoch": ["trainer.check_val_every_n_epoch=2", *STOPS_EARLY],
-    "validates nothing": ["+trainer.limit_val_batches=0", "callbacks.best=null", "+trainer.max_steps=5"],
+    "validates nothing": ["+trainer.limit_val_batches=0", "+trainer.max_steps=5"],
 }
 
 
