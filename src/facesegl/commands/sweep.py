@@ -47,7 +47,7 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
 
     first = configs[0].config
     sweeps = Path(first.paths.runs) / first.name
-    about = {"jobs": len(configs), "overrides": [text for text in overrides if not text.startswith("resume=")]}
+    about = {"jobs": len(configs), "overrides": [text for text in overrides if not _is_of_one_start(text)]}
     unfinished = _unfinished(sweeps, about) if str(first.resume).casefold() == "auto" else None
     folder = (unfinished or make_folder(sweeps)).absolute()
     write_json(folder / _ABOUT, about)
@@ -58,6 +58,10 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
     with locked(folder), replaced_argv([sys.argv[0], *arguments]):
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     return folder
+
+
+def _is_of_one_start(override: str) -> bool:
+    return override.lstrip("+").startswith(("resume=", "trainer.max_time="))
 
 
 def _unfinished(sweeps: Path, about: Mapping[str, Any]) -> Path | None:
@@ -91,7 +95,8 @@ def _job(_config: DictConfig, *, program: str, typed: Sequence[str], config_dirs
             result = train(composed)
         headline = next(iter(result.scores), None)
         miou = result.scores[headline]["scores"]["miou"] if headline else None
-        note |= {"state": "done", "run": str(result.folder), "set": headline, "miou": miou}
+        note |= {"state": result.state, "run": str(result.folder), "set": headline, "miou": miou}
+        note |= result.failure or {}  # the time limit of a job
     except Stopped as error:
         note |= {"state": "stopped", "exit_code": error.exit_code, "messages": list(error.problems)}
         raise
