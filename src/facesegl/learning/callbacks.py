@@ -123,7 +123,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write `last.ckpt` if it is due, or if the training ends."""
         due = time.monotonic() - self._written_at >= self._every_s
-        if due or trainer.received_sigterm or is_over(trainer):
+        if due or trainer.received_sigterm or _is_over(trainer):
             self._write(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -138,7 +138,7 @@ class LastCheckpoint(ModelCheckpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Save the accumulated gradients if the optimiser has not stepped since, and whether the training has ended."""
-        if is_over(trainer):
+        if _is_over(trainer):
             checkpoint[TRAINED] = True
         if self._validation_is_due:
             _plan_validation(checkpoint["loops"]["fit_loop"])
@@ -208,7 +208,7 @@ def _validates_now(trainer: pl.Trainer) -> bool:
     return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
 
-def is_over(trainer: pl.Trainer) -> bool:
+def _is_over(trainer: pl.Trainer) -> bool:
     """Whether the training ends here: Lightning's `FitLoop.done`, which writes log lines and changes counters."""
     epochs = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
     steps = trainer.global_step
@@ -250,7 +250,7 @@ class TimeLimit(Timer):
 
     def _check(self, trainer: pl.Trainer) -> None:
         remaining = self.time_remaining()
-        if trainer.strategy.broadcast(remaining is not None and remaining <= 0) and not is_over(trainer):
+        if trainer.strategy.broadcast(remaining is not None and remaining <= 0) and not _is_over(trainer):
             self.ended = trainer._signal_connector.received_sigterm = True
 
 
