@@ -1,7 +1,9 @@
 """The benchmarks run; what they measure is for people to read, except that memory must be level."""
 
 import json
+import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,6 +47,24 @@ def test_the_tables_of_the_model_card_have_real_and_synthetic_faces(fasseg, run,
     assert f"<!-- test_clean: {tables['FASSEG V2']['test_clean']['miou']:.3f} -->" in printed
     assert f"{found['smallest_face']} of the input's {found['image_size']} rows" in printed
     assert all(f"| {title} | photos | mIoU | background |" in printed for title in tables)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--trials=6", "--seed=1", *(f"--recipe={name}" for name in ("early stopping", "max_steps", "max_time"))],
+        ["--each-checkpoint", "--recipe=validates twice an epoch"],
+    ],
+    ids=["at random", "after each checkpoint"],
+)
+def test_killed_trainings_end_as_undisturbed_ones(arguments):
+    loop = subprocess.run(
+        [sys.executable, BENCHMARKS / "kill_loop.py", *arguments], capture_output=True, text=True, check=False
+    )
+    assert loop.returncode == 0, loop.stdout + loop.stderr
+    assert re.search(r"[1-9]\d* kills, 0 failed", loop.stdout)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ together.
      +- CheckpointError     4  a checkpoint or model file is wrong
      +- MachineError        5  no such device, out of memory, disk full, no permission
      +- TrainingError       6  training stopped itself
-    Stopped               130  a signal ended it, after a clean end (143 for SIGTERM)
+    Stopped               130  a signal ended it, after a clean end (143 for SIGTERM; 0 for trainer.max_time)
 """
 
 import contextlib
@@ -70,7 +70,7 @@ class TrainingError(FaceseglError):
 
 
 class Stopped(BaseException):
-    """A signal ended the work; finished parts are kept.
+    """A signal or a time limit ended the work; finished parts are kept.
 
     Like KeyboardInterrupt it is not an `Exception`: the interrupted code may have an `except Exception` that would
     swallow it.
@@ -81,13 +81,13 @@ class Stopped(BaseException):
 
     Args:
         problem: the message, with what was kept and how to resume.
-        signum: the signal's number, 2 (SIGINT) or 15 (SIGTERM).
+        signum: the signal's number, 2 (SIGINT) or 15 (SIGTERM); 0 for a time limit, which is no failure.
     """
 
     def __init__(self, problem: str, signum: int) -> None:
         super().__init__(problem)
         self.problems = (problem,)
-        self.exit_code = 128 + signum
+        self.exit_code = 128 + signum if signum else 0
 
 
 _NO_MEMORY = re.compile(

@@ -28,9 +28,12 @@ def test_order_of_overrides_and_keys_does_not_matter_and_the_config_is_not_chang
 
 @pytest.mark.parametrize(
     "override",
-    ["resume=auto", "paths.data=/elsewhere", "paths.runs=/r", "trust=[mine]", "+logger.a=1", "~callbacks.progress"],
+    [
+        *("resume=auto", "paths.data=/elsewhere", "paths.runs=/r", "trust=[mine]", "+logger.a=1"),
+        *("~callbacks.progress", "+trainer.max_time=00:01:00:00"),
+    ],
 )
-def test_paths_loggers_and_the_progress_bar_do_not_count(override: str):
+def test_paths_loggers_the_progress_bar_and_the_time_limit_do_not_count(override: str):
     assert of(override) == of()
 
 

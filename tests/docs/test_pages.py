@@ -100,7 +100,9 @@ def test_mistakes_are_reported_as_the_page_says(page):
     assert (ended.code, sorted(ended.err.strip().splitlines())) == (2, sorted(messages))
 
 
-@pytest.mark.parametrize("page", [*TASKS, *(f"docs/{name}.md" for name in ("extending", "fasseg", "results"))])
+@pytest.mark.parametrize(
+    "page", [*TASKS, *(f"docs/{name}.md" for name in ("extending", "fasseg", "reliability", "results"))]
+)
 def test_what_a_page_links_to_is_there(page):
     for link in re.findall(r"\]\(([^)h][^)]*)\)", text(page)):
         path, _, anchor = link.partition("#")
@@ -118,6 +120,13 @@ def test_the_make_targets_of_readme_are_there():
 
 def test_readme_lists_the_classes_that_its_page_explains():
     assert blocks(text("README.md"), "yaml") == blocks(text("docs/data.md"), "yaml")
+
+
+def test_every_test_that_the_page_about_reliability_names_is_there():
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", text("docs/reliability.md"))
+    assert len(named) > 30
+    assert [name for name in named if f"def {name}(" not in tests] == []
 
 
 def test_readme_is_short():

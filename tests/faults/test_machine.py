@@ -3,6 +3,7 @@
 import contextlib
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,8 +134,10 @@ def test_file_in_the_way_of_the_runs_of_a_name(fasseg):
 def test_folder_that_holds_a_run_is_not_overwritten(fasseg):
     assert train("paths.run=mine").code == 0
     before = Path("mine/result.json").read_bytes()
+    shutil.rmtree("cache")
     assert_reported(train("paths.run=mine"), 2, ["paths.run=mine: it contains a run already", "Name another folder"])
     assert Path("mine/result.json").read_bytes() == before
+    assert not Path("cache").exists(), "refused before the cache was built"
 
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

@@ -1,6 +1,7 @@
-"""Small trainings, and a callback that sends a signal to one."""
+"""Small trainings, and callbacks that send a signal to one or copy it."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -47,6 +48,18 @@ class Unsaved:
 
     def __call__(self, epoch: int) -> float:
         return 1.0
+
+
+class Copies(pl.Callback):
+    """Copies the run folder as a kill would leave it: at the start of each epoch, to `copies/EPOCH`."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        folder = Path(trainer.checkpoint_callback.dirpath).parent
+        if trainer.current_epoch and not (copy := Path("copies", str(trainer.current_epoch))).exists():
+            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".lock"))
+
+
+COPIES = ["+callbacks.copies._target_=helpers.trainings.Copies"]
 
 
 def disturbed(after_step, signum=signal.SIGKILL):

@@ -48,8 +48,9 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
     first = configs[0].config
     sweeps = Path(first.paths.runs) / first.name
     counts = swept(overrides, config_dirs=config_dirs)
-    jobs, typed = math.prod(counts.values()), [text for text in overrides if key_of(text).lstrip("+") != "resume"]
-    found = _find(str(first.resume), sweeps, typed, jobs) if first.resume else None
+    jobs, typed = math.prod(counts.values()), [text for text in overrides if _name_of(text) != "resume"]
+    lasting = [text for text in typed if _name_of(text) != "trainer.max_time"]  # which counts from each start
+    found = _find(str(first.resume), sweeps, lasting, jobs) if first.resume else None
     folder = (found or make_folder(sweeps)).absolute()
     given = [*typed, "resume=auto"] if first.resume else typed  # each job resumes in its own folder
     dirs = [argument for path in config_dirs for argument in ("--config-dir", str(path))]
@@ -58,9 +59,13 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
     with locked(folder) as free, replaced_argv([sys.argv[0], *arguments]):
         if not free:
             raise MachineError(f"{folder}: another process is running this sweep; wait for it, or stop it first.")
-        write_json(folder / _ABOUT, {"schema": SCHEMA, "jobs": jobs, "overrides": typed})
+        write_json(folder / _ABOUT, {"schema": SCHEMA, "jobs": jobs, "overrides": lasting})
         _run(job)
     return folder
+
+
+def _name_of(override: str) -> str:
+    return key_of(override).lstrip("+")
 
 
 def _find(resume: str, sweeps: Path, typed: Sequence[str], jobs: int) -> Path | None:
@@ -166,7 +171,8 @@ def _job(
             result = train(composed)
         headline = next(iter(result.scores), None)
         miou: float | None = result.scores[headline]["scores"]["miou"] if headline else None
-        note |= {"state": "done", "set": headline, "miou": miou}
+        note |= {"state": result.state, "set": headline, "miou": miou}
+        note |= result.failure or {}  # the time limit of a job
         return miou
     except Stopped as error:
         note |= {"state": "stopped", "exit_code": error.exit_code, "messages": list(error.problems)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +25,7 @@ from facesegl.config.identity import identity as identity_of
 from facesegl.config.identity import to_plain
 from facesegl.config.instantiate import build
 from facesegl.console import quiet
-from facesegl.errors import ConfigError, memory_errors
+from facesegl.errors import ConfigError, Stopped, memory_errors
 from facesegl.evaluation.score_files import write_scores
 from facesegl.evaluation.scoring import save_counts, score, sets_to_score
 from facesegl.files import write_json
@@ -37,7 +39,7 @@ from facesegl.pretrained import FACES
 from facesegl.provenance import command_line
 from facesegl.runs.result import Result, Run
 from facesegl.runs.resume import find_run
-from facesegl.runs.run_folder import new_folder, recording, run_of_rank_zero
+from facesegl.runs.run_folder import new_folder, recording, require_unused, run_of_rank_zero
 from facesegl.runs.signals import stop_after_step, stop_now
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def train(composed: Composed, command: str | None = None) -> Result:
 
     Raises:
         FaceseglError: any error; each subclass has an exit code. The run folder, if there is one, records it too.
-        Stopped: a signal ended it.
+        Stopped: a signal ended it. `trainer.max_time` ends it without an error, in the state `stopped`.
     """
     joined = run_of_rank_zero()
     if joined:
@@ -68,6 +70,8 @@ def train(composed: Composed, command: str | None = None) -> Result:
     faces, net, loss, _ = parts
     init = _initial(plan.init, net, faces.taxonomy)
     loaded = _load_matching(net, init) if init else None
+    if not plan.resume and not joined:
+        require_unused(plan)
     faces.setup("fit")  # builds the cache; raises if the data are wrong
     require_batches(parts)
     identity = identity_of(config, faces.cache.key, mixed=faces.mixed, init=loaded)
@@ -85,7 +89,7 @@ def train(composed: Composed, command: str | None = None) -> Result:
         seconds=run.record.get("seconds") or {},
         parameters=parameters,
     )
-    with recording(result, run.checkpoint):
+    with _until_time_limit(run.folder), recording(result, run.checkpoint):
         for line in faces.source.pairing:
             log.debug("paired: %s", line)
         _describe(run.folder, plan, faces)
@@ -95,9 +99,11 @@ def train(composed: Composed, command: str | None = None) -> Result:
             facts["normalisation"] = init.card["normalisation"]
         card = make_card(written, result.config, facts, parameters, result.command, result.versions)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
-        with result.phase("training"), memory_errors(*_memory_of(plan)):
-            trainer = _fit(plan, module, faces, run.checkpoint)
-        if trainer.is_global_zero:
+        scores_it = not joined
+        if not run.is_trained:
+            with result.phase("training"), memory_errors(*_memory_of(plan)):
+                scores_it = _fit(plan, module, faces, run.checkpoint).is_global_zero
+        if scores_it:
             score_again = "The same command with resume=auto scores it."
             with (
                 stop_now("while it was scored; it is trained", score_again),
@@ -105,6 +111,16 @@ def train(composed: Composed, command: str | None = None) -> Result:
             ):
                 _score(result, plan, faces)
     return result
+
+
+@contextlib.contextmanager
+def _until_time_limit(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Stopped as stopped:
+        if stopped.exit_code:
+            raise
+        log.info("stopped: %s facesegl evaluate %s scores it as it is.", stopped, shlex.quote(str(folder)))
 
 
 def _plan_of(run: Run, composed: Composed, faces: FaceDataModule) -> DictConfig:
@@ -147,16 +163,16 @@ def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, ch
     if not unvalidated and plan.trainer.get("limit_val_batches") == 0:
         unvalidated = "trainer.limit_val_batches=0 leaves no photo"
     built = [build(node) for node in _callbacks(plan, unvalidated)]
-    callbacks = sorted(
-        built, key=lambda one: isinstance(one, LastCheckpoint)
-    )  # last, since it saves the state of the others
     given: dict[str, Any] = {"limit_val_batches": 0} if unvalidated else {}
-    if "enable_progress_bar" not in plan.trainer and not any(isinstance(one, ProgressBar) for one in callbacks):
+    if "enable_progress_bar" not in plan.trainer and not any(isinstance(one, ProgressBar) for one in built):
         given["enable_progress_bar"] = False  # otherwise Lightning adds its default bar
+    if limit := plan.trainer.get("max_time"):
+        given["max_time"] = None  # Lightning's would end the epoch too early, and the training for good
+        built.append(build({"_target_": "facesegl.learning.callbacks.TimeLimit", "duration": limit}))
     trainer: pl.Trainer = build(
         plan.trainer,
         logger=[build(node) for node in (plan.logger or {}).values() if node] or False,
-        callbacks=callbacks,
+        callbacks=sorted(built, key=lambda one: isinstance(one, LastCheckpoint)),  # last: it saves the others' state
         plugins=[WholeCheckpointIO()],
         **given,
     )
@@ -177,6 +193,9 @@ def _memory_of(plan: DictConfig) -> tuple[str, str]:
     return f"training with {values}", remedy
 
 
+_EARLY_STOPPING = [f"pytorch_lightning.callbacks{module}.EarlyStopping" for module in ("", ".early_stopping")]
+
+
 def _callbacks(plan: DictConfig, unvalidated: str) -> Iterator[Any]:
     for name, node in (plan.callbacks or {}).items():
         if not node:
@@ -185,6 +204,8 @@ def _callbacks(plan: DictConfig, unvalidated: str) -> Iterator[Any]:
             log.info("callbacks.%s is left out: %s to monitor", name, unvalidated)
         elif node["_target_"].endswith(".LearningRateMonitor") and not plan.logger:
             log.info("callbacks.%s is left out: logger=none gives it nothing to write to", name)
+        elif node["_target_"] in _EARLY_STOPPING:
+            yield {**node, "_target_": "facesegl.learning.callbacks.EarlyStopping"}
         else:
             yield node
 

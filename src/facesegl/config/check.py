@@ -257,7 +257,8 @@ class _Walk:
         self._check_unknown_names(value, key)
         fitted, wrong = fit(value, hint)
         if key not in self.interpolated:
-            self.problems += [key + problem for problem in wrong]
+            hint = "; did you mean resume=auto?" if key == "resume" else ""
+            self.problems += [key + problem + hint for problem in wrong]
         return fitted
 
     def _node(self, node: dict[str, Any], key: str) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), init: str | None = None) -> str:
     """12 hex digits that are equal if and only if two runs train the same thing on the same data.
 
-    Paths, loggers, the progress bar, trusted packages and the order of keys do not count.
+    Paths, loggers, the progress bar, the time limit of a start, trusted packages and the order of keys do not count.
 
     Args:
         config: as composed, before `auto` is resolved on one machine.
@@ -69,5 +69,7 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
         plain["init"] = init
     if plain.get("callbacks"):
         plain["callbacks"] = {key: value for key, value in plain["callbacks"].items() if key != "progress"}
+    if plain.get("trainer"):
+        plain["trainer"] = {key: value for key, value in plain["trainer"].items() if key != "max_time"}
     text = json.dumps([plain, data_key, *mixed], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -1,5 +1,6 @@
-"""Lightning callbacks for averaged weights and `last.ckpt`, and how a checkpoint is written."""
+"""Lightning callbacks for averaged weights, `last.ckpt` and the end of a training; how a checkpoint is written."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,13 +8,17 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
+from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer, WeightAveraging
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from facesegl.errors import ConfigError, TrainingError
 from facesegl.files import replacing
-from facesegl.learning.checkpoint import read_checkpoint
+from facesegl.learning.checkpoint import TRAINED, read_checkpoint
+from facesegl.text import number
+
+log = logging.getLogger(__name__)
 
 
 class AveragedWeights(WeightAveraging):
@@ -79,7 +84,8 @@ class LastCheckpoint(ModelCheckpoint):
 
     An epoch ends after its validation, so the state of early stopping and of the best checkpoint is saved too and a
     resumed run stops where an uninterrupted one does; this callback must therefore come last. On SIGTERM `last.ckpt` is
-    written at the end of the current step, with the gradients accumulated so far, but not during validation.
+    written at the end of the current step, with the gradients accumulated so far, but not during validation. The
+    checkpoint of a training that has ended says so, under `TRAINED`.
 
     Args:
         dirpath: the folder.
@@ -95,20 +101,30 @@ class LastCheckpoint(ModelCheckpoint):
             raise ConfigError(f"callbacks.checkpoint.every_s={every_s}: expected 0 or more seconds.")
         self._every_s, self._written_at, self.written_step = every_s, -float("inf"), -1
         self._gradients: dict[str, Tensor] = {}
+        self._validation_is_due = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Resume after an epoch also with `max_steps`, where Lightning would end that epoch a second time."""
+        super().setup(trainer, pl_module, stage)
+        trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Write `last.ckpt` if SIGTERM ends the training within an epoch."""
+        """Write `last.ckpt` if SIGTERM ends the training within an epoch; a validation that is due comes after that."""
         if trainer.received_sigterm and not trainer.is_last_batch:
+            self._validation_is_due = _validates_now(trainer)
+            self._write(trainer)
+            self._validation_is_due = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write `last.ckpt` if SIGTERM ends the training within an epoch."""
+        if trainer.received_sigterm and not trainer.is_last_batch and not trainer.sanity_checking:
             self._write(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write `last.ckpt` if it is due, or if the training ends."""
         due = time.monotonic() - self._written_at >= self._every_s
-        if due or trainer.received_sigterm or _is_last_epoch(trainer):
+        if due or trainer.received_sigterm or _is_over(trainer):
             self._write(trainer)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do nothing: validation does not change the last weights."""
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Do nothing: this may be in the middle of a step, or while the averaged weights are swapped in."""
@@ -121,7 +137,11 @@ class LastCheckpoint(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Save the accumulated gradients if the optimiser has not stepped since."""
+        """Save the accumulated gradients if the optimiser has not stepped since, and whether the training has ended."""
+        if _is_over(trainer):
+            checkpoint[TRAINED] = True
+        if self._validation_is_due:
+            _plan_validation(checkpoint["loops"]["fit_loop"])
         if not trainer.is_last_batch and (trainer.fit_loop.batch_idx + 1) % trainer.accumulate_grad_batches:
             named = pl_module.named_parameters()
             checkpoint["gradients"] = {name: weight.grad for name, weight in named if weight.grad is not None}
@@ -129,8 +149,12 @@ class LastCheckpoint(ModelCheckpoint):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Read the accumulated gradients."""
+        """Read the accumulated gradients; the paths of a copied or moved run become those of its new folder."""
         self._gradients = checkpoint.get("gradients", {})
+        for callback in trainer.checkpoint_callbacks:
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if isinstance(callback, ModelCheckpoint) and state:
+                checkpoint["callbacks"][callback.state_key] = _moved(state, str(callback.dirpath))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the accumulated gradients; by now the weights are on their device."""
@@ -142,6 +166,8 @@ class LastCheckpoint(ModelCheckpoint):
     def _write(self, trainer: pl.Trainer) -> None:
         assert self.dirpath is not None
         _require_finite_weights(trainer)
+        for logger in trainer.loggers:
+            logger.save()  # what a kill loses of the curves, a resumed run logs again
         path = str(Path(self.dirpath) / "last.ckpt")
         self.best_model_path = self.last_model_path = path
         self._save_checkpoint(trainer, path)
@@ -158,6 +184,99 @@ def _require_finite_weights(trainer: pl.Trainer) -> None:
         )
 
 
-def _is_last_epoch(trainer: pl.Trainer) -> bool:
-    epochs, steps = trainer.max_epochs or -1, trainer.max_steps
-    return trainer.should_stop or trainer.current_epoch + 1 == epochs or trainer.global_step == steps
+def _moved(state: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The state of a ModelCheckpoint, which Lightning would ignore for the most part in another folder."""
+
+    def path(old: str) -> str:
+        return str(Path(folder, Path(old).relative_to(state["dirpath"]))) if old else ""
+
+    paths = {name: path(state[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
+    best = {path(old): score for old, score in state["best_k_models"].items()}
+    return {**state, **paths, "dirpath": folder, "best_k_models": best}
+
+
+def _plan_validation(loops: dict[str, Any]) -> None:
+    """Let a resumed run begin with the validation: Lightning only repeats one that had begun, and skips others."""
+    for count in ("total", "current"):
+        batches = loops["epoch_loop.batch_progress"][count]
+        batches["completed"] = batches["processed"]
+        loops["epoch_loop.val_loop.batch_progress"][count] = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+
+
+def _validates_now(trainer: pl.Trainer) -> bool:
+    fetcher = trainer.fit_loop._data_fetcher
+    return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
+
+
+def _is_over(trainer: pl.Trainer) -> bool:
+    """Whether the training ends here: Lightning's `FitLoop.done`, which writes log lines and changes counters."""
+    epochs = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+    steps = trainer.global_step
+    may_stop = epochs >= (trainer.min_epochs or 0) and steps >= (trainer.min_steps or 0)
+    limits = ((epochs, trainer.max_epochs), (steps, trainer.max_steps))
+    at_limit = any(limit is not None and 0 <= limit <= done for done, limit in limits)
+    return at_limit or (trainer.should_stop and may_stop)
+
+
+class TimeLimit(Timer):
+    """Ends a training after the current step, as SIGTERM does; each start has the whole time.
+
+    Args:
+        duration: as `max_time` of Lightning's Trainer.
+
+    Attributes:
+        ended: whether it has ended the training.
+    """
+
+    def __init__(self, duration: Any) -> None:
+        super().__init__(duration)
+        self.ended = False
+
+    def on_fit_start(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        """Do nothing: no time has passed yet."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        """End the training within an epoch."""
+        if not trainer.is_last_batch:
+            self._check(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        """End the training after an epoch."""
+        self._check(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the time of earlier starts does not count."""
+        return {}
+
+    def _check(self, trainer: pl.Trainer) -> None:
+        remaining = self.time_remaining()
+        if trainer.strategy.broadcast(remaining is not None and remaining <= 0) and not _is_over(trainer):
+            self.ended = trainer._signal_connector.received_sigterm = True
+
+
+class EarlyStopping(LightningEarlyStopping):
+    """Lightning's, except that only a validation counts, and none whose IoU is NaN; it logs why it ended a training.
+
+    Lightning checks at the end of an epoch, also of one that `max_steps` ended without a validation. The name is
+    Lightning's too, since it is the key of the state in a checkpoint.
+    """
+
+    def __init__(self, monitor: str, check_on_train_epoch_end: bool | None = None, **arguments: Any) -> None:
+        if monitor.startswith("val/"):
+            check_on_train_epoch_end = False
+        super().__init__(monitor, check_on_train_epoch_end=check_on_train_epoch_end, **arguments)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check, unless there was nothing to score."""
+        score = trainer.callback_metrics.get(self.monitor)
+        if score is None or not (self.monitor.startswith(("val/miou", "val/iou/")) and score.isnan()):
+            super().on_validation_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log why it has ended the training."""
+        if trainer.should_stop and self.stopping_reason_message:
+            reason = self.stopping_reason_message.removesuffix(" Signaling Trainer to stop.")
+            if self.wait_count >= self.patience:
+                validations = f"{number(self.wait_count, 'validation')} (patience={self.patience})"
+                reason = f"{self.monitor} has not improved on {float(self.best_score):.4f} in {validations}"
+            log.info("early stopping after epoch %d: %s", trainer.current_epoch, reason)

@@ -5,6 +5,7 @@ read with `weights_only=True`; `callbacks.py` writes it. A safetensors file hold
 in either can run code.
 """
 
+import contextlib
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ from facesegl.learning.trusted import build_trusted
 from facesegl.nets.smp import weights_follow
 from facesegl.pretrained import REMEDY, is_pretrained, model_path, on_disk
 
+TRAINED = "trained"
+"""The key of a checkpoint whose training has ended: resumed, it is only scored."""
+
 
 def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, Any]:
     """Read a checkpoint, or weights with a card, without running code from it, and check the card.
@@ -33,6 +37,25 @@ def read_checkpoint(path: "str | Path", map_location: Any = "cpu") -> dict[str, 
     path = model_path(path)
     if on_disk(path).suffix == ".safetensors":
         return read_weights(path, map_location)
+    try:
+        return _read_archive(path, map_location)
+    except CheckpointError as error:
+        if best := best_instead(path):
+            raise CheckpointError(f"{error} The model with the best validation score is whole: {best}") from None
+        raise
+
+
+def best_instead(last: Path) -> Path | None:
+    """The `best.ckpt` next to an unreadable `last.ckpt`, if it is readable."""
+    best = last.with_name("best.ckpt")
+    if last.name == "last.ckpt" and best.is_file():
+        with contextlib.suppress(CheckpointError):
+            _read_archive(best, "cpu")
+            return best
+    return None
+
+
+def _read_archive(path: Path, map_location: Any) -> dict[str, Any]:
     _require_archive(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)

@@ -47,6 +47,8 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         self._set_hparams(card)
         self.loss, self._optimizer, self._schedule = loss, optimizer, schedule
         self.counts = PooledCounts(self.taxonomy.num_classes)
+        self._loss_sum: Tensor | float = 0.0  # over the samples of the epoch so far
+        self._samples = 0
         self._since_check: list[tuple[Tensor, Tensor]] = []
 
     @classmethod
@@ -100,11 +102,15 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
 
-    def _step_plateau(self, loss: str) -> None:
+    def _step_plateau(self, loss: Tensor) -> None:
         """Lightning would do it after last.ckpt is written, and not at all after a resume."""
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau) and not self.trainer.sanity_checking:
-            schedule.step(float(self.trainer.callback_metrics[loss]))
+            schedule.step(float(loss))
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's mean loss; Lightning does not call this when it resumes within an epoch."""
+        self._loss_sum, self._samples = 0.0, 0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout from the batch, so that a resumed run draws the same numbers as an uninterrupted one."""
@@ -113,11 +119,32 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         loss = self._loss_of(self(batch.image), batch.target)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.indices), sync_dist=True)
+        self._loss_sum = self._loss_sum + loss.detach() * len(batch.indices)
+        self._samples += len(batch.indices)
         self._since_check.append((loss.detach(), batch.indices))
         if self.trainer.is_last_batch or len(self._since_check) >= _CHECK_EVERY:
             self._require_finite()
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean loss over the epoch's samples, before a checkpoint is written.
+
+        Lightning logs it after that, where a kill loses it, and its own mean lacks the samples before a resume.
+        """
+        loss = self.trainer.strategy.reduce(torch.as_tensor(self._loss_sum / self._samples), reduce_op="mean")
+        self.log("train/loss", loss, logger=False)
+        for logger in self.loggers:
+            logger.log_metrics({"train/loss": float(loss), "epoch": self.current_epoch}, self.global_step - 1)
+        if not self.trainer.enable_validation:
+            self._step_plateau(loss)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the loss of the epoch so far."""
+        checkpoint["train_loss"] = [float(self._loss_sum), self._samples]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Read the loss of the epoch so far."""
+        self._loss_sum, self._samples = checkpoint.get("train_loss", [0.0, 0])
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Loss and counts of one batch at the net's size."""
@@ -134,12 +161,7 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         self.log(f"val/miou at {self.image_size}x{self.image_size}", float(miou(counts)), sync_dist=True)
         for name, value in zip(self.taxonomy.names, iou(counts).tolist(), strict=True):
             self.log(f"val/iou/{name}", value, sync_dist=True)
-        self._step_plateau("val/loss")
-
-    def on_train_epoch_end(self) -> None:
-        """Without validation, a schedule that watches a loss watches that of training."""
-        if not self.trainer.enable_validation:
-            self._step_plateau("train/loss")
+        self._step_plateau(self.trainer.callback_metrics["val/loss"])
 
     def _loss_of(self, logits: Tensor, target: Tensor) -> Tensor:
         assert self.loss is not None

@@ -26,11 +26,13 @@ class Run(NamedTuple):
         folder: its path.
         checkpoint: the checkpoint to resume from, or None.
         record: its result.json; empty for a new run.
+        is_trained: whether the training has ended by the checkpoint, so that the run is only to be scored.
     """
 
     folder: Path
     checkpoint: Path | None = None
     record: Mapping[str, Any] = {}
+    is_trained: bool = False
 
     @property
     def is_done(self) -> bool:

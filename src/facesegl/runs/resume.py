@@ -8,8 +8,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from facesegl.errors import CheckpointError, ConfigError
+from facesegl.learning.checkpoint import TRAINED, best_instead, read_checkpoint
 from facesegl.runs.result import Run, read_result
 from facesegl.runs.run_folder import is_live
+from facesegl.text import nearest
 
 log = logging.getLogger(__name__)
 
@@ -29,21 +31,40 @@ def find_run(plan: DictConfig, identity: str) -> Run | None:
 
     Raises:
         ConfigError: the run has another identity, is done, or is still running.
-        CheckpointError: no such folder or checkpoint.
+        CheckpointError: no such folder or checkpoint, or the checkpoint cannot be resumed from.
     """
     if not plan.resume:
         return None
     run = _automatic(plan, identity) if plan.resume.casefold() == "auto" else _named(plan.resume, identity)
+    if run and run.checkpoint and not run.is_done:
+        run = run._replace(is_trained=_is_trained(run.checkpoint))
     if run is None and plan.paths.run:
         log.info("resume=auto: %s has no run yet; it starts", plan.paths.run)
     elif run is None:
         log.info("resume=auto: no unfinished run of this config and data in %s; a new one starts", _parent(plan))
     elif run.is_done:
         log.info("%s is already done; these are its scores", run.folder)
+    elif run.is_trained:
+        log.info("resuming %s: it is trained, and is only scored", run.folder)
     else:
         start = f"from {run.checkpoint}" if run.checkpoint else "from the beginning: it has no checkpoint yet"
         log.info("resuming %s %s", run.folder, start)
     return run
+
+
+def _is_trained(path: Path) -> bool:
+    """Whether the training has ended by a checkpoint; raises a CheckpointError if it cannot be resumed from."""
+    try:
+        checkpoint = read_checkpoint(path)
+    except CheckpointError as error:
+        again = "" if (best := best_instead(path)) is None else f"; resume={best} repeats the training from its epoch"
+        raise CheckpointError(f"{error}{again}") from None
+    if missing := {"loops", "optimizer_states"} - checkpoint.keys():
+        raise CheckpointError(
+            f"{path}: without {' and '.join(sorted(missing))}, so no training resumes from it. To start a new run from "
+            f"its weights use init={path}."
+        )
+    return bool(checkpoint.get(TRAINED))
 
 
 def _parent(plan: DictConfig) -> Path:
@@ -79,7 +100,8 @@ def _named(resume: str, identity: str) -> Run:
     path = Path(resume)
     in_checkpoints = path.is_file() and path.parent.name == "checkpoints"
     if not (path.is_dir() or in_checkpoints):
-        raise CheckpointError(f"resume={resume}: no such run folder or checkpoint; expected e.g. runs/NAME/DATE.")
+        hint = "did you mean resume=auto?" if nearest(resume, ["auto"]) else "expected auto, or e.g. runs/NAME/DATE."
+        raise CheckpointError(f"resume={resume}: no such run folder or checkpoint; {hint}")
     folder = path.parent.parent if in_checkpoints else path
     record = read_result(folder)
     if record is None:

@@ -61,16 +61,22 @@ def new_folder(plan: DictConfig) -> Path:
     """
     if plan.paths.run is None:
         return make_folder(Path(plan.paths.runs) / plan.name)
+    require_unused(plan)
     folder = Path(plan.paths.run)
     with machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if before := read_result(folder):
+    return folder
+
+
+def require_unused(plan: DictConfig) -> None:
+    """Refuse a `paths.run` that contains a run already, with a ConfigError."""
+    folder = Path(plan.paths.run or "")
+    if plan.paths.run and (before := read_result(folder)):
         state = before.get("state")
         hint = "init=RUN starts from its weights" if state == "done" else "resume=auto resumes a training"
         raise ConfigError(
             f"paths.run={folder}: it contains a run already, which is {state}. Name another folder; {hint}."
         )
-    return folder
 
 
 def make_folder(parent: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a training after the current step, with a checkpoint."""
+"""Ctrl-C, SIGTERM and a time limit end a training after the current step, with a checkpoint."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from facesegl.errors import Stopped
-from facesegl.learning.callbacks import LastCheckpoint
+from facesegl.learning.callbacks import LastCheckpoint, TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
         resume_hint: the end of the message.
 
     Raises:
-        Stopped: a signal ended the training.
+        Stopped: a signal or the time limit ended the training.
     """
     received, asked = signal.SIGTERM, False
 
@@ -45,6 +45,10 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
         with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
             yield
     except SIGTERMException:
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        if any(isinstance(one, TimeLimit) and one.ended for one in callbacks):
+            reason = f"by trainer.max_time after step {trainer.global_step}, in {_epoch(trainer)}"
+            raise Stopped(f"{reason}, {_kept(trainer)}. {resume_hint}", 0) from None
         raise Stopped(f"by {received.name} after a step, {_kept(trainer)}. {resume_hint}", received) from None
     except SystemExit as error:
         if not isinstance(error.__context__, KeyboardInterrupt):
@@ -75,6 +79,11 @@ def stop_now(what: str, resume_hint: str) -> Iterator[None]:
     except Stopped as error:
         signum = signal.Signals(error.exit_code - 128)
         raise Stopped(f"by {signum.name} {what}. {resume_hint}", signum) from None
+
+
+def _epoch(trainer: pl.Trainer) -> str:
+    last = trainer.max_epochs
+    return f"epoch {trainer.fit_loop.epoch_progress.current.ready}" + (f" of {last}" if last and last > 0 else "")
 
 
 def _kept(trainer: pl.Trainer) -> str:
