@@ -154,9 +154,10 @@ def kill_at_random(folder: Path, recipe: str, took: float, rng: random.Random) -
         if ended(child, moment) is None:
             os.kill(child, signum)
             kills += 1
-            if twice and ended(child, rng.uniform(0, 0.3)) is None:
+            code = ended(child, rng.uniform(0, 0.3)) if twice else None
+            if twice and code is None:
                 os.kill(child, signum)
-            require_end(folder, ended(child, TIMEOUT_S))
+            require_end(folder, ended(child, TIMEOUT_S) if code is None else code)
     finish(folder, [*without_time_limit(recipe), "resume=auto"], recipe)
     return kills
 

@@ -11,8 +11,9 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from facesegl import __version__
+from facesegl import __version__, cli
 from facesegl.config.compose import compose
+from facesegl.errors import Stopped
 from helpers.calling import SMALL_UNET, assert_reported, call, run, script, start, tab
 
 
@@ -96,7 +97,7 @@ def test_config_can_be_shown_without_running_it_wherever_the_option_is(arguments
         (["/"], ["/: not an override", "your own faces are data=folder data.source.images=FOLDER"]),
         (["data.source.images=/"], ["FASSEG has no such parameter", "your own faces are data=folder"]),
         (["seed=1 model=fcn"], "seed=1 model=fcn: several overrides in one pair of quotes; write them apart"),
-        (["optimizer.lr=1e-2,"], "optimizer.lr=1e-2,: there is a blank after the comma"),
+        (["optimizer.lr=1e-2,"], "optimizer.lr=1e-2,: there is no value after its comma"),
         (["epochs=5"], ["epochs: there is no such key", "trainer.max_epochs"]),
         (["max_epochs=5"], ["max_epochs: there is no such key", "trainer.max_epochs"]),
         (["lr=3"], ["lr: there is no such key", "optimizer.lr"]),
@@ -329,3 +330,15 @@ def test_output_that_is_full_is_the_machines_fault():
 
 def test_a_file_name_that_is_too_long_is_reported_in_one_line():
     assert_reported(call("data", "preview", "data=synthetic", "-o", "x" * 300 + ".png"), 5, "File name too long")
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Stopped("by SIGTERM", 15), 143)])
+def test_an_error_while_a_library_cleans_up_after_a_signal_is_that_signal(monkeypatch, stop, code):
+    def interrupted(_):
+        try:
+            raise stop
+        finally:
+            raise AttributeError("half built")
+
+    monkeypatch.setitem(cli._VERBS, "info", interrupted)
+    assert_reported(call("info", "x"), code, "by a signal")

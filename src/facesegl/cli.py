@@ -49,12 +49,22 @@ def main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if stop := _signal_behind(error):
+            print("stopped: by a signal; finished files on the disk were kept", file=sys.stderr)
+            return getattr(stop, "exit_code", 130)
         if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
             return _report_machine_error(error)
         print("\n".join(map(printable, traceback.format_exc().splitlines())), file=sys.stderr)
         print("error: this is a bug of facesegl, not yours; please report it with the lines above.", file=sys.stderr)
         return FaceseglError.exit_code
     return 0
+
+
+def _signal_behind(error: BaseException | None) -> BaseException | None:
+    """The signal that interrupted a library, whose clean-up then failed on something half built."""
+    while error is not None and not isinstance(error, Stopped | KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 _LESS_MEMORY = "Lower the batch size, the image size or the size of the model, or use a machine with more memory."

@@ -76,7 +76,8 @@ def test_a_run_killed_and_copied_after_any_epoch_ends_as_the_undisturbed_run(fas
 
 @pytest.mark.parametrize("step", [2, 3])
 def test_sigterm_before_a_validation_within_an_epoch_keeps_it(fasseg, step):
-    command = ["train", *SMALL_UNET, *ENDS["validates twice an epoch"], *disturbed(step, signal.SIGTERM)]
+    twice_an_epoch = [*ONE_BY_ONE, "trainer.val_check_interval=0.5", *STOPS_EARLY]
+    command = ["train", *SMALL_UNET, *twice_an_epoch, *disturbed(step, signal.SIGTERM)]
     assert_reported(call(*command), 143, "with a checkpoint of it")
     assert call(*command, "resume=auto").code == 0
     assert call(*command).code == 0  # undisturbed

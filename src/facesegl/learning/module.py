@@ -132,7 +132,7 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
         Lightning logs it after that, where a kill loses it, and its own mean lacks the samples before a resume.
         """
         loss = self.trainer.strategy.reduce(torch.as_tensor(self._loss_sum / self._samples), reduce_op="mean")
-        self.log("train/loss", loss, logger=False)
+        self.log("train/loss", loss, logger=False, sync_dist=True)
         for logger in self.loggers:
             logger.log_metrics({"train/loss": float(loss), "epoch": self.current_epoch}, self.global_step - 1)
         if not self.trainer.enable_validation:
