@@ -382,11 +382,11 @@ class FolderFaces(PairedFaces):
             for listed in (photos, masks)
         ]
         return f"{self.masks}: no mask matches a photo by name; photos are {names[0]}; masks are {names[1]}. " + (
-            f"Most match with {hint}" if hint else f"Set how masks are named after their photos, {_FOR_EXAMPLE}"
+            f"Most match with {hint}" if hint else f"Set how they are named, {_FOR_EXAMPLE}"
         )
 
 
-_FOR_EXAMPLE = """for example data.source.mask_name='"{stem}_seg"'."""
+_FOR_EXAMPLE = """for example data.source.image_name='"{stem}_rgb"' data.source.mask_name='"{stem}_seg"'."""
 
 _OfSplit = Mapping[str | None, list[Found]]
 
