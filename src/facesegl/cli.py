@@ -237,7 +237,11 @@ def _info(given: Namespace) -> None:
 def _data_init(given: Namespace) -> None:
     from facesegl.commands.data_init import init_data
 
-    print(init_data(given.images, given.masks, given.output, force=given.force))
+    folders, keys = paths_and_keys(given.words)
+    if not 0 < len(folders) < 3:
+        raise ConfigError(f"data init: {' '.join(folders) or 'no folder'}; expected facesegl data init IMAGES MASKS.")
+    images, *masks = map(Path, folders)
+    print(init_data(images, masks[0] if masks else None, given.output, keys, force=given.force))
 
 
 def _data_check(given: Namespace) -> None:

@@ -196,7 +196,9 @@ def build_parser() -> Parser:
         title="verbs (facesegl data VERB --help shows each)", metavar="VERB", prog="facesegl data"
     )
     data.verbs = below.choices
-    _init(verb("init", "Write the classes of your masks in a file, to train with", more=_INIT, to=below))
+    _init(
+        verb("init", "Write the classes of your masks in a file, to train with", more=_INIT, to=below, config="train")
+    )
     _check(verb("check", "Check every photo and mask, worst problems first", more=_CHECK, to=below, config="train"))
     _preview(verb("preview", "Draw photos, masks and overlays on a contact sheet", to=below, config="train"))
     _download(verb("download", "Download FASSEG and verify every file", more=_DOWNLOAD, to=below))
@@ -304,8 +306,8 @@ def _info(parser: Parser) -> None:
 
 
 def _init(parser: Parser) -> None:
-    parser.add_argument("images", type=_path, metavar="IMAGES", help="the folder of the photos, or of both")
-    parser.add_argument("masks", type=_path, nargs="?", metavar="MASKS", help="the folder of the masks, or an export")
+    what = "the folder of the photos, that of the masks or an export (or one for both), and keys of data.source"
+    parser.add_argument("words", nargs="+", metavar="IMAGES|MASKS|key=value", help=what)
     parser.add_argument(
         "-o", "--output", type=_path, default=Path("my.yaml"), metavar="FILE", help="the file (default my.yaml)"
     )

@@ -240,6 +240,19 @@ def test_what_does_not_fit_is_reported_and_the_rest_is_described():
     assert "masks/bob.png: not an image" in second
 
 
+def test_keys_that_are_given_are_used_and_printed():
+    write_folders(".", [f"{name}_shot" for name in NAMES], suffix="_ids")
+    write_folders(".", [f"{name}_shot" for name in NAMES], suffix="_color", colours=COLORS)
+    for path in [*Path("masks").iterdir()]:
+        path.rename(path.with_stem(path.stem.replace("_shot", "")))
+    assert "Set how they are named" in call("data", "init", *FOLDERS).err
+    keys = ["data.source.image_name='{stem}_shot'", "data.source.mask_name='{stem}_color'"]
+    _ended, (check, *_), mapping = init(*FOLDERS, *keys)
+    assert {*keys} <= {*check}
+    assert [255, 204, 51] in mapping["classes"].values()
+    assert "OK to train" in succeed(*check).out
+
+
 def test_few_photos_get_fewer_folds():
     write_folders(".", ["anna", "bob"])
     _ended, (check, _preview, train), _mapping = init(*FOLDERS)
@@ -269,6 +282,8 @@ def test_an_existing_file_is_overwritten_only_on_request():
     ("words", "code", "message"),
     [
         ([], 2, "IMAGES"),
+        (["photos", "masks", "seed=3"], 2, "seed=3: data init takes only keys of data.source"),
+        (["photos", "masks", "data.source.kin=parts"], 2, "did you mean kind?"),
         (["nowhere", "masks"], 3, "nowhere: no such folder"),
         (["photos", "empty"], 3, "empty: no masks in it"),
         (["photos", "masks", "more"], 2, "more"),

@@ -21,7 +21,7 @@ from facesegl.sources.class_proposal import Proposal, propose_classes
 from facesegl.sources.images import open_photo
 from facesegl.sources.listing import MASK_SUFFIXES, expanded, list_files
 from facesegl.sources.source import Sample, Source, Survey
-from facesegl.text import a_few, number, percent
+from facesegl.text import a_few, number, percent, suggestion
 
 log = logging.getLogger(__name__)
 
@@ -79,24 +79,28 @@ class Initialized(NamedTuple):
         return "\n".join(lines)
 
 
-def init_data(images: Path, masks: Path | None, output: Path, *, force: bool = False) -> Initialized:
+def init_data(
+    images: Path, masks: Path | None, output: Path, keys: Sequence[str] = (), *, force: bool = False
+) -> Initialized:
     """Write a taxonomy for photos and masks.
 
     Args:
         images: the folder of the photos, or a folder with both, or an export.
         masks: the folder of the masks, or an export; None if it is the same.
         output: the YAML file to write.
+        keys: keys of `data.source` that say how files are named or read.
         force: whether to overwrite it.
 
     Raises:
-        ConfigError: the file exists.
+        ConfigError: the file exists, or wrong keys.
         DataError: a folder is missing, no photo has a mask, or no mask can be read.
         MachineError: the file cannot be written.
     """
     if output.exists() and not force:
         raise ConfigError(f"-o {output}: exists; choose another name with -o FILE, or overwrite it with --force.")
+    _require_known(keys)
     require_writable(output.parent, f"-o {output}")
-    layout = _layout(images, images if masks is None else masks)
+    layout = _layout(images, images if masks is None else masks, keys)
     samples = layout.survey.samples
     if not samples:
         raise DataError(*layout.survey.problems)
@@ -115,38 +119,49 @@ def init_data(images: Path, masks: Path | None, output: Path, *, force: bool = F
     except ConfigError as error:
         raise DataError(*(f"{images if masks is None else masks}: {problem}" for problem in error.problems)) from None
     mapping |= _synthetic_as(taxonomy, proposal)
-    keys = [
+    found = [
         *(key for key in layout.keys if not proposal.keys or "kind=" not in key),
         *proposal.keys,
         *_scale(layout.source, chosen, taxonomy),
         f"data.taxonomy={output}",
     ]
-    keys += _folds(samples)
+    found += _folds(samples)
     unknown = [*proposal.unknown, *_unknown(taxonomy, mapping, proposal, samples, len(chosen))]
     read = {mask for own in proposal.seen.values() for mask in own.masks}
     write_text(output, _yaml(mapping, proposal, len(read), images, masks))
     problems = len(layout.survey.problems) + len(chosen) - len(read)
-    return Initialized(output, len(proposal.classes), len(read), unknown, keys, problems)
+    return Initialized(output, len(proposal.classes), len(read), unknown, found, problems)
+
+
+def _require_known(keys: Sequence[str]) -> None:
+    if foreign := [key for key in keys if not key.startswith("data.source.")]:
+        raise ConfigError(*(f"{key}: data init takes only keys of data.source." for key in foreign))
+    known = [*compose(["data=folder", "data.source.images=x", "data.source.masks=x"]).data.source] if keys else []
+    names = {key: re.split(r"[.=]", key)[2] for key in keys}
+    if wrong := [f"{key}: no such key; {suggestion(name, known)}" for key, name in names.items() if name not in known]:
+        raise ConfigError(*wrong)
 
 
 # how files are stored
 
 
-def _layout(images: Path, masks: Path) -> Layout:
+def _layout(images: Path, masks: Path, given: Sequence[str]) -> Layout:
     export = next((folder for folder in (masks, masks.parent) if _is_cvat(expanded(folder))), None)
     if export is not None and (export == masks or masks.name == "SegmentationClass"):
         own = export in (images, masks) and (expanded(export) / "JPEGImages").is_dir() and images in (export, masks)
         keys = ["data=cvat", f"data.source.root={export}", *([] if own else [f"data.source.images={images}"])]
-        return _open(keys)
+        return _open([*keys, *given])
     if images == masks:
         folders = sorted(path for path in expanded(images).glob("*") if path.is_dir())
         photos, labels = ([path for path in folders if name.fullmatch(path.name)] for name in (_IMAGES, _MASKS))
         if len(photos) == len(labels) == 1:
-            return _layout(photos[0], labels[0])
+            return _layout(photos[0], labels[0], given)
     if any(_STROKE.match(file.name) for file in _listed(masks)):
-        return _open(["data=label_studio", f"data.source.root={masks}", f"data.source.images={images}"])
-    keys = ["data=folder", f"data.source.images={images}", f"data.source.masks={masks}"]
+        return _open(["data=label_studio", f"data.source.root={masks}", f"data.source.images={images}", *given])
+    keys = ["data=folder", f"data.source.images={images}", f"data.source.masks={masks}", *given]
     whole = _open(keys)
+    if any(key.startswith(("data.source.kind", "data.source.mask_name")) for key in given):
+        return whole
     if whole.survey.samples and not whole.survey.problems:
         return whole
     return max((whole, *(_open([*keys, *more]) for more in _namings(masks))), key=_files_used)

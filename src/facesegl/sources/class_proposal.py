@@ -203,9 +203,9 @@ def _of_colors(contents: Sequence[Contents], named: Mapping[Colour, str]) -> Pro
     exact = len(every) <= FEW and not any(one.lossy for one in contents)
     found = every if exact else merge_colors(filled, sum(one.pixels for one in contents) / len(contents), len(contents))
     if not exact and sum(own.pixels for own in found.values()) < _LEAST_FLAT * sum(one.pixels for one in contents):
-        photos = a_few(sorted({min(own.masks) for one in contents for own in one.every.values()}))
+        files = a_few(sorted({min(own.masks) for one in contents for own in one.every.values()}))
         raise DataError(
-            f"{photos}: photos, and not masks? Most of their pixels are in no area of one colour. Name the folder of "
+            f"{files}: photos, and not masks? Most of their pixels are in no area of one colour. Name the folder of "
             f"the photos first, then that of the masks."
         )
     known = next((known for known in _known() if _are_of(found, known)), None)

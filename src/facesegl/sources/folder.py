@@ -401,7 +401,8 @@ class FolderFaces(PairedFaces):
             for listed in (photos, masks)
         ]
         example = "{stem}/{part}" if self.mask_name.has_parts else "{stem}_seg"
-        naming = f"Set how masks are named after their photos, for example data.source.mask_name='\"{example}\"'."
+        keys = f"data.source.image_name='\"{{stem}}_rgb\"' data.source.mask_name='\"{example}\"'"
+        naming = f"Set how they are named, for example {keys}."
         return f"{self.masks}: no mask matches a photo by name; photos are {names[0]}; masks are {names[1]}. " + (
             f"Most match with {hint}" if hint else naming
         )
