@@ -79,17 +79,6 @@ class Tally:
         self.largest = max(self.largest, other.largest)
 
 
-def areas(values: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the pixels whose eight neighbours all have their value (H, W), unlike those of blended edges."""
-    inside = np.zeros(values.shape, dtype=bool)
-    middle = values[1:-1, 1:-1]
-    inside[1:-1, 1:-1] = True
-    for down in range(3):
-        for right in range(3):
-            inside[1:-1, 1:-1] &= values[down : down + middle.shape[0], right : right + middle.shape[1]] == middle
-    return inside
-
-
 def tally(values: np.ndarray, mask: str, among: np.ndarray) -> dict[int, Tally]:
     """Where each value of a mask occurs.
 

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from facesegl.errors import DataError
-from facesegl.labels.proposal import FEW, Tally, areas, tally
+from facesegl.labels.decode import uniform_areas
+from facesegl.labels.proposal import FEW, Tally, tally
 from facesegl.labels.taxonomy import Colour
 from facesegl.sources.images import open_image, to_rgba, upright
 from facesegl.sources.listing import require_regular
@@ -82,7 +83,7 @@ def _contents(
 ) -> Contents:
     hidden = seen is not None and not seen.all()
     among = np.ones(values.shape, dtype=bool) if seen is None else seen
-    every, filled = (tally(values, str(path), inside) for inside in (among, among & areas(values)))
+    every, filled = (tally(values, str(path), inside) for inside in (among, uniform_areas(values, among)))
     return Contents(kind, every, filled, values.size, hidden=hidden, **more)
 
 
@@ -132,5 +133,5 @@ def _opaque(image: Image.Image) -> np.ndarray | None:
 
 
 def _is_blended(values: np.ndarray) -> bool:
-    found = np.unique(values)
-    return len(found) > FEW and len(np.unique(values[areas(values)])) < len(found)
+    found, areas = np.unique(values), uniform_areas(values, np.ones(values.shape, dtype=bool))
+    return len(found) > FEW and len(np.unique(values[areas])) < len(found)
