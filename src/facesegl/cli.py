@@ -241,7 +241,7 @@ def _data_download(given: Namespace) -> None:
 
     folders, keys = paths_and_keys(given.words)
     folder = _only("data download", folders)
-    show(data_download(folder, keys, url=given.url, archive=given.archive, force=given.force))
+    show(str(data_download(folder, keys, url=given.url, archive=given.archive, force=given.force)))
 
 
 def _only(verb: str, folders: Sequence[str]) -> Path | None:
