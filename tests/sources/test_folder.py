@@ -48,7 +48,7 @@ def test_photos_and_masks_of_any_format_are_paired_and_read(tmp_path, mask_endin
     for seed, sample in enumerate(samples):
         assert (source.read_mask(sample, FIVE).mask == five_classes(seed)).all()
     pairing = f"paired by name (such as p0.jpg with p0{mask_ending})"
-    assert f"folder: 10 photos with a mask (10 train), {pairing}" in caplog.text
+    assert f"{tmp_path.name}: 10 photos with a mask (10 train), {pairing}" in caplog.text
 
 
 @pytest.mark.parametrize("place", ["My Photos, ä=[1]", "~photos", "a/b c/{d}"])
