@@ -96,6 +96,7 @@ def test_config_can_be_shown_without_running_it_wherever_the_option_is(arguments
         (["data=/"], ["data=/: no such data; your own faces are data=folder data.source.images=FOLDER"]),
         (["/"], ["/: not an override", "your own faces are data=folder data.source.images=FOLDER"]),
         (["data.source.images=/"], ["FASSEG has no such parameter", "your own faces are data=folder"]),
+        (["loss.class_weights={eyes:", "3}"], ["loss.class_weights={eyes: 3}", "write it in quotes"]),
         (["seed=1 model=fcn"], "seed=1 model=fcn: several overrides in one pair of quotes; write them apart"),
         (["optimizer.lr=1e-2,"], "optimizer.lr=1e-2,: there is no value after its comma"),
         (["epochs=5"], ["epochs: there is no such key", "trainer.max_epochs"]),
@@ -227,7 +228,7 @@ def test_gpu_that_is_not_there_is_the_machines_fault():
         (["seed=0,1", "optimizer.lr=1e-2,x"], ["optimizer.lr: 'x' is not a number"]),
         (
             ["optimizer.lr=1e-2,abc", "model.depth=2,x"],
-            ["optimizer.lr: 'abc' is not a number", "model.depth: 'x' is not a whole number"],
+            ["model.depth: 'x' is not a whole number", "optimizer.lr: 'abc' is not a number"],
         ),
     ],
     ids=str,

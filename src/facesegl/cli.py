@@ -43,14 +43,14 @@ def main() -> int:
             print(f"{word}: {printable(problem)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("stopped: by SIGINT; finished files on the disk were kept", file=sys.stderr)
+        print(f"stopped: by SIGINT; {_kept()}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader closed the pipe, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if stop := _signal_behind(error):
-            print("stopped: by a signal; finished files on the disk were kept", file=sys.stderr)
+            print(f"stopped: by a signal; {_kept()}", file=sys.stderr)
             return getattr(stop, "exit_code", 130)
         if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
             return _report_machine_error(error)
@@ -58,6 +58,11 @@ def main() -> int:
         print("error: this is a bug of facesegl, not yours; please report it with the lines above.", file=sys.stderr)
         return FaceseglError.exit_code
     return 0
+
+
+def _kept() -> str:
+    resumes = ". The same command with resume=auto resumes it." if sys.argv[1:2] == ["train"] else ""
+    return f"finished files on the disk were kept{resumes}"
 
 
 def _signal_behind(error: BaseException | None) -> BaseException | None:
@@ -296,7 +301,7 @@ def _only(verb: str, folders: Sequence[str]) -> Path | None:
 
 
 def _stop(signum: int, _frame: Any) -> None:
-    raise Stopped(f"by {signal.Signals(signum).name}; finished files on the disk were kept", signum)
+    raise Stopped(f"by {signal.Signals(signum).name}; {_kept()}", signum)
 
 
 def _resend_signal(unraisable: "sys.UnraisableHookArgs") -> None:

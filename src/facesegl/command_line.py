@@ -99,6 +99,9 @@ def _require_known(given: Namespace, unknown: Sequence[str], parser: Parser) -> 
         rest = [*takewhile(lambda other: "=" not in other, words[i + 1 :])]
         if "=" in word and rest and (word.endswith(",") or rest[0].startswith(",")):
             raise ConfigError(f"{' '.join([word, *rest])}: write it without spaces: {word}{''.join(rest)}")
+        if rest and any("=" in word and word.count(bracket) > word.count(end) for bracket, end in ("[]", "{}")):
+            text = " ".join([word, *rest])
+            raise ConfigError(f"{text}: the shell splits it at its spaces; write it in quotes: '{text}'")
     if flags := [word for word in unknown if word.startswith("-")]:  # the other words are their values
         problems = [_unknown_option(flag, given, parser) for flag in flags]
     else:

@@ -64,7 +64,7 @@ def test_a_gpu_is_used_if_there_is_one_and_an_error_if_there_is_none(monkeypatch
     trainer = check(config, given=GIVEN).trainer
     assert (trainer.accelerator, trainer.precision) == ("cuda", "bf16-mixed")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(MachineError, match=r"trainer.accelerator=gpu: .* no such GPU"):
+    with pytest.raises(MachineError, match=r"trainer=gpu: .* no such GPU"):
         check(config, given=GIVEN)
 
 

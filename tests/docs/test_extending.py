@@ -87,10 +87,10 @@ def test_a_custom_net_is_not_built_without_trust(here):
 
 
 def test_a_run_uses_the_custom_loss_and_augmentation(here):
-    line = "facesegl train --config-dir mine data=synthetic loss=focal augment=covered paths.run=runs/a"
+    line = "facesegl train --config-dir mine data=synthetic loss=tversky augment=covered paths.run=runs/a"
     assert not succeed(*smaller(line)).lines("warning")
     written = Path("runs/a/config.yaml").read_text(encoding="utf-8")
-    assert "my_losses.Focal" in written
+    assert "my_losses.Tversky" in written
     assert "my_augment.Covered" in written
 
 

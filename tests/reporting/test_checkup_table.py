@@ -38,7 +38,7 @@ def test_forty_classes_of_long_names_fit_the_screen(width, splits):
 
 
 def test_of_thousands_of_cases_the_first_few_are_named():
-    broken = [Refused(photo(f"train/{n}").sample, False, (f"{n}.png: {'empty ' * 9}",)) for n in range(10, 3010)]
+    broken = [Refused(photo(f"train/{n}").sample, False, (f"{n}.png: {'empty ' * 9}{n}",)) for n in range(10, 3010)]
     copies = [photo(f"test/{n}", pixels="train/1") for n in range(2000)]
     text = shown(facts(*copies, refused=broken))
     assert "and 2992 more" in text

@@ -205,12 +205,12 @@ def _files(facts: Facts) -> Iterator[Finding]:
         wrong,
         _mismatch,
     )
-    reported = {problem.partition(": ")[0] for problem in facts.problems}
+    is_error = any("a photo without a mask" in problem for problem in facts.problems)
     yield from _note(
         "unlabelled",
         "<photo> without a mask, left out",
         "Nothing to do if that is intended; otherwise add their masks.",
-        [path for path in facts.unlabelled if str(path) not in reported],
+        [] if is_error else facts.unlabelled,
         lambda path: Case(path.name),
     )
 

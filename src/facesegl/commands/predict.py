@@ -150,9 +150,15 @@ def predict(
     write = functools.partial(_write, target=target, predictor=predictor, probabilities=probabilities, palette=palette)
     predicted = Predicted(target, predictor.names, predictor.unlike_below)
     _collect(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))
+    if earlier := _count_earlier(target, jobs):
+        log.warning("%s: %s of earlier predictions there are not in the table", target, number(earlier, "mask"))
     _warn_of_unlike(predicted, " + ".join(model.name for model in predictor.models))
     predicted.seconds = time.perf_counter() - started
     return predicted
+
+
+def _count_earlier(target: Path, jobs: Mapping[str, Photo]) -> int:
+    return sum(path.stem not in jobs and _is_ours(path) for path in target.glob("*.png"))
 
 
 def _warn_of_unlike(predicted: Predicted, models: str) -> None:

@@ -300,6 +300,9 @@ class _Conf:
         parent, _, name = f"{group}/{choice.removesuffix('.yaml')}".rpartition("/")
         options = self.options(parent)
         if name in options:
+            files = [file for folder in self.folders if (file := folder / parent / f"{name}.yaml").is_file()]
+            if len({file.read_bytes() for file in files}) > 1:  # Hydra would take facesegl's in silence
+                return f"{group}={choice}: {files[-1]} has the name of a file of facesegl; rename yours"
             return ""
         usual = self._default(parent)
         found = usual if usual.startswith(name) else nearest(name, options)
@@ -399,9 +402,10 @@ def _unreadable(text: str) -> str:
         return f"{text}: not an override; write it as key=value{own}"
     if value.endswith(","):
         return f"{text}: there is no value after its comma; write several values without spaces, as in {key}=1,2"
-    if re.search(r"\s[\w.]+=", value):
+    of_files = key.partition(".")[0] in ("data", "paths")
+    if re.search(r"\s\w+\.[\w.]+=" if of_files else r"\s[\w.]+=", value):
         return f"{text}: several overrides in one pair of quotes; write them apart"
-    no_path = ", and no file or folder has that name" if key.partition(".")[0] in ("data", "paths") else ""
+    no_path = ", and no file or folder has that name" if of_files else ""
     return f"""{text}: its value cannot be parsed{no_path}; put it in quotes, as in '{key}="{value}"'"""
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.prediction.model import SUFFIXES, names_model
+from facesegl.prediction.model import SUFFIXES, model_file, names_model
 from facesegl.pretrained import FACES
 from facesegl.sources.listing import HEIC_REMEDY, HEIC_SUFFIXES, is_heic, name_key, natural_key, reads_heic
 
@@ -55,6 +55,7 @@ def models_and_photos(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
     Raises:
         ConfigError: no model among them.
+        CheckpointError: one is a folder of runs.
     """
     models = [path for path in given if names_model(path) or (path / "result.json").is_file()]
     if models:
@@ -67,6 +68,9 @@ def models_and_photos(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         could_be_photos = all(path.suffix.lower() in _image_suffixes() for path in missing)
         remedy = "." if could_be_photos else f"; {expected}"
         raise ConfigError(*(f"{path}: no such file or folder{remedy}" for path in missing))
+    for path in given:
+        if path.is_dir() and not _is_of_photos(path):
+            model_file(path)  # a folder of runs: the message names one
     raise ConfigError(f"{', '.join(map(str, given[:3]))}: no model among these; {expected}")
 
 

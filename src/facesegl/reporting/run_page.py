@@ -96,7 +96,8 @@ def _state(folder: Path, record: Mapping[str, Any]) -> str:
 
 def _problems(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     if record.get("failure"):
-        yield from (f"The run failed: {message}" for message in record["failure"]["messages"])
+        ended = "was stopped" if record["state"] == "stopped" else "failed"
+        yield from (f"The run {ended}: {message}" for message in record["failure"]["messages"])
     if not record["scores"]:
         yield f"No scores (state of the run: {_state(folder, record)})."
     if record["data"].get("other_data"):

@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import filelock
 import yaml
@@ -188,5 +189,8 @@ def _log_file(path: Path) -> Iterator[None]:
 
 
 class _OneLine(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record).rstrip())
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - named by logging
+        return printable(super().formatMessage(record).rstrip())
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(map(printable, super().formatException(ei).splitlines()))

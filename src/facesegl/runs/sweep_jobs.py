@@ -80,7 +80,7 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
         if (note := read_record(run / "job.json")) is not None:
             notes.append(note | {"run": str(run)})
         else:
-            died = {"state": "died", "messages": ["it has no job.json"], "exit_code": 70, "run": str(run)}
+            died = {"state": "died", "messages": ["it has no readable job.json"], "exit_code": 70, "run": str(run)}
             notes.append({"job": int(run.name), "overrides": [], "set": None, "miou": None, **died})
     return notes
 
