@@ -61,6 +61,13 @@ def test_a_custom_folder_adds_choices(tmp_path: Path):
     assert ["model=mine"] in sweep(["model=glob(m*)"], config_dirs=[folder])
 
 
+def test_a_custom_file_with_the_name_of_one_of_facesegl_is_refused(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "unet.yaml").write_text("{_target_: small_parts.OpenNet, channels: [1]}")
+    (problem,) = problems("model=unet", config_dirs=[tmp_path])
+    assert problem.startswith(f"{tmp_path / 'model' / 'unet.yaml'}: facesegl has a file of this name")
+
+
 def test_missing_custom_folder_and_broken_yaml_in_one_are_reported_in_one_line(tmp_path: Path):
     assert problems(config_dirs=[tmp_path / "none"]) == [f"--config-dir {tmp_path / 'none'}: there is no such folder"]
     (tmp_path / "model").mkdir()

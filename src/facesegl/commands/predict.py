@@ -151,7 +151,7 @@ def predict(
     predicted = Predicted(target, predictor.names, predictor.unlike_below)
     _collect(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))
     if earlier := _count_earlier(target, jobs):
-        log.warning("%s: %s of earlier predictions there are not in the table", target, number(earlier, "mask"))
+        log.warning("%s: %s of earlier predictions, not in the table", target, number(earlier, "mask"))
     _warn_of_unlike(predicted, " + ".join(model.name for model in predictor.models))
     predicted.seconds = time.perf_counter() - started
     return predicted

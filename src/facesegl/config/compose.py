@@ -176,7 +176,18 @@ class _Conf:
     def of(cls, name: str, config_dirs: ConfigDirs) -> _Conf:
         if missing := [str(folder) for folder in config_dirs if not Path(folder).is_dir()]:
             raise ConfigError(*(f"--config-dir {folder}: there is no such folder" for folder in missing))
-        return cls(name, [conf_dir(), *(Path(folder).resolve() for folder in config_dirs)])
+        folders = [conf_dir(), *(Path(folder).resolve() for folder in config_dirs)]
+        hidden = [
+            file
+            for folder in folders[1:]
+            for file in folder.rglob("*.yaml")
+            if (ours := folders[0] / file.relative_to(folder)).is_file() and ours.read_bytes() != file.read_bytes()
+        ]
+        if hidden:  # Hydra would take ours in silence
+            raise ConfigError(
+                *(f"{file}: facesegl has a file of this name, which hides it; rename it" for file in hidden)
+            )
+        return cls(name, folders)
 
     def compose(self, texts: Sequence[str]) -> tuple[DictConfig | None, list[Override], list[str]]:
         """Compose; return the config with Hydra's node, the overrides in it, and the problems of the others."""
@@ -300,9 +311,6 @@ class _Conf:
         parent, _, name = f"{group}/{choice.removesuffix('.yaml')}".rpartition("/")
         options = self.options(parent)
         if name in options:
-            files = [file for folder in self.folders if (file := folder / parent / f"{name}.yaml").is_file()]
-            if len({file.read_bytes() for file in files}) > 1:  # Hydra would take facesegl's in silence
-                return f"{group}={choice}: {files[-1]} has the name of a file of facesegl; rename yours"
             return ""
         usual = self._default(parent)
         found = usual if usual.startswith(name) else nearest(name, options)
