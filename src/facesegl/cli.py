@@ -132,12 +132,14 @@ def _train(given: Namespace) -> None:
 def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
     from facesegl.commands.sweep import sweep
     from facesegl.reporting.terminal import show_sweep
-    from facesegl.runs.sweep_jobs import failures
+    from facesegl.runs.sweep_jobs import failures, out_of_time
 
     folder = sweep(configs, given.words, given.config_dir)
     show_sweep(folder)
     if failed := failures(folder):
         raise PartlyFailed(*failed)
+    if stopped := out_of_time(folder):
+        raise Stopped(stopped, 0)
 
 
 def _show(result: "Result") -> None:

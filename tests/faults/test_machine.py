@@ -140,6 +140,16 @@ def test_folder_that_holds_a_run_is_not_overwritten(fasseg):
     assert not Path("cache").exists(), "refused before the cache was built"
 
 
+def test_a_folder_with_checkpoints_and_a_damaged_record_is_not_overwritten(fasseg):
+    assert train("paths.run=mine").code == 0
+    for content, keys in (('{"sch', []), (None, ["resume=auto"])):
+        Path("mine/result.json").write_text(content) if content else Path("mine/result.json").unlink()
+        ended = train("paths.run=mine", *keys)
+        assert_reported(
+            ended, 2, ["paths.run=mine: it contains checkpoints/best.ckpt", "init=mine/checkpoints/best.ckpt"]
+        )
+
+
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 FIRST_SCORED = 10  # of the masks that are read: nine are read for the cache
 

@@ -23,6 +23,7 @@ from helpers.records import record_of
         ("trainer.overfit_batches=0.01", "it leaves none of 1 batch per epoch"),
         ("trainer.val_check_interval=0", "expected more than 0"),
         ("trainer.val_check_interval=3", "there are 2 batches per epoch"),
+        ("trainer.devices=99", "on a CPU each is a process"),
         ("trainer.check_val_every_n_epoch=0", "expected more than 0"),
         ("trainer.accumulate_grad_batches=0", "expected more than 0"),
         ("trainer.enable_checkpointing=false", "found `ModelCheckpoint` in callbacks"),
@@ -41,7 +42,11 @@ def test_a_request_that_trains_nothing_is_refused_before_there_is_a_folder(fasse
     "request_",
     [
         *("trainer.limit_val_batches=0", "trainer.fast_dev_run=true", "trainer.overfit_batches=1"),
-        *("trainer.val_check_interval=0.01", "trainer.check_val_every_n_epoch=5"),
+        *(
+            "trainer.val_check_interval=0.01",
+            "trainer.val_check_interval=00:00:00:01",
+            "trainer.check_val_every_n_epoch=5",
+        ),
         *("trainer.precision=64-true", "trainer.precision=bf16-true"),
     ],
 )

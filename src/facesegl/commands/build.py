@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import os
 import pickle
 import re
 import traceback
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
+from pytorch_lightning.accelerators import CPUAccelerator
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -97,6 +99,12 @@ def require_batches(parts: Parts) -> None:
     counts = {"train": len(loader), "val": len(faces.val_dataloader())}
     batches = {name: -(-count // trainer.world_size) for name, count in counts.items()}
     problems = {}
+    cores = os.cpu_count() or 1
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > max(cores, 2):
+        problems["devices"] = (
+            f"trainer.devices={trainer.num_devices}: on a CPU each is a process, and this machine has "
+            f"{number(cores, 'core')}; expected that or less."
+        )
     for name, count in batches.items():
         limit = getattr(trainer, f"limit_{name}_batches")
         batches[name] = min(int(limit * count) if isinstance(limit, float) else limit, count)
@@ -106,7 +114,7 @@ def require_batches(parts: Parts) -> None:
                 f"trainer.{given}={limit}: it leaves none of {number(count, 'batch', 'batches')} per epoch; expected a "
                 f"share of {1 / count:.2g} or more, or a number of batches."
             )
-    every = trainer.val_check_interval
+    every = getattr(trainer, "val_check_interval", None)  # None: a time, not batches
     if trainer.check_val_every_n_epoch and isinstance(every, int) and every > batches["train"] and batches["val"]:
         problems["val_check_interval"] = (
             f"trainer.val_check_interval={every}: there are {number(batches['train'], 'batch', 'batches')} per epoch; "

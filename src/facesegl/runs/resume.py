@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.learning.checkpoint import TRAINED, best_instead, read_checkpoint
 from facesegl.runs.result import Run, read_result
-from facesegl.runs.run_folder import is_live
+from facesegl.runs.run_folder import is_live, require_unused
 from facesegl.text import nearest
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ def find_run(plan: DictConfig, identity: str) -> Run | None:
     if run and run.checkpoint and not run.is_done:
         run = run._replace(is_trained=_is_trained(run.checkpoint))
     if run is None and plan.paths.run:
+        require_unused(plan)
         log.info("resume=auto: %s has no run yet; it starts", plan.paths.run)
     elif run is None:
         log.info("resume=auto: no unfinished run of this config and data in %s; a new one starts", _parent(plan))

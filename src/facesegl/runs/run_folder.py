@@ -71,12 +71,19 @@ def new_folder(plan: DictConfig) -> Path:
 
 def require_unused(plan: DictConfig) -> None:
     """Refuse a `paths.run` that contains a run already, with a ConfigError."""
-    folder = Path(plan.paths.run or "")
-    if plan.paths.run and (before := read_result(folder)):
+    if not plan.paths.run:
+        return
+    folder = Path(plan.paths.run)
+    if before := read_result(folder):
         state = before.get("state")
         hint = "init=RUN starts from its weights" if state == "done" else "resume=auto resumes a training"
         raise ConfigError(
             f"paths.run={folder}: it contains a run already, which is {state}. Name another folder; {hint}."
+        )
+    if left := sorted(folder.glob("checkpoints/*.ckpt")):
+        raise ConfigError(
+            f"paths.run={folder}: it contains {left[0].relative_to(folder)} of a run without a readable result.json. "
+            f"Name another folder, or move it away; init={left[0]} starts from its weights."
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from facesegl.runs.result import read_record, read_result
+from facesegl.text import number
 
 MOST_CLASSES = 12  # with more classes, a row has no class scores
 
@@ -86,14 +87,24 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
 
 
 def failures(folder: Path) -> list[str]:
-    """One line per failed job, and one with their number; empty if all are done."""
+    """One line per failed job, and one with their number; empty if none has failed."""
     notes = read_notes(folder)
-    failed = [note for note in notes if note["state"] != "done"]
+    failed = [note for note in notes if note["state"] != "done" and note.get("exit_code")]
     lines = [
         f"job {note['job']} ({' '.join(note['overrides'])}) {note['state']}: {note['messages'][0]}" for note in failed
     ]
     rest = "the others are done" if len(failed) < len(notes) else "none is done"
+    if any(note["state"] == "stopped" and not note.get("exit_code") for note in notes):
+        rest = "some were stopped"
     return [*lines, f"{len(failed)} of {len(notes)} jobs failed; {rest}, in {folder}."] if failed else []
+
+
+def out_of_time(folder: Path) -> str:
+    """A line on the jobs that `trainer.max_time` stopped; empty if there are none."""
+    notes = read_notes(folder)
+    stopped = sum(note["state"] == "stopped" and not note.get("exit_code") for note in notes)
+    what = f"by trainer.max_time in {stopped} of {number(len(notes), 'job')}"
+    return f"{what}. The same command with resume=auto resumes them." if stopped else ""
 
 
 def read_jobs(folder: Path) -> list[Job]:
