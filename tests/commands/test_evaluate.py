@@ -53,6 +53,15 @@ def test_the_record_around_a_checkpoint_has_the_path_of_the_photos(trained):
     assert facesegl.evaluate(result.folder / "checkpoints" / "last.ckpt").scores == result.scores
 
 
+@pytest.mark.parametrize("state", ["done", "stopped", "running"])
+def test_a_checkpoint_of_a_training_that_has_not_ended_is_named(trained, tmp_path, caplog, state):
+    shutil.copytree(trained[1].folder, tmp_path / "copy")
+    record = tmp_path / "copy" / "result.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "state": state}))
+    facesegl.evaluate(tmp_path / "copy", f"paths.data={trained[0] / 'data'}")
+    assert ("its training has not ended" in caplog.text) == (state != "done")
+
+
 def test_a_test_photo_that_is_in_training_is_not_clean(trained):
     _, result = trained
     sizes = {name: found["scores"]["photos"] for name, found in result.scores.items()}

@@ -19,7 +19,7 @@ from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
 from facesegl.pretrained import is_pretrained
 from facesegl.provenance import command_line
-from facesegl.runs.result import Result
+from facesegl.runs.result import Result, warn_of_unfinished
 from facesegl.runs.run_folder import new_folder, recording
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def evaluate(
         FaceseglError: any error; each subclass has an exit code.
     """
     files = [model_file(model) for model in models]
+    for file in files:
+        warn_of_unfinished(file)
     if is_pretrained(files[0]) and not chooses_data(overrides):
         raise ConfigError(f"{files[0]}: it comes without photos; choose data to score it on: data=fasseg_v2.")
     opened = open_models(files, overrides, config_dirs)

@@ -36,6 +36,7 @@ from facesegl.prediction.onnx_model import OnnxModel
 from facesegl.prediction.photo_files import list_photos
 from facesegl.pretrained import on_disk
 from facesegl.provenance import machine, versions
+from facesegl.runs.result import warn_of_unfinished
 from facesegl.sources.images import open_photo, resize_photo
 
 log = logging.getLogger(__name__)
@@ -123,6 +124,7 @@ def export(
         MachineError: the target cannot be written.
     """
     file = model_file(checkpoint)
+    warn_of_unfinished(file)
     _require_possible(file, target, int8=int8, whole=whole, half=half, force=force)
     kind = "weights" if target.suffix == ".safetensors" else "whole" if whole else "logits"
     job = _Job(file, CheckpointModel(file, "cpu", trust), target, kind, int8, half)

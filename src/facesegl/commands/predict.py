@@ -40,6 +40,7 @@ from facesegl.prediction.photo_files import (
     name_outputs,
 )
 from facesegl.prediction.predictor import Prediction, Predictor
+from facesegl.runs.result import warn_of_unfinished
 from facesegl.sources.images import open_photo
 from facesegl.text import a_few, number, spaced
 
@@ -147,6 +148,8 @@ def predict(
     _refuse_overwriting(jobs, target)
     require_writable(target, str(target))
     predictor = Predictor(*models, device=device, tta=tta, trust=trust)
+    for model in predictor.models:
+        warn_of_unfinished(Path(model.name))
     write = functools.partial(_write, target=target, predictor=predictor, probabilities=probabilities, palette=palette)
     predicted = Predicted(target, predictor.names, predictor.unlike_below)
     _collect(predicted, track(_outcomes(jobs, predictor, write, batch_size), total=len(jobs), what="segmenting"))

@@ -210,7 +210,7 @@ class FaceDataModule(pl.LightningDataModule):
             )
         if not indices.size:
             remedy = "" if name == "train" else " Score others with set=val or set=train."
-            raise DataError(f"{self.source.title}: the set {name} has no photo ({SETS[name]}).{remedy}")
+            raise DataError(f"{self.source.title}: the set {name} has no photo.{remedy}")
         return indices
 
     def has(self, name: str) -> bool:

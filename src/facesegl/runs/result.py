@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple
 from facesegl.errors import ConfigError
 from facesegl.files import write_json
 from facesegl.provenance import git_state, machine, versions
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 2
 """Raised whenever a key of result.json, job.json or sweep.json changes its meaning."""
@@ -103,6 +106,13 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         ConfigError: it has an unknown schema.
     """
     return read_record(folder / "result.json")
+
+
+def warn_of_unfinished(model: Path) -> None:
+    """Log a warning if a checkpoint is in the folder of a training that has not ended."""
+    state = (read_result(model.parent.parent) or {}).get("state") if model.parent.name == "checkpoints" else None
+    if state in ("running", "stopped", "failed"):
+        log.warning("%s: its training has not ended (%s); with resume=auto it is resumed", model, state)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
