@@ -305,12 +305,12 @@ def test_photos_of_one_name_are_paired_by_their_names_with_the_suffix():
 
 def test_similar_names_are_suggested_and_never_paired():
     write_folders(".", ["anna", "bob 4", "carla", "dan1", "dan2", "eve", "zoe"])
-    rename("masks", "anna", "bob_4", "karla", "dan3", "dan4", "lea", "zoe_final")
+    rename("masks", "anna", "bob_4", "karla", "dan3", "dan4", "lea", "zoe_final2")
     lines = problems(folder())
     assert lines[:3] == [
         "photos/bob 4.jpg: a photo without a mask; did you mean masks/bob_4.png? Rename one of them.",
         "photos/carla.jpg: a photo without a mask; did you mean masks/karla.png? Rename one of them.",
-        "photos/zoe.jpg: a photo without a mask; did you mean masks/zoe_final.png? Rename one of them.",
+        "photos/zoe.jpg: a photo without a mask; did you mean masks/zoe_final2.png? Rename one of them.",
     ]
     assert "photos/eve.jpg: a photo without a mask" in lines[-1], "they are unlike each other"
     assert len(lines) == 7, "and the masks dan3, dan4 and lea"

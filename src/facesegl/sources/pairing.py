@@ -329,7 +329,7 @@ def pairing_problems(pairs: Pairs, photos: Sequence[Found], others: Sequence[Fou
 def near_misses(pairs: Pairs, photos: Sequence[Found], rule: MaskName) -> dict[int, Found]:
     """The unpaired mask with the most similar name for each unpaired photo, by the photo's index.
 
-    Both names have the same numbers, and neither is as similar to another one.
+    Both names have the same numbers, but for more at the end of the mask's, and neither is as similar to another one.
     """
     if rule.has_parts or len(pairs.without_mask) * len(pairs.without_photo) > _MOST_COMPARED:
         return {}
@@ -339,8 +339,9 @@ def near_misses(pairs: Pairs, photos: Sequence[Found], rule: MaskName) -> dict[i
         name = _split(mask.name)[1]
         digits, letters = _loose(([stem for stem, _part in rule.candidates(name)] or [name])[-1])
         for index, (own_digits, own_letters) in names.items():
-            if own_digits == digits:
-                begins = min(len(letters), len(own_letters)) > 2 and letters[: len(own_letters)] == own_letters
+            begins = min(len(letters), len(own_letters)) > 2 and letters[: len(own_letters)] == own_letters
+            more = begins and digits[: len(own_digits)] == own_digits  # anna1 and anna1_final2
+            if own_digits == digits or more:
                 ratio = difflib.SequenceMatcher(None, own_letters, letters).ratio()
                 alike[index, number] = max(ratio, _BEGINS_ALIKE) if begins else ratio
     near = {}
