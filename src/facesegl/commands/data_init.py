@@ -122,7 +122,7 @@ def init_data(
         only = {*proposal.numbers.values()} or {*color}  # one value of a grey
         value, count = only.pop() if len(only) == 1 else color, number(len(read), "mask")
         raise DataError(
-            f"{folder}: all masks hold only {value} ({count}); expected two classes or more. Export the masks with every "
+            f"{folder}: all masks hold only {value} ({count}); expected two classes or more. Export masks with every "
             f"class painted."
         )
     pairs = [pair for pair in likely_pairs([*proposal.classes]) if {*pair} <= proposal.classes.keys()]
