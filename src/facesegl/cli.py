@@ -248,7 +248,8 @@ def _data_init(given: Namespace) -> None:
     if not 0 < len(folders) < 3:
         raise ConfigError(f"data init: {' '.join(folders) or 'no folder'}; expected facesegl data init IMAGES MASKS.")
     images, *masks = map(Path, folders)
-    print(init_data(images, masks[0] if masks else None, given.output, keys, force=given.force))
+    found = init_data(images, masks[0] if masks else None, given.output, keys, force=given.force)
+    show(*str(found).split("\n"))
 
 
 def _data_check(given: Namespace) -> None:

@@ -285,6 +285,8 @@ def test_an_existing_file_is_overwritten_only_on_request():
         (["photos", "masks", "seed=3"], 2, "seed=3: data init takes only keys of data.source"),
         (["photos", "masks", "data.source.kin=parts"], 2, "did you mean kind?"),
         (["nowhere", "masks"], 3, "nowhere: no such folder"),
+        (["/dev/null", "masks"], 3, "/dev/null: a device; expected a folder"),
+        (["photos"], 3, "photos: no photo with a mask in it; give photos and masks: facesegl data init PHOTOS MASKS"),
         (["photos", "empty"], 3, "empty: no masks in it"),
         (["photos", "masks", "more"], 2, "more"),
     ],
@@ -296,11 +298,78 @@ def test_mistakes_are_reported_and_nothing_is_written(words, code, message):
     assert not Path("my.yaml").exists()
 
 
-def test_masks_of_one_value_are_no_classes():
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: save(np.zeros((48, 40), np.uint8), path), "masks: all masks hold only 0 (6 masks); expected two"),
+        (
+            lambda path: save(np.full((48, 40, 3), 90, np.uint8), path),
+            "masks: all masks hold only 90 (6 masks); expected",
+        ),
+        (
+            lambda path: path.write_text("x"),
+            "masks/anna.png, masks/bob.png, masks/dan.png and 3 more: not an image (it",
+        ),
+    ],
+)
+def test_masks_without_classes_are_reported_in_one_line(write, message):
     write_folders(".", NAMES)
     for path in Path("masks").iterdir():
-        save(np.zeros((48, 40), np.uint8), path)
-    assert_reported(call("data", "init", *FOLDERS), 3, "masks: data.taxonomy: 1 classes; expected 2 to 254")
+        write(path)
+    ended = call("data", "init", *FOLDERS)
+    assert_reported(ended, 3, message)
+    assert len(ended.lines("error")) == 1
+
+
+@pytest.mark.parametrize("part", ["a\nb", "\x1b[31mred", "${oc.env:HOME}"])
+def test_a_part_that_cannot_be_a_class_is_reported_with_its_folder_and_a_remedy(part):
+    parts("_")
+    Path("masks/anna_hair.png").rename(f"masks/anna_{part}.png")
+    ended = call("data", "init", *FOLDERS)
+    assert_reported(ended, 3, [f"masks: the name {part!r} ", "Rename that part's files"])
+
+
+@pytest.mark.parametrize("folder", [" photos ", "null", "a, b", "[a]", "it's"])
+def test_a_folder_of_any_name_is_read_and_its_commands_work(folder):
+    write_folders(".", NAMES)
+    Path("photos").rename(folder)
+    _ended, (check, *_), mapping = init(folder, "masks")
+    assert [*mapping["classes"]] == NUMBERED
+    assert "OK to train" in succeed(*check).out
+
+
+def test_a_folder_with_a_newline_is_one_comment():
+    write_folders(".", NAMES)
+    Path("photos").rename("pho\n: tos")
+    succeed("data", "init", "pho\n: tos", "masks")
+    assert [*yaml.safe_load(Path("my.yaml").read_text(encoding="utf-8"))["classes"]] == NUMBERED
+
+
+@pytest.mark.parametrize("words", [["${oc.env:SECRET}", "masks"], ["photos", "${oc.env:SECRET}"]])
+def test_a_folder_named_as_an_interpolation_is_refused_and_not_resolved(words, monkeypatch):
+    monkeypatch.setenv("SECRET", "hidden")
+    write_folders(".", NAMES)
+    ended = call("data", "init", *words)
+    assert_reported(ended, 2, "${oc.env:SECRET}: its name has a special meaning in a config (${...}); rename that")
+    assert "hidden" not in ended.err
+
+
+@pytest.mark.parametrize("output", [".", "photos/anna.jpg", "my.json", "folder.yaml"])
+def test_only_a_yaml_file_is_written(output):
+    write_folders(".", NAMES)
+    Path("folder.yaml").mkdir()
+    photo = Path("photos/anna.jpg").read_bytes()
+    assert_reported(call("data", "init", *FOLDERS, "-o", output, "--force"), 2, f"-o {output}: ")
+    assert Path("photos/anna.jpg").read_bytes() == photo
+
+
+def test_masks_of_another_size_are_reported():
+    write_folders(".", NAMES)
+    save(np.zeros((20, 31), np.uint8), "masks/anna.png")
+    ended, _commands, _mapping = init(*FOLDERS)
+    assert ended.lines("warning") == [
+        "warning: masks/anna.png: the mask is 31x20 and its photo 40x48; training leaves such masks out."
+    ]
 
 
 def test_photos_in_place_of_masks_are_recognized():
@@ -312,5 +381,6 @@ def test_photos_in_place_of_masks_are_recognized():
 def test_numbers_saved_as_jpeg_are_refused():
     write_folders(".", NAMES, mask_ending=".jpg")
     ended = call("data", "init", *FOLDERS)
-    assert ended.code == 3
-    assert "masks/anna.jpg: class numbers saved as JPEG, which changes them; export as PNG" in ended.err
+    message = "masks/anna.jpg, masks/bob.jpg, masks/dan.jpg and 3 more: class numbers saved as JPEG, which changes them"
+    assert_reported(ended, 3, f"{message}; export as PNG")
+    assert len(ended.lines("error")) == 1

@@ -153,8 +153,16 @@ def test_a_sweep_takes_a_folder_with_a_comma_as_one_and_two_folders_as_two(own, 
     ("change", "code", "message"),
     [
         ({"my.yaml": '{"classes": {"a": [1, 2, 3], "b": [1, 2, 3]}}'}, 2, "a and b have the same colour"),
-        ({"my.yaml": '{"classes": {"a": [1, 2, 3], "b": [4, 2, 3]}, "pairs": [["a", "c"]]}'}, 2, "pairs name c, which"),
-        ({"my.yaml": "{classes: {a: [1, 2, 3], b: [4, 2, 3]}, remap: {0: c}}"}, 2, "remap maps to c, which"),
+        (
+            {"my.yaml": '{"classes": {"a": [1, 2, 3], "b": [4, 2, 3]}, "pairs": [["a", "c"]]}'},
+            2,
+            "data.taxonomy=my.yaml: pairs name c, whi",
+        ),
+        (
+            {"my.yaml": "{classes: {a: [1, 2, 3], b: [4, 2, 3]}, remap: {0: c}}"},
+            2,
+            "data.taxonomy=my.yaml: remap maps to c, which",
+        ),
         ({"my.yaml": "a: ["}, 2, "data.taxonomy=my.yaml: not YAML"),
         ({"my.yaml": None}, 2, "data.taxonomy=my.yaml: cannot be read"),
         ({"masks/anna.png": None}, 3, "photos/anna.jpg: a photo without a mask in masks"),

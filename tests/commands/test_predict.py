@@ -257,9 +257,10 @@ def test_two_outputs_with_one_path_are_an_error_that_names_both(asked, files):
     assert not Path("out").exists()
 
 
-def test_of_many_clashes_the_first_is_named_and_the_others_are_counted():
-    write(*(f"{folder}/{number}.png" for folder in "ab" for number in range(3)))
-    with pytest.raises(ConfigError, match=r"a/0\.png and b/0\.png: both .* to 0\.png \(2 more pairs clash as well\)"):
+@pytest.mark.parametrize(("photos", "others"), [(2, "1 more pair clashes"), (3, "2 more pairs clash")])
+def test_of_many_clashes_the_first_is_named_and_the_others_are_counted(photos, others):
+    write(*(f"{folder}/{number}.png" for folder in "ab" for number in range(photos)))
+    with pytest.raises(ConfigError, match=rf"a/0\.png and b/0\.png: both .* to 0\.png \({others} as well\)"):
         segment("a", "b")
 
 

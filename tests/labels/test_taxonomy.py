@@ -35,7 +35,7 @@ def test_flipping_twice_brings_every_class_back():
         ({"void": [1, 2, 3]}, "void .* is the colour of skin"),
         ({"void": 1}, "void 1 is the value of a class"),
         ({"classes": {"a": [1, 2, 300], "b": [1, 2, 3]}, "pairs": []}, "is not a colour"),
-        ({"remap": {4: "chin"}}, "remap maps to chin"),
+        ({"remap": {4: "chin"}}, "remap maps to chin, .* If that class was renamed, rename it there too"),
         ({"remap": {4: "skin", "l_eye": "left eye"}}, "mixes kinds of raw values"),
         ({"remap": {"0, 0, 256": "skin"}}, "is not a colour"),
         ({"remap": {4: "skin"}, "void": 4}, "void 4 is the value of a class"),

@@ -165,6 +165,20 @@ def test_colors_in_a_lossy_format_are_read_by_the_nearest_color(name, options, w
     assert (read(large, name, **options).mask == MASK.repeat(4, 0).repeat(4, 1)).mean() > 0.97
 
 
+@pytest.mark.parametrize(("name", "options", "what"), LOSSY)
+@pytest.mark.parametrize(("step", "channels"), [(1, 1), (1, 3), (20, 1), (31, 3)])
+def test_similar_colors_in_a_lossy_format_are_refused(name, options, what, step, channels):
+    close = Taxonomy.from_mapping({"classes": {part: [step * k] * 3 for k, part in enumerate(("bg", "skin", "hair"))}})
+    greys = MASK * np.uint8(step)
+    with pytest.raises(DataError, match=rf"{name}: (saved as {what}, .* bg \(0, 0, 0\) and skin|class numbers saved)"):
+        read(greys if channels == 1 else np.repeat(greys[..., None], channels, 2), name, taxonomy=close, **options)
+
+
+def test_similar_colors_of_one_class_are_read_from_a_lossy_format():
+    one = Taxonomy.from_mapping({**THREE.to_mapping(), "remap": {"255, 0, 0": "skin", "250, 0, 0": "skin"}})
+    assert (read(np.full_like(COLOURS, (255, 0, 0)), "m.jpg", taxonomy=one).mask == 1).all()
+
+
 def test_a_lossy_webp_with_alpha_is_lossy():
     image = np.dstack([MASK] * 3 + [np.where(MASK == 0, 0, 255).astype(np.uint8)])
     with pytest.raises(DataError, match="class numbers saved as lossy WebP"):

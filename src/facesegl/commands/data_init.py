@@ -1,5 +1,6 @@
 """`facesegl data init`: find out what masks hold, and write the classes in a file that training reads."""
 
+import contextlib
 import logging
 import re
 import shlex
@@ -10,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from facesegl.config.compose import compose
+from facesegl.config.compose import assignment, compose
 from facesegl.config.instantiate import build
+from facesegl.console import printable
 from facesegl.errors import ConfigError, DataError
 from facesegl.files import require_writable, write_text
 from facesegl.labels.from_parts import can_be_drawn
@@ -92,44 +94,56 @@ def init_data(
         force: whether to overwrite it.
 
     Raises:
-        ConfigError: the file exists, or wrong keys.
+        ConfigError: the file exists or is no YAML file, wrong keys, or a name that a config would resolve.
         DataError: a folder is missing, no photo has a mask, or no mask can be read.
         MachineError: the file cannot be written.
     """
-    if output.exists() and not force:
-        raise ConfigError(f"-o {output}: exists; choose another name with -o FILE, or overwrite it with --force.")
+    folder = images if masks is None else masks
     _require_known(keys)
-    require_writable(output.parent, f"-o {output}")
-    layout = _layout(images, images if masks is None else masks, keys)
+    _require_usable(images, folder, output)
+    layout = _layout(images, folder, keys)
     samples = layout.survey.samples
     if not samples:
         raise DataError(*layout.survey.problems)
+    if output.exists() and not force:
+        raise ConfigError(f"-o {output}: exists; choose another name with -o FILE, or overwrite it with --force.")
+    require_writable(output.parent, f"-o {output}")
     for problem in layout.survey.problems:
         log.warning("%s", problem)
     chosen = [
         samples[index]
         for index in np.unique(np.linspace(0, len(samples) - 1, min(len(samples), _MOST_READ)).astype(int))
     ]
-    proposal = propose_classes(layout.source, chosen)
+    with _naming(folder):
+        proposal = propose_classes(layout.source, chosen)
+    read = {mask for own in proposal.seen.values() for mask in own.masks}
+    if len(proposal.classes) == 1:
+        (color,) = proposal.classes.values()
+        only = {*proposal.numbers.values()} or {*color}  # one value of a grey
+        value, count = only.pop() if len(only) == 1 else color, number(len(read), "mask")
+        raise DataError(
+            f"{folder}: all masks hold only {value} ({count}); expected two classes or more. Export masks with every "
+            f"class painted."
+        )
     pairs = [pair for pair in likely_pairs([*proposal.classes]) if {*pair} <= proposal.classes.keys()]
     mapping = {"classes": {name: [*color] for name, color in proposal.classes.items()}, **proposal.more}
     mapping |= {"pairs": [[*pair] for pair in pairs]} if pairs else {}
-    try:
+    with _naming(folder):
         taxonomy = Taxonomy.from_mapping(mapping)
-    except ConfigError as error:
-        raise DataError(*(f"{images if masks is None else masks}: {problem}" for problem in error.problems)) from None
+    scale, sizes = _scale(layout.source, chosen, taxonomy)
+    for problem in sizes:
+        log.warning("%s", problem)
     mapping |= _synthetic_as(taxonomy, proposal)
     found = [
         *(key for key in layout.keys if not proposal.keys or "kind=" not in key),
         *proposal.keys,
-        *_scale(layout.source, chosen, taxonomy),
-        f"data.taxonomy={output}",
+        *scale,
+        assignment("data.taxonomy", str(output)),
     ]
     found += _folds(samples)
     unknown = [*proposal.unknown, *_unknown(taxonomy, mapping, proposal, samples, len(chosen))]
-    read = {mask for own in proposal.seen.values() for mask in own.masks}
     write_text(output, _yaml(mapping, proposal, len(read), images, masks))
-    problems = len(layout.survey.problems) + len(chosen) - len(read)
+    problems = len(layout.survey.problems) + len(sizes) + len(chosen) - len(read)
     return Initialized(output, len(proposal.classes), len(read), unknown, found, problems)
 
 
@@ -142,6 +156,29 @@ def _require_known(keys: Sequence[str]) -> None:
         raise ConfigError(*wrong)
 
 
+def _require_usable(images: Path, masks: Path, output: Path) -> None:
+    problems = [
+        f"{path}: its name has a special meaning in a config (${{...}}); rename that file or folder."
+        for path in dict.fromkeys((images, masks, output))
+        if "${" in str(path)
+    ]
+    if output.is_dir() or output.suffix.casefold() not in (".yaml", ".yml"):
+        problems.append(f"-o {output}: {'a folder' if output.is_dir() else 'not YAML'}; expected FILE.yaml to write.")
+    if problems:
+        raise ConfigError(*problems)
+
+
+@contextlib.contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Name the folder of the masks, from which names of classes come."""
+    try:
+        yield
+    except ConfigError as error:
+        problems = [problem.removeprefix("data.taxonomy: ") for problem in error.problems]
+        remedy = " Rename that part's files, or the class in the list of names next to the masks."
+        raise DataError(*(f"{folder}: {one}{remedy * one.startswith('the name')}" for one in problems)) from None
+
+
 # how files are stored
 
 
@@ -149,7 +186,7 @@ def _layout(images: Path, masks: Path, given: Sequence[str]) -> Layout:
     export = next((folder for folder in (masks, masks.parent) if _is_cvat(expanded(folder))), None)
     if export is not None and (export == masks or masks.name == "SegmentationClass"):
         own = export in (images, masks) and (expanded(export) / "JPEGImages").is_dir() and images in (export, masks)
-        keys = ["data=cvat", f"data.source.root={export}", *([] if own else [f"data.source.images={images}"])]
+        keys = ["data=cvat", _key("root", export), *([] if own else [_key("images", images)])]
         return _open([*keys, *given])
     if images == masks:
         folders = sorted(path for path in expanded(images).glob("*") if path.is_dir())
@@ -157,14 +194,23 @@ def _layout(images: Path, masks: Path, given: Sequence[str]) -> Layout:
         if len(photos) == len(labels) == 1:
             return _layout(photos[0], labels[0], given)
     if any(_STROKE.match(file.name) for file in _listed(masks)):
-        return _open(["data=label_studio", f"data.source.root={masks}", f"data.source.images={images}", *given])
-    keys = ["data=folder", f"data.source.images={images}", f"data.source.masks={masks}", *given]
+        return _open(["data=label_studio", _key("root", masks), _key("images", images), *given])
+    keys = ["data=folder", _key("images", images), _key("masks", masks), *given]
     whole = _open(keys)
     if any(key.startswith(("data.source.kind", "data.source.mask_name")) for key in given):
         return whole
     if whole.survey.samples and not whole.survey.problems:
         return whole
-    return max((whole, *(_open([*keys, *more]) for more in _namings(masks))), key=_files_used)
+    best = max((whole, *(_open([*keys, *more]) for more in _namings(masks))), key=_files_used)
+    if images == masks and not best.survey.samples and expanded(images).is_dir():
+        raise DataError(
+            f"{images}: no photo with a mask in it; give photos and masks: facesegl data init PHOTOS MASKS."
+        )
+    return best
+
+
+def _key(name: str, path: Path) -> str:
+    return assignment(f"data.source.{name}", str(path))
 
 
 def _is_cvat(folder: Path) -> bool:
@@ -203,18 +249,20 @@ def _files_used(layout: Layout) -> tuple[int, int]:
     return sum(len(sample.mask_files) for sample in layout.survey.samples), -len(layout.survey.problems)
 
 
-def _scale(source: Source, samples: Sequence[Sample], taxonomy: Taxonomy) -> list[str]:
-    """The key for masks that are all smaller than their photos by one whole number."""
-    ratios = set()
+def _scale(source: Source, samples: Sequence[Sample], taxonomy: Taxonomy) -> tuple[list[str], list[str]]:
+    """The key for masks that are all smaller than their photos by one whole number, or problems with other sizes."""
+    found: dict[tuple[float, ...], str] = {}
     for sample in samples[:3]:
         try:
             photo, mask = open_photo(sample.photo).shape[:2], source.read_mask(sample, taxonomy).mask.shape
         except DataError:
             continue
-        ratios.add(tuple(large / small for large, small in zip(photo, mask, strict=True)))
-    (ratio,) = ratios if len(ratios) == 1 else [(1.0, 1.0)]
-    whole = ratio[0] == ratio[1] and ratio[0].is_integer() and ratio[0] > 1
-    return [f"data.source.mask_scale={ratio[0]:.0f}"] if whole else []
+        sizes = " and its photo ".join(f"{width}x{height}" for height, width in (mask, photo))
+        ratio = tuple(large / small for large, small in zip(photo, mask, strict=True))
+        found.setdefault(ratio, f"{sample.mask}: the mask is {sizes}; training leaves such masks out.")
+    if len(found) == 1 and (ratio := next(iter(found)))[0] == ratio[1] > 1 and ratio[0].is_integer():
+        return [f"data.source.mask_scale={ratio[0]:.0f}"], []
+    return [], [problem for ratio, problem in found.items() if ratio != (1, 1)]
 
 
 def _folds(samples: Sequence[Sample]) -> list[str]:
@@ -262,7 +310,8 @@ def _yaml(mapping: Mapping[str, Any], proposal: Proposal, masks: int, images: Pa
     """The taxonomy as YAML, with a comment on each class."""
     everything = sum(own.pixels for own in proposal.seen.values()) or 1
     width = max(len(_plain(name)) for name in mapping["classes"]) + 18
-    lines = [f"# Written by: facesegl data init {shlex.join(map(str, (images, folder) if folder else (images,)))}"]
+    folders = shlex.join(map(str, (images, folder) if folder else (images,)))
+    lines = [f"# Written by: facesegl data init {printable(folders)}"]
     lines += ["# Classes may be renamed, everywhere in this file. A class's colour is red, green, blue.", "classes:"]
     for name, color in mapping["classes"].items():
         own, value = proposal.seen.get(name, Tally()), proposal.numbers.get(name)

@@ -165,6 +165,18 @@ def quoted(text: str) -> str:
     return str(QuotedString(literal(text), Quote.single).with_quotes())
 
 
+def assignment(key: str, text: str) -> str:
+    """An override that sets a key to any text, quoted only where Hydra would read the plain text as something else.
+
+    Example:
+        >>> assignment("paths.data", "faces"), assignment("paths.data", " faces"), assignment("paths.data", "null")
+        ('paths.data=faces', "paths.data=' faces'", "paths.data='null'")
+    """
+    override = _parse(f"{key}={text}")
+    plain = override is not None and "${" not in text and override.value() == text
+    return f"{key}={text if plain else quoted(text)}"
+
+
 @dataclass(frozen=True)
 class _Conf:
     """The file to start from, and the folders to search: `conf/`, then the user's."""

@@ -30,6 +30,7 @@ _ON_SKIN = ("beard", "glasses")
 
 _LEVELS = range(0, 256, 51)
 _TAKEN = ((0, 0, 0), (128, 128, 128))  # background and void in rendered masks
+_RENAMED = " If that class was renamed, rename it there too."
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l", "lt": "rt", "rt": "lt"}
 
 
@@ -274,12 +275,13 @@ def _problems(taxonomy: Taxonomy) -> list[str]:
         if isinstance(colour, tuple) and not (len(colour) == 3 and all(0 <= channel <= 255 for channel in colour)):
             problems.append(f"{colour} is not a colour; expected three numbers from 0 to 255.")
     for name in (name for pair in taxonomy.pairs for name in pair if name not in names):
-        problems.append(f"pairs name {name}, which is not a class; expected two of {', '.join(names)}.")
+        problems.append(f"pairs name {name}, which is not a class; expected two of {', '.join(names)}.{_RENAMED}")
     problems += [
         f"{name} is in two pairs; expected one left/right partner." for name in _repeated(sum(taxonomy.pairs, ()))
     ]
     for name in dict.fromkeys(name for name in taxonomy.remap.values() if name not in (*names, _TO_VOID)):
-        problems.append(f"remap maps to {name}, which is not a class; expected one of {', '.join(names)}, or void.")
+        expected = f"expected one of {', '.join(names)}, or void.{_RENAMED}"
+        problems.append(f"remap maps to {name}, which is not a class; {expected}")
     if len({type(raw) for raw in taxonomy.remap}) > 1:
         problems.append("remap mixes kinds of raw values; expected only numbers, only names of parts, or only colours.")
     if void in colours:
@@ -297,7 +299,8 @@ def _part_problems(taxonomy: Taxonomy) -> list[str]:
         hints = ", ".join(f"{part} ({suggestion(part, PARTS)})" if nearest(part, PARTS) else part for part in unknown)
         problems.append(f"synthetic_as names {hints}, which synthetic faces do not have; they have {', '.join(PARTS)}.")
     for name in dict.fromkeys(name for name in given.values() if name not in names):
-        problems.append(f"synthetic_as maps to {name}, which is not a class; expected one of {', '.join(names)}.")
+        expected = f"expected one of {', '.join(names)}.{_RENAMED}"
+        problems.append(f"synthetic_as maps to {name}, which is not a class; {expected}")
     if lost := [part for part in PARTS if part not in given and not taxonomy.class_of_part(part)]:
         problems.append(
             f"synthetic_as has no class for {', '.join(lost)}; name one for each, or add the class "

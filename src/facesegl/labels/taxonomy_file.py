@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from facesegl.errors import ConfigError
-from facesegl.labels.taxonomy import is_config_syntax
+from facesegl.labels.taxonomy import Taxonomy, is_config_syntax
 
 _MAX_DEPTH = 5
 _NUMBER = re.compile("0|[1-9][0-9]*")  # its text as YAML writes it
@@ -21,7 +21,7 @@ def read_taxonomy_file(file: str) -> dict[str, Any]:
     """Read a taxonomy file as plain data. Names are read as they are written: `no`, `007` and `2024-01-01` are text.
 
     Raises:
-        ConfigError: the file cannot be read, or is not a plain YAML mapping.
+        ConfigError: the file cannot be read, or is not a plain YAML mapping of a valid taxonomy.
     """
     try:
         text = Path(file).expanduser().read_text(encoding="utf-8")
@@ -37,6 +37,11 @@ def read_taxonomy_file(file: str) -> dict[str, Any]:
             f"data.taxonomy={file}: not a mapping; expected `classes: {{background: [0, 0, 0], ...}}`, optionally "
             f"pairs, void, remap, synthetic_as"
         )
+    try:
+        Taxonomy.from_mapping(content)
+    except ConfigError as error:
+        problems = (problem.removeprefix("data.taxonomy") for problem in error.problems)
+        raise ConfigError(*(f"data.taxonomy={file}{problem}" for problem in problems)) from None
     return content
 
 

@@ -14,6 +14,7 @@ from facesegl.errors import ConfigError, DataError
 from facesegl.prediction.model import SUFFIXES, model_file, names_model
 from facesegl.pretrained import FACES
 from facesegl.sources.listing import HEIC_REMEDY, HEIC_SUFFIXES, is_heic, name_key, natural_key, reads_heic
+from facesegl.text import number
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,8 @@ def name_outputs(photos: Sequence[Photo]) -> dict[str, Photo]:
             clashes.setdefault((other, path), file)
     if clashes:
         (one, other), file = next(iter(clashes.items()))
-        more = f" ({len(clashes) - 1} more pairs clash as well)" if len(clashes) > 1 else ""
+        others = number(len(clashes) - 1, "more pair clashes", "more pairs clash")
+        more = f" ({others} as well)" if len(clashes) > 1 else ""
         raise ConfigError(
             f"{one} and {other}: both would be written to {file}{more}; rename one, give the "
             f"folder above both, or predict them into two folders."

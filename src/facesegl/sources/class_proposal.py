@@ -17,10 +17,11 @@ from facesegl.sources.cvat import CVAT
 from facesegl.sources.folder import FolderFaces
 from facesegl.sources.images import open_image, upright
 from facesegl.sources.label_map import find_label_map
+from facesegl.sources.listing import truncate
 from facesegl.sources.mask_contents import Contents, read_contents, unpacked
 from facesegl.sources.mask_files import read_mask_parts
 from facesegl.sources.source import Sample
-from facesegl.text import a_few, number
+from facesegl.text import a_few, grouped, number
 from facesegl.threads import in_threads
 
 T = TypeVar("T")
@@ -80,8 +81,8 @@ def _read(samples: Sequence[Sample], read: Callable[[Sample], T]) -> list[T]:
     found = [*track(in_threads(attempt, samples), total=len(samples), what="reading masks")]
     problems = [problem for one in found if isinstance(one, DataError) for problem in one.problems]
     if len(whole := [one for one in found if not isinstance(one, DataError)]) == 0:
-        raise DataError(*problems)
-    for problem in problems:
+        raise DataError(*truncate(problems, "masks"))
+    for problem in grouped(problems):
         log.warning("%s Not read.", problem)
     return whole
 

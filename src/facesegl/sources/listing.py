@@ -121,9 +121,10 @@ def require_folder(folder: Path, key: str) -> None:
     """Raise a DataError unless the folder exists; `key` is the config key that sets it."""
     if folder.is_dir():
         return
-    if folder.is_file():
+    if folder.exists():
         packed = folder.suffix.casefold() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-        raise DataError(f"{folder}: a file; expected a folder. {'Unpack it first.' if packed else 'Name its folder.'}")
+        kind = _SPECIAL_FILES.get(stat.S_IFMT(folder.stat().st_mode), "a file")
+        raise DataError(f"{folder}: {kind}; expected a folder. {'Unpack it first.' if packed else 'Name its folder.'}")
     there = next(parent for parent in folder.absolute().parents if parent.is_dir())
     raise DataError(f"{folder}: no such folder, though {there} exists; say where it is with {key}=FOLDER.")
 

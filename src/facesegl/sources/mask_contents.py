@@ -13,8 +13,8 @@ from facesegl.labels.proposal import FEW, Tally, tally
 from facesegl.labels.taxonomy import Colour
 from facesegl.sources.images import open_image, to_rgba, upright
 from facesegl.sources.listing import require_regular
+from facesegl.sources.stored import lossy_format
 
-_LOSSY = ("JPEG", "MPO", "JPEG2000")
 _DARK = 64  # greys up to here are numbers of classes
 
 
@@ -56,7 +56,7 @@ def read_contents(path: Path) -> Contents:
     if path.suffix.casefold() == ".npy":
         return _of_array(path)
     image = open_image(path, alone=True)
-    lossy, image = image.format in _LOSSY, upright(image)
+    lossy, image = lossy_format(path, image), upright(image)
     if image.mode == "F":
         raise DataError(f"{path}: a floating-point image (mode F); expected 8 or 16 bits. Save numbers as PNG or .npy.")
     if image.mode in ("1", "L", "LA", "I") or image.mode.startswith("I;16"):
@@ -75,7 +75,7 @@ def read_contents(path: Path) -> Contents:
     shown = colors if seen is None else colors[seen]
     if (shown[..., :1] == shown).all() and shown.max(initial=0) < _DARK:
         return _of_greys(path, colors[..., 0], lossy, seen)
-    return _contents("colors", path, packed, seen, lossy=lossy)
+    return _contents("colors", path, packed, seen, lossy=bool(lossy))
 
 
 def _contents(
@@ -115,13 +115,13 @@ def _of_array(path: Path) -> Contents:
     )
 
 
-def _of_greys(path: Path, greys: np.ndarray, lossy: bool, seen: np.ndarray | None) -> Contents:
+def _of_greys(path: Path, greys: np.ndarray, lossy: str | None, seen: np.ndarray | None) -> Contents:
     if lossy and greys.max(initial=0) < _DARK:
         raise DataError(
-            f"{path}: class numbers saved as JPEG, which changes them; export as PNG from where it was drawn."
+            f"{path}: class numbers saved as {lossy}, which changes them; export as PNG from where it was drawn."
         )
     if greys.max(initial=0) < 256 and (lossy or _is_blended(greys)):
-        return _contents("colors", path, greys.astype(np.uint32) * 0x10101, seen, lossy=lossy)
+        return _contents("colors", path, greys.astype(np.uint32) * 0x10101, seen, lossy=bool(lossy))
     return _contents("greys", path, greys, seen)
 
 

@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -60,8 +61,8 @@ def read_mask_file(path: Path, kind: Kind, taxonomy: Taxonomy, rest: str = "back
 
     Raises:
         ConfigError: `rest` is not a class, but the mask has transparent pixels.
-        DataError: it cannot be read, contains values that the taxonomy does not define, or holds numbers in a lossy
-            format.
+        DataError: it cannot be read, contains values that the taxonomy does not define, or holds numbers or similar
+            colors in a lossy format.
     """
     with _naming(path):
         if path.suffix.casefold() == ".npy":
@@ -73,6 +74,8 @@ def read_mask_file(path: Path, kind: Kind, taxonomy: Taxonomy, rest: str = "back
         seen = raw.reshape(-1, *raw.shape[2:]) if alpha is None else raw[alpha > _HALF]
         palette = _palette(image) if image.mode in ("P", "PA") else None
         if kind == "colour" or (kind == "auto" and _holds_colors(seen, palette, step, lossy is not None, taxonomy)):
+            if lossy:
+                _require_distinct(lossy, taxonomy)
             return _over_rest(_rgb(image), alpha, lambda colors: _decoded(colors, taxonomy), taxonomy, rest)
         if raw.ndim == 3:
             raw = _as_numbers(raw, seen, image.mode)
@@ -138,6 +141,22 @@ def value_of_rest(rest: str, taxonomy: Taxonomy) -> int:
             f"data.source.rest={rest}: no class of that name; expected one of {', '.join(taxonomy.names)}, or void: "
             f"the class of pixels that belong to no part, or are transparent."
         ) from None
+
+
+def _require_distinct(lossy: str, taxonomy: Taxonomy) -> None:
+    """Raise if a lossy format may turn the color of a class into that of another one."""
+    known = taxonomy.raw_colours()
+    pairs = (pair for pair in itertools.combinations(known, 2) if known[pair[0]] != known[pair[1]])
+    apart = {pair: max(abs(one - other) for one, other in zip(*pair, strict=True)) for pair in pairs}
+    closest = min(apart, key=lambda pair: apart[pair], default=None)
+    if closest and apart[closest] < TOLERANCE:
+        one, other = (
+            f"{[*taxonomy.names, 'void'][min(known[color], taxonomy.num_classes)]} {color}" for color in closest
+        )
+        raise DataError(
+            f"saved as {lossy}, which changes colours, and those of {one} and {other} differ by less than {TOLERANCE}; "
+            f"export as PNG from where they were drawn, since a conversion of this file does not restore them."
+        )
 
 
 def _decoded(colors: np.ndarray, taxonomy: Taxonomy) -> Decoded:
