@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 
 from facesegl.commands.build import lightning_refusals
 from facesegl.errors import ConfigError
-from helpers.calling import assert_reported, script, train
+from helpers.calling import SMALL_UNET, assert_reported, script, train
 from helpers.records import record_of
 
 
@@ -88,6 +88,14 @@ INFO = '"$F" info facesegl:faces'
 def test_closed_streams_are_no_error(line):
     ended = shell(line)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2> >(true)"])
+def test_a_training_and_an_error_do_not_depend_on_a_stderr_that_cannot_be_written(fasseg, stderr):
+    ended = shell(f'sleep 0.2; "$F" train {" ".join([*SMALL_UNET, "paths.run=mine"])} {stderr}')
+    assert (ended.returncode, record_of(Path("mine"))["state"]) == (0, "done")
+    assert "run folder: mine" in ended.stdout
+    assert shell(f'"$F" info nowhere {stderr}').returncode == 4
 
 
 def test_a_file_never_takes_the_place_of_a_closed_stream(fasseg):
