@@ -1,6 +1,7 @@
 """What Lightning, rich or the system refuse is the user's error, in one line; what is harmless works."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -27,12 +28,15 @@ from helpers.records import record_of
         ("trainer.accumulate_grad_batches=0", "expected more than 0"),
         ("trainer.enable_checkpointing=false", "found `ModelCheckpoint` in callbacks"),
         ("callbacks.panels={_target_: facesegl.monitoring.PanelCallback, folder: x, photos: 4, every: 0}", "every=0"),
+        ("data=synthetic data.source.height=19", "data.source.height=19: expected 20 or more"),
+        ("data=synthetic data.source.train=0", "data.source.train=0: expected 1 or more"),
+        ("data=synthetic data.source.test=-1", "data.source.test=-1: expected 0 or more"),
         ("model={_target_: helpers.faulty.OnePixelNet}", "cannot be trained on one photo of 16x16"),
     ],
 )
 def test_a_request_that_trains_nothing_is_refused_before_there_is_a_folder(fasseg, request_, message):
     one_photo = ["data.photos=1"] if "OnePixelNet" in request_ else []
-    ended = train(request_, *one_photo)
+    ended = train(*re.split(" (?=data)", request_), *one_photo)
     assert_reported(ended, 2, message)
     assert not Path("runs").exists()
 

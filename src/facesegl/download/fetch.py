@@ -64,7 +64,7 @@ def download(target: Path, *, url: str | None = None, archive: Path | None = Non
 
     Raises:
         ConfigError: the URL is not https.
-        DataError: the archive is damaged, not FASSEG's or not a regular file, or files in the folder differ and are kept.
+        DataError: the archive is damaged, not FASSEG's or no regular file, or files in the folder differ and are kept.
         MachineError: the archive cannot be fetched, or the folder cannot be written.
         Stopped: by a signal; the archive is kept.
     """
