@@ -31,7 +31,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _resend_signal
     try:
-        _require_current_folder()
         with memory_errors(" ".join(sys.argv[1:2]), _LESS_MEMORY):
             _run(sys.argv[1:])
         sys.stdout.flush()
@@ -93,8 +92,11 @@ def _require_current_folder() -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     if arguments[:1] in (["-sc"], ["--shell-completion"]):
+        _require_current_folder()
         complete(arguments[1:])
     elif (given := parse(arguments)) is not None:
+        if given.verb != "--version":
+            _require_current_folder()
         _VERBS[given.verb](given)
 
 

@@ -1,5 +1,6 @@
 """What Lightning, rich or the system refuse is the user's error, in one line; what is harmless works."""
 
+import errno
 import os
 import re
 import subprocess
@@ -10,7 +11,8 @@ import pytorch_lightning as pl
 
 from facesegl.commands.build import lightning_refusals
 from facesegl.errors import ConfigError
-from helpers.calling import SMALL_UNET, assert_reported, script, train
+from facesegl.pretrained import FACES
+from helpers.calling import SMALL_UNET, assert_reported, call, script, train
 from helpers.records import record_of
 
 
@@ -71,6 +73,48 @@ def test_only_what_lightning_raises_itself_is_taken_for_a_wrong_request():
         pl.Trainer.fit()
 
 
+@pytest.mark.parametrize(
+    ("callback", "words"),
+    [
+        ("BatchSizeFinder", "BatchSizeFinder does not fit this training (ValueError: Tried to step"),
+        ("BackboneFinetuning", "BackboneFinetuning does not fit this training ("),
+        ("ModelPruning,pruning_fn: l1_unstructured", "ModelPruning does not fit this training (RuntimeError: "),
+    ],
+)
+def test_a_callback_of_lightning_that_does_not_fit_is_named(fasseg, callback, words):
+    ended = train(f"+callbacks.x={{_target_: pytorch_lightning.callbacks.{callback}}}", "trainer.max_epochs=2")
+    assert_reported(ended, 2, f"callbacks: {words}")
+
+
+@pytest.mark.parametrize("name", ["nope_module", "", "a b", "../x"])
+def test_a_trusted_package_that_cannot_exist_is_named(fasseg, name):
+    problem = "no package nope_module is installed" if name == "nope_module" else f"{name!r} is not the name"
+    assert_reported(train(f"trust=['{name}']"), 2, f"trust: {problem}")
+    assert_reported(call("predict", FACES, fasseg / "Test_RGB", "-o", "masks", "--trust", name), 2, f"trust: {problem}")
+
+
+def test_a_device_without_values_is_wrong(fasseg):
+    ended = call("predict", FACES, fasseg / "Test_RGB", "-o", "masks", "--device", "meta")
+    assert_reported(ended, 2, "device=meta: not a device of this machine")
+
+
+def test_a_folder_below_the_photos_that_cannot_be_read_is_skipped(fasseg, monkeypatch):
+    photos = fasseg / "Test_RGB"
+    (photos / "locked").mkdir()
+    actual, stat = os.scandir, Path.stat
+
+    def refuse(path):
+        if "locked" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", lambda path: refuse(path) or actual(path))
+    monkeypatch.setattr(Path, "stat", lambda path, **how: refuse(path.parent) or stat(path, **how))
+    ended = call("predict", FACES, photos, "-o", "masks")
+    assert (ended.code, len(list(Path("masks").glob("*.png")))) == (0, 3)
+    skipped = f"warning: {photos}: skipped what cannot be listed: {photos / 'locked'} (Permission denied)"
+    assert ended.lines("warning")[:1] == [skipped]
+
+
 def test_a_bug_in_a_callback_keeps_its_traceback(fasseg):
     ended = train("+callbacks.bug._target_=helpers.faulty.Bug")
     assert ended.code == 70
@@ -118,3 +162,14 @@ def test_a_current_folder_that_was_deleted_is_named():
     ended = shell(f"mkdir gone && cd gone && rmdir ../gone && {INFO}")
     assert (ended.returncode, ended.stdout) == (5, "")
     assert ended.stderr == "error: the current folder does not exist any more; cd to another one.\n"
+
+
+def test_completion_for_an_unknown_shell_is_refused():
+    assert_reported(call("-sc", "install=cmd"), 2, "-sc install=cmd: expected bash, fish or zsh")
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "predict --help", "-sc", "-sc query=bash"])
+def test_help_needs_no_current_folder_and_completion_no_line(words):
+    folder = "true" if "-sc" in words else "mkdir gone && cd gone && rmdir ../gone"
+    ended = shell(f'{folder}; unset COMP_LINE; "$F" {words}')
+    assert (ended.returncode, ended.stderr, bool(ended.stdout)) == (0, "", "-sc" not in words)

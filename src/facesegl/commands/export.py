@@ -37,6 +37,7 @@ from facesegl.prediction.photo_files import list_photos
 from facesegl.pretrained import on_disk
 from facesegl.provenance import machine, versions
 from facesegl.sources.images import open_photo, resize_photo
+from facesegl.user_modules import require_packages_exist
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -122,6 +123,7 @@ def export(
         DataError: there are no photos to compare on.
         MachineError: the target cannot be written.
     """
+    require_packages_exist(trust)
     file = model_file(checkpoint)
     _require_possible(file, target, int8=int8, whole=whole, half=half, force=force)
     kind = "weights" if target.suffix == ".safetensors" else "whole" if whole else "logits"
