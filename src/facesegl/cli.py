@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
-from facesegl.console import configure_logging, open_closed_streams, printable, show, show_json
+from facesegl.console import configure_logging, open_closed_streams, print_errors, show, show_json
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped, memory_errors
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     sys.unraisablehook = _resend_signal
     try:
-        _require_current_folder()
         with memory_errors(" ".join(sys.argv[1:2]), _LESS_MEMORY):
             _run(sys.argv[1:])
         sys.stdout.flush()
@@ -39,23 +38,22 @@ def main() -> int:
         if isinstance(error, Stopped) and os.environ.get("LOCAL_RANK", "0") != "0":
             return error.exit_code  # rank 0 reports it
         word = "stopped" if isinstance(error, Stopped) else "error"
-        for problem in error.problems:
-            print(f"{word}: {printable(problem)}", file=sys.stderr)
+        print_errors(*(f"{word}: {problem}" for problem in error.problems))
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"stopped: by SIGINT; {_kept()}", file=sys.stderr)
+        print_errors(f"stopped: by SIGINT; {_kept()}")
         return 130
     except BrokenPipeError:  # the reader closed the pipe, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if stop := _signal_behind(error):
-            print(f"stopped: by a signal; {_kept()}", file=sys.stderr)
+            print_errors(f"stopped: by a signal; {_kept()}")
             return getattr(stop, "exit_code", 130)
         if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
             return _report_machine_error(error)
-        print("\n".join(map(printable, traceback.format_exc().splitlines())), file=sys.stderr)
-        print("error: this is a bug of facesegl, not yours; please report it with the lines above.", file=sys.stderr)
+        print_errors(*traceback.format_exc().splitlines())
+        print_errors("error: this is a bug of facesegl, not yours; please report it with the lines above.")
         return FaceseglError.exit_code
     return 0
 
@@ -78,11 +76,8 @@ _MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, 
 
 def _report_machine_error(error: OSError) -> int:
     """Report an OSError that no caller has handled; after an error of stdout nothing more is written to it."""
-    path = printable(str(error.filename)) if error.filename else "the output"
-    print(
-        f"error: {path}: {error.strerror}; check its permissions, its name, and the free space on its disk.",
-        file=sys.stderr,
-    )
+    path = error.filename or "the output"
+    print_errors(f"error: {path}: {error.strerror}; check its permissions, its name, and the free space on its disk.")
     if error.filename is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return MachineError.exit_code
@@ -97,8 +92,11 @@ def _require_current_folder() -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     if arguments[:1] in (["-sc"], ["--shell-completion"]):
+        _require_current_folder()
         complete(arguments[1:])
     elif (given := parse(arguments)) is not None:
+        if given.verb != "--version":
+            _require_current_folder()
         _VERBS[given.verb](given)
 
 

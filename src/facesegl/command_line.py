@@ -389,9 +389,13 @@ def complete(arguments: Sequence[str]) -> None:
     Args:
         arguments: what Hydra's shell script passes (`query=bash`).
     """
+    if asked := [word for word in arguments if "install=" in word]:  # or uninstall=
+        if asked[0].rpartition("=")[2] not in ("bash", "fish", "zsh"):
+            raise ConfigError(f"-sc {asked[0]}: expected bash, fish or zsh, e.g. -sc install=bash.")
+        return hand_to_hydra("train", ["-sc", *arguments])  # the script itself
     words = os.environ.get("COMP_LINE", "").split(" ")
     if len(words) < 2:
-        return hand_to_hydra("train", ["-sc", *arguments])  # the script itself
+        return None
     parser, typed, last = build_parser(), words[1:-1], words[-1]
     while parser.verbs and typed:
         if typed[0] not in parser.verbs:

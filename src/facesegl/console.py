@@ -30,13 +30,33 @@ def console() -> "Console":
     from rich.console import Console
 
     class Lasting(Console):
+        def _check_buffer(self) -> None:
+            try:
+                super()._check_buffer()
+            except OSError:  # the disk is full, or the terminal is gone
+                self.on_broken_pipe()
+
         def on_broken_pipe(self) -> None:
             """The reader closed the pipe; the work continues, and its log is in the run folder."""
             self.quiet = True
+            _discard_stderr()
 
     # rich treats notebooks, and logs with FORCE_COLOR, as terminals, but they keep every redrawn line
     terminal = None if sys.stderr.isatty() else False
     return _wide_enough(Lasting(stderr=True, highlight=False, force_jupyter=False, force_terminal=terminal))
+
+
+def print_errors(*lines: str) -> None:
+    """Print lines on stderr, their control characters escaped; if it cannot be written, the exit code remains."""
+    try:
+        print(*map(printable, lines), sep="\n", file=sys.stderr, flush=True)
+    except OSError:
+        _discard_stderr()
+
+
+def _discard_stderr() -> None:
+    """Write to the null device from now on: what is buffered could not be flushed at exit, which would set its code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _wide_enough(console: "Console") -> "Console":

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Self
 
+from facesegl.errors import ConfigError
+
 
 def import_named(name: str) -> ModuleType:
     """Import a top-level module named by `trust`, by an override or by a config file.
@@ -25,6 +27,23 @@ def import_named(name: str) -> ModuleType:
     if name not in sys.modules and find_spec(name) is None:
         current_folder.admit({name})
     return importlib.import_module(name)
+
+
+def require_packages_exist(trust: Sequence[str]) -> None:
+    """Check the names of trusted packages, or of modules in them, without importing any.
+
+    Raises:
+        ConfigError: one is not a name of a package, or no such package is installed or in the current folder.
+    """
+    problems = []
+    for name in trust:
+        package = name.partition(".")[0]
+        if not all(part.isidentifier() for part in name.split(".")):
+            problems.append(f"trust: {name!r} is not the name of a package; expected one like my_nets.")
+        elif package not in sys.modules and not (find_spec(package) or PathFinder.find_spec(package, [""])):
+            problems.append(f"trust: no package {package} is installed, and none is in the current folder.")
+    if problems:
+        raise ConfigError(*problems)
 
 
 class _CurrentFolder(MetaPathFinder):

@@ -347,6 +347,13 @@ def test_archive_of_the_user_is_unpacked_and_kept(target, tmp_path, top, compres
     assert (files_in(target), siblings(target), (tmp_path / "my.zip").read_bytes()) == (FILES, [], packed)
 
 
+@pytest.mark.parametrize(("name", "kind"), [("/dev/zero", "a device"), ("pipe.zip", "a named pipe")])
+def test_an_archive_that_is_no_regular_file_is_not_opened(target, name, kind):
+    os.mkfifo("pipe.zip")
+    assert f"DataError: {name}: {kind}, not a regular file" in outcome(target, archive=Path(name))
+    assert not target.parent.exists()
+
+
 def test_nothing_but_listed_files_is_written(target, tmp_path):
     names = ["../x", f"{TOP}../../x", f"../{PATHS[0]}", "V1\\..\\..\\x", "/tmp/x", f"/{PATHS[0]}", "C:\\x", "README.md"]
     more = [(member(name), b"x") for name in (*names, "", PATHS[0].upper())]

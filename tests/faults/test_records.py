@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,17 @@ def test_a_sweep_in_a_folder_with_an_interpolation_for_a_name_writes_nothing_els
     assert "s3cret" not in ended.out + ended.err
     assert sorted(path.name for path in here.glob("runs/mine/*/[01]")) == ["0", "1"]
     assert not list(tmp_path.rglob("*s3cret*"))
+
+
+def test_a_page_shows_no_control_character_and_reports_a_record_that_it_cannot_show(moved):
+    record = record_of(moved)
+    change(moved, command="train \x1b[2J\u202e", data={**record["data"], "name": "\x1b]0;x\x07"})
+    succeed("report", moved)
+    page = (moved / "report.html").read_text(encoding="utf-8")
+    assert r"train \x1b[2J\u202e" in page
+    assert not [char for char in page if unicodedata.category(char) in ("Cc", "Cf") and char not in "\n\t"]
+    change(moved, scores={"val": {**record["scores"]["val"], "tags": "x"}})
+    assert_reported(call("report", moved), 2, "run/result.json: not as facesegl writes it (ValueError: ")
 
 
 @pytest.mark.parametrize("schema", [3, 0, "2", None, [2], 1.5])

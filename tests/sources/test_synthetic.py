@@ -36,6 +36,12 @@ def test_faces_are_rendered_once_in_fassegs_layout_and_other_numbers_of_them_els
     assert more[0].photo != samples[0].photo
 
 
+def test_the_smallest_faces_are_rendered(tmp_path):
+    assert next(read_rgb(sample.photo).shape for sample in faces(tmp_path, height=20).samples()) == (20, 1, 3)
+    with pytest.raises(ConfigError, match=r"source.train=0: .*\n.*source.height=19: expected 20 or more"):
+        faces(tmp_path, train=0, height=19)
+
+
 def test_other_colors_are_rendered_to_another_folder(tmp_path):
     names = [*CLASSES]
     other = {**CLASSES, names[0]: CLASSES[names[4]], names[4]: CLASSES[names[0]]}

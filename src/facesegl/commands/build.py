@@ -11,6 +11,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -22,10 +23,11 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from facesegl.config.instantiate import build
 from facesegl.console import quiet, silent
-from facesegl.errors import ConfigError
+from facesegl.errors import ConfigError, FaceseglError, is_out_of_memory
 from facesegl.learning.module import bind_schedule
 from facesegl.nets.fcn import check_size, stride_of
 from facesegl.text import number
+from facesegl.user_modules import require_packages_exist
 
 if TYPE_CHECKING:
     from facesegl.data.datamodule import FaceDataModule
@@ -72,6 +74,7 @@ def _try_parts(plan: DictConfig) -> tuple[tuple[Any, ...], list[str]]:
             problems.extend(error.problems)
 
     attempt(require_name, plan.get("name", "unnamed"))
+    attempt(require_packages_exist, plan.get("trust") or ())
     faces = attempt(build, plan.get("data"), augment=attempt(build, plan.get("augment")))
     # any number of classes shows what is wrong with the net
     net = attempt(build, plan.get("model"), num_classes=faces.taxonomy.num_classes if faces else 2)
@@ -147,16 +150,37 @@ def lightning_refusals() -> Iterator[None]:
     """Wrap `trainer.fit`: what Lightning refuses is the user's error; exceptions of other code stay what they are.
 
     Raises:
-        ConfigError: Lightning raised an exception by a `raise` of its own.
+        ConfigError: Lightning raised an exception by a `raise` of its own, or one of its callbacks that no config file
+            of facesegl uses failed.
     """
     try:
         yield
     except Exception as error:
+        if isinstance(error, FaceseglError | OSError) or is_out_of_memory(error):
+            raise
+        if callback := _foreign_callback(error.__traceback__):
+            cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ConfigError(f"callbacks: {callback} does not fit this training ({cause}); leave it out.") from error
         innermost = traceback.extract_tb(error.__traceback__)[-1]
         by_lightning = {"pytorch_lightning", "lightning_fabric"} & {*Path(innermost.filename).parts}
         if not by_lightning or not (innermost.line or "").startswith("raise "):
             raise
         raise ConfigError(f"trainer: Lightning refuses this: {' '.join(str(error).split())}") from error
+
+
+_USED_CALLBACKS = {"early_stopping", "lr_monitor", "model_checkpoint"}
+
+
+def _foreign_callback(trace: TracebackType | None) -> str | None:
+    """The class of a callback of Lightning's that facesegl does not use, in which Lightning or torch failed."""
+    frames = [frame for frame, _ in traceback.walk_tb(trace)]
+    if frames[-1].f_globals.get("__name__", "").partition(".")[0] not in ("torch", "pytorch_lightning"):
+        return None
+    for owner in (type(frame.f_locals.get("self")) for frame in frames):
+        package, _, module = owner.__module__.rpartition(".")
+        if package == "pytorch_lightning.callbacks" and module not in _USED_CALLBACKS:
+            return owner.__name__
+    return None
 
 
 def require_name(name: str) -> None:

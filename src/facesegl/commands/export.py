@@ -38,6 +38,7 @@ from facesegl.pretrained import on_disk
 from facesegl.provenance import machine, versions
 from facesegl.runs.result import warn_of_unfinished
 from facesegl.sources.images import open_photo, resize_photo
+from facesegl.user_modules import require_packages_exist
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -123,6 +124,7 @@ def export(
         DataError: there are no photos to compare on.
         MachineError: the target cannot be written.
     """
+    require_packages_exist(trust)
     file = model_file(checkpoint)
     warn_of_unfinished(file)
     _require_possible(file, target, int8=int8, whole=whole, half=half, force=force)

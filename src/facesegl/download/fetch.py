@@ -27,6 +27,7 @@ from facesegl.console import track
 from facesegl.download.manifest import ARCHIVE, COMMIT, Manifest, blob_hash, fasseg_manifest, survey
 from facesegl.errors import ConfigError, DataError, MachineError, Stopped
 from facesegl.files import machine_errors, sync
+from facesegl.sources.listing import require_regular
 from facesegl.text import a_few
 
 log = logging.getLogger(__name__)
@@ -63,13 +64,15 @@ def download(target: Path, *, url: str | None = None, archive: Path | None = Non
 
     Raises:
         ConfigError: the URL is not https.
-        DataError: the archive is damaged or not FASSEG's, or files in the folder differ and are kept.
+        DataError: the archive is damaged, not FASSEG's or no regular file, or files in the folder differ and are kept.
         MachineError: the archive cannot be fetched, or the folder cannot be written.
         Stopped: by a signal; the archive is kept.
     """
     manifest, url = fasseg_manifest(), ARCHIVE if url is None else url
     if not _SAFE_URL.fullmatch(url):
         raise ConfigError(f"{url}: expected an https address without a user name (http only on this machine).")
+    if archive is not None:
+        require_regular(archive)
     missing, altered, blocked = survey(target, manifest)
     if blocked:
         raise DataError(f"{target}: {a_few(blocked.values(), most=10)}; move what is in the way.")

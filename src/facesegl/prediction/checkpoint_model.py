@@ -63,7 +63,7 @@ class CheckpointModel:
 def _device(name: str) -> str:
     device = resolve_accelerator(name, "device")
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).cpu()  # the device `meta` holds no values
     except (RuntimeError, AssertionError):
         raise ConfigError(f"device={name}: not a device of this machine; expected auto, cpu, cuda or mps.") from None
     return device

@@ -14,7 +14,7 @@ from facesegl.errors import ConfigError, DataError
 from facesegl.prediction.model import SUFFIXES, model_file, names_model
 from facesegl.pretrained import FACES
 from facesegl.sources.listing import HEIC_REMEDY, HEIC_SUFFIXES, is_heic, name_key, natural_key, reads_heic
-from facesegl.text import number
+from facesegl.text import a_few, number
 
 log = logging.getLogger(__name__)
 
@@ -165,13 +165,16 @@ def _skipped(path: Path, named: Collection[str]) -> str | None:
 
 def _search(folder: Path, target: Path, problems: list[str], skipped: Counter[str]) -> Iterator[Photo]:
     def unlistable(error: OSError) -> None:
-        problems.append(f"{error.filename}: cannot be listed ({error.strerror}); change its permissions or omit it.")
+        if error.filename == str(folder):
+            problems.append(f"{folder}: cannot be listed ({error.strerror}); change its permissions or omit it.")
+        else:
+            unlisted.append(f"{error.filename} ({error.strerror})")
 
-    root = folder.resolve()
+    root, unlisted = folder.resolve(), list[str]()
     for top, folders, files in os.walk(folder, onerror=unlistable):
         here = Path(top)
         below = [name for name in _visible(folders) if (here / name).resolve() != target]
-        folders[:] = [name for name in below if not (here / name / TABLE).is_file()]
+        folders[:] = [name for name in below if not os.path.isfile(here / name / TABLE)]  # noqa: PTH113 - never raises
         for name in below:
             if name not in folders:
                 log.info("%s: skipped, since it has the masks of an earlier prediction", here / name)
@@ -183,6 +186,8 @@ def _search(folder: Path, target: Path, problems: list[str], skipped: Counter[st
             # opening a broken link or a pipe reports what is wrong with it
             elif path.suffix.lower() in _image_suffixes():
                 yield Photo(path, root, PurePosixPath(path.relative_to(folder).as_posix()))
+    if unlisted:
+        log.warning("%s: skipped what cannot be listed: %s", folder, a_few(unlisted))
 
 
 def _visible(names: list[str]) -> list[str]:

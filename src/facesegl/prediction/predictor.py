@@ -14,6 +14,7 @@ from facesegl.prediction.model import Model, open_model
 from facesegl.prediction.upsample import row_bands, upsample
 from facesegl.pretrained import FACES
 from facesegl.sources.images import open_photo, photo_of, resize_photo
+from facesegl.user_modules import require_packages_exist
 
 
 class Prediction:
@@ -106,6 +107,7 @@ class Predictor:
     def __init__(
         self, *models: "str | Path | Model", device: str = "auto", tta: bool = False, trust: Sequence[str] = ()
     ) -> None:
+        require_packages_exist([trust] if isinstance(trust, str) else trust)
         given = models or (FACES,)
         opened = [open_model(model, device, trust) if isinstance(model, str | Path) else model for model in given]
         _require_one_taxonomy(opened)

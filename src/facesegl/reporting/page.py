@@ -7,11 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from facesegl.console import printable
 from facesegl.errors import ConfigError
 from facesegl.reporting.scored_sets import cell
 from facesegl.text import spaced
 
 _TEMPLATES = Path(__file__).with_name("templates")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # not newlines and tabs
 _NEEDS = ("jinja2", "matplotlib")
 
 
@@ -26,7 +28,7 @@ def require_extras() -> None:
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template; every value is escaped, except markup made by facesegl.
+    """Fill a template; every value is escaped, except markup made by facesegl; control characters always are.
 
     Args:
         template: `run` or `sweep`.
@@ -35,6 +37,9 @@ def render(template: str, **values: Any) -> str:
     Returns:
         A self-contained HTML page that opens without a network. Browsers run only our script, by its hash: none that
         a value injects or a link points to.
+
+    Raises:
+        ValueError: a value lacks what the template reads.
     """
     import jinja2
 
@@ -50,7 +55,11 @@ def render(template: str, **values: Any) -> str:
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template(f"{template}.html.j2")
-    return page.render(style=style, script=script, script_digest=digest, **values)
+    try:
+        text = page.render(style=style, script=script, script_digest=digest, **values)
+    except jinja2.UndefinedError as error:
+        raise ValueError(str(error)) from error
+    return _CONTROLS.sub(lambda control: printable(control[0]), text)
 
 
 def _is_page_of_a_job(link: str) -> bool:

@@ -30,20 +30,23 @@ log = logging.getLogger(__name__)
 RENDERING = 3
 """The version of the renderer: incremented when the same seed renders another face."""
 
+_LEAST_HEIGHT = 20  # the narrowest photo, 15 pixels less than four fifths of that, has a pixel
+
 
 class SyntheticFaces(Source):
     """Rendered faces, to try things out without photos of real people.
 
     Args:
         root: the folder to write to, one subfolder per choice of the other arguments.
-        train: the number of training photos.
+        train: the number of training photos, 1 or more.
         test: the number of test photos.
-        height: rows of a photo; its width varies around four fifths of that.
+        height: rows of a photo, 20 or more; its width varies around four fifths of that.
         taxonomy: the classes and their colors in the masks.
         without: kinds of variety to switch off, of `synthetic.person.KINDS`: easier faces.
 
     Raises:
-        ConfigError: no convention has these classes and the taxonomy has no `synthetic_as`, or an unknown kind.
+        ConfigError: no convention has these classes and the taxonomy has no `synthetic_as`, an unknown kind, or too
+            small a number.
     """
 
     name = "synthetic"
@@ -57,6 +60,13 @@ class SyntheticFaces(Source):
         taxonomy: dict[str, object],
         without: Sequence[str] = (),
     ) -> None:
+        least = {"train": (train, 1), "test": (test, 0), "height": (height, _LEAST_HEIGHT)}
+        if wrong := [
+            f"data.source.{name}={value}: expected {lowest} or more."
+            for name, (value, lowest) in least.items()
+            if value < lowest
+        ]:
+            raise ConfigError(*wrong)
         if unknown := sorted(set(without) - set(KINDS)):
             raise ConfigError(f"without: unknown {', '.join(unknown)}; expected {', '.join(KINDS)}")
         self.train, self.test, self.height, self.without = train, test, height, sorted(set(without))
