@@ -192,9 +192,9 @@ def test_evaluate_has_other_root_keys():
 
 def test_taxonomy_comes_from_a_file(tmp_path: Path):
     file = tmp_path / "mine.yaml"
-    file.write_text("names: [wall, face]\nvoid: 9\n")
+    file.write_text("classes: {wall: [1, 1, 1], face: [2, 2, 2]}\nvoid: 9\n")
     config = compose([f"data.taxonomy='{file}'"])
-    assert read_taxonomy(config).data.taxonomy == {"names": ["wall", "face"], "void": 9}
+    assert read_taxonomy(config).data.taxonomy == {"classes": {"wall": [1, 1, 1], "face": [2, 2, 2]}, "void": 9}
     assert config.data.taxonomy == str(file)
     assert plan(f"data.taxonomy='{file}'").data.taxonomy.void == 9
     assert read_taxonomy(compose()).data.taxonomy.names == ["background", "skin"]

@@ -44,11 +44,11 @@ def evaluate(
         FaceseglError: any error; each subclass has an exit code.
     """
     files = [model_file(model) for model in models]
-    for file in files:
-        warn_of_unfinished(file)
     if is_pretrained(files[0]) and not chooses_data(overrides):
         raise ConfigError(f"{files[0]}: it comes without photos; choose data to score it on: data=fasseg_v2.")
     opened = open_models(files, overrides, config_dirs)
+    for file in files:
+        warn_of_unfinished(file)
     _, plan, predictor, faces = opened
     faces.setup("test")
     sets = sets_to_score(plan.set, faces)

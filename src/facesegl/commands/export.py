@@ -126,10 +126,10 @@ def export(
     """
     require_packages_exist(trust)
     file = model_file(checkpoint)
-    warn_of_unfinished(file)
     _require_possible(file, target, int8=int8, whole=whole, half=half, force=force)
     kind = "weights" if target.suffix == ".safetensors" else "whole" if whole else "logits"
     job = _Job(file, CheckpointModel(file, "cpu", trust), target, kind, int8, half)
+    warn_of_unfinished(file)
     compared, calibration = _photos(job, photos, lambda: _faces(job, overrides, config_dirs, photos))
     with replacing(target) as part:
         part.touch()  # fail now if the target cannot be written
