@@ -35,6 +35,7 @@ class CrossEntropy(nn.Module):
     """
 
     weight: Tensor | None
+    gamma = 0.0  # without the factor of the focal loss
 
     def __init__(self, class_weights: ClassWeights) -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class CrossEntropy(nn.Module):
         Returns:
             A float32 scalar.
         """
-        return cross_entropy(_log_probabilities(logits), target, self._weight())
+        return cross_entropy(_log_probabilities(logits), target, self._weight(), self.gamma)
 
     def _weight(self) -> Tensor | None:
         if self.class_weights is not False and self.weight is None:
@@ -130,18 +131,6 @@ class Focal(CrossEntropy):
         if gamma < 0:
             raise ConfigError(f"loss.gamma={gamma}: expected 0 or more; 2 is usual.")
         self.gamma = gamma
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Compute the loss of a batch.
-
-        Args:
-            logits: (B, C, H, W) float.
-            target: (B, H, W) int64, class indices or VOID.
-
-        Returns:
-            A float32 scalar.
-        """
-        return cross_entropy(_log_probabilities(logits), target, self._weight(), self.gamma)
 
 
 def weights_from_shares(shares: Tensor) -> Tensor:
