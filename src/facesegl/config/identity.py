@@ -22,6 +22,13 @@ _LATER_KEYS: dict[tuple[str, ...], Any] = {
 }
 """Keys that older configs lack, with the value at which everything is as before: then they do not count."""
 
+_UNCOUNTED = (
+    ("callbacks", "progress"),
+    ("trainer", "max_time"),
+    *(("data", key) for key in (*SYNTHETIC_KEYS, "force")),
+)
+"""Keys below the root that never count."""
+
 _IGNORED_KEYS = ("choices", "hydra", "logger", "name", "paths", "resume", "trust")
 
 
@@ -58,18 +65,16 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
         masked.paths = {key: f"paths.{key}" for key in config.get("paths") or {}}
     plain = {key: value for key, value in to_plain(masked).items() if key not in _IGNORED_KEYS}
     unused = () if plain["data"].get("photos") is not None else ("photos", "photos_seed")  # not in older configs
-    plain["data"] = {
-        key: value for key, value in plain["data"].items() if key not in (*SYNTHETIC_KEYS, "force", *unused)
-    }
+    for *nodes, key in (*_UNCOUNTED, *(("data", key) for key in unused)):
+        _below(plain, nodes).pop(key, None)
     for (*nodes, key), old in _LATER_KEYS.items():
-        node = functools.reduce(lambda node, name: node.get(name) or {}, nodes, plain)
-        if key in node and node[key] == old:
+        if (node := _below(plain, nodes)).get(key, ...) == old:
             del node[key]
     if init:
         plain["init"] = init
-    if plain.get("callbacks"):
-        plain["callbacks"] = {key: value for key, value in plain["callbacks"].items() if key != "progress"}
-    if plain.get("trainer"):
-        plain["trainer"] = {key: value for key, value in plain["trainer"].items() if key != "max_time"}
     text = json.dumps([plain, data_key, *mixed], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _below(plain: dict[str, Any], nodes: Sequence[str]) -> dict[str, Any]:
+    return functools.reduce(lambda node, name: node.get(name) or {}, nodes, plain)
