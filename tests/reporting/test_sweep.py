@@ -140,6 +140,15 @@ def test_a_sweep_without_scores_says_so(tmp_path):
     assert "Best configuration" not in shown
 
 
+def test_jobs_that_their_time_limit_stopped_are_named(tmp_path):
+    folder = write_sweep(tmp_path / "sweep", [(["seed=0"], 0.5), (["seed=1"], None)])
+    note = json.loads((folder / "1" / "job.json").read_text())
+    (folder / "1" / "job.json").write_text(json.dumps({**note, "state": "stopped", "exit_code": 0}))
+    shown = page(folder)
+    assert "by trainer.max_time in 1 of 2 jobs. The same command with resume=auto resumes them." in shown
+    assert "failed" not in shown
+
+
 @pytest.mark.parametrize("note", ["{}", '{"job": 0, "overrides": 3}'])
 def test_a_malformed_note_is_reported(tmp_path, note):
     folder = write_sweep(tmp_path / "sweep", JOBS)

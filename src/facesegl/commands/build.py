@@ -150,7 +150,7 @@ def lightning_refusals() -> Iterator[None]:
     """Wrap `trainer.fit`: what Lightning refuses is the user's error; exceptions of other code stay what they are.
 
     Raises:
-        ConfigError: Lightning raised an exception by a `raise` of its own, or one of its callbacks that no config file
+        ConfigError: a `raise` statement of Lightning raised an exception, or one of its callbacks that no config file
             of facesegl uses failed.
     """
     try:

@@ -152,7 +152,7 @@ class FaceDataModule(pl.LightningDataModule):
             shown=[Case(name, (name,)) for name in cache.show_masks],
             skipped=skipped if 2 * len(skipped) > len(training) else (),
         )
-        lines = [f"{self.source.name}: {finding.line}" for finding in found]
+        lines = [f"{self.source.title}: {finding.line}" for finding in found]
         if lines and not self.force:
             raise DataError(*(f"{line} To train on these data all the same: data.force=true." for line in lines))
         for line in lines:

@@ -10,7 +10,18 @@ from facesegl.reporting.charts import Charts, draw, map_chart, masks_chart, mean
 from facesegl.reporting.page import render
 from facesegl.reporting.scored_sets import cell, definition
 from facesegl.runs.result import read_result
-from facesegl.runs.sweep_jobs import MOST_CLASSES, PHOTOS, Job, Row, failures, fold, read_jobs, spread, swept
+from facesegl.runs.sweep_jobs import (
+    MOST_CLASSES,
+    PHOTOS,
+    Job,
+    Row,
+    failures,
+    fold,
+    out_of_time,
+    read_jobs,
+    spread,
+    swept,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +55,7 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = ()) -> str:
         eyebrow="facesegl · sweep",
         subtitle=f"{folder.parent.name} · {len(jobs)} jobs",
         version=versions()["facesegl"],
-        problems=failures(folder),
+        problems=[*failures(folder), *filter(None, [out_of_time(folder)])],
         summary=_summary(rows, what),
         keys=keys or ["configuration"],
         names=names if len(names) <= MOST_CLASSES else [],

@@ -94,7 +94,7 @@ def failures(folder: Path) -> list[str]:
         f"job {note['job']} ({' '.join(note['overrides'])}) {note['state']}: {note['messages'][0]}" for note in failed
     ]
     rest = "the others are done" if len(failed) < len(notes) else "none is done"
-    if any(note["state"] == "stopped" and not note.get("exit_code") for note in notes):
+    if any(map(_is_out_of_time, notes)):
         rest = "some were stopped"
     return [*lines, f"{len(failed)} of {len(notes)} jobs failed; {rest}, in {folder}."] if failed else []
 
@@ -102,9 +102,13 @@ def failures(folder: Path) -> list[str]:
 def out_of_time(folder: Path) -> str:
     """A line on the jobs that `trainer.max_time` stopped; empty if there are none."""
     notes = read_notes(folder)
-    stopped = sum(note["state"] == "stopped" and not note.get("exit_code") for note in notes)
+    stopped = sum(map(_is_out_of_time, notes))
     what = f"by trainer.max_time in {stopped} of {number(len(notes), 'job')}"
     return f"{what}. The same command with resume=auto resumes them." if stopped else ""
+
+
+def _is_out_of_time(note: Mapping[str, Any]) -> bool:
+    return note["state"] == "stopped" and not note.get("exit_code")
 
 
 def read_jobs(folder: Path) -> list[Job]:

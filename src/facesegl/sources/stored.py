@@ -59,7 +59,7 @@ def _is_lossy_webp(path: Path) -> bool:
             name, size = head[:4], int.from_bytes(head[4:], "little")
             if name in (b"VP8 ", b"VP8L"):
                 return name == b"VP8 "
-            file.seek(16 if name == b"ANMF" else size + size % 2, 1)  # a frame contains chunks of its own
+            file.seek(16 if name == b"ANMF" else size + size % 2, 1)  # a frame contains chunks too
     return True
 
 
