@@ -127,7 +127,7 @@ def test_config_can_be_shown_without_running_it_wherever_the_option_is(arguments
         (["optimizer.lr=abc"], "optimizer.lr: 'abc' is not a number"),
         (["model.chanels=3"], "model.chanels: facesegl.nets.UNet has no such parameter; did you mean channels?"),
         (["seed=x"], "seed: 'x' is not a whole number"),
-        (["hydra/launcher=joblib"], "hydra/launcher=joblib: "),
+        (["hydra/launcher=ray"], "hydra/launcher=ray: "),
         (["~model"], "model: the config needs model"),
         (["data.source=null"], "data.source"),
         (["paths.data="], "paths.data"),

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from facesegl.commands.train import train
-from facesegl.config.compose import Composed, conf_dir, key_of, literal, loosen, quoted, swept
-from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
+from facesegl.commands.job import run_job
+from facesegl.config.compose import Composed, conf_dir, key_of, loosen, quoted, swept
+from facesegl.errors import ConfigError, MachineError
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
 from facesegl.runs.result import SCHEMA, read_record
@@ -141,50 +141,12 @@ def _job(
     swept_keys: Collection[str],
     config_dirs: Sequence[Path],
 ) -> float | None:
-    """Run one job. A failure is recorded in its job.json; a signal ends the whole sweep.
-
-    Returns:
-        Its headline score, for an optimizing sweeper; None if it failed.
-    """
+    """Run the job that Hydra calls this for; returns its headline score, for an optimizing sweeper."""
     from hydra.core.hydra_config import HydraConfig
 
     job = HydraConfig.get()
     runtime: Any = OmegaConf.to_container(job.runtime)  # unresolved: Hydra does not escape the path
-    folder = Path(runtime["output_dir"])
     keys = {key_of(text) for text in typed}
     overrides = [text if key_of(text) in keys else text.removeprefix("++") for text in job.overrides.task]
     values = [text for text in overrides if key_of(text) in swept_keys]
-    note: dict[str, Any] = {
-        "schema": SCHEMA,
-        "job": job.job.num,
-        "overrides": values,
-        "run": str(folder),
-        "set": None,
-        "miou": None,
-    }
-    log.info("job %s: %s", job.job.num, shlex.join(values))
-    try:
-        composed = Composed.of(overrides, config_dirs=config_dirs)
-        with open_dict(composed.config):
-            composed.config.paths.run = literal(str(folder))
-        with replaced_argv([program, "train", *overrides]):  # repeats this job alone
-            result = train(composed)
-        headline = next(iter(result.scores), None)
-        miou: float | None = result.scores[headline]["scores"]["miou"] if headline else None
-        note |= {"state": result.state, "set": headline, "miou": miou}
-        note |= result.failure or {}  # the time limit of a job
-        return miou
-    except Stopped as error:
-        note |= {"state": "stopped", "exit_code": error.exit_code, "messages": list(error.problems)}
-        raise
-    except FaceseglError as error:
-        note |= {"state": "failed", "exit_code": error.exit_code, "messages": list(error.problems)}
-        for problem in error.problems:
-            log.error("job %s: %s", job.job.num, problem)
-    except BaseException as error:
-        note |= {"state": "failed", "exit_code": FaceseglError.exit_code, "messages": [repr(error)]}
-        error.add_note(f"in job {job.job.num} of the sweep in {folder.parent}")
-        raise
-    finally:
-        write_json(folder / "job.json", note)
-    return None
+    return run_job(Path(runtime["output_dir"]), overrides, values, program=program, config_dirs=config_dirs)

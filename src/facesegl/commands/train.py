@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,12 +49,13 @@ log = logging.getLogger(__name__)
 
 
 @quiet()
-def train(composed: Composed, command: str | None = None) -> Result:
+def train(composed: Composed, command: str | None = None, callbacks: Sequence[pl.Callback] = ()) -> Result:
     """Train one model, score its last checkpoint, and keep both in a run folder.
 
     Args:
         composed: the config, with the keys that were typed.
         command: the command line that repeats this; None for this process's command line.
+        callbacks: callbacks that are added to those of the config.
 
     Raises:
         FaceseglError: any error; each subclass has an exit code. The run folder, if there is one, records it too.
@@ -102,7 +103,7 @@ def train(composed: Composed, command: str | None = None) -> Result:
         scores_it = not joined
         if not run.is_trained:
             with result.phase("training"), memory_errors(*_memory_of(plan)):
-                scores_it = _fit(plan, module, faces, run.checkpoint).is_global_zero
+                scores_it = _fit(plan, module, faces, run.checkpoint, callbacks).is_global_zero
         if scores_it:
             score_again = "The same command with resume=auto scores it."
             with (
@@ -158,11 +159,17 @@ def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
     )
 
 
-def _fit(plan: DictConfig, module: SegmentationModule, faces: FaceDataModule, checkpoint: Path | None) -> pl.Trainer:
+def _fit(
+    plan: DictConfig,
+    module: SegmentationModule,
+    faces: FaceDataModule,
+    checkpoint: Path | None,
+    callbacks: Sequence[pl.Callback],
+) -> pl.Trainer:
     unvalidated = "" if faces.val.size else "data.fold=null holds out no photo"
     if not unvalidated and plan.trainer.get("limit_val_batches") == 0:
         unvalidated = "trainer.limit_val_batches=0 leaves no photo"
-    built = [build(node) for node in _callbacks(plan, unvalidated)]
+    built = [*(build(node) for node in _callbacks(plan, unvalidated)), *callbacks]
     given: dict[str, Any] = {"limit_val_batches": 0} if unvalidated else {}
     if "enable_progress_bar" not in plan.trainer and not any(isinstance(one, ProgressBar) for one in built):
         given["enable_progress_bar"] = False  # otherwise Lightning adds its default bar
