@@ -145,7 +145,7 @@ def test_weights_are_read_back_to_the_bit(fasseg, checkpoint, tmp_path):
 def test_the_threshold_of_the_warning_is_calibrated_on_synthetic_faces_and_kept(
     checkpoint, photos, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("facesegl.export.unlike._FACES", 40)
+    monkeypatch.setattr("facesegl.exporting.unlike._FACES", 40)
     file = checkpoint(name="synthetic")
     exported(file, tmp_path / "model.safetensors", photos=photos, warn_unlike=True)
     exported(tmp_path / "model.safetensors", tmp_path / "again.safetensors", photos=photos)

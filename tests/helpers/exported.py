@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from facesegl.export.graph import make_graph
+from facesegl.exporting.graph import make_graph
 from facesegl.labels import shrink_mask
 from facesegl.learning.normalized_net import NormalizedNet
 from facesegl.nets import UNet

@@ -21,12 +21,12 @@ from torch import Tensor
 from facesegl.commands.datasets import open_faces, warn_of_other_data
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
-from facesegl.export.certificate import Certificate
-from facesegl.export.graph import make_graph, require_packages
-from facesegl.export.metadata import describe
-from facesegl.export.parity import Parity, Sample, compare, problems_of, sizes_to_try
-from facesegl.export.quantize import quantize
-from facesegl.export.unlike import unlike_below
+from facesegl.exporting.certificate import Certificate
+from facesegl.exporting.graph import make_graph, require_packages
+from facesegl.exporting.metadata import describe
+from facesegl.exporting.parity import Parity, Sample, compare, problems_of, sizes_to_try
+from facesegl.exporting.quantize import quantize
+from facesegl.exporting.unlike import unlike_below
 from facesegl.files import replacing, write_json
 from facesegl.learning.checkpoint import read_weights, write_weights
 from facesegl.nets.fcn import stride_of

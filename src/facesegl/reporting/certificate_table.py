@@ -9,7 +9,7 @@ from facesegl.text import spaced
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from facesegl.export.certificate import Certificate
+    from facesegl.exporting.certificate import Certificate
 
 _FORMS = {"pytorch": ".4f", "export": ".4f", "change": "+.4f"}
 

@@ -5,8 +5,8 @@ import pytest
 from torch import nn
 
 from facesegl.errors import CheckpointError
-from facesegl.export.graph import make_graph
-from facesegl.export.quantize import quantize
+from facesegl.exporting.graph import make_graph
+from facesegl.exporting.quantize import quantize
 from helpers.exported import SIZE, net_of, run, small, trained_graph
 from helpers.faces import draw_mask, draw_photo
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facesegl.export.parity import Sample, compare, problems_of, sizes_to_try
+from facesegl.exporting.parity import Sample, compare, problems_of, sizes_to_try
 from facesegl.labels import VOID
 
 NAMES = ("dark", "bright")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from facesegl.errors import CheckpointError
-from facesegl.export.graph import make_graph, shrink
+from facesegl.exporting.graph import make_graph, shrink
 from facesegl.nets import FCN, UNet
 from facesegl.prediction import Predictor
 from facesegl.sources import resize_photo

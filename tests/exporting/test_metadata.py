@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from facesegl.export.metadata import describe
+from facesegl.exporting.metadata import describe
 from facesegl.labels import Taxonomy
 from facesegl.prediction.onnx_model import OnnxModel
 from helpers.exported import card_of, trained_graph
