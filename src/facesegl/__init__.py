@@ -11,7 +11,12 @@ from facesegl._lazy import attach
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime sends telemetry by default
 
 if TYPE_CHECKING:
+    from facesegl.api import compare as compare
     from facesegl.api import evaluate as evaluate
+    from facesegl.api import export as export
+    from facesegl.api import predict as predict
+    from facesegl.api import report as report
+    from facesegl.api import sweep as sweep
     from facesegl.api import train as train
     from facesegl.config.compose import compose as compose
     from facesegl.data.datamodule import FaceDataModule as FaceDataModule
@@ -34,8 +39,13 @@ __getattr__, __dir__, __all__ = attach(
         "Result": "facesegl.runs.result",
         "SegmentationModule": "facesegl.learning.module",
         "Taxonomy": "facesegl.labels.taxonomy",
+        "compare": "facesegl.api",
         "compose": "facesegl.config.compose",
         "evaluate": "facesegl.api",
+        "export": "facesegl.api",
+        "predict": "facesegl.api",
+        "report": "facesegl.api",
+        "sweep": "facesegl.api",
         "train": "facesegl.api",
     },
 )

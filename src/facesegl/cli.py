@@ -18,7 +18,6 @@ from facesegl.console import configure_logging, open_closed_streams, print_error
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped, memory_errors
 
 if TYPE_CHECKING:
-    from facesegl.config.compose import Composed
     from facesegl.runs.result import Result
 
 
@@ -103,36 +102,24 @@ def _run(arguments: Sequence[str]) -> None:
 def _train(given: Namespace) -> None:
     if answer(given, given.words):
         return None
+    if given.multirun:
+        return _sweep(given)
     from facesegl.commands.build import GIVEN, problems_of_parts
     from facesegl.commands.train import train
     from facesegl.config.check import rehearse
 
-    configs = rehearse(
-        given.words,
-        multirun=given.multirun,
-        config_dirs=given.config_dir,
-        given=GIVEN,
-        construct=problems_of_parts,  # in a sweep constructors of all jobs report errors before the first one starts
-    )
-    first = configs[0].config
-    if given.multirun:
-        if first.paths.run:
-            raise ConfigError(
-                f"paths.run={first.paths.run}: a sweep has many runs, each in its own folder; choose where with "
-                f"name=NAME and paths.runs=FOLDER."
-            )
-        return _sweep(configs, given)
-    if first.choices.sweep:
-        raise ConfigError(f"sweep={first.choices.sweep}: a sweep needs -m; type facesegl train -m ...")
-    return _show(train(configs[0]))
+    (composed,) = rehearse(given.words, config_dirs=given.config_dir, given=GIVEN, construct=problems_of_parts)
+    if chosen := composed.config.choices.sweep:
+        raise ConfigError(f"sweep={chosen}: a sweep needs -m; type facesegl train -m ...")
+    return _show(train(composed))
 
 
-def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
-    from facesegl.commands.sweep import sweep
+def _sweep(given: Namespace) -> None:
+    from facesegl.commands.sweep import rehearse_jobs, sweep
     from facesegl.reporting.terminal import show_sweep
     from facesegl.runs.sweep_jobs import failures, out_of_time
 
-    folder = sweep(configs, given.words, given.config_dir)
+    folder = sweep(rehearse_jobs(given.words, given.config_dir), given.words, given.config_dir)
     show_sweep(folder)
     if failed := failures(folder):
         raise PartlyFailed(*failed)

@@ -1,4 +1,4 @@
-"""The best and the worst photos of a scored run, predicted again with its model."""
+"""Photos for a page, predicted again: the best and the worst of a run, and the suspects of a cross-validation."""
 
 import logging
 import math
@@ -10,17 +10,26 @@ import torch
 
 from facesegl.commands.datasets import open_models
 from facesegl.errors import CheckpointError, ConfigError, DataError, FaceseglError
-from facesegl.evaluation.counts_file import read_counts
+from facesegl.evaluation.counts_file import SavedCounts, read_counts
 from facesegl.evaluation.score_files import worst_first
+from facesegl.evaluation.suspects import HELD_OUT, Suspect, rank_suspects
+from facesegl.files import write_csv
 from facesegl.pretrained import is_pretrained, on_disk
 from facesegl.reporting.pictures import Shown, show
 from facesegl.reporting.run_page import Gallery
+from facesegl.reporting.sweep_page import Suspects
+from facesegl.runs.sweep_jobs import cross_validated, read_jobs
 from facesegl.scores.counts import miou
 
 log = logging.getLogger(__name__)
 
-WORST, BEST = 6, 3
+WORST, BEST, SUSPECTS = 6, 3, 8
 """How many photos are shown."""
+
+LISTED = 20
+"""How many suspects the page lists; suspects.csv has all photos."""
+
+CSV = "suspects.csv"
 
 
 def gallery(
@@ -47,8 +56,27 @@ def _gallery(
     folder: Path, record: Mapping[str, Any], overrides: Sequence[str], config_dirs: Sequence["str | Path"]
 ) -> Gallery:
     tta = bool((record.get("config") or {}).get("tta"))
-    _, _, predictor, faces = open_models(model_files(folder, record), overrides, config_dirs, tta=tta)
-    source, taxonomy, scores = faces.source, faces.taxonomy, _scores(folder)
+    scores, files = _scores(folder), model_files(folder, record)
+    order = worst_first(scores)
+    worst, best = order[:WORST], order[WORST:][::-1][:BEST]
+    shown = _pictures(folder, files, scores, [*worst, *best], overrides, config_dirs, tta=tta)
+    chosen = f"The {len(worst)} worst and {len(best)} best of {len(order)}" if best else f"All {len(order)}"
+    return Gallery(shown[: len(worst)], shown[len(worst) :], f"{chosen} photos, by their own mIoU.")
+
+
+def _pictures(
+    folder: Path,
+    files: Sequence[Path],
+    scores: Mapping[str, float],
+    photos: Sequence[str],
+    overrides: Sequence[str],
+    config_dirs: Sequence["str | Path"],
+    *,
+    tta: bool = False,
+) -> list[Shown]:
+    """Show some of the scored photos of a run, with the predictions of one model or an ensemble."""
+    _, _, predictor, faces = open_models(files, overrides, config_dirs, tta=tta)
+    source, taxonomy = faces.source, faces.taxonomy
     if not source.on_disk():
         raise DataError(f"{folder}: the synthetic faces that were scored are not on disk; evaluate renders them.")
     samples = {sample.id: sample for sample in source.samples()}
@@ -56,15 +84,69 @@ def _gallery(
         raise CheckpointError(
             f"{folder}: {missing[0]} was scored but is not in these data; choose its data with data=NAME."
         )
-    order = worst_first(scores)
-    worst, best = order[:WORST], order[WORST:][::-1][:BEST]
 
     def shown(name: str) -> Shown:
         photo, truth = source.read(samples[name], taxonomy)
         return show(name, scores[name], photo, truth.mask, predictor(photo).index, taxonomy)
 
-    chosen = f"The {len(worst)} worst and {len(best)} best of {len(order)}" if best else f"All {len(order)}"
-    return Gallery(list(map(shown, worst)), list(map(shown, best)), f"{chosen} photos, by their own mIoU.")
+    return list(map(shown, photos))
+
+
+def find_suspects(
+    folder: Path, overrides: Sequence[str] = (), config_dirs: Sequence["str | Path"] = ()
+) -> Suspects | None:
+    """Rank the photos of a cross-validated sweep by how suspect their masks are, and write them to suspects.csv.
+
+    Args:
+        folder: the folder of the sweep.
+        overrides: keys of conf/evaluate.yaml, e.g. `paths.data=FOLDER`.
+        config_dirs: folders with custom config groups.
+
+    Returns:
+        The most suspect photos, with pictures if photos and models are there; None if the sweep has no folds.
+    """
+    configuration, jobs = cross_validated(read_jobs(folder))
+    counts: dict[Path, SavedCounts] = {}
+    for run in (folder / str(job.number) for job in jobs):
+        try:
+            counts[run] = read_counts(run)
+        except CheckpointError as error:
+            log.warning("%s", error)
+    ranked = rank_suspects([*counts.values()])
+    if not ranked:
+        return None
+    head = ["photo", "disagreement", "miou", "class", "iou", "fact", "models"]
+    write_csv(folder / CSV, head, ranked)
+    worst = ranked[:SUSPECTS]
+    try:
+        pictures, note = _out_of_fold(counts, worst, overrides, config_dirs), ""
+    except FaceseglError as error:
+        if overrides and isinstance(error, ConfigError):
+            raise
+        log.warning("no pictures of the suspects in the report: %s", error.problems[0])
+        pictures, note = {}, f"No pictures are shown: {error.problems[0]}"
+    return Suspects(ranked[:LISTED], len(ranked), configuration, len(counts), pictures, note)
+
+
+def _out_of_fold(
+    counts: Mapping[Path, SavedCounts],
+    suspects: Sequence[Suspect],
+    overrides: Sequence[str],
+    config_dirs: Sequence["str | Path"],
+) -> dict[str, Shown]:
+    """The pictures of photos by id, each predicted by all models that were not trained on it."""
+    scores = {one.photo: one.miou for one in suspects}
+    together: dict[tuple[Path, ...], list[str]] = {}
+    for photo in scores:
+        runs = tuple(run for run, saved in counts.items() if photo in saved.sets.get(HELD_OUT, ()))
+        together.setdefault(runs, []).append(photo)
+    pictures: dict[str, Shown] = {}
+    for runs, photos in together.items():
+        files = [file for run in runs for file in model_files(run, {})]
+        of_fold = {photo: scores[photo] for photo in photos}
+        shown = _pictures(runs[0], files, of_fold, photos, overrides, config_dirs)
+        pictures |= dict(zip(photos, shown, strict=True))
+    return pictures
 
 
 def model_files(folder: Path, record: Mapping[str, Any]) -> list[Path]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from facesegl.commands.gallery import gallery
+from facesegl.commands.gallery import find_suspects, gallery
 from facesegl.errors import ConfigError
 from facesegl.files import write_text
 from facesegl.reporting.page import require_extras
@@ -54,7 +54,8 @@ def report(
     elif any((job / "job.json").is_file() for job in folder.iterdir() if job.name.isdecimal()):
         what = f"{folder}: a job.json or result.json of its jobs is not as facesegl writes it"
         with _well_formed(what, " Move that job's folder away."):
-            page = sweep_page(folder.resolve(), baselines)  # `.` has no name
+            folder = folder.resolve()  # `.` has no name
+            page = sweep_page(folder, baselines, find_suspects(folder, overrides, config_dirs))
     else:
         raise ConfigError(
             f"{folder}: a folder without results: no readable result.json, no jobs of a sweep. Expected runs/NAME/DATE "

@@ -6,6 +6,7 @@ reports those that failed. The command line is kept in sweep.json, for `resume=a
 
 import logging
 import math
+import os
 import shlex
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -15,8 +16,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from facesegl.commands.build import GIVEN, problems_of_parts
 from facesegl.commands.job import run_job
-from facesegl.config.compose import Composed, conf_dir, key_of, loosen, quoted, swept
+from facesegl.config.check import rehearse
+from facesegl.config.compose import Composed, conf_dir, key_of, loosen, preserved_hydra, quoted, swept
 from facesegl.errors import ConfigError, MachineError
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
@@ -29,13 +32,36 @@ log = logging.getLogger(__name__)
 _ABOUT = "sweep.json"
 
 
-def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Sequence[Path]) -> Path:
+def rehearse_jobs(overrides: Sequence[str], config_dirs: Sequence["str | Path"] = ()) -> list[Composed]:
+    """Compose and check every value of every swept key, before the first job starts.
+
+    Raises:
+        ConfigError: every problem of any job, or a folder for one run.
+        MachineError: as in `facesegl.config.check.check`.
+    """
+    configs = rehearse(overrides, multirun=True, config_dirs=config_dirs, given=GIVEN, construct=problems_of_parts)
+    if run := configs[0].config.paths.run:
+        raise ConfigError(
+            f"paths.run={run}: a sweep has many runs, each in its own folder; choose where with name=NAME and "
+            f"paths.runs=FOLDER."
+        )
+    return configs
+
+
+def sweep(
+    configs: Sequence[Composed],
+    overrides: Sequence[str],
+    config_dirs: Sequence["str | Path"] = (),
+    *,
+    program: str | None = None,
+) -> Path:
     """Train one model for each combination of values, each in a numbered folder of one sweep folder.
 
     Args:
-        configs: one for each job; the first one names the sweep.
+        configs: those of `rehearse_jobs`; the first one names the sweep.
         overrides: the overrides of the command line, already checked.
         config_dirs: folders with custom config groups.
+        program: the program that repeats a job, for its record and for other ranks; None for that of this process.
 
     Returns:
         The sweep's folder.
@@ -55,8 +81,10 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
     given = [*typed, "resume=auto"] if first.resume else typed  # each job resumes in its own folder
     dirs = [argument for path in config_dirs for argument in ("--config-dir", str(path))]
     arguments = ["-m", *dirs, *loosen(given, config_dirs=config_dirs), f"hydra.sweep.dir={quoted(str(folder))}"]
-    job = partial(_job, program=sys.argv[0], typed=given, swept_keys=[*counts], config_dirs=config_dirs)
-    with locked(folder) as free, replaced_argv([sys.argv[0], *arguments]):
+    program = program or sys.argv[0]
+    dirs_of_jobs = [Path(path) for path in config_dirs]
+    job = partial(_job, program=program, typed=given, swept_keys=[*counts], config_dirs=dirs_of_jobs)
+    with locked(folder) as free, replaced_argv([program, *arguments]):
         if not free:
             raise MachineError(f"{folder}: another process is running this sweep; wait for it, or stop it first.")
         write_json(folder / _ABOUT, {"schema": SCHEMA, "jobs": jobs, "overrides": lasting})
@@ -122,8 +150,10 @@ def _run(job: Callable[[DictConfig], float | None]) -> None:
     import hydra
     from hydra.errors import HydraException
 
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+        with preserved_hydra():
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     except Exception as error:
         if getattr(error, "__notes__", None):  # raised in a job
             raise

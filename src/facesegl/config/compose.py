@@ -358,24 +358,33 @@ class _Conf:
 
 
 @contextmanager
-def _initialized(folder: Path) -> Iterator[None]:
-    """Initialize Hydra with a folder of configs; its previous state is restored afterwards."""
-    from hydra import initialize_config_dir, version
+def preserved_hydra() -> Iterator[None]:
+    """Hide an initialized Hydra, of a sweep or of a notebook, and restore it afterwards."""
+    from hydra import version
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.utils import JobRuntime
     from hydra.version import VersionBase
+
+    running, base = GlobalHydra.instance().hydra, version.getbase()
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = running
+        VersionBase.instance().version_base = base
+
+
+@contextmanager
+def _initialized(folder: Path) -> Iterator[None]:
+    """Initialize Hydra with a folder of configs."""
+    from hydra import initialize_config_dir
+    from hydra.core.utils import JobRuntime
     from omegaconf import OmegaConf
     from platformdirs import user_cache_dir
 
     OmegaConf.register_new_resolver("user_cache", lambda: user_cache_dir("facesegl"), replace=True)
-    running, base, job = GlobalHydra.instance().hydra, version.getbase(), JobRuntime.instance().get("name")
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(folder), job_name=job, version_base="1.3"):
-            yield
-    finally:
-        GlobalHydra.instance().hydra = running
-        VersionBase.instance().version_base = base
+    job = JobRuntime.instance().get("name")
+    with preserved_hydra(), initialize_config_dir(str(folder), job_name=job, version_base="1.3"):
+        yield
 
 
 def _parse(text: str) -> Override | None:

@@ -40,7 +40,7 @@ def run_page(folder: Path, record: Mapping[str, Any], pictures: Gallery | None) 
         record: its result.json.
         pictures: some of its photos; None if there are no scores.
     """
-    colours = _class_colours(record)
+    colours = class_colours(record)
     scores: Scores = record["scores"]
     curves = _curves(read_history(folder), colours)
     panels, unread = _panels(folder)
@@ -68,7 +68,7 @@ def run_page(folder: Path, record: Mapping[str, Any], pictures: Gallery | None) 
     )
 
 
-def _class_colours(record: Mapping[str, Any]) -> dict[str, str]:
+def class_colours(record: Mapping[str, Any]) -> dict[str, str]:
     """The CSS colour of each class: from the run's config, or from its data if the config has none."""
     classes = (record["config"]["data"]["taxonomy"] or record["data"])["classes"]
     return {name: "#{:02x}{:02x}{:02x}".format(*map(int, colour)) for name, colour in classes.items()}

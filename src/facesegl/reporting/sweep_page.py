@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from facesegl.errors import ConfigError
+from facesegl.evaluation.suspects import Suspect
 from facesegl.provenance import versions
 from facesegl.reporting.charts import Charts, draw, map_chart, masks_chart, means, sweep_chart
 from facesegl.reporting.page import render
+from facesegl.reporting.pictures import Shown
+from facesegl.reporting.run_page import class_colours
 from facesegl.reporting.scored_sets import cell, definition
 from facesegl.runs.result import read_result
 from facesegl.runs.sweep_jobs import (
@@ -27,12 +30,33 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def sweep_page(folder: Path, baselines: Sequence[Path] = ()) -> str:
+class Suspects(NamedTuple):
+    """The photos of a cross-validated sweep whose masks disagree most with models that were not trained on them.
+
+    Attributes:
+        ranked: the most suspect photos, worst first.
+        photos: how many photos were ranked.
+        configuration: the overrides of the models; empty if the sweep has only one configuration.
+        models: how many models predicted the photos.
+        pictures: some of the photos, by id.
+        note: why there are no pictures, or empty.
+    """
+
+    ranked: Sequence[Suspect]
+    photos: int
+    configuration: str
+    models: int
+    pictures: Mapping[str, Shown]
+    note: str
+
+
+def sweep_page(folder: Path, baselines: Sequence[Path] = (), suspects: Suspects | None = None) -> str:
     """The page of a sweep as HTML; its charts are written next to it.
 
     Args:
         folder: the folder of the sweep, with its jobs in numbered folders.
         baselines: run folders whose scores are lines in the chart over the number of masks.
+        suspects: photos to check; None if the sweep has no folds.
 
     Raises:
         ConfigError: a baseline without a score on the photos of the sweep, or in a sweep that has no such chart.
@@ -64,6 +88,8 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = ()) -> str:
         best_command=max(best.jobs, key=lambda job: -1 if job.miou is None else job.miou).command if best else "",
         best_words=_best_words(best, keys) if best else "",
         charts=draw(folder, _charts(jobs, keys, f"mIoU on {what}", levels)),
+        suspects=suspects,
+        colours=class_colours(record) if suspects and suspects.pictures else {},
         facts=list(_facts(folder, record)),
     )
 

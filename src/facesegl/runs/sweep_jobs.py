@@ -12,6 +12,8 @@ MOST_CLASSES = 12  # with more classes, a row has no class scores
 
 PHOTOS = "data.photos"  # the key of the number of photos to train on
 
+FOLD = "data.fold"  # the key of the fold that is held out
+
 _REPEATS = ("seed", "data.photos_seed")  # runs that differ only in these are one configuration
 
 
@@ -129,6 +131,20 @@ def fold(jobs: Sequence[Job], keys: Sequence[str]) -> list[Row]:
         together.setdefault(tuple(job.values.get(key, "") for key in keys), []).append(job)
     rows = [_row(list(values), same) for values, same in together.items()]
     return sorted(rows, key=lambda row: _rank(row.mean))
+
+
+def cross_validated(jobs: Sequence[Job]) -> tuple[str, list[Job]]:
+    """The best configuration of which several folds were scored: its overrides as text, and its scored jobs.
+
+    Returns:
+        An empty text and no jobs if there is none.
+    """
+    scored = [job for job in jobs if job.set == "val" and job.miou is not None]
+    keys = [key for key in swept(jobs) if key != FOLD]
+    for row in fold(scored, keys):
+        if len({job.values.get(FOLD) for job in row.jobs}) > 1:
+            return ", ".join(f"{key}={value}" for key, value in zip(keys, row.values, strict=True)), row.jobs
+    return "", []
 
 
 def _rank(score: float | None) -> tuple[bool, float]:
