@@ -4,8 +4,8 @@
 
 Each seed plants other errors and trains from other weights. Of each kind there is the same number: two classes swapped,
 a mask shifted by a tenth of its height, a class emptied into skin, another photo's mask. Prints a row for each score:
-the errors among the first `--errors` photos as a share, their median rank (1 is first), and how many are among the first
-`--errors` by kind, over all seeds. Self-confidence is the probability of the given label (Northcutt et al. 2021),
+the share of errors among the first `--errors` photos, the median rank of an error (1 is first), and how many are
+among these by kind, over all seeds. Self-confidence is the probability of the given label (Northcutt et al. 2021),
 averaged over the pixels of a class, or over the photo with a softmin. Keys are those of conf/train.yaml.
 """
 
@@ -149,7 +149,7 @@ def ranks_of_errors(folder: Path, args: argparse.Namespace, seed: int) -> dict[s
 
 def simple_scores(run: Path, *overrides: str) -> Iterator[tuple[str, list[float]]]:
     """The scores of `SIMPLE` of each photo that a run held out; low is suspect."""
-    predictor, faces = open_models([run], overrides)[2:]
+    predictor, faces = open_models([run / "checkpoints" / "last.ckpt"], overrides)[2:]
     faces.setup()
     saved = read_counts(run)
     for index in map(int, faces.indices("val")):
