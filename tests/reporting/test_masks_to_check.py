@@ -1,0 +1,137 @@
+"""The masks to check on the page of a cross-validated sweep."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluation.test_suspects import NO_EYES, good, saved
+from facesegl.commands.report import report
+from helpers.calling import SMALL_UNET, assert_reported, call, succeed
+from helpers.faces import write_faces
+from helpers.records import page, write_sweep
+
+FOLDS = [(["data.fold=0"], 0.5), (["data.fold=1"], 0.6)]
+
+
+def table(folder):
+    return list(csv.DictReader((folder / "suspects.csv").open()))
+
+
+def cross_validated(folder, jobs=FOLDS):
+    """A sweep whose last job held out a mask without eyes; there are no photos and no models."""
+    write_sweep(folder, jobs)
+    for number in range(len(jobs)):
+        photos = good(f"{number}/a", f"{number}/b", f"{number}/c")
+        last = {"<b>empty": NO_EYES} if number == len(jobs) - 1 else {}
+        saved({**photos, **last}).write(folder / str(number))
+    return folder
+
+
+def test_without_photos_and_models_the_suspects_are_listed_with_the_reason(tmp_path, caplog):
+    folder = cross_validated(tmp_path / "sweep")
+    shown = page(folder)
+    assert "Masks to check" in shown
+    assert "7 photos, predicted by 2 models." in shown
+    assert "eyes: IoU 0.00, the mask has none" in shown
+    assert "&lt;b&gt;empty" in shown
+    assert "<b>empty" not in shown
+    assert "No pictures are shown: " in shown
+    assert "the model that was scored no longer exists" in caplog.text
+    (first, *others) = table(folder)
+    assert (first["photo"], first["class"], first["fact"], first["models"]) == (
+        "<b>empty",
+        "eyes",
+        "the mask has none",
+        "1",
+    )
+    assert len(others) == 6
+    assert float(first["disagreement"]) > float(others[0]["disagreement"])
+
+
+def test_the_best_configuration_is_taken_and_named(tmp_path):
+    jobs = [([f"optimizer.lr={lr}", f"data.fold={fold}"], lr) for lr in (0.5, 0.25) for fold in (0, 1)]
+    folder = cross_validated(tmp_path / "sweep", jobs)
+    assert "6 photos, predicted by 2 models of optimizer.lr=0.5." in page(folder)
+    assert {row["photo"].partition("/")[0] for row in table(folder)} == {"0", "1"}
+
+
+def test_all_seeds_of_a_fold_judge_its_photos(tmp_path):
+    folder = cross_validated(
+        tmp_path / "sweep", [([*fold, f"seed={seed}"], 0.5) for seed in (0, 1) for fold, _ in FOLDS]
+    )
+    for number in range(4):
+        saved(good(f"fold {number % 2}")).write(folder / str(number))
+    assert "2 photos, predicted by 4 models." in page(folder)
+    assert [row["models"] for row in table(folder)] == ["2", "2"]
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        [(["seed=0"], 0.5), (["seed=1"], 0.6)],
+        [(["data.fold=0", "seed=0"], 0.5), (["data.fold=0", "seed=1"], 0.6)],
+        [(["data.fold=0"], 0.5), (["data.fold=1"], None)],
+    ],
+    ids=["no folds", "one fold", "one fold has failed"],
+)
+def test_a_sweep_that_is_no_cross_validation_has_no_suspects(tmp_path, jobs):
+    folder = cross_validated(tmp_path / "sweep", jobs)
+    assert "Masks to check" not in page(folder)
+    assert not (folder / "suspects.csv").exists()
+
+
+def test_a_job_with_damaged_counts_is_left_out_with_a_warning(tmp_path, caplog):
+    folder = cross_validated(tmp_path / "sweep")
+    (folder / "0" / "counts.npz").write_bytes(b"damaged")
+    assert "4 photos, predicted by 1 models." in page(folder)
+    assert "not counts of facesegl, or truncated" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """Three folds of nine photos, one of them with the mask of another photo moved into its corner."""
+    home = tmp_path_factory.mktemp("folds")
+    data = write_faces(home / "data" / "fasseg" / "V2", train=9, test=0)
+    mask = data / "Train_Labels" / "5.bmp"
+    Image.fromarray(np.roll(np.array(Image.open(mask)), 18, axis=1)).save(mask)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(home)
+        patched.setenv("FACESEGL_CACHE", str(home / "cache"))
+        quick = [*SMALL_UNET, "data.folds=3", "data.fold=0,1,2", "trainer.max_epochs=30", "augment=none", "logger=none"]
+        succeed("train", "-m", *quick, "callbacks.averaging=null", "name=folds")
+    (folder,) = (home / "runs" / "folds").iterdir()
+    return folder
+
+
+def test_a_planted_error_comes_first_with_pictures_of_models_that_never_saw_it(folds, monkeypatch):
+    monkeypatch.chdir(folds.parents[2])
+    shown = page(folds)
+    assert [row["photo"] for row in table(folds)][0] == "train/5"
+    assert len(table(folds)) == 9
+    assert shown.count("<figure>") == 8
+    assert "train/5: the predicted mask" in shown
+    assert "No pictures" not in shown
+    held_out = [json.loads((folds / str(fold) / "folds.json").read_text()) for fold in range(3)]
+    assert len(held_out) == 3
+
+
+def test_photos_that_have_moved_are_found_by_an_override(folds, tmp_path):
+    copied = tmp_path / "sweep"
+    shutil.copytree(folds, copied)
+    home = folds.parents[2]
+    shutil.copytree(home / "data", tmp_path / "moved")
+    for job in range(3):
+        record = json.loads((copied / str(job) / "result.json").read_text())
+        record["started_in"] = str(tmp_path / "gone")
+        (copied / str(job) / "result.json").write_text(json.dumps(record))
+    lost = page(copied)
+    assert "No pictures are shown: " in lost
+    assert "train/5" in lost
+    assert "<figure>" not in lost
+    assert page(copied, f"paths.data={tmp_path / 'moved'}").count("<figure>") == 8
+    assert_reported(call("report", copied, "paths.dat=x"), 2, "paths.dat")
+    assert report(copied, ["paths.data=gone"]).is_file()
