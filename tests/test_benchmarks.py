@@ -37,6 +37,15 @@ def test_a_benchmark_runs(fasseg, run, name, arguments):
     assert "ratio" in run(name, *arguments)
 
 
+@pytest.mark.slow
+def test_planted_errors_are_ranked_by_each_score(run, tmp_path):
+    printed = run("suspects.py", "--photos=10", "--errors=4", "--seeds=1", "--json=found.json", "trainer.max_steps=2")
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert all(1 <= rank <= 10 for (ranks,) in found.values() for of_kind in ranks.values() for rank in of_kind)
+    assert printed.startswith("| score | precision at 4 |")
+    assert len(printed.splitlines()) == len(found) + 1 == 6
+
+
 def test_the_tables_of_the_model_card_have_real_and_synthetic_faces(fasseg, run, tmp_path):
     printed = run("pretrained.py", "--faces", "1", "--rows", "32", "--test", "--json", "found.json")
     found = json.loads((tmp_path / "found.json").read_text())
