@@ -1,5 +1,6 @@
 """Every command and Python block of README.md and of the pages of docs/ runs, with tiny photos and one epoch."""
 
+import functools
 import re
 import shlex
 import shutil
@@ -84,8 +85,9 @@ def test_every_command_runs(words, run, here):
 
 @pytest.mark.parametrize(("page", "block"), PYTHON, ids=[page for page, _ in PYTHON])
 def test_every_python_block_runs(page, block, here, monkeypatch, capsys):
-    real = facesegl.train
-    monkeypatch.setattr(facesegl, "train", lambda *overrides: real(*overrides, *SMALLER), raising=False)
+    for verb in ("train", "sweep"):
+        small = functools.partial(lambda real, *overrides: real(*overrides, *SMALLER), getattr(facesegl, verb))
+        monkeypatch.setattr(facesegl, verb, small, raising=False)
     here(re.findall(r'"(runs/\w+)"', block))
     exec(compile(block, page, "exec"), {})  # our own page, not a stranger's file
     printed = capsys.readouterr().out
