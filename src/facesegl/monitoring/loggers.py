@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from facesegl.scores.summary import Scores
 _log = logging.getLogger("facesegl")
 
 _RUN_ID = {"WandbLogger": "id", "MLFlowLogger": "run_id"}  # the argument that continues a run
+_QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 _METHODS = ("log_metrics", "log_hyperparams", "log_image", "save", "finalize", "after_save_checkpoint")
 _FINAL = ("miou", "boundary_f")
 
@@ -68,6 +70,8 @@ def _finish(loggers: Mapping[str, Logger], failed: bool) -> None:
 
 
 def _open(name: str, node: Mapping[str, Any], run_id: str | None, params: Mapping[str, Any]) -> Logger:
+    for variable, value in _QUIET.items():
+        os.environ.setdefault(variable, value)
     argument = _RUN_ID.get(node["_target_"].rpartition(".")[2])
     try:
         logger: Logger = build(node, **({argument: run_id} if argument and run_id else {}))
@@ -85,6 +89,8 @@ def _open(name: str, node: Mapping[str, Any], run_id: str | None, params: Mappin
 
 @rank_zero_only
 def _log_config(logger: Logger, params: Mapping[str, Any]) -> None:
+    if isinstance(logger, WandbLogger):
+        logger._wandb_init.pop("anonymous", None)  # Lightning gives it, and W&B warns that it has no effect
     logger.log_hyperparams(dict(params))
 
 
