@@ -25,7 +25,6 @@ _log = logging.getLogger("facesegl")
 _RUN_ID = {"WandbLogger": "id", "MLFlowLogger": "run_id"}  # the argument that continues a run
 _QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 _METHODS = ("log_metrics", "log_hyperparams", "log_image", "save", "finalize", "after_save_checkpoint")
-_FINAL = ("miou", "boundary_f")
 
 
 @contextlib.contextmanager
@@ -92,6 +91,19 @@ def _log_config(logger: Logger, params: Mapping[str, Any]) -> None:
     if isinstance(logger, WandbLogger):
         logger._wandb_init.pop("anonymous", None)  # Lightning gives it, and W&B warns that it has no effect
     logger.log_hyperparams(dict(params))
+    if isinstance(logger, TensorBoardLogger):
+        _write_session(logger, params, ends=False)
+
+
+def _write_session(logger: TensorBoardLogger, params: Mapping[str, Any], *, ends: bool) -> None:
+    """Show a run in the HParams tab.
+
+    Lightning would also declare an experiment; without it TensorBoard compares all runs, values that differ first.
+    """
+    from torch.utils.tensorboard.summary import hparams  # imports TensorBoard
+
+    _, start, end = hparams({key: value for key, value in params.items() if value is not None}, {})  # type: ignore[no-untyped-call]
+    logger.experiment._get_file_writer().add_summary(end if ends else start)
 
 
 def _forgiven(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -127,23 +139,23 @@ def log_image(loggers: Sequence[Logger], tag: str, image: Image.Image, step: int
 def log_scores(loggers: Sequence[Logger], params: Mapping[str, Any], scores: Mapping[str, Scores], step: int) -> None:
     """Log the final scores of each set, and the confusion matrix of the first.
 
-    TensorBoard's HParams tab shows runs whose hyper-parameters are logged together with metrics.
-
     Args:
         loggers: as from `open_loggers`.
         params: the hyper-parameters.
         scores: the scores of each set by name, headline first.
         step: optimiser steps of the training.
     """
-    metrics = {f"final/{name}/{key}": getattr(found, key) for name, found in scores.items() for key in _FINAL}
     headline, found = next(iter(scores.items()))
-    metrics |= {f"final/{headline}/iou/{name}": value for name, value in found.iou.items()}
+    metrics = {f"final/{name}/miou": each.miou for name, each in scores.items()}
+    more = {f"final/{headline}/boundary_f": found.boundary_f}
+    more |= {f"final/{headline}/iou/{name}": value for name, value in found.iou.items()}
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(dict(params), metrics, step)
-        else:
+        if isinstance(logger, TensorBoardLogger):  # each metric would be a chart of one point
             logger.log_metrics(metrics, step)
+            _write_session(logger, params, ends=True)
+        else:
+            logger.log_metrics(metrics | more, step)
     title = f"{headline}: mIoU {found.miou:.4f}"
-    log_image(loggers, f"confusion/{headline}", draw_confusion(found.confusion, [*found.iou], title=title), step)
+    log_image(loggers, f"panels/confusion_{headline}", draw_confusion(found.confusion, [*found.iou], title=title), step)
     for logger in loggers:
         logger.save()
