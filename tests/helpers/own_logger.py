@@ -31,6 +31,7 @@ def hparams_tab(folder):
     """What TensorBoard shows of a folder: the hyper-parameters that differ, and a dictionary per run."""
     from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
     from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.context import RequestContext
     from tensorboard.plugins.base_plugin import TBContext
     from tensorboard.plugins.hparams import api_pb2
     from tensorboard.plugins.hparams.backend_context import Context
@@ -39,7 +40,7 @@ def hparams_tab(folder):
 
     events = EventMultiplexer().AddRunsFromDirectory(str(folder)).Reload()
     context = Context(TBContext(logdir=str(folder), data_provider=MultiplexerDataProvider(events, str(folder))))
-    found = Handler(None, context, "", api_pb2.GetExperimentRequest(include_metrics=True)).run()
+    found = Handler(RequestContext(), context, "", api_pb2.GetExperimentRequest(include_metrics=True)).run()
     columns = [api_pb2.ColParams(hparam=each.name, include_in_result=True) for each in found.hparam_infos]
     columns += [api_pb2.ColParams(metric=each.name, include_in_result=True) for each in found.metric_infos]
     request = api_pb2.ListSessionGroupsRequest(
@@ -50,7 +51,7 @@ def hparams_tab(folder):
         allowed_statuses=[api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_SUCCESS, api_pb2.STATUS_RUNNING],
     )
     rows = []
-    for group in Groups(None, context, "", request).run().session_groups:
+    for group in Groups(RequestContext(), context, "", request).run().session_groups:
         metrics = {each.name.tag: each.value for each in group.metric_values}
         rows.append({name: getattr(v, v.WhichOneof("kind")) for name, v in group.hparams.items()} | metrics)
     return [each.name for each in found.hparam_infos if each.differs], rows

@@ -91,7 +91,7 @@ def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
                 yield from _flat(value, f"{key}.")
         elif isinstance(value, list):
             yield key, json.dumps(value)
-        elif not (isinstance(value, str) and value.startswith(("paths.", "/", "~"))):
+        elif name != "_partial_" and not (isinstance(value, str) and value.startswith(("paths.", "/", "~"))):
             yield key, value
 
 

@@ -65,7 +65,7 @@ def _finish(loggers: Mapping[str, Logger], failed: bool) -> None:
     """End the runs of W&B: Lightning leaves them open, and the next training of this process would join them."""
     for name, logger in loggers.items():
         if isinstance(logger, WandbLogger):
-            _forgiven(name, logger.experiment.finish)(exit_code=int(failed))
+            _forgiven(name, logger.experiment.finish, set())(exit_code=int(failed))
 
 
 def _open(name: str, node: Mapping[str, Any], run_id: str | None, params: Mapping[str, Any]) -> Logger:
@@ -80,9 +80,10 @@ def _open(name: str, node: Mapping[str, Any], run_id: str | None, params: Mappin
     except Exception as error:
         raise ConfigError(f"logger.{name}: {_words(error)}; omit it, or set another logger=") from error
     if not isinstance(logger, TensorBoardLogger | CSVLogger):  # files, whose failure is that of the disk
+        warned: set[str] = set()
         for method in _METHODS:
             if function := getattr(logger, method, None):
-                setattr(logger, method, _forgiven(name, function))
+                setattr(logger, method, _forgiven(name, function, warned))
     return logger
 
 
@@ -106,7 +107,9 @@ def _write_session(logger: TensorBoardLogger, params: Mapping[str, Any], *, ends
     logger.experiment._get_file_writer().add_summary(end if ends else start)
 
 
-def _forgiven(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _forgiven(name: str, function: Callable[..., Any], warned: set[str]) -> Callable[..., Any]:
+    """The function, with each kind of failure logged once."""
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -114,7 +117,9 @@ def _forgiven(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         except FaceseglError:
             raise
         except Exception as error:
-            _log.warning("logger.%s has lost something: %s", name, _words(error))
+            if (kind := type(error).__name__) not in warned:
+                warned.add(kind)
+                _log.warning("logger.%s has lost something; training continues: %s", name, _words(error))
 
     return call
 
@@ -130,7 +135,7 @@ def log_image(loggers: Sequence[Logger], tag: str, image: Image.Image, step: int
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(tag, np.asarray(image), step, dataformats="HWC")
         elif isinstance(logger, MLFlowLogger):
-            _forgiven("mlflow", logger.experiment.log_image)(logger.run_id, image, key=tag, step=step)
+            _forgiven("mlflow", logger.experiment.log_image, set())(logger.run_id, image, key=tag, step=step)
         elif log := getattr(logger, "log_image", None):
             log(tag, [image], step=step)
 
