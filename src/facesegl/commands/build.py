@@ -10,6 +10,7 @@ import pickle
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -86,9 +87,19 @@ def _try_parts(plan: DictConfig) -> tuple[tuple[Any, ...], list[str]]:
     attempt(_require_sensible_callbacks, plan.get("callbacks") or {}, faces)
     if plan.get("optimizer"):
         attempt(_try_optimizer, plan)
-    callbacks, _loggers = (attempt(build, plan.get(name)) for name in ("callbacks", "logger"))
+    callbacks = attempt(build, plan.get("callbacks"))
+    attempt(_require_loggers, plan.get("logger") or {})
     trainer = attempt(_trainer, plan.get("trainer") or {}, [*(callbacks or {}).values()])
     return (faces, net, loss, trainer), problems
+
+
+def _require_loggers(nodes: Mapping[str, Any]) -> None:
+    """Build loggers, except MLflow's, which would open its database."""
+    for name, node in nodes.items():
+        if node and not node["_target_"].endswith(".MLFlowLogger"):
+            build(node)
+        elif node and not find_spec("mlflow"):
+            raise ConfigError(f"logger.{name}: mlflow is not installed; pip install 'facesegl[mlflow]'")
 
 
 def require_batches(parts: Parts) -> None:

@@ -15,14 +15,15 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
 from facesegl.card import Card, make_card
 from facesegl.commands.build import GIVEN, build_parts, lightning_refusals, require_batches
 from facesegl.config.check import check
 from facesegl.config.compose import Composed, literal
+from facesegl.config.identity import hyperparameters, to_plain
 from facesegl.config.identity import identity as identity_of
-from facesegl.config.identity import to_plain
 from facesegl.config.instantiate import build
 from facesegl.console import quiet
 from facesegl.errors import ConfigError, Stopped, memory_errors
@@ -33,6 +34,7 @@ from facesegl.labels.taxonomy import Taxonomy
 from facesegl.learning.callbacks import LastCheckpoint, WholeCheckpointIO, add_scores
 from facesegl.learning.checkpoint import read_checkpoint
 from facesegl.learning.module import SegmentationModule
+from facesegl.monitoring.loggers import log_scores, open_loggers
 from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
 from facesegl.pretrained import FACES
@@ -101,16 +103,18 @@ def train(composed: Composed, command: str | None = None, callbacks: Sequence[pl
         card = make_card(written, result.config, facts, parameters, result.command, result.versions)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
         scores_it = not joined
-        if not run.is_trained:
-            with result.phase("training"), memory_errors(*_memory_of(plan)):
-                scores_it = _fit(plan, module, faces, run.checkpoint, callbacks).is_global_zero
-        if scores_it:
-            score_again = "The same command with resume=auto scores it."
-            with (
-                stop_now("while it was scored; it is trained", score_again),
-                memory_errors("scoring", f"It is trained. {score_again}"),
-            ):
-                _score(result, plan, faces)
+        params = hyperparameters(config)
+        with open_loggers(plan.logger or {}, run.folder, params) as loggers:
+            if not run.is_trained:
+                with result.phase("training"), memory_errors(*_memory_of(plan)):
+                    scores_it = _fit(plan, module, faces, run.checkpoint, callbacks, loggers).is_global_zero
+            if scores_it:
+                score_again = "The same command with resume=auto scores it."
+                with (
+                    stop_now("while it was scored; it is trained", score_again),
+                    memory_errors("scoring", f"It is trained. {score_again}"),
+                ):
+                    _score(result, plan, faces, loggers, params)
     return result
 
 
@@ -165,6 +169,7 @@ def _fit(
     faces: FaceDataModule,
     checkpoint: Path | None,
     callbacks: Sequence[pl.Callback],
+    loggers: list[Logger],
 ) -> pl.Trainer:
     unvalidated = "" if faces.val.size else "data.fold=null holds out no photo"
     if not unvalidated and plan.trainer.get("limit_val_batches") == 0:
@@ -178,7 +183,7 @@ def _fit(
         built.append(build({"_target_": "facesegl.learning.callbacks.TimeLimit", "duration": limit}))
     trainer: pl.Trainer = build(
         plan.trainer,
-        logger=[build(node) for node in (plan.logger or {}).values() if node] or False,
+        logger=loggers or False,
         callbacks=sorted(built, key=lambda one: isinstance(one, LastCheckpoint)),  # last: it saves the others' state
         plugins=[WholeCheckpointIO()],
         **given,
@@ -264,7 +269,9 @@ def _load_matching(net: nn.Module, init: _Init) -> str:
     return digest.hexdigest()
 
 
-def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
+def _score(
+    result: Result, plan: DictConfig, faces: FaceDataModule, loggers: Sequence[Logger], params: Mapping[str, Any]
+) -> None:
     last = result.folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
         log.info("no scores: without callbacks.checkpoint there is no last.ckpt to score")
@@ -281,3 +288,5 @@ def _score(result: Result, plan: DictConfig, faces: FaceDataModule) -> None:
     write_scores(result.folder, scored)
     save_counts(result.folder, scored, faces, result)
     add_scores(last, result.scores)
+    final = {name: found.scores for name, found in scored.items()}
+    log_scores(loggers, params, final, read_checkpoint(last)["global_step"])

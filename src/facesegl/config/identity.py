@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from facesegl.errors import ConfigError
@@ -57,13 +57,7 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
         mixed: identifies the synthetic faces in training batches; empty for none.
         init: the digest of the weights that the run starts from, in place of their path.
     """
-    from omegaconf import OmegaConf, open_dict
-
-    masked: Any = OmegaConf.masked_copy(config, [str(key) for key in config])
-    with open_dict(masked):
-        # An interpolated path counts by its name, so that moved data do not change the identity.
-        masked.paths = {key: f"paths.{key}" for key in config.get("paths") or {}}
-    plain = {key: value for key, value in to_plain(masked).items() if key not in _IGNORED_KEYS}
+    plain = _counted(config)
     unused = () if plain["data"].get("photos") is not None else ("photos", "photos_seed")  # not in older configs
     for *nodes, key in (*_UNCOUNTED, *(("data", key) for key in unused)):
         _below(plain, nodes).pop(key, None)
@@ -74,6 +68,41 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
         plain["init"] = init
     text = json.dumps([plain, data_key, *mixed], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def hyperparameters(config: DictConfig) -> dict[str, Any]:
+    """The config for loggers: plain values by dotted key, group choices included, e.g. `model` and `model.channels`.
+
+    Without what does not count for the identity, folders of this machine, and the classes of a taxonomy group.
+
+    Args:
+        config: as composed, before `auto` is resolved on one machine.
+    """
+    groups = {key: choice for key, choice in (config.get("choices") or {}).items() if key not in _IGNORED_KEYS}
+    flat = dict(_flat(_counted(config)))
+    return {str(key): choice for key, choice in groups.items() if choice} | flat
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in plain.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            if name != "taxonomy" and tuple(key.split(".")) not in _UNCOUNTED:
+                yield from _flat(value, f"{key}.")
+        elif isinstance(value, list):
+            yield key, json.dumps(value)
+        elif name != "_partial_" and not (isinstance(value, str) and value.startswith(("paths.", "/", "~"))):
+            yield key, value
+
+
+def _counted(config: DictConfig) -> dict[str, Any]:
+    from omegaconf import OmegaConf, open_dict
+
+    masked: Any = OmegaConf.masked_copy(config, [str(key) for key in config])
+    with open_dict(masked):
+        # An interpolated path counts by its name, so that moved data do not change the identity.
+        masked.paths = {key: f"paths.{key}" for key in config.get("paths") or {}}
+    return {key: value for key, value in to_plain(masked).items() if key not in _IGNORED_KEYS}
 
 
 def _below(plain: dict[str, Any], nodes: Sequence[str]) -> dict[str, Any]:

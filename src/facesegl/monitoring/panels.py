@@ -1,4 +1,4 @@
-"""Panels of predictions during training: PNGs in the run folder, and images in TensorBoard."""
+"""Panels of predictions during training: PNGs in the run folder, and pictures in the loggers."""
 
 from pathlib import Path
 from typing import Any
@@ -7,15 +7,15 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from PIL import Image
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from facesegl.drawing.panel import draw_panel, draw_samples
 from facesegl.errors import ConfigError
 from facesegl.files import replacing
+from facesegl.monitoring.loggers import log_image
 
 
 class PanelCallback(pl.Callback):
-    """Saves a panel of the same few photos every few epochs and when training ends, as a PNG and in TensorBoard.
+    """Saves a panel of the same few photos every few epochs and when training ends, as a PNG and in the loggers.
 
     When training begins, `augmented.png` shows some augmented training photos.
 
@@ -79,10 +79,7 @@ class PanelCallback(pl.Callback):
     def _save(self, name: str, picture: Image.Image, tag: str, trainer: pl.Trainer) -> None:
         with replacing(self.folder / f"{name}.png") as part:
             picture.save(part, format="PNG")
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                pixels = np.asarray(picture)
-                logger.experiment.add_image(f"panels/{tag}", pixels, trainer.global_step, dataformats="HWC")
+        log_image(trainer.loggers, f"panels/{tag}", picture, trainer.global_step)
 
 
 def _panel(trainer: pl.Trainer, count: int, epochs: int) -> tuple[str, Image.Image]:

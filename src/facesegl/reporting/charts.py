@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facesegl.drawing.confusion import shares, whole_percent
 from facesegl.files import replacing
 from facesegl.reporting.history import Curve
 from facesegl.reporting.scored_sets import cell
@@ -296,29 +297,6 @@ def save_png(figure: "Figure", file: Path) -> None:
     """Write a chart as a picture, atomically."""
     with replacing(file) as part, _styled():
         figure.savefig(part, format="png", dpi=160, bbox_inches="tight")
-
-
-def shares(confusion: Sequence[Sequence[int]]) -> np.ndarray:
-    """Counts (C, C), truth by prediction, as shares of each true class: (C, C) float64, 0 where it is absent.
-
-    Example:
-        >>> shares([[3, 1], [0, 0]])
-        array([[0.75, 0.25],
-               [0.  , 0.  ]])
-    """
-    counts = np.array(confusion, dtype=np.float64)
-    found: np.ndarray = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return found
-
-
-def whole_percent(share: float) -> str:
-    """A share in whole per cent; empty if it is almost zero.
-
-    Example:
-        >>> whole_percent(0.254), whole_percent(0.004)
-        ('25', '')
-    """
-    return f"{100 * share:.0f}" if share >= 0.005 else ""
 
 
 def _figure(width: float, height: float) -> "tuple[Figure, Axes]":

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from facesegl.reporting.charts import shares, whole_percent
+from facesegl.drawing.confusion import shares, whole_percent
 from facesegl.reporting.scored_sets import Scores, below_the_floor, cell, photos_scored
 from facesegl.runs.result import TOUCHES_TEST
 
