@@ -139,7 +139,7 @@ def test_photos_that_a_model_was_trained_on_are_never_scored_as_held_out(checkpo
     assert facesegl.evaluate(of_folds[1], "set=val", "data=fasseg_v2").scores.keys() == {"val"}
     with pytest.raises(ConfigError, match=r"photos that data.fold=1 .* holds out; expected data.fold=0"):
         facesegl.evaluate(of_folds[0], "set=val", "data.fold=1")
-    with pytest.raises(ConfigError, match=rf"{of_folds[1]}.*expected data.fold=1"):
+    with pytest.raises(ConfigError, match=rf"no photo is held out by all .*{of_folds[1]}\S* data.fold=1 .*set=test\.$"):
         facesegl.evaluate(of_folds, "set=val")
 
 
@@ -274,5 +274,11 @@ def test_what_is_no_model_and_no_run_is_reported_in_one_line():
     )
     Path("sweep/0").mkdir(parents=True)
     Path("sweep/0/job.json").write_text("{}")
-    of_sweep = "sweep: the folder of a sweep; name one of its jobs, such as sweep/0."
-    assert_reported(call("evaluate", "sweep"), 4, of_sweep)
+    unfinished = (
+        "sweep: a sweep without a finished job (job 0 (unfinished)); finish it with its command and resume=auto"
+    )
+    assert_reported(call("evaluate", "sweep"), 4, unfinished)
+    of_sweep = (
+        "sweep: the folder of a sweep, which has a model for each job; expected one model, such as sweep/0. facesegl"
+    )
+    assert_reported(call("info", "sweep"), 4, of_sweep)
