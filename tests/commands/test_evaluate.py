@@ -208,6 +208,21 @@ def test_several_checkpoints_are_scored_as_one_ensemble(trained, checkpoint):
     assert ours not in theirs
 
 
+def test_the_folder_of_a_sweep_is_scored_and_compared_as_one_ensemble(trained, checkpoint):
+    _, result = trained
+    for number in (0, 1):
+        shutil.copytree(result.folder, Path("s", str(number)))
+        note = {"job": number, "overrides": [f"seed={number}"], "set": None, "miou": None, "state": "done"}
+        Path("s", str(number), "job.json").write_text(json.dumps(note))
+    both = facesegl.evaluate("s")
+    assert both.scored == ["s/0/checkpoints/last.ckpt", "s/1/checkpoints/last.ckpt"]
+    assert both.scores == result.scores, "the mean of a model and itself is that model"
+    comparison = compare(["s", result.folder])
+    assert comparison.models[0].scores == comparison.models[1].scores
+    refused = "s: the folder of a sweep, which has a model for each job; expected one model, such as s/0."
+    assert_reported(call("train", *SMALL_UNET, "init=s"), 4, refused)
+
+
 def test_tta_changes_the_scores(trained, checkpoint):
     augmented = facesegl.evaluate(checkpoint, "tta=true")
     assert augmented.config["tta"] is True
