@@ -76,7 +76,7 @@ def evaluate(
     """Score a model as `facesegl evaluate` does.
 
     Args:
-        model: a file or a run folder; several in a list are scored as one ensemble.
+        model: a file or a run folder; several in a list, or the folder of a sweep, are scored as one ensemble.
         *overrides: keys and groups of conf/evaluate.yaml: `"set=val"`, `"data=fasseg_v1"`.
         config_dirs: folders with custom config groups.
 

@@ -52,7 +52,7 @@ _REQUIRED: dict[str, type] = {
     "versions": dict,
 }
 
-_OPTIONAL: dict[str, type] = {"parameters": int, "command": str, "scores": dict, "unlike_below": float}
+_OPTIONAL: dict[str, type] = {"parameters": int, "command": str, "scores": dict, "unlike_below": float, "members": list}
 
 
 def make_card(
@@ -216,6 +216,8 @@ def _damaged(card: Mapping[str, Any]) -> str:
         return "'s normalisation is not three finite numbers for mean and std, std above 0; is it damaged?"
     if not all(_is_scored(name, found) for name, found in card.get("scores", {}).items()):
         return "'s scores are not as facesegl writes them; is it damaged?"
+    if not all(isinstance(member, Mapping) for member in card.get("members", [])):
+        return "'s members are not as facesegl writes them; is it damaged?"
     if not 0 <= (unlike := card.get("unlike_below", 0)) <= 1:
         return f" warns below a familiarity of {unlike}; expected 0 to 1. Is it damaged?"
     return ""

@@ -191,8 +191,9 @@ def _export(given: Namespace) -> None:
     from facesegl.commands.export import export
     from facesegl.reporting.certificate_table import certificate_table
 
+    models, keys = paths_and_keys(given.words)
     certificate = export(
-        given.model,
+        [given.model, *models],
         given.output,
         int8=given.int8,
         whole=given.whole,
@@ -201,7 +202,7 @@ def _export(given: Namespace) -> None:
         photos=given.photos,
         force=given.force,
         trust=given.trust,
-        overrides=given.keys,
+        overrides=keys,
         config_dirs=given.config_dir,
     )
     show(certificate_table(certificate))

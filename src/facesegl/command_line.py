@@ -192,7 +192,9 @@ def build_parser() -> Parser:
     _predict(verb("predict", "Segment your own photos", more=_PREDICT))
     _compare(verb("compare", "Compare models on the same photos", more=_COMPARE, config="evaluate"))
     _report(verb("report", "Write one HTML page about a run or sweep", more=_REPORT, config="evaluate"))
-    _export(verb("export", "Write a checkpoint as ONNX or safetensors", more=_EXPORT, config="evaluate"))
+    _export(
+        verb("export", "Write a checkpoint, or an ensemble, as ONNX or safetensors", more=_EXPORT, config="evaluate")
+    )
     _info(verb("info", "Print what a model file contains"))
     data = verb("data", "Describe, check, preview or download data", usage="facesegl data VERB ...")
     below = data.add_subparsers(
@@ -215,7 +217,7 @@ Tab completion:                eval "$(facesegl -sc install=bash)"
 """
 _PREDICT = """\
 Writes an index mask, a colour mask and an overlay of each photo, and predictions.csv.
-Several models are an ensemble: the mean of their probabilities."""
+Several models, or the folder of a sweep, are an ensemble: the mean of their probabilities."""
 _COMPARE = """\
 Each difference has a confidence interval. The first model is the baseline."""
 _REPORT = "report.html is self-contained: it opens without a server and can be sent to others."
@@ -223,7 +225,9 @@ _INIT = """\
 Finds numbers, palettes, colours (also with blended edges), layers, one file per part, and exports of CVAT and Label
 Studio. Prints the commands to check, preview and train, and what the files do not say."""
 _CHECK = "The exit code is 1 if you should not train on the data yet."
-_EXPORT = "The export is verified to predict the same as the checkpoint, and comes with a certificate."
+_EXPORT = """\
+The export is verified to predict the same as the checkpoint, and comes with a certificate.
+Several models, or the folder of a sweep, become one ONNX graph that averages their probabilities."""
 _DOWNLOAD = """\
 FASSEG is three sets of labelled faces, for research. Existing files are verified and not downloaded again."""
 
@@ -237,7 +241,9 @@ def _train(parser: Parser) -> None:
 def _evaluate(parser: Parser) -> None:
     _add_hydra(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="refused: evaluate has no sweeps")
-    parser.add_argument("words", nargs="*", metavar="CKPT|key=value", help="checkpoints or run folders, and keys")
+    parser.add_argument(
+        "words", nargs="*", metavar="CKPT|key=value", help="checkpoints, folders of runs or sweeps, and keys"
+    )
 
 
 def _add_hydra(parser: Parser) -> None:
@@ -287,7 +293,9 @@ def _report(parser: Parser) -> None:
 
 
 def _export(parser: Parser) -> None:
-    parser.add_argument("model", type=_path, metavar="CKPT", help="a checkpoint, or the folder of its run")
+    parser.add_argument("model", type=_path, metavar="CKPT", help="a checkpoint, or the folder of a run or sweep")
+    more = "more models, and keys of the data that the export is verified on, e.g. paths.data=FOLDER"
+    parser.add_argument("words", nargs="*", metavar="CKPT|key=value", help=more)
     parser.add_argument(
         "-o", "--output", type=_path, required=True, metavar="FILE", help="model.onnx or model.safetensors"
     )
@@ -300,7 +308,7 @@ def _export(parser: Parser) -> None:
     parser.add_argument("--photos", type=_path, metavar="FOLDER", help="photos to verify it on, instead of the data")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     _add_trust(parser)
-    _add_keys(parser, "of the data that the export is verified on")
+    _add_config_dir(parser)
 
 
 def _info(parser: Parser) -> None:

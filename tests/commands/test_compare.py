@@ -270,7 +270,7 @@ def test_everything_that_cannot_be_compared_is_reported_at_once(tmp_path):
     expected = [
         "empty: a folder without counts.npz",
         "run: a run without counts.npz; name its checkpoints/last.ckpt, which is scored first",
-        "sweep: the folder of a sweep; name the folders of its jobs",
+        "sweep: a sweep without a finished job (job 0 (unfinished))",
         "photo.jpg: neither counts nor a model",
         "cut.npz: not counts of facesegl, or truncated",
         "nowhere: no such file or folder",

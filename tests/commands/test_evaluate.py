@@ -139,7 +139,7 @@ def test_photos_that_a_model_was_trained_on_are_never_scored_as_held_out(checkpo
     assert facesegl.evaluate(of_folds[1], "set=val", "data=fasseg_v2").scores.keys() == {"val"}
     with pytest.raises(ConfigError, match=r"photos that data.fold=1 .* holds out; expected data.fold=0"):
         facesegl.evaluate(of_folds[0], "set=val", "data.fold=1")
-    with pytest.raises(ConfigError, match=rf"{of_folds[1]}.*expected data.fold=1"):
+    with pytest.raises(ConfigError, match=rf"no photo is held out by all .*{of_folds[1]}\S* data.fold=1 .*set=test\.$"):
         facesegl.evaluate(of_folds, "set=val")
 
 
@@ -208,6 +208,21 @@ def test_several_checkpoints_are_scored_as_one_ensemble(trained, checkpoint):
     assert ours not in theirs
 
 
+def test_the_folder_of_a_sweep_is_scored_and_compared_as_one_ensemble(trained, checkpoint):
+    _, result = trained
+    for number in (0, 1):
+        shutil.copytree(result.folder, Path("s", str(number)))
+        note = {"job": number, "overrides": [f"seed={number}"], "set": None, "miou": None, "state": "done"}
+        Path("s", str(number), "job.json").write_text(json.dumps(note))
+    both = facesegl.evaluate("s")
+    assert both.scored == ["s/0/checkpoints/last.ckpt", "s/1/checkpoints/last.ckpt"]
+    assert both.scores == result.scores, "the mean of a model and itself is that model"
+    comparison = compare(["s", result.folder])
+    assert comparison.models[0].scores == comparison.models[1].scores
+    refused = "s: the folder of a sweep, which has a model for each job; expected one model, such as s/0."
+    assert_reported(call("train", *SMALL_UNET, "init=s"), 4, refused)
+
+
 def test_tta_changes_the_scores(trained, checkpoint):
     augmented = facesegl.evaluate(checkpoint, "tta=true")
     assert augmented.config["tta"] is True
@@ -274,5 +289,11 @@ def test_what_is_no_model_and_no_run_is_reported_in_one_line():
     )
     Path("sweep/0").mkdir(parents=True)
     Path("sweep/0/job.json").write_text("{}")
-    of_sweep = "sweep: the folder of a sweep; name one of its jobs, such as sweep/0."
-    assert_reported(call("evaluate", "sweep"), 4, of_sweep)
+    unfinished = (
+        "sweep: a sweep without a finished job (job 0 (unfinished)); finish it with its command and resume=auto"
+    )
+    assert_reported(call("evaluate", "sweep"), 4, unfinished)
+    of_sweep = (
+        "sweep: the folder of a sweep, which has a model for each job; expected one model, such as sweep/0. facesegl"
+    )
+    assert_reported(call("info", "sweep"), 4, of_sweep)

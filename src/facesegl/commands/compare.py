@@ -1,6 +1,6 @@
 """`facesegl compare`: compare models on the same photos, with confidence intervals.
 
-Each argument is a run folder with its counts, a counts.npz, or a model file, which is scored first.
+Each argument is a run folder with its counts, a counts.npz, or a model file or sweep, which is scored first.
 """
 
 import logging
@@ -16,7 +16,8 @@ from facesegl.config.schema import SETS
 from facesegl.errors import ConfigError, DataError, FaceseglError
 from facesegl.evaluation.comparison import Comparison, Scored, compare_counts, pick
 from facesegl.evaluation.counts_file import NAME, read_counts
-from facesegl.prediction.model import SUFFIXES, first_job, names_model, read_card
+from facesegl.prediction.members import member_files
+from facesegl.prediction.model import SUFFIXES, is_sweep, names_model, read_card
 from facesegl.pretrained import is_pretrained, model_path
 from facesegl.provenance import command_of
 from facesegl.runs.result import TOUCHES_TEST
@@ -40,7 +41,7 @@ def compare(
     """Compare models on the photos that all of them have; the first is the baseline.
 
     Args:
-        models: folders of scored runs, their counts.npz, or model files, which are scored first.
+        models: folders of scored runs, their counts.npz, or model files and folders of sweeps, which are scored first.
         set: one of `facesegl.data.SETS`; None for the headline set that all models have.
         overrides: keys and groups of conf/evaluate.yaml for model files: `paths.data=FOLDER`.
         config_dirs: folders with custom config groups.
@@ -91,12 +92,14 @@ def _require_arguments(models: Sequence["str | Path"], set: str | None, override
 @dataclass(frozen=True)
 class _Model:
     path: Path
+    files: tuple[Path, ...]
     classes: tuple[str, ...]
 
 
 def _open(path: Path) -> _Model | Scored:
-    if is_pretrained(path) or (path.is_file() and names_model(path)):
-        return _Model(path, tuple(read_card(path)["taxonomy"]["classes"]))
+    if is_pretrained(path) or (path.is_file() and names_model(path)) or is_sweep(path):
+        files = tuple(member_files(path))
+        return _Model(path, files, tuple(read_card(files[0])["taxonomy"]["classes"]))
     if path.is_dir() and (path / NAME).is_file():
         return Scored(path, path, read_counts(path))
     if path.is_dir():
@@ -110,8 +113,6 @@ def _open(path: Path) -> _Model | Scored:
 def _describe_folder(folder: Path) -> str:
     if (last := folder / "checkpoints" / "last.ckpt").is_file():
         return f"a run without {NAME}; name its {last.relative_to(folder)}, which is scored first."
-    if job := first_job(folder):
-        return f"the folder of a sweep; name the folders of its jobs, e.g. {job}."
     return f"a folder without {NAME}; expected the folder of a scored run."
 
 
@@ -207,7 +208,7 @@ def _score_the_rest(
         if isinstance(model, _Model) and model.path not in done:
             log.info("scoring %s", model.path)
             command = command_of("evaluate", [str(model.path), *keys], config_dirs)
-            folder = evaluate([model.path], keys, config_dirs, command=command).folder
+            folder = evaluate(model.files, keys, config_dirs, command=command).folder
             log.info("saved in %s", folder)
             done[model.path] = Scored(model.path, folder, read_counts(folder))
     return [model if isinstance(model, Scored) else done[model.path] for model in models]

@@ -15,12 +15,13 @@ from facesegl.errors import ConfigError
 from facesegl.evaluation.score_files import worst_first, write_scores
 from facesegl.evaluation.scoring import SetScores, save_counts, score, sets_to_score
 from facesegl.files import replacing
-from facesegl.prediction.model import model_file
+from facesegl.prediction.members import member_files
 from facesegl.prediction.predictor import Predictor
 from facesegl.pretrained import is_pretrained
 from facesegl.provenance import command_line
 from facesegl.runs.result import Result, warn_of_unfinished
 from facesegl.runs.run_folder import new_folder, recording
+from facesegl.text import a_few
 
 if TYPE_CHECKING:
     from facesegl.data.datamodule import FaceDataModule
@@ -35,7 +36,7 @@ def evaluate(
     """Score a model, or several as one ensemble: float32, native size, counts pooled over each set.
 
     Args:
-        models: model files or run folders, also if they were moved.
+        models: model files, or folders of runs or sweeps, also if they were moved.
         overrides: keys and groups of conf/evaluate.yaml, as on the command line: `set=val`, `data=fasseg_v1`.
         config_dirs: folders with custom config groups.
         command: the command line that repeats this; None for this process's command line.
@@ -43,7 +44,7 @@ def evaluate(
     Raises:
         FaceseglError: any error; each subclass has an exit code.
     """
-    files = [model_file(model) for model in models]
+    files = [file for model in models for file in member_files(model)]
     if is_pretrained(files[0]) and not chooses_data(overrides):
         raise ConfigError(f"{files[0]}: it comes without photos; choose data to score it on: data=fasseg_v2.")
     opened = open_models(files, overrides, config_dirs)
@@ -83,18 +84,25 @@ def _require_held_out(predictor: Predictor, faces: FaceDataModule) -> None:
     if faces.val.size and not faces.fold_of:  # the data come with a validation set
         return
     asked = {"fold": faces.fold, "folds": faces.folds, "fold_seed": faces.fold_seed}
+    data = {model.name: model.card["data"] for model in predictor.models}
+    here = {name: of for name, of in data.items() if of.get("fingerprint") == faces.cache.fingerprint}
+    held_out = {name: {key: of["values"].get(key) for key in asked} for name, of in here.items()}
+    if len({*map(_as_keys, held_out.values())}) > 1 and all(own["fold"] is not None for own in held_out.values()):
+        each = a_few(f"{name} {_as_keys(own)}" for name, own in held_out.items())
+        raise ConfigError(
+            f"set=val: no photo is held out by all models of this ensemble, which are of different folds ({each}). "
+            f"Score each model alone, or set=test."
+        )
     problems = []
-    for model in predictor.models:
-        data = model.card["data"]
-        own = {key: data["values"].get(key) for key in asked}
-        if data.get("fingerprint") != faces.cache.fingerprint or (own == asked and faces.val.size):
+    for name, own in held_out.items():
+        if own == asked and faces.val.size:
             continue
         if own["fold"] is None:
             fact = "all training photos (data.fold=null); score set=test."
         else:
             remedy = "Score each model alone, without these keys, or set=test."
             fact = f"photos that {_as_keys(asked)} holds out; expected {_as_keys(own)}. {remedy}"
-        problems.append(f"{model.name}: set=val: it was trained on {fact}")
+        problems.append(f"{name}: set=val: it was trained on {fact}")
     if problems:
         raise ConfigError(*problems)
 

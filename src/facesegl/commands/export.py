@@ -1,4 +1,4 @@
-"""Export a checkpoint, and certify on real photos that the export predicts the same.
+"""Export a checkpoint, or an ensemble of several, and certify on real photos that the export predicts the same.
 
 model.onnx, model.parity.json                                 a graph and its certificate
 model.safetensors, model.safetensors.parity.json              weights and their certificate
@@ -22,16 +22,16 @@ from facesegl.commands.datasets import open_faces, warn_of_other_data
 from facesegl.data.datamodule import FaceDataModule
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.exporting.certificate import Certificate
-from facesegl.exporting.graph import make_graph, require_packages
+from facesegl.exporting.ensemble import EnsembleModel, require_one_net
+from facesegl.exporting.graph import make_graph, net_stride, require_packages
 from facesegl.exporting.metadata import describe
 from facesegl.exporting.parity import Parity, Sample, compare, problems_of, sizes_to_try
 from facesegl.exporting.quantize import quantize
 from facesegl.exporting.unlike import unlike_below
 from facesegl.files import replacing, write_json
 from facesegl.learning.checkpoint import read_weights, write_weights
-from facesegl.nets.fcn import stride_of
 from facesegl.prediction.checkpoint_model import CheckpointModel
-from facesegl.prediction.model import model_file
+from facesegl.prediction.members import member_files
 from facesegl.prediction.onnx_model import OnnxModel
 from facesegl.prediction.photo_files import list_photos
 from facesegl.pretrained import on_disk
@@ -53,15 +53,15 @@ class _Job(NamedTuple):
     """An export to make.
 
     Attributes:
-        file: the checkpoint.
-        model: the checkpoint, opened on the CPU.
+        files: the checkpoint, or those of an ensemble.
+        model: the same, opened on the CPU.
         target: the file to write.
         kind: logits, whole or weights.
         int8: whether to quantize.
         half: whether to round the weights to half precision.
     """
 
-    file: Path
+    files: Sequence[Path]
     model: CheckpointModel
     target: Path
     kind: str
@@ -85,7 +85,7 @@ class _Photos(NamedTuple):
 
 
 def export(
-    checkpoint: Path,
+    checkpoint: "str | Path | Sequence[str | Path]",
     target: Path,
     *,
     int8: bool,
@@ -100,11 +100,13 @@ def export(
 ) -> Certificate:
     """Export a model to ONNX or safetensors, by the suffix of `target`, with a certificate that it predicts the same.
 
+    Several models become one ONNX graph, an ensemble that averages their probabilities.
+
     The export gets its name only after it was compared with the checkpoint, on held-out photos, or on training photos
     if none were held out; never on test photos. A failed export changes no file.
 
     Args:
-        checkpoint: a checkpoint, weights, or a run folder.
+        checkpoint: a checkpoint, weights, or the folder of a run or sweep; or several.
         target: `.onnx` or `.safetensors`.
         int8: quantize to int8, calibrated on training photos; for ONNX.
         whole: include resizing, upsampling and argmax in the graph; for ONNX.
@@ -118,27 +120,34 @@ def export(
         config_dirs: folders with custom config groups.
 
     Raises:
-        ConfigError: another suffix, an existing file, incompatible options, a package that is not installed, or
-            `warn_unlike` for other weights.
+        ConfigError: another suffix, an existing file, incompatible options, a package that is not installed,
+            members of an ensemble that do not fit together, or `warn_unlike` for other weights.
         CheckpointError: the checkpoint is wrong, or the export's predictions differ.
         DataError: there are no photos to compare on.
         MachineError: the target cannot be written.
     """
     require_packages_exist(trust)
-    file = model_file(checkpoint)
-    _require_possible(file, target, int8=int8, whole=whole, half=half, force=force)
+    given = [checkpoint] if isinstance(checkpoint, str | Path) else checkpoint
+    files = [file for each in given for file in member_files(each)]
+    _require_possible(files, target, int8=int8, whole=whole, half=half, force=force)
     kind = "weights" if target.suffix == ".safetensors" else "whole" if whole else "logits"
-    job = _Job(file, CheckpointModel(file, "cpu", trust), target, kind, int8, half)
-    warn_of_unfinished(file)
+    name = " + ".join(map(str, given))
+    model = EnsembleModel(name, files, trust) if len(files) > 1 else CheckpointModel(files[0], "cpu", trust)
+    if int8 and isinstance(model, EnsembleModel):
+        require_one_net(model)
+    job = _Job(files, model, target, kind, int8, half)
+    for file in files:
+        warn_of_unfinished(file)
     compared, calibration = _photos(job, photos, lambda: _faces(job, overrides, config_dirs, photos))
     with replacing(target) as part:
         part.touch()  # fail now if the target cannot be written
         if warn_unlike:
             job.model.card["unlike_below"] = unlike_below(job.model)
         exported = _write_weights(job, part) if kind == "weights" else _write_graph(job, part, calibration)
-        sizes = sizes_to_try(kind, job.model.image_size, stride_of(job.model.net.net))
+        sizes = sizes_to_try(kind, job.model.image_size, net_stride(job.model.net))
         masker = exported.masks if isinstance(exported, OnnxModel) and whole else None
-        parity = compare(job.model, exported, compared.loaders, sizes, masker)
+        averager = exported.averaged if isinstance(exported, OnnxModel) and len(files) > 1 else None
+        parity = compare(job.model, exported, compared.loaders, sizes, masker, averager)
         _require_parity(job, parity)
         certificate = _certify(job, part, parity, compared, calibration)
         write_json(certificate_path(target), certificate.to_dict())
@@ -155,7 +164,7 @@ def certificate_path(target: Path) -> Path:
     return target.with_name(f"{target.stem if target.suffix == '.onnx' else target.name}.parity.json")
 
 
-def _require_possible(file: Path, target: Path, *, int8: bool, whole: bool, half: bool, force: bool) -> None:
+def _require_possible(files: Sequence[Path], target: Path, *, int8: bool, whole: bool, half: bool, force: bool) -> None:
     problems = []
     if target.suffix not in (".onnx", ".safetensors"):
         problems.append(
@@ -167,14 +176,22 @@ def _require_possible(file: Path, target: Path, *, int8: bool, whole: bool, half
             for name, given in (("int8", int8), ("whole", whole))
             if given
         ]
+        if len(files) > 1:
+            problems.append(
+                f"{target}: {len(files)} models have no single weights; expected a name like model.onnx for a graph "
+                f"that averages their probabilities, or one model, such as {files[0]}."
+            )
     if target.suffix == ".onnx" and half:
         problems.append(f"--half: {target.name} keeps its weights in float32; half is for .safetensors.")
     if target.is_dir():
         problems.append(f"{target}: a folder; expected the name of a file in it.")
     elif target.exists() and not force:
         problems.append(f"{target}: it exists already; choose another name, or replace it with --force.")
-    if file.suffix == ".onnx":
-        problems.append(f"{file}: an exported model; expected the checkpoint it was exported from.")
+    problems += [
+        f"{file}: an exported model; expected the checkpoint it was exported from."
+        for file in files
+        if file.suffix == ".onnx"
+    ]
     if problems:
         raise ConfigError(*problems)
     if target.suffix == ".onnx":
@@ -195,7 +212,7 @@ def _faces(
 ) -> FaceDataModule:
     """The data that the checkpoint was trained on, or the data of the overrides."""
     try:
-        faces = open_faces(job.model.card, job.file, overrides, config_dirs)
+        faces = open_faces(job.model.card, job.files[0], overrides, config_dirs)
         faces.setup("test")
     except DataError as error:
         remedy = "or omit --int8" if photos else "or --photos FOLDER with any photos"
@@ -203,7 +220,7 @@ def _faces(
             "int8 is calibrated on training photos" if photos else "an export is compared with its checkpoint on photos"
         )
         raise DataError(
-            *error.problems, f"{job.target}: {why}; give paths.data=FOLDER with the data of {job.file}, {remedy}."
+            *error.problems, f"{job.target}: {why}; give paths.data=FOLDER with the data of {job.model.name}, {remedy}."
         ) from error
     warn_of_other_data(job.model.card, faces)
     return faces
@@ -256,9 +273,9 @@ def _labelled(faces: FaceDataModule, index: int) -> Sample:
 
 
 def _write_graph(job: _Job, part: Path, calibration: _Photos | None) -> OnnxModel:
-    graph = make_graph(job.model.net, whole=job.kind == "whole", name=str(job.file))
+    graph = make_graph(job.model.net, whole=job.kind == "whole", name=job.model.name)
     if calibration:
-        graph = quantize(graph, _inputs(job, calibration), str(job.file))
+        graph = quantize(graph, _inputs(job, calibration), job.model.name, len(job.files))
     calibrated_on = str(calibration) if calibration else None
     describe(graph, job.model.card, kind=job.kind, calibrated_on=calibrated_on, versions=_versions(job.kind))
     part.write_bytes(graph.SerializeToString())
@@ -313,7 +330,7 @@ def _require_parity(job: _Job, parity: Parity) -> None:
     lossy = "int8" if job.int8 else "half" if job.half else ""
     remedy = f"Export without --{lossy}." if lossy else "Please report it, with the versions of torch and onnxruntime."
     if problems := problems_of(parity, job.model.taxonomy.names, "exact" if exact else job.precision):
-        fact = f"{job.target}: not written, since its predictions differ from those of {job.file}"
+        fact = f"{job.target}: not written, since its predictions differ from those of {job.model.name}"
         raise CheckpointError(*(f"{fact}: {problem}. {remedy}" for problem in problems))
 
 
@@ -322,7 +339,7 @@ def _certify(job: _Job, part: Path, parity: Parity, compared: _Photos, calibrati
     size = job.model.image_size
     timed = "from the photo to its mask" if job.kind == "whole" else f"the net alone, {size}x{size}"
     return Certificate(
-        checkpoint=_about(on_disk(job.file), job.file.name),
+        checkpoint=_about_all(job),
         model=_about(part, job.target.name),
         kind=job.kind,
         precision=job.precision,
@@ -338,6 +355,14 @@ def _certify(job: _Job, part: Path, parity: Parity, compared: _Photos, calibrati
         versions=_versions(job.kind),
         machine=machine(),
     )
+
+
+def _about_all(job: _Job) -> dict[str, Any]:
+    every = [_about(on_disk(file), file.name) for file in job.files]
+    if len(every) == 1:
+        return every[0]
+    total = sum(about["bytes"] for about in every)
+    return {"file": Path(job.model.name).name, "bytes": total, "members": job.model.card["members"]}
 
 
 def _about(file: Path, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ class Certificate:
     """The comparison of an export with its checkpoint, saved as JSON next to the export.
 
     Attributes:
-        checkpoint: file name, SHA-256 and bytes.
+        checkpoint: file name, SHA-256 and bytes; of an ensemble its name, bytes and `members`.
         model: the same of the export.
         kind: logits, whole or weights.
         precision: float32, float16 or int8.

@@ -1,8 +1,9 @@
-"""A net as an ONNX graph: with normalisation, on request also with resizing, upsampling and argmax."""
+"""One net or several as an ONNX graph: with normalisation, on request also with resizing, upsampling and argmax."""
 
 import contextlib
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facesegl.errors import CheckpointError, ConfigError, is_out_of_memory
-from facesegl.learning.normalized_net import NormalizedNet
+from facesegl.learning.normalized_net import EnsembleNet, NormalizedNet
 from facesegl.nets.fcn import stride_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 OPSET = 20
 KINDS = {"logits": ["logits"], "whole": ["mask", "logits"]}
-"""The kinds of graphs, and the outputs of each, in order."""
+"""The kinds of graphs, and the outputs of each, in order; an ensemble also has `members`, the logits of each."""
 
 _MIN_SIDE = 128  # least height for tracing: no feature map may have a side of 1, which tracing treats specially
 _BITS = 22  # in a weight of Pillow's resizing
@@ -50,6 +51,31 @@ class WholeGraph(NormalizedNet):
         return native.argmax(1).to(torch.uint8), logits
 
 
+class EnsembleGraph(nn.Module):
+    """The graph of an ensemble: one that takes photos of any size, or the nets alone.
+
+    Shape: as of `WholeGraph`, or of `NormalizedNet`; a further output has the logits of each member (B, members,
+    classes, S, S). The mask is that of the members' mean probability at the photo's size, as from `Predictor`, and
+    `logits` are the logarithm of their mean probability at the net's size.
+    """
+
+    def __init__(self, net: EnsembleNet, *, whole: bool) -> None:
+        super().__init__()
+        self.net, self.whole = net, whole
+
+    def forward(self, photo: Tensor) -> tuple[Tensor, ...]:
+        """(mask,) logits and members of photos (B, 3, H, W)."""
+        members = self.net(shrink(photo.float(), self.net.image_size) if self.whole else photo)
+        logits = members.log_softmax(2).logsumexp(1) - math.log(members.shape[1])
+        if not self.whole:
+            return logits, members
+        total = torch.zeros((), dtype=logits.dtype)
+        for member in members.unbind(1):  # one by one, since photos may be large
+            native = functional.interpolate(member, size=photo.shape[-2:], mode="bilinear", align_corners=False)
+            total = total + native.softmax(1)
+        return total.argmax(1).to(torch.uint8), logits, members
+
+
 def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
     """Export a net as a graph with dynamic batch, height and width.
 
@@ -65,7 +91,12 @@ def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
         ConfigError: a package is missing.
     """
     require_packages(name)
-    graph, stride = (WholeGraph(net), 1) if whole else (net, stride_of(net.net))
+    outputs, stride = KINDS["whole" if whole else "logits"], 1 if whole else net_stride(net)
+    graph: nn.Module
+    if isinstance(net, EnsembleNet):
+        graph, outputs = EnsembleGraph(net, whole=whole), [*outputs, "members"]
+    else:
+        graph = WholeGraph(net) if whole else net
     side = -(-max(net.image_size, _MIN_SIDE) // stride) * stride
     photo = torch.zeros(2, 3, side, side + stride, dtype=torch.uint8 if whole else torch.float32)
     height, width = (_dynamic(axis, side, stride) for axis in ("height", "width"))
@@ -77,7 +108,7 @@ def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["photo"],
-                output_names=KINDS["whole" if whole else "logits"],
+                output_names=outputs,
                 dynamic_shapes=[{0: torch.export.Dim("batch"), 2: height, 3: width}],
                 external_data=False,
                 verbose=False,
@@ -85,11 +116,16 @@ def make_graph(net: NormalizedNet, *, whole: bool, name: str) -> "ModelProto":
     except Exception as error:  # the exporter lets any exception of its steps through
         if is_out_of_memory(error):
             raise
-        raise CheckpointError(_export_failure(net.net, error, name)) from error
+        raise CheckpointError(_export_failure(net, error, name)) from error
     assert program is not None
     model: ModelProto = program.model_proto
     _strip_debug_info(model.graph)
     return model
+
+
+def net_stride(net: NormalizedNet) -> int:
+    """The least stride that all members of a model take."""
+    return math.lcm(*map(stride_of, _nets(net)))
 
 
 def shrink(photo: Tensor, size: int) -> Tensor:
@@ -162,12 +198,16 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _export_failure(net: nn.Module, error: Exception, name: str) -> str:
+def _nets(net: NormalizedNet) -> list[Any]:
+    return [member.net for member in net.net] if isinstance(net, EnsembleNet) else [net.net]
+
+
+def _export_failure(net: NormalizedNet, error: Exception, name: str) -> str:
     cause = error.__cause__ or error
     reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0][:160]
     return (
-        f"{name}: its net {type(net).__name__} cannot be exported to ONNX ({reason}). A custom net must declare the "
-        f"`stride` of its input sizes, and have no control flow that depends on computed values."
+        f"{name}: its net {type(_nets(net)[0]).__name__} cannot be exported to ONNX ({reason}). A custom net must "
+        f"declare the `stride` of its input sizes, and have no control flow that depends on computed values."
     )
 
 

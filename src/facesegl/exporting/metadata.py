@@ -18,6 +18,9 @@ _OUTPUTS = {
     "logits": "logits: float32 (batch, classes, height, width)",
     "whole": "mask: uint8 (batch, height, width), class indices; logits: float32 (batch, classes, size, size)",
 }
+_OF_MEMBERS = (
+    ", the logarithm of the mean probability; members: float32 (batch, members, classes, height, width), logits"
+)
 
 
 def describe(
@@ -38,7 +41,7 @@ def describe(
         "kind": kind,
         "precision": "int8" if calibrated_on else "float32",
         "input": _INPUTS[kind],
-        "output": _OUTPUTS[kind],
+        "output": f"{_OUTPUTS[kind]}{_OF_MEMBERS if 'members' in card else ''}",
         "classes": json.dumps(taxonomy.names, ensure_ascii=False),
         "colours": json.dumps(taxonomy.colours),
         "image_size": str(card["image_size"]),

@@ -11,6 +11,7 @@ import torch
 
 from facesegl.console import track
 from facesegl.prediction.model import Model
+from facesegl.prediction.predictor import Prediction
 from facesegl.prediction.upsample import native_mask
 from facesegl.scores.counts import confusion_counts, iou
 from facesegl.sources.images import resize_photo
@@ -106,6 +107,7 @@ def compare(
     photos: Sequence[Callable[[], Sample]],
     sizes: Sequence[tuple[int, int, int]],
     masker: Masker | None = None,
+    averager: Masker | None = None,
 ) -> Parity:
     """Run both on photos, one by one at the net's size, and then on batches of other sizes.
 
@@ -115,14 +117,15 @@ def compare(
         photos: functions that load one photo each.
         sizes: batches to compare in addition: number of photos, height, width.
         masker: computes the masks of a whole graph, to compare and time them; None for other exports.
+        averager: computes the averaged logits of an ensemble's graph; None for a model alone.
     """
     parity, size = Parity(), reference.image_size
     for model in (reference, export):  # warm up
         model.logits(np.zeros((1, 3, size, size), dtype=np.uint8))
     for load in track(photos, total=len(photos), what="comparing"):
-        _add_photo(parity, reference, export, load(), masker)
+        _add_photo(parity, reference, export, load(), masker, averager)
     first = [load().photo for load in photos[: max((batch for batch, _, _ in sizes), default=0)]]
-    parity.sizes = [_compare_batch(reference, export, _batch(first, *shape), masker) for shape in sizes]
+    parity.sizes = [_compare_batch(reference, export, _batch(first, *shape), masker, averager) for shape in sizes]
     return parity
 
 
@@ -184,7 +187,9 @@ def _change(ours: float, theirs: float) -> Change:
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
-def _add_photo(parity: Parity, reference: Model, export: Model, sample: Sample, masker: Masker | None) -> None:
+def _add_photo(
+    parity: Parity, reference: Model, export: Model, sample: Sample, masker: Masker | None, averager: Masker | None
+) -> None:
     photo = sample.photo.transpose(2, 0, 1)[None]
     small = _resized(photo, reference.image_size, reference.image_size)
     ours, our_time = _timed(reference.logits, small)
@@ -194,7 +199,8 @@ def _add_photo(parity: Parity, reference: Model, export: Model, sample: Sample, 
         their_masks, their_time = _timed(masker, photo)
         masks = our_masks[0], their_masks[0]
     else:
-        masks = native_mask(ours[0], *photo.shape[-2:]), native_mask(theirs[0], *photo.shape[-2:])
+        masks = _mask(ours[0], *photo.shape[-2:]), _mask(theirs[0], *photo.shape[-2:])
+    ours, theirs = _with_averages(ours, theirs, small, averager)
     parity.photos += 1
     parity.pixels += masks[0].size
     parity.same += int((masks[0] == masks[1]).sum())
@@ -203,11 +209,13 @@ def _add_photo(parity: Parity, reference: Model, export: Model, sample: Sample, 
     parity.milliseconds.append((our_time, their_time))
     if sample.mask is not None:
         truth = torch.from_numpy(sample.mask)
-        one, other = (confusion_counts(torch.from_numpy(mask), truth, ours.shape[1]) for mask in masks)
+        one, other = (confusion_counts(torch.from_numpy(mask), truth, ours.shape[-3]) for mask in masks)
         parity.counts = (parity.counts[0] + one, parity.counts[1] + other) if parity.counts else (one, other)
 
 
-def _compare_batch(reference: Model, export: Model, photos: np.ndarray, masker: Masker | None) -> Size:
+def _compare_batch(
+    reference: Model, export: Model, photos: np.ndarray, masker: Masker | None, averager: Masker | None
+) -> Size:
     """Compare on a batch (B, 3, H, W) uint8: masks of a whole graph, otherwise logits and their argmax."""
     shape = len(photos), photos.shape[2], photos.shape[3]
     if masker:
@@ -216,13 +224,33 @@ def _compare_batch(reference: Model, export: Model, photos: np.ndarray, masker: 
     ours, theirs = reference.logits(photos), export.logits(photos)
     if ours.shape != theirs.shape:
         return Size(*shape, float("nan"), 0.0)
-    return Size(*shape, float(np.abs(ours - theirs).max()), float((ours.argmax(1) == theirs.argmax(1)).mean()))
+    ours, theirs = _with_averages(ours, theirs, photos, averager)
+    return Size(*shape, float(np.abs(ours - theirs).max()), float((ours.argmax(-3) == theirs.argmax(-3)).mean()))
+
+
+def _with_averages(
+    ours: np.ndarray, theirs: np.ndarray, images: np.ndarray, averager: Masker | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """An ensemble's logits with the average of its members, (B, members + 1, C, h, w); those of a model as they are."""
+    if averager is None:
+        return ours, theirs
+    logarithms = ours - ours.max(axis=2, keepdims=True)
+    logarithms -= np.log(np.exp(logarithms).sum(axis=2, keepdims=True))
+    average = np.logaddexp.reduce(logarithms, axis=1, keepdims=True) - np.float32(np.log(ours.shape[1]))
+    return np.concatenate([ours, average], axis=1), np.concatenate([theirs, averager(images)[:, None]], axis=1)
 
 
 def _masks(model: Model, photos: np.ndarray) -> np.ndarray:
     """The masks (B, H, W) uint8 of photos (B, 3, H, W) uint8, at their size."""
     logits = model.logits(_resized(photos, model.image_size, model.image_size))
-    return np.stack([native_mask(of_photo, *photos.shape[-2:]) for of_photo in logits])
+    return np.stack([_mask(of_photo, *photos.shape[-2:]) for of_photo in logits])
+
+
+def _mask(logits: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width) uint8 of logits (C, h, w), or of those of an ensemble (members, C, h, w)."""
+    if logits.ndim == 3:
+        return native_mask(logits, height, width)
+    return Prediction([*logits], height, width, ("",) * logits.shape[1]).index
 
 
 def _batch(photos: Sequence[np.ndarray], batch: int, height: int, width: int) -> np.ndarray:

@@ -18,8 +18,8 @@ _LAYERS = ("Conv", "ConvTranspose")
 _BETWEEN = ("MaxPool", "Concat", "Relu", "LeakyRelu")
 
 
-def quantize(model: "ModelProto", images: Iterable[np.ndarray], name: str) -> "ModelProto":
-    """Quantize a graph's convolutions to int8, except the first and the last.
+def quantize(model: "ModelProto", images: Iterable[np.ndarray], name: str, members: int = 1) -> "ModelProto":
+    """Quantize a graph's convolutions to int8, except the first and the last of each net.
 
     Activations are unsigned with one scale, weights signed with one scale per channel, in 7 bits: with 8, ONNX
     Runtime's sums overflow on processors without VNNI. Ranges are the minimum and maximum over the images.
@@ -38,6 +38,7 @@ def quantize(model: "ModelProto", images: Iterable[np.ndarray], name: str) -> "M
         model: from `make_graph`.
         images: for calibration, (1, 3, H, W) each in the type of its input; from the training set.
         name: the model's name in messages.
+        members: the number of equal nets in the graph, one after the other.
 
     Raises:
         CheckpointError: it has no layer to quantize.
@@ -47,11 +48,13 @@ def quantize(model: "ModelProto", images: Iterable[np.ndarray], name: str) -> "M
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     layers = [node.name for node in model.graph.node if node.op_type in _LAYERS]
-    if len(layers) < 3:
+    of_one = len(layers) // members
+    if of_one < 3:
         raise CheckpointError(
-            f"{name}: its net has {len(layers)} convolutions, and the first and the last stay float32: nothing is left "
+            f"{name}: its net has {of_one} convolutions, and the first and the last stay float32: nothing is left "
             f"for int8. Export it without --int8."
         )
+    stacked = [node.name for node in model.graph.node if "members" in node.output]  # its output stays float32
     with tempfile.TemporaryDirectory(prefix="facesegl-") as folder, _quiet():
         inferred, quantized = Path(folder, "inferred.onnx"), Path(folder, "int8.onnx")
         # the exporter has folded and fused already; symbolic inference fails on dynamic sizes
@@ -66,7 +69,7 @@ def quantize(model: "ModelProto", images: Iterable[np.ndarray], name: str) -> "M
             per_channel=True,
             reduce_range=True,
             op_types_to_quantize=[*_LAYERS, *_BETWEEN],
-            nodes_to_exclude=[layers[0], layers[-1]],
+            nodes_to_exclude=[*layers[::of_one], *layers[of_one - 1 :: of_one], *stacked],
         )
         return onnx.load(quantized)
 

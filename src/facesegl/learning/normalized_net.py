@@ -1,6 +1,6 @@
-"""A net with the normalisation of its images, for training, prediction and export. No Lightning."""
+"""A net with the normalisation of its images, for training, prediction and export; also several. No Lightning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,6 +38,26 @@ class NormalizedNet(nn.Module):
         normalised = (image - self.mean) / self.std
         logits: Tensor = self.net(normalised.to(self.mean.dtype))  # trainer.precision=bf16-true
         return logits
+
+
+class EnsembleNet(NormalizedNet):
+    """Several nets, each with its own normalisation: images from 0 to 255 in, logits of each out.
+
+    Shape: (B, 3, H, W) uint8, or float 0 to 255 -> logits (B, members, classes, H, W) float.
+
+    Args:
+        members: nets of the same classes and image size.
+        card: the ensemble's card.
+    """
+
+    net: nn.ModuleList
+
+    def __init__(self, members: Sequence[NormalizedNet], card: Mapping[str, Any]) -> None:
+        super().__init__(nn.ModuleList(members), card)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, members, classes, H, W) of images (B, 3, H, W)."""
+        return torch.stack([member(image) for member in self.net], dim=1)
 
 
 def _channels_last(net: nn.Module) -> nn.Module:

@@ -30,7 +30,10 @@ class Model(Protocol):
     """Height and width of its input, pixels."""
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Logits (B, C, S, S) float32 of images (B, 3, S, S) uint8, R-G-B, at the model's input size S."""
+        """Logits (B, C, S, S) float32 of images (B, 3, S, S) uint8, R-G-B, at the model's input size S.
+
+        Those of an ensemble in one graph are (B, members, C, S, S).
+        """
         ...
 
 
@@ -71,9 +74,9 @@ def read_card(path: "str | Path") -> Card:
     return card
 
 
-def first_job(folder: Path) -> Path | None:
-    """The first job folder of a sweep; None if the folder is not a sweep."""
-    return min((note.parent for note in folder.glob("*/job.json")), default=None)
+def is_sweep(folder: Path) -> bool:
+    """Whether this is the folder of a sweep."""
+    return (folder / "sweep.json").is_file() or any(folder.glob("*/job.json"))
 
 
 def names_model(path: "str | Path") -> bool:
@@ -100,8 +103,11 @@ def model_file(path: "str | Path") -> Path:
         return path
     last = path / "checkpoints" / "last.ckpt"
     if not last.is_file():
-        if job := first_job(path):
-            raise CheckpointError(f"{path}: the folder of a sweep; name one of its jobs, such as {job}.")
+        if is_sweep(path):
+            raise CheckpointError(
+                f"{path}: the folder of a sweep, which has a model for each job; expected one model, such as "
+                f"{path / '0'}. facesegl report {path} shows them all."
+            )
         runs = [*path.glob("*/checkpoints/last.ckpt"), *path.glob("*/*/checkpoints/last.ckpt")]
         newest = max(runs, key=lambda file: file.stat().st_mtime, default=None)
         hint = f"did you mean its newest run, {newest.parents[1]}?" if newest else f"expected {_EXPECTED}."

@@ -40,7 +40,9 @@ class OnnxModel:
             about: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
             self.card: Card = card_in(about, self.name)
             taken = _input_of(self._session, self.name)
-            _require_logits(self._session, self.name)
+            self._logits = "members" if "members" in self.card else "logits"
+            _require_output(self._session, "logits", self.name)
+            _require_output(self._session, self._logits, self.name)
             self._input, self._type = taken.name, np.uint8 if taken.type == "tensor(uint8)" else np.float32
         except UnicodeDecodeError:
             raise CheckpointError(f"{path}: text in it is not UTF-8; expected what facesegl export wrote.") from None
@@ -49,7 +51,11 @@ class OnnxModel:
         self.form = {name: about[name] for name in ("kind", "precision", "calibrated_on") if name in about}
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Logits (B, C, S, S) float32 of images (B, 3, S, S) uint8."""
+        """Logits (B, C, S, S) float32 of images (B, 3, S, S) uint8; of an ensemble (B, members, C, S, S)."""
+        return self._run(self._logits, images)
+
+    def averaged(self, images: np.ndarray) -> np.ndarray:
+        """The logarithm of an ensemble's mean probabilities: (B, C, S, S) float32 of images (B, 3, S, S) uint8."""
         return self._run("logits", images)
 
     def masks(self, images: np.ndarray) -> np.ndarray:
@@ -131,6 +137,6 @@ def _input_of(session: "InferenceSession", name: str) -> "NodeArg":
     return inputs[0]
 
 
-def _require_logits(session: "InferenceSession", name: str) -> None:
-    if "logits" not in {output.name for output in session.get_outputs()}:
-        raise CheckpointError(f"{name}: it has no output named logits; export it again.")
+def _require_output(session: "InferenceSession", output: str, name: str) -> None:
+    if output not in {each.name for each in session.get_outputs()}:
+        raise CheckpointError(f"{name}: it has no output named {output}; export it again.")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from facesegl.errors import ConfigError, DataError
-from facesegl.prediction.model import SUFFIXES, model_file, names_model
+from facesegl.prediction.model import SUFFIXES, is_sweep, model_file, names_model
 from facesegl.pretrained import FACES
 from facesegl.sources.listing import HEIC_REMEDY, HEIC_SUFFIXES, is_heic, name_key, natural_key, reads_heic
 from facesegl.text import a_few, number
@@ -50,7 +50,7 @@ class Photo(NamedTuple):
 
 
 def models_and_photos(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Separate models, by their name or as a run folder, from photos and their folders.
+    """Separate models, by their name or as the folder of a run or sweep, from photos and their folders.
 
     The pretrained weights are the model if there are only images, and folders without runs and checkpoints.
 
@@ -58,7 +58,7 @@ def models_and_photos(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         ConfigError: no model among them.
         CheckpointError: one is a folder of runs.
     """
-    models = [path for path in given if names_model(path) or (path / "result.json").is_file()]
+    models = [path for path in given if names_model(path) or (path / "result.json").is_file() or is_sweep(path)]
     if models:
         return models, [path for path in given if path not in models]
     if all(map(_is_of_photos, given)):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from facesegl.errors import CheckpointError, ConfigError, DataError
 from facesegl.labels.taxonomy import Taxonomy
+from facesegl.prediction.members import member_files
 from facesegl.prediction.model import Model, open_model
 from facesegl.prediction.upsample import row_bands, upsample
 from facesegl.pretrained import FACES
@@ -84,8 +85,8 @@ class Predictor:
     """Segments photos by one model, or by several whose probabilities are averaged.
 
     Args:
-        *models: files, run folders, or opened models, all with the same classes; by default the pretrained weights,
-            `facesegl:faces`.
+        *models: files, run folders, the folder of a sweep for its finished jobs, or opened models, all with the same
+            classes; by default the pretrained weights, `facesegl:faces`.
         device: auto, cpu, cuda or mps.
         tta: test-time augmentation: also predict each mirrored photo, with left and right classes swapped back, and
             average.
@@ -100,7 +101,7 @@ class Predictor:
 
     Raises:
         CheckpointError: a file is not a model, or names an untrusted class.
-        ConfigError: models of different classes.
+        ConfigError: models of different classes, or a sweep of several configurations.
         MachineError: the device is not available.
     """
 
@@ -108,8 +109,12 @@ class Predictor:
         self, *models: "str | Path | Model", device: str = "auto", tta: bool = False, trust: Sequence[str] = ()
     ) -> None:
         require_packages_exist([trust] if isinstance(trust, str) else trust)
-        given = models or (FACES,)
-        opened = [open_model(model, device, trust) if isinstance(model, str | Path) else model for model in given]
+        opened: list[Model] = []
+        for model in models or (FACES,):
+            if isinstance(model, str | Path):
+                opened += [open_model(file, device, trust) for file in member_files(model)]
+            else:
+                opened.append(model)
         _require_one_taxonomy(opened)
         self.models: list[Model] = opened
         self.taxonomy: Taxonomy = opened[0].taxonomy
@@ -148,22 +153,23 @@ class Predictor:
         """Logits (B, C, s, s) float32 of the photos, then, with TTA, of the mirrored photos, mirrored back."""
         size = model.image_size
         small = np.stack([resize_photo(photo, size, size) for photo in photos]).transpose(0, 3, 1, 2)
-        yield self._logits(model, small)
+        yield from self._logits(model, small)
         if self.tta:
-            mirrored = self._logits(model, np.ascontiguousarray(small[..., ::-1]))
-            yield mirrored[:, self._mirrored, :, ::-1]
+            for mirrored in self._logits(model, np.ascontiguousarray(small[..., ::-1])):
+                yield mirrored[:, self._mirrored, :, ::-1]
 
     def _logits(self, model: Model, images: np.ndarray) -> np.ndarray:
-        """Checked logits (B, C, h, w) of images (B, 3, h, w)."""
+        """Checked logits (members, B, C, h, w) of images (B, 3, h, w); a model alone is one member."""
         logits = model.logits(images)
-        if logits.ndim != 4 or logits.shape[:2] != (len(images), len(self.names)):
+        members = logits.swapaxes(0, 1) if logits.ndim == 5 else logits[None]
+        if members.ndim != 5 or not len(members) or members.shape[1:3] != (len(images), len(self.names)):
             raise CheckpointError(
                 f"{model.name}: its net gives {logits.shape} for {len(images)} photos; expected a channel for each of "
                 f"its {len(self.names)} classes. Net and card do not match."
             )
         if not np.isfinite(logits).all():
             raise CheckpointError(f"{model.name}: its logits are not finite, so it cannot predict anything.")
-        return logits
+        return members
 
 
 def _mean_probability(logits: Sequence[np.ndarray]) -> np.ndarray:

@@ -25,6 +25,9 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         on = f", calibrated on {about['calibrated_on']}" if "calibrated_on" in about else ""
         inside = "from the photo to its mask" if about["kind"] == "whole" else "the net alone"
         yield "ONNX", f"{inside}, {about.get('precision')}{on}"
+    if members := about.get("members"):
+        folds = ", ".join(str(member.get("fold")) for member in members)
+        yield "ensemble", f"the mean probability of {len(members)} models, data.fold={folds}; below, the first of them"
     yield "net", f"{net.get('_target_')} ({settings})"
     yield "parameters", spaced(parameters) if parameters else "unknown"
     yield "input size", f"{about['image_size']}x{about['image_size']}"
@@ -37,4 +40,5 @@ def _lines(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if about.get("scores") and "kind" in about:
         yield "scores", "as of the checkpoint it was exported from"
     if not about.get("scores"):
-        yield "scores", "none: the run ended before scoring; facesegl evaluate computes them"
+        why = "" if about.get("members") else "the run ended before scoring; "
+        yield "scores", f"none: {why}facesegl evaluate computes them"

@@ -80,7 +80,7 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
     """
     notes = []
     for run in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
-        if (note := read_record(run / "job.json")) is not None:
+        if note := read_record(run / "job.json"):
             notes.append(note | {"run": str(run)})
         else:
             died = {"state": "died", "messages": ["it has no readable job.json"], "exit_code": 70, "run": str(run)}

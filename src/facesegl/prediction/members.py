@@ -1,0 +1,78 @@
+"""The files of a model: one, or of a sweep's folder the checkpoints of its finished jobs, which are an ensemble."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facesegl.errors import CheckpointError, ConfigError
+from facesegl.prediction.model import is_sweep, model_file
+from facesegl.pretrained import model_path
+from facesegl.runs.result import read_record
+from facesegl.runs.sweep_jobs import Job, fold, read_jobs, read_notes, swept
+from facesegl.text import a_few, number
+
+log = logging.getLogger(__name__)
+
+
+def member_files(model: "str | Path") -> list[Path]:
+    """The file of a model, or the last checkpoint of each finished job of a sweep, in the order of the jobs.
+
+    Jobs that are not finished are named in a log line.
+
+    Args:
+        model: as for `model_file`, or the folder of a sweep whose jobs are one configuration: they differ only in
+            seeds, folds and the choice of photos.
+
+    Raises:
+        CheckpointError: as `model_file`, or no job is done.
+        ConfigError: the jobs are several configurations.
+    """
+    folder = model_path(model)
+    if not is_sweep(folder):
+        return [model_file(model)]
+    notes = read_notes(folder)
+    died = {note["job"] for note in notes if note["state"] == "died"}  # without overrides
+    _require_one_configuration(folder, [job for job in read_jobs(folder) if job.number not in died])
+    checkpoints = {note["job"]: Path(note["run"]) / "checkpoints" / "last.ckpt" for note in notes}
+    left_out = {note["job"]: reason for note in notes if (reason := _unusable(note, checkpoints[note["job"]]))}
+    reasons = [f"job {job} ({reason})" for job, reason in left_out.items()]
+    jobs = int((read_record(folder / "sweep.json") or {}).get("jobs", len(notes)))
+    if jobs > len(notes):
+        reasons.append(f"{jobs - len(notes)} not started")
+    if len(left_out) == len(notes):
+        raise CheckpointError(
+            f"{folder}: a sweep without a finished job ({a_few(reasons)}); finish it with its command and resume=auto."
+        )
+    if reasons:
+        log.warning(
+            "%s: an ensemble of %d of %s; left out: %s",
+            folder,
+            len(notes) - len(left_out),
+            number(max(jobs, len(notes)), "job"),
+            a_few(reasons),
+        )
+    return [file for job, file in checkpoints.items() if job not in left_out]
+
+
+def _unusable(note: Mapping[str, Any], checkpoint: Path) -> str:
+    """Why a job is not in the ensemble; empty if it is."""
+    if note["state"] != "done":
+        return "unfinished" if note["state"] == "died" else str(note["state"])
+    return "" if checkpoint.is_file() else "no last.ckpt"
+
+
+def _require_one_configuration(folder: Path, jobs: Sequence[Job]) -> None:
+    keys = [key for key in swept(jobs) if key != "data.fold"]
+    rows = sorted(fold(jobs, keys), key=lambda row: row.jobs[0].number)
+    if len(rows) < 2:
+        return
+    ways = [
+        f"{' '.join(f'{key}={value}' for key, value in zip(keys, row.values, strict=True))}: "
+        f"{' '.join(str(folder / str(job.number)) for job in row.jobs)}"
+        for row in rows
+    ]
+    raise ConfigError(
+        f"{folder}: a sweep of {len(rows)} configurations; expected one, with several seeds or folds. Name the jobs of "
+        f"one configuration instead: {a_few(ways)}."
+    )
