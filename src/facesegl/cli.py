@@ -106,16 +106,19 @@ def _train(given: Namespace) -> None:
     from facesegl.commands.build import GIVEN, problems_of_parts
     from facesegl.commands.train import train
     from facesegl.config.check import rehearse
+    from facesegl.config.compose import expand_folds
 
+    words = expand_folds(given.words, config_dirs=given.config_dir)
+    multirun = given.multirun or words != given.words
     configs = rehearse(
-        given.words,
-        multirun=given.multirun,
+        words,
+        multirun=multirun,
         config_dirs=given.config_dir,
         given=GIVEN,
         construct=problems_of_parts,  # in a sweep constructors of all jobs report errors before the first one starts
     )
     first = configs[0].config
-    if given.multirun:
+    if multirun:
         if first.paths.run:
             raise ConfigError(
                 f"paths.run={first.paths.run}: a sweep has many runs, each in its own folder; choose where with "

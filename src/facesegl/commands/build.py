@@ -21,6 +21,7 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from facesegl.config.check import check
 from facesegl.config.instantiate import build
 from facesegl.console import quiet, silent
 from facesegl.errors import ConfigError, FaceseglError, is_out_of_memory
@@ -30,6 +31,7 @@ from facesegl.text import number
 from facesegl.user_modules import require_packages_exist
 
 if TYPE_CHECKING:
+    from facesegl.config.compose import Composed
     from facesegl.data.datamodule import FaceDataModule
 
 GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}
@@ -89,6 +91,22 @@ def _try_parts(plan: DictConfig) -> tuple[tuple[Any, ...], list[str]]:
     callbacks, _loggers = (attempt(build, plan.get(name)) for name in ("callbacks", "logger"))
     trainer = attempt(_trainer, plan.get("trainer") or {}, [*(callbacks or {}).values()])
     return (faces, net, loss, trainer), problems
+
+
+def require_folds(composed: Composed) -> None:
+    """Refuse to cross-validate on data that cannot be divided into folds.
+
+    Raises:
+        ConfigError: the data have their own validation photos, on which every fold would be validated.
+        DataError: the data cannot be read, or show fewer persons than folds.
+    """
+    faces = build(check(composed, given=GIVEN, again=True).data, augment=None)
+    faces.setup()
+    if not faces.fold_of:
+        raise ConfigError(
+            f"data.fold=all: {faces.source.title} has its own {number(len(faces.val), 'validation photo')}, on which "
+            f"every fold would be validated. Leave data.fold=all out."
+        )
 
 
 def require_batches(parts: Parts) -> None:

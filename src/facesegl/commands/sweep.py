@@ -15,8 +15,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from facesegl.commands.build import require_folds
 from facesegl.commands.job import run_job
-from facesegl.config.compose import Composed, conf_dir, key_of, loosen, quoted, swept
+from facesegl.config.compose import Composed, conf_dir, expand_folds, key_of, loosen, quoted, swept
 from facesegl.errors import ConfigError, MachineError
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
@@ -41,15 +42,19 @@ def sweep(configs: Sequence[Composed], overrides: Sequence[str], config_dirs: Se
         The sweep's folder.
 
     Raises:
-        ConfigError: `resume` names no sweep of these overrides, or Hydra refuses the sweep.
+        ConfigError: `resume` names no sweep of these overrides, the data have no folds, or Hydra refuses the sweep.
         MachineError: another process runs this sweep, or a launcher does not work on this machine.
         Stopped: a signal ended the sweep.
     """
     first = configs[0].config
     sweeps = Path(first.paths.runs) / first.name
-    counts = swept(overrides, config_dirs=config_dirs)
-    jobs, typed = math.prod(counts.values()), [text for text in overrides if _name_of(text) != "resume"]
+    typed = [text for text in overrides if _name_of(text) != "resume"]
     lasting = [text for text in typed if _name_of(text) != "trainer.max_time"]  # which counts from each start
+    typed = expand_folds(asked := typed, config_dirs=config_dirs)
+    if typed != asked:
+        require_folds(configs[0])
+    counts = swept(typed, config_dirs=config_dirs)
+    jobs = math.prod(counts.values())
     found = _find(str(first.resume), sweeps, lasting, jobs) if first.resume else None
     folder = (found or make_folder(sweeps)).absolute()
     given = [*typed, "resume=auto"] if first.resume else typed  # each job resumes in its own folder
