@@ -1,20 +1,26 @@
 """Cross-validation: the pooled score of runs that were validated on different folds, over all of their photos."""
 
+import logging
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from facesegl.errors import ConfigError
+from facesegl.errors import CheckpointError, ConfigError
 from facesegl.evaluation.comparison import pick
 from facesegl.evaluation.counts_file import SavedCounts, read_counts
+from facesegl.runs.result import read_result
+from facesegl.runs.sweep_jobs import Job
 from facesegl.scores.bootstrap import FEWEST, interval, resampled_scores
 from facesegl.scores.summary import Scores, summarise
 from facesegl.text import a_few
+
+log = logging.getLogger(__name__)
 
 
 class ScoreEstimate(NamedTuple):
@@ -60,8 +66,12 @@ def pool_runs(folders: Sequence[Path]) -> Pooled:
         CheckpointError: a counts.npz that cannot be read.
         ConfigError: a run without validation photos, runs with a shared photo, other classes or other data.
     """
-    runs = [read_counts(folder) for folder in folders]
-    _require_different_folds(folders, runs)
+    return _pool({folder: read_counts(folder) for folder in folders})
+
+
+def _pool(counted: Mapping[Path, SavedCounts]) -> Pooled:
+    _require_different_folds(counted)
+    runs = list(counted.values())
     photos = [photo for run in runs for photo in run.sets["val"]]
     counts, boundary = map(np.concatenate, zip(*(pick(run, run.sets["val"]) for run in runs), strict=True))
     group_of = {photo: group for run in runs for photo, group in zip(run.photos, run.groups, strict=True)}
@@ -73,17 +83,69 @@ def pool_runs(folders: Sequence[Path]) -> Pooled:
     return Pooled(scores, ScoreEstimate(scores.miou, *ends), tuple(photos), persons, len(runs))
 
 
-def _require_different_folds(folders: Sequence[Path], runs: Sequence[SavedCounts]) -> None:
-    first, problems = runs[0], []
+def pool_folds(jobs: Sequence[Job]) -> list[Job]:
+    """Replace jobs of a sweep that differ only in their fold by one, with the score over all of their photos.
+
+    A fold whose counts cannot be read or pooled is reported in the log, and its score does not count.
+    """
+    together: dict[object, list[Job]] = {}
+    for job in jobs:
+        same = job.number if job.fold is None else frozenset(job.values.items())
+        together.setdefault(same, []).append(job)
+    return [_pooled(same) if same[0].fold is not None else same[0] for same in together.values()]
+
+
+def _pooled(jobs: Sequence[Job]) -> Job:
+    counted = {job.run: counts for job in jobs if job.miou is not None and (counts := _counts(job))}
+    parts = [job if job.run in counted else job._replace(miou=None) for job in jobs]
+    one = jobs[0]._replace(
+        fold=None, folds=max(job.folds for job in jobs) or len(jobs), pooled=parts, page="", miou=None, classes={}
+    )
+    try:
+        found = _pool(counted) if counted else None
+    except ConfigError as error:
+        for problem in error.problems:
+            log.warning("no pooled score: %s", problem)
+        found = None
+    if found is None:
+        return one
+    scored = [job for job in parts if job.miou is not None]
+    floors = [job.floor for job in scored if job.floor is not None]
+    low, high = (None if math.isnan(end) else end for end in found.miou[1:])
+    return one._replace(
+        set=scored[0].set,
+        miou=found.miou.value,
+        low=low,
+        high=high,
+        scored_photos=len(found.photos),
+        classes=found.scores.to_dict()["iou"],
+        command=scored[0].command,
+        photos=scored[0].photos,
+        floor=statistics.fmean(floors) if floors else None,
+        agreement=scored[0].agreement,
+    )
+
+
+def _counts(job: Job) -> SavedCounts | None:
+    try:
+        return read_counts(job.run)
+    except CheckpointError as error:
+        log.warning("job %s does not count: %s", job.number, error)
+        return None
+
+
+def _require_different_folds(runs: Mapping[Path, SavedCounts]) -> None:
+    problems = []
+    before, first = next(iter(runs.items()))
     seen: dict[str, Path] = {}
-    for folder, run in zip(folders, runs, strict=True):
+    for folder, run in runs.items():
         if not run.sets.get("val"):
             problems.append(f"{folder}: no validation photos; expected a run with data.fold=0, 1, ...")
         if run.classes != first.classes:
-            problems.append(f"{folder}: other classes than {folders[0]}; expected folds of the same data.")
+            problems.append(f"{folder}: other classes than {before}; expected folds of the same data.")
         if run.fingerprint != first.fingerprint:
             problems.append(
-                f"{folder}: other data than {folders[0]} (fingerprints {run.fingerprint}, {first.fingerprint}); train "
+                f"{folder}: other data than {before} (fingerprints {run.fingerprint}, {first.fingerprint}); train "
                 f"all folds on the same data."
             )
         val = run.sets.get("val", ())
@@ -95,3 +157,17 @@ def _require_different_folds(folders: Sequence[Path], runs: Sequence[SavedCounts
         seen |= dict.fromkeys(val, folder)
     if problems:
         raise ConfigError(*problems)
+
+
+def pooled_scores(jobs: Sequence[Job]) -> dict[str, Any]:
+    """The pooled scores of jobs of different folds in the form of `Result.scores`, with floor and agreement.
+
+    The floor, too, is pooled over the folds: at each photo it is that of the masks that its model was trained on.
+    """
+    found = pool_runs([job.run for job in jobs])
+    of_folds = [((read_result(job.run) or {}).get("scores") or {})["val"] for job in jobs]
+    confusion = torch.tensor([fold["floor"]["confusion"] for fold in of_folds])
+    names = tuple(found.scores.iou)
+    floor = summarise(names, confusion, torch.zeros(len(names), 4, dtype=torch.int64)).to_dict()
+    floor |= {"photos": len(found.photos), "miou_per_photo": None}  # which the folds' records do not have
+    return {"val": {"scores": found.scores.to_dict(), "floor": floor, "agreement": of_folds[0]["agreement"]}}
