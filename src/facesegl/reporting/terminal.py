@@ -71,7 +71,7 @@ def _show_cross_validated(folder: Path, jobs: Sequence[Job]) -> None:
         _show_pooled(jobs[0])
     show(
         "No test photo was scored. To report the best configuration, train it on all training photos:",
-        Text(of_all_photos(max(best.jobs, key=lambda job: job.miou or 0)), overflow="ignore", no_wrap=True),
+        of_all_photos(max(best.jobs, key=lambda job: job.miou or 0)),
         "",
     )
 
@@ -83,8 +83,8 @@ def _show_pooled(job: Job) -> None:
     show(score_table(scores, (read_result(scored[0].run) or {})["data"]["name"]), "")
     ends = "" if job.low is None else f", {LEVEL_IN_WORDS} interval {cell(job.low)} to {cell(job.high)}"
     words = (
-        f"mIoU {cell(job.miou)}{ends}: cross-validated over {number(job.scored_photos, 'photo')} of "
-        f"{folds_in_words(job)} folds, each scored by the model that was not trained on it."
+        f"mIoU {cell(job.miou)}{ends}: cross-validated over {number(job.scored_photos, 'photo')}; "
+        f"folds: {folds_in_words(job)}. Each photo was scored by the model that was not trained on it."
     )
     for paragraph in filter(None, [words, definition(scores), below_the_floor(scores)]):
         show(Text(paragraph), "")
