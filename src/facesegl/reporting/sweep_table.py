@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from facesegl.evaluation.comparison import LEVEL_IN_WORDS
 from facesegl.reporting.score_tables import plain_table
 from facesegl.reporting.scored_sets import cell
-from facesegl.runs.sweep_jobs import PHOTOS, Job, best_first, fold, spread, swept
+from facesegl.runs.sweep_jobs import PHOTOS, Job, best_first, fold, ranked, spread, swept
 from facesegl.text import finite, number
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def folds_table(name: str, jobs: Sequence[Job]) -> "Table":
     table = plain_table(f"Sweep {name}, cross-validated over {number(photos, 'photo')}")
     for column in ("jobs", "overrides", "folds", "mIoU", f"{LEVEL_IN_WORDS} interval"):
         table.add_column(column, justify="right" if column == "mIoU" else "left", overflow="fold")
-    for job in sorted(jobs, key=lambda job: (job.miou is None, job.lacks_folds, -(job.miou or 0))):
+    for job in ranked(jobs):
         parts = job.pooled or [job]
         overrides = " ".join(f"{key}={value}" for key, value in job.values.items())
         ends = "-" if job.low is None else f"{cell(job.low)} to {cell(job.high)}"

@@ -97,12 +97,17 @@ class Row(NamedTuple):
         return all(job.lacks_folds for job in self.jobs if job.miou is not None)
 
     @property
-    def count(self) -> str:
+    def runs(self) -> list[Job]:
+        """Its jobs, those of pooled folds one by one."""
+        return [run for job in self.jobs for run in job.pooled or [job]]
+
+    @property
+    def counted(self) -> str:
         """The number of scores, and of folds in each.
 
         Example:
             >>> fold = Job(0, {}, "val", 0.8, {}, "", "")
-            >>> Row([], 0.8, None, 1, [], [fold._replace(folds=5, pooled=[fold] * 4)]).count
+            >>> Row([], 0.8, None, 1, [], [fold._replace(folds=5, pooled=[fold] * 4)]).counted
             '4 of 5 folds'
         """
         scored = [job for job in self.jobs if job.miou is not None]
@@ -169,6 +174,11 @@ def read_jobs(folder: Path) -> list[Job]:
     return [_job(note) for note in read_notes(folder)]
 
 
+def ranked(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs, best score first; those that lack folds, or have no score, come last."""
+    return sorted(jobs, key=lambda job: (job.lacks_folds, _rank(job.miou)))
+
+
 def of_all_photos(job: Job) -> str:
     """The command that trains what a job trained on all training photos, and scores the test photos."""
     words = [word for word in shlex.split(job.command) if word.lstrip("+").partition("=")[0] not in (FOLD, "resume")]
@@ -187,7 +197,7 @@ def fold(jobs: Sequence[Job], keys: Sequence[str]) -> list[Row]:
     for job in jobs:
         together.setdefault(tuple(job.values.get(key, "") for key in keys), []).append(job)
     rows = [_row(list(values), same) for values, same in together.items()]
-    return sorted(rows, key=lambda row: (row.mean is None, row.lacks_folds, _rank(row.mean)))
+    return sorted(rows, key=lambda row: (row.lacks_folds, _rank(row.mean)))
 
 
 def _rank(score: float | None) -> tuple[bool, float]:
@@ -203,7 +213,7 @@ def spread(row: Row) -> str:
     """
     if row.mean is None:
         return "-"
-    return f"{row.mean:.3f}{f' ± {row.sd:.3f}' if row.sd is not None else ''} ({row.count})"
+    return f"{row.mean:.3f}{f' ± {row.sd:.3f}' if row.sd is not None else ''} ({row.counted})"
 
 
 def _row(values: list[str], jobs: list[Job]) -> Row:
