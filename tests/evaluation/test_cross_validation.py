@@ -5,40 +5,13 @@ import numpy as np
 import pytest
 
 from facesegl.errors import CheckpointError, ConfigError
-from facesegl.evaluation.counts_file import SavedCounts
 from facesegl.evaluation.cross_validation import pool_runs
-
-CLASSES = ("background", "skin", "hair")
-
-
-def write_run(folder, photos, *, persons=None, seed=0, classes=CLASSES, fingerprint="faces", set_name="val"):
-    """A run folder with counts of photos; returns the confusion counts."""
-    folder.mkdir()
-    rng = np.random.default_rng([seed, *map(ord, "".join(photos))])
-    counts = rng.integers(1, 100, (len(photos), len(classes), len(classes)))
-    boundary = rng.integers(1, 50, (len(photos), len(classes), 4))
-    SavedCounts(
-        classes=classes,
-        photos=tuple(photos),
-        groups=tuple(persons or photos),
-        sets={set_name: photos},
-        counts=counts,
-        boundary=boundary,
-        scored="last.ckpt",
-        data="faces",
-        fingerprint=fingerprint,
-    ).write(folder)
-    return counts
-
-
-def mean_iou(counts):
-    total = counts.sum(axis=0)
-    return np.mean([total[i, i] / (total[i].sum() + total[:, i].sum() - total[i, i]) for i in range(len(total))])
+from helpers.records import mean_iou, write_counts
 
 
 def test_folds_are_pooled_by_their_counts_and_not_by_the_mean_of_their_scores(tmp_path):
-    one = write_run(tmp_path / "0", ["a", "b", "c", "d"])
-    two = write_run(tmp_path / "1", ["e", "f", "g"])
+    one = write_counts(tmp_path / "0", ["a", "b", "c", "d"])
+    two = write_counts(tmp_path / "1", ["e", "f", "g"])
     found = pool_runs([tmp_path / "0", tmp_path / "1"])
     assert found.scores.miou == found.miou.value == pytest.approx(mean_iou(np.concatenate([one, two])), abs=1e-12)
     assert abs(found.miou.value - np.mean([mean_iou(one), mean_iou(two)])) > 1e-6
@@ -48,8 +21,8 @@ def test_folds_are_pooled_by_their_counts_and_not_by_the_mean_of_their_scores(tm
 
 
 def test_the_interval_is_over_persons_and_there_is_none_for_a_few(tmp_path):
-    write_run(tmp_path / "0", ["a", "b", "c", "d"], persons=["1", "1", "2", "2"])
-    write_run(tmp_path / "1", ["e", "f", "g"], persons=["3", "4", "5"])
+    write_counts(tmp_path / "0", ["a", "b", "c", "d"], persons=["1", "1", "2", "2"])
+    write_counts(tmp_path / "1", ["e", "f", "g"], persons=["3", "4", "5"])
     found = pool_runs([tmp_path / "0", tmp_path / "1"])
     assert found.persons == 5
     assert math.isnan(found.miou.low)
@@ -66,8 +39,8 @@ def test_the_interval_is_over_persons_and_there_is_none_for_a_few(tmp_path):
     ],
 )
 def test_runs_that_are_not_folds_of_each_other_are_refused(tmp_path, photos, other, expected):
-    write_run(tmp_path / "0", [*"abc"])
-    write_run(tmp_path / "1", [*photos], **other)
+    write_counts(tmp_path / "0", [*"abc"])
+    write_counts(tmp_path / "1", [*photos], **other)
     with pytest.raises(ConfigError, match=expected):
         pool_runs([tmp_path / "0", tmp_path / "1"])
 
