@@ -79,6 +79,7 @@ def test_more_folds_than_persons_are_refused_once(fasseg):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_killed_sweep_of_rates_seeds_and_folds_continues_and_its_table_has_a_row_for_each_rate(fasseg):
     command = [*QUICK, "data.fold=all", "optimizer.lr=1e-2,3e-3", "seed=0,1,2"]
     killed = start(*command)

@@ -105,9 +105,9 @@ def test_a_fold_whose_counts_cannot_be_read_does_not_count(tmp_path, caplog):
     assert "job 1 does not count: " in caplog.text
 
 
-def test_folds_of_different_data_have_no_pooled_score(tmp_path, caplog):
+def test_folds_that_share_photos_are_not_pooled(tmp_path, caplog):
     write_folds(tmp_path / "sweep", [[]])
     (tmp_path / "sweep" / "1" / "counts.npz").write_bytes((tmp_path / "sweep" / "0" / "counts.npz").read_bytes())
     (row,) = rows_of(tmp_path / "sweep")
-    assert row.mean is None
+    assert row.counted == "3"
     assert "2 of its 2 validation photos are also those of" in caplog.text

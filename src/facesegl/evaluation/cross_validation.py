@@ -86,17 +86,17 @@ def _pool(counted: Mapping[Path, SavedCounts]) -> Pooled:
 def pool_folds(jobs: Sequence[Job]) -> list[Job]:
     """Replace jobs of a sweep that differ only in their fold by one, with the score over all of their photos.
 
-    A fold whose counts cannot be read or pooled is reported in the log, and its score does not count.
+    A fold whose counts cannot be read does not count; jobs that cannot be pooled stay as they are. The log says why.
     """
     together: dict[object, list[Job]] = {}
     for job in jobs:
         same = job.number if job.fold is None else frozenset(job.values.items())
         together.setdefault(same, []).append(job)
-    return [_pooled(same) if same[0].fold is not None else same[0] for same in together.values()]
+    return [one for same in together.values() for one in (_pooled(same) if same[0].fold is not None else same)]
 
 
-def _pooled(jobs: Sequence[Job]) -> Job:
-    counted = {job.run: counts for job in jobs if job.miou is not None and (counts := _counts(job))}
+def _pooled(jobs: Sequence[Job]) -> Sequence[Job]:
+    counted = {job.run: counts for job in jobs if job.miou is not None and job.classes and (counts := _counts(job))}
     parts = [job if job.run in counted else job._replace(miou=None) for job in jobs]
     one = jobs[0]._replace(
         fold=None, folds=max(job.folds for job in jobs) or len(jobs), pooled=parts, page="", miou=None, classes={}
@@ -106,13 +106,13 @@ def _pooled(jobs: Sequence[Job]) -> Job:
     except ConfigError as error:
         for problem in error.problems:
             log.warning("no pooled score: %s", problem)
-        found = None
+        return jobs
     if found is None:
-        return one
+        return [one]
     scored = [job for job in parts if job.miou is not None]
     floors = [job.floor for job in scored if job.floor is not None]
     low, high = (None if math.isnan(end) else end for end in found.miou[1:])
-    return one._replace(
+    whole = one._replace(
         set=scored[0].set,
         miou=found.miou.value,
         low=low,
@@ -124,6 +124,7 @@ def _pooled(jobs: Sequence[Job]) -> Job:
         floor=statistics.fmean(floors) if floors else None,
         agreement=scored[0].agreement,
     )
+    return [whole]
 
 
 def _counts(job: Job) -> SavedCounts | None:
