@@ -96,7 +96,7 @@ def _summary(rows: Sequence[Row], what: str) -> str:
 
 
 def _best_command(best: Row) -> str:
-    run = max(best.jobs, key=lambda job: -1 if job.miou is None else job.miou)
+    run = ranked(best.jobs)[0]
     return of_all_photos(run) if run.pooled else run.command
 
 

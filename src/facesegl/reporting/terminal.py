@@ -13,7 +13,7 @@ from facesegl.reporting.score_tables import how_scored, score_table, tag_table
 from facesegl.reporting.scored_sets import below_the_floor, cell, definition
 from facesegl.reporting.sweep_table import folds_in_words, folds_table, seeds_table, sweep_table
 from facesegl.runs.result import Result, read_result
-from facesegl.runs.sweep_jobs import Job, best_first, fold, of_all_photos, read_jobs, swept
+from facesegl.runs.sweep_jobs import Job, best_first, fold, of_all_photos, ranked, read_jobs, swept
 from facesegl.text import number
 
 
@@ -71,7 +71,7 @@ def _show_cross_validated(folder: Path, jobs: Sequence[Job]) -> None:
         _show_pooled(jobs[0])
     show(
         "No test photo was scored. To report the best configuration, train it on all training photos:",
-        of_all_photos(max(best.jobs, key=lambda job: job.miou or 0)),
+        of_all_photos(ranked(best.jobs)[0]),
         "",
     )
 
