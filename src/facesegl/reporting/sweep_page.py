@@ -11,7 +11,7 @@ from facesegl.provenance import versions
 from facesegl.reporting.charts import Charts, draw, map_chart, masks_chart, means, sweep_chart
 from facesegl.reporting.page import render
 from facesegl.reporting.scored_sets import cell, definition
-from facesegl.reporting.sweep_table import folds_in_words
+from facesegl.reporting.sweep_table import folds_in_words, ranges
 from facesegl.runs.result import read_result
 from facesegl.runs.sweep_jobs import (
     MOST_CLASSES,
@@ -49,7 +49,7 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = ()) -> str:
     what = next((job.set for job in jobs if job.set), "")
     keys = swept(runs)
     rows = fold(runs, keys)
-    names = list(next((job.classes for job in jobs if job.classes), {}))
+    names = list(next((run.classes for run in runs if run.classes), {}))
     if baselines and PHOTOS not in keys:
         raise ConfigError(
             f"--baseline: a line in the chart over {PHOTOS}, which this sweep did not vary; leave it out."
@@ -68,6 +68,7 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = ()) -> str:
         names=names if len(names) <= MOST_CLASSES else [],
         rows=[row if keys else row._replace(values=["all"]) for row in rows],
         definition=definition(),
+        ranges=ranges,
         level=LEVEL_IN_WORDS,
         cross_validations=[
             (" ".join(f"{key}={value}" for key, value in run.values.items()), folds_in_words(run), run)
@@ -122,6 +123,7 @@ def _level(baseline: Path, record: Mapping[str, Any], what: str) -> tuple[str, f
 
 def _charts(jobs: Sequence[Job], keys: Sequence[str], what: str, levels: Mapping[str, float]) -> Charts:
     scored = [job for job in jobs if job.miou is not None]
+    scored = [job for job in scored if not job.lacks_folds] or scored  # scores of the same photos
     charts: Charts = []
     if PHOTOS in keys and (counted := [job for job in scored if job.photos]):
         charts.append(_masks(counted, [key for key in keys if key != PHOTOS], what, levels))

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +90,7 @@ def folds_in_words(job: Job) -> str:
     return f"{job.scored_folds} of {job.folds}{f': {words}' if words else ''}"
 
 
-def ranges(numbers: Sequence[int]) -> str:
+def ranges(numbers: Iterable[int]) -> str:
     """Numbers in order, runs of them shortened.
 
     Example:
