@@ -102,7 +102,9 @@ def _run(arguments: Sequence[str]) -> None:
 def _train(given: Namespace) -> None:
     if answer(given, given.words):
         return None
-    if given.multirun:
+    from facesegl.config.compose import expand_folds
+
+    if given.multirun or expand_folds(given.words, config_dirs=given.config_dir) != given.words:
         return _sweep(given)
     from facesegl.commands.build import GIVEN, problems_of_parts
     from facesegl.commands.train import train

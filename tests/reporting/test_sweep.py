@@ -10,7 +10,7 @@ import pytest
 from facesegl.commands.report import report
 from facesegl.errors import ConfigError
 from facesegl.reporting.sweep_table import seeds_table
-from facesegl.runs.sweep_jobs import Job, fold, swept
+from facesegl.runs.sweep_jobs import Job, fold, read_jobs, swept
 from helpers.calling import assert_reported, call, printed, succeed
 from helpers.records import page, scores_of, write_record, write_sweep
 
@@ -90,7 +90,7 @@ def write_baseline(folder, set_name="val", fingerprint="faces"):
 
 def test_choices_of_photos_are_combined_and_ordered_by_the_number_of_masks(tmp_path):
     folder = write_sweep(tmp_path / "sweep", MASKS)
-    table = [line.split() for line in printed(seeds_table(folder)).splitlines() if "±" in line][1:]
+    table = [line.split() for line in printed(seeds_table(read_jobs(folder))).splitlines() if "±" in line][1:]
     assert table == [
         ["1", "0.620", "±", "0.014", "(2)"],
         ["5", "0.660", "±", "0.014", "(2)"],

@@ -22,6 +22,7 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from facesegl.config.check import check
 from facesegl.config.instantiate import build
 from facesegl.console import quiet, silent
 from facesegl.errors import ConfigError, FaceseglError, is_out_of_memory
@@ -31,6 +32,7 @@ from facesegl.text import number
 from facesegl.user_modules import require_packages_exist
 
 if TYPE_CHECKING:
+    from facesegl.config.compose import Composed
     from facesegl.data.datamodule import FaceDataModule
 
 GIVEN = {"data": {"augment"}, "model": {"num_classes"}, "trainer": {"callbacks", "logger", "plugins"}}
@@ -100,6 +102,22 @@ def _require_loggers(nodes: Mapping[str, Any]) -> None:
             build(node)
         elif node and not find_spec("mlflow"):
             raise ConfigError(f"logger.{name}: mlflow is not installed; pip install 'facesegl[mlflow]'")
+
+
+def require_folds(composed: Composed) -> None:
+    """Refuse to cross-validate on data that cannot be divided into folds.
+
+    Raises:
+        ConfigError: the data have their own validation photos, on which every fold would be validated.
+        DataError: the data cannot be read, or show fewer persons than folds.
+    """
+    faces = build(check(composed, given=GIVEN, again=True).data, augment=None)
+    faces.setup()
+    if not faces.fold_of:
+        raise ConfigError(
+            f"data.fold=all: {faces.source.title} has its own {number(len(faces.val), 'validation photo')}, on which "
+            f"every fold would be validated. Leave data.fold=all out."
+        )
 
 
 def require_batches(parts: Parts) -> None:

@@ -16,10 +16,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from facesegl.commands.build import GIVEN, problems_of_parts
+from facesegl.commands.build import GIVEN, problems_of_parts, require_folds
 from facesegl.commands.job import run_job
 from facesegl.config.check import rehearse
-from facesegl.config.compose import Composed, conf_dir, key_of, loosen, preserved_hydra, quoted, swept
+from facesegl.config.compose import (
+    Composed,
+    conf_dir,
+    expand_folds,
+    key_of,
+    loosen,
+    preserved_hydra,
+    quoted,
+    swept,
+)
 from facesegl.errors import ConfigError, MachineError
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
@@ -39,7 +48,8 @@ def rehearse_jobs(overrides: Sequence[str], config_dirs: Sequence["str | Path"] 
         ConfigError: every problem of any job, or a folder for one run.
         MachineError: as in `facesegl.config.check.check`.
     """
-    configs = rehearse(overrides, multirun=True, config_dirs=config_dirs, given=GIVEN, construct=problems_of_parts)
+    expanded = expand_folds(overrides, config_dirs=config_dirs)
+    configs = rehearse(expanded, multirun=True, config_dirs=config_dirs, given=GIVEN, construct=problems_of_parts)
     if run := configs[0].config.paths.run:
         raise ConfigError(
             f"paths.run={run}: a sweep has many runs, each in its own folder; choose where with name=NAME and "
@@ -67,15 +77,19 @@ def sweep(
         The sweep's folder.
 
     Raises:
-        ConfigError: `resume` names no sweep of these overrides, or Hydra refuses the sweep.
+        ConfigError: `resume` names no sweep of these overrides, the data have no folds, or Hydra refuses the sweep.
         MachineError: another process runs this sweep, or a launcher does not work on this machine.
         Stopped: a signal ended the sweep.
     """
     first = configs[0].config
     sweeps = Path(first.paths.runs) / first.name
-    counts = swept(overrides, config_dirs=config_dirs)
-    jobs, typed = math.prod(counts.values()), [text for text in overrides if _name_of(text) != "resume"]
+    typed = [text for text in overrides if _name_of(text) != "resume"]
     lasting = [text for text in typed if _name_of(text) != "trainer.max_time"]  # which counts from each start
+    typed = expand_folds(asked := typed, config_dirs=config_dirs)
+    if typed != asked:
+        require_folds(configs[0])
+    counts = swept(typed, config_dirs=config_dirs)
+    jobs = math.prod(counts.values())
     found = _find(str(first.resume), sweeps, lasting, jobs) if first.resume else None
     folder = (found or make_folder(sweeps)).absolute()
     given = [*typed, "resume=auto"] if first.resume else typed  # each job resumes in its own folder

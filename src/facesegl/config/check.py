@@ -257,8 +257,7 @@ class _Walk:
         self._check_unknown_names(value, key)
         fitted, wrong = fit(value, hint)
         if key not in self.interpolated:
-            hint = "; did you mean resume=auto?" if key == "resume" else ""
-            self.problems += [key + problem + hint for problem in wrong]
+            self.problems += [key + problem + _hint(key, value) for problem in wrong]
         return fitted
 
     def _node(self, node: dict[str, Any], key: str) -> dict[str, Any]:
@@ -328,6 +327,14 @@ class _Walk:
         for full, name in ((_join(key, name), name) for name in value if name not in others):
             hint = suggestion(name, others)
             self.problems.append(f"{full}: there is no such key; {hint}, or add it with +{full}=VALUE")
+
+
+def _hint(key: str, value: object) -> str:
+    if key == "data.fold" and isinstance(value, str):
+        if value.casefold() == "all":
+            return "; data.fold=all is for facesegl train alone, one run per fold, without other values of data.fold"
+        return "; did you mean data.fold=all?"
+    return "; did you mean resume=auto?" if key == "resume" else ""
 
 
 def _join(key: str, name: object) -> str:

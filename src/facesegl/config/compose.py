@@ -145,6 +145,35 @@ def swept(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> dict[str
     }
 
 
+def expand_folds(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[str]:
+    """The overrides with `data.fold=all` as a sweep over the folds, which vary fastest; any others as they are.
+
+    Example:
+        >>> expand_folds(["data.fold=all", "data.folds=3", "seed=0,1"])
+        ['data.folds=3', 'seed=0,1', 'data.fold=0,1,2']
+
+    Raises:
+        ConfigError: the jobs of the sweep have different numbers of folds.
+    """
+    from omegaconf import OmegaConf
+
+    typed = [text for text in overrides if key_of(text).lstrip("+") == "data.fold"]
+    if not typed or typed[-1].partition("=")[2].strip("'\"").casefold() != "all":  # the last one counts, as in Hydra
+        return list(overrides)
+    others = [text for text in overrides if text not in typed]
+    composed = [try_compose(job, config_dirs=config_dirs)[0] for job in sweep(others, config_dirs=config_dirs)]
+    configs = [each.config for each in composed if each]
+    numbers = {OmegaConf.select(one, "data.folds", throw_on_resolution_failure=False) for one in configs}
+    if len(numbers) > 1:
+        raise ConfigError(
+            f"{typed[-1]}: the jobs differ in data.folds ({', '.join(map(str, numbers))}); expected one number of "
+            f"folds. Cross-validate each in a separate sweep."
+        )
+    folds = next(iter(numbers), None)  # anything but a number is reported by the check
+    every = range(folds) if isinstance(folds, int) else range(1)
+    return [*others, f"{key_of(typed[-1])}={','.join(map(str, every)) or 0}"]
+
+
 def sweep_problems(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[str]:
     """What no sweep can run with: folders that facesegl chooses, and intervals for Hydra's basic sweeper."""
     conf = _Conf.of("train", config_dirs)

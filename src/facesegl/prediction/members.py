@@ -63,7 +63,7 @@ def _unusable(note: Mapping[str, Any], checkpoint: Path) -> str:
 
 
 def _require_one_configuration(folder: Path, jobs: Sequence[Job]) -> None:
-    keys = [key for key in swept(jobs) if key != "data.fold"]
+    keys = swept(jobs)
     rows = sorted(fold(jobs, keys), key=lambda row: row.jobs[0].number)
     if len(rows) < 2:
         return

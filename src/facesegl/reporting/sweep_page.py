@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from facesegl.errors import ConfigError
+from facesegl.evaluation.comparison import LEVEL_IN_WORDS
+from facesegl.evaluation.cross_validation import pool_folds
 from facesegl.evaluation.suspects import Suspect
 from facesegl.provenance import versions
 from facesegl.reporting.charts import Charts, draw, map_chart, masks_chart, means, sweep_chart
@@ -12,6 +14,7 @@ from facesegl.reporting.page import render
 from facesegl.reporting.pictures import Shown
 from facesegl.reporting.run_page import class_colours
 from facesegl.reporting.scored_sets import cell, definition
+from facesegl.reporting.sweep_table import folds_in_words, ranges
 from facesegl.runs.result import read_result
 from facesegl.runs.sweep_jobs import (
     MOST_CLASSES,
@@ -20,11 +23,14 @@ from facesegl.runs.sweep_jobs import (
     Row,
     failures,
     fold,
+    of_all_photos,
     out_of_time,
+    ranked,
     read_jobs,
     spread,
     swept,
 )
+from facesegl.text import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,11 +68,12 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = (), suspects: Suspects 
         ConfigError: a baseline without a score on the photos of the sweep, or in a sweep that has no such chart.
     """
     jobs = read_jobs(folder)
+    runs = pool_folds(jobs)
     record = next((found for job in jobs if (found := read_result(folder / str(job.number)))), {})
     what = next((job.set for job in jobs if job.set), "")
-    keys = swept(jobs)
-    rows = fold(jobs, keys)
-    names = list(next((job.classes for job in jobs if job.classes), {}))
+    keys = swept(runs)
+    rows = fold(runs, keys)
+    names = list(next((run.classes for run in runs if run.classes), {}))
     if baselines and PHOTOS not in keys:
         raise ConfigError(
             f"--baseline: a line in the chart over {PHOTOS}, which this sweep did not vary; leave it out."
@@ -85,9 +92,16 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = (), suspects: Suspects 
         names=names if len(names) <= MOST_CLASSES else [],
         rows=[row if keys else row._replace(values=["all"]) for row in rows],
         definition=definition(),
-        best_command=max(best.jobs, key=lambda job: -1 if job.miou is None else job.miou).command if best else "",
+        ranges=ranges,
+        level=LEVEL_IN_WORDS,
+        cross_validations=[
+            (" ".join(f"{key}={value}" for key, value in run.values.items()), folds_in_words(run), run)
+            for run in ranked(runs)
+            if run.pooled
+        ],
+        best_command=_best_command(best) if best else "",
         best_words=_best_words(best, keys) if best else "",
-        charts=draw(folder, _charts(jobs, keys, f"mIoU on {what}", levels)),
+        charts=draw(folder, _charts(runs, keys, f"mIoU on {what}", levels)),
         suspects=suspects,
         colours=class_colours(record) if suspects and suspects.pictures else {},
         facts=list(_facts(folder, record)),
@@ -95,17 +109,28 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = (), suspects: Suspects 
 
 
 def _summary(rows: Sequence[Row], what: str) -> str:
-    scored = sum(row.n for row in rows)
+    runs = [run for row in rows for run in row.jobs]
+    scored = sum(max(run.scored_folds, run.miou is not None) for run in runs)
+    photos = max((run.scored_photos for run in runs), default=0)
     seeds = max((row.n for row in rows), default=0)
     note = " Seeds are combined into their mean and standard deviation." if seeds > 1 else ""
     if seeds == 1 and len(rows) > 1:
         note = " One run each: a difference may be due to the seed."
     ranked = f", best first by mIoU on {what}" if what else ""
+    if photos:
+        ranked += f", cross-validated over {number(photos, 'photo')}: the counts of all folds are pooled"
     return f"{len(rows)} configurations, {scored} scored runs{ranked}.{note}"
+
+
+def _best_command(best: Row) -> str:
+    run = ranked(best.jobs)[0]
+    return of_all_photos(run) if run.pooled else run.command
 
 
 def _best_words(best: Row, keys: Sequence[str]) -> str:
     chosen = ", ".join(f"{key}={value}" for key, value in zip(keys, best.values, strict=True)) or "all jobs"
+    if any(run.pooled for run in best.jobs):
+        return f"{chosen}: mIoU {spread(best)}. No test photo was scored; train it on all training photos to report it:"
     return f"{chosen}: mIoU {spread(best)}. Repeat its best run with:"
 
 
@@ -124,16 +149,18 @@ def _level(baseline: Path, record: Mapping[str, Any], what: str) -> tuple[str, f
 
 def _charts(jobs: Sequence[Job], keys: Sequence[str], what: str, levels: Mapping[str, float]) -> Charts:
     scored = [job for job in jobs if job.miou is not None]
+    scored = [job for job in scored if not job.lacks_folds] or scored  # scores of the same photos
     charts: Charts = []
     if PHOTOS in keys and (counted := [job for job in scored if job.photos]):
         charts.append(_masks(counted, [key for key in keys if key != PHOTOS], what, levels))
-    for number, key in enumerate(keys):
+    for index, key in enumerate(keys):
         if key == PHOTOS:
             continue
         values, scores = [job.values.get(key, "") for job in scored], [job.miou or 0.0 for job in scored]
         if len(set(values)) > 1:
             figure = sweep_chart(key, values, scores, what)
-            charts.append((f"sweep_{number}", f"{what} over {key}: a point for each run, and the means", figure))
+            point = "cross-validation" if any(job.pooled for job in scored) else "run"
+            charts.append((f"sweep_{index}", f"{what} over {key}: a point for each {point}, and the means", figure))
     if len(keys) == 2 and scored:
         means = {(row.values[0], row.values[1]): row.mean for row in fold(scored, keys) if row.mean is not None}
         figure = map_chart((keys[0], keys[1]), means, what)
@@ -153,7 +180,7 @@ def _masks(
     agreement = next((job.agreement for job in jobs if job.agreement is not None), None)
     levels = {**({"agreement": agreement} if agreement is not None else {}), **levels}
     curves = [(name, means(points)) for name, points in (*runs.items(), ("floor", floor)) if points]
-    words = [f"{name} {', '.join(f'{number}: {score:.3f}' for number, score in curve)}" for name, curve in curves]
+    words = [f"{name} {', '.join(f'{photos}: {score:.3f}' for photos, score in curve)}" for name, curve in curves]
     words += [f"{name} {cell(level)}" for name, level in levels.items()]
     title = f"{what} over the number of masks: a point for each run, and the means. {'; '.join(words)}"
     return "masks", title, masks_chart(runs, floor, levels, what)

@@ -1,5 +1,6 @@
 """The jobs of a sweep: their job.json files, and one row per configuration with mean and spread over seeds."""
 
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,15 +15,15 @@ PHOTOS = "data.photos"  # the key of the number of photos to train on
 
 FOLD = "data.fold"  # the key of the fold that is held out
 
-_REPEATS = ("seed", "data.photos_seed")  # runs that differ only in these are one configuration
+_REPEATS = ("seed", "data.photos_seed")  # runs that differ only in these, and in their fold, are one configuration
 
 
 class Job(NamedTuple):
-    """A job of a sweep.
+    """A job of a sweep, or the jobs of several folds as one (`facesegl.evaluation.cross_validation.pool_folds`).
 
     Attributes:
         number: the number of the job.
-        values: its overrides, by key.
+        values: its overrides, by key, without that of its fold.
         set: the set it was scored on; empty if it has no score.
         miou: its headline score, or None.
         classes: the IoU of each class.
@@ -31,6 +32,14 @@ class Job(NamedTuple):
         photos: the number of photos it was trained on; 0 if unknown.
         floor: the mIoU of the floor on the same photos.
         agreement: the mIoU between two annotators on the same photos.
+        state: how it ended.
+        run: its folder.
+        fold: the fold that it held out, if that was swept.
+        folds: the number of folds of its data; 0 if unknown.
+        pooled: the jobs of the folds that are pooled; empty for a single job.
+        low: the lower end of the interval of a pooled score.
+        high: the upper end.
+        scored_photos: the number of photos of a pooled score.
     """
 
     number: int
@@ -43,6 +52,24 @@ class Job(NamedTuple):
     photos: int = 0
     floor: float | None = None
     agreement: float | None = None
+    state: str = ""
+    run: Path = Path()
+    fold: int | None = None
+    folds: int = 0
+    pooled: Sequence["Job"] = ()
+    low: float | None = None
+    high: float | None = None
+    scored_photos: int = 0
+
+    @property
+    def scored_folds(self) -> int:
+        """The number of pooled folds that have a score."""
+        return sum(job.miou is not None for job in self.pooled)
+
+    @property
+    def lacks_folds(self) -> bool:
+        """Whether a fold has no score, so that the pooled score is not of all photos."""
+        return bool(self.pooled) and self.scored_folds < self.folds
 
 
 class Row(NamedTuple):
@@ -50,7 +77,7 @@ class Row(NamedTuple):
 
     Attributes:
         values: its overrides, in the order of the table's keys.
-        mean: the mean score over its seeds; None if none has one.
+        mean: the mean score over its seeds; None if none has one. Seeds that lack folds count only if all do.
         sd: the sample standard deviation; None for fewer than two scores.
         n: the number of scores.
         classes: the mean IoU of each class.
@@ -63,6 +90,35 @@ class Row(NamedTuple):
     n: int
     classes: list[float | None]
     jobs: list[Job]
+
+    @property
+    def lacks_folds(self) -> bool:
+        """Whether all of its cross-validated scores lack folds, so that they are not compared with complete ones."""
+        return all(job.lacks_folds for job in self.jobs if job.miou is not None)
+
+    @property
+    def runs(self) -> list[Job]:
+        """Its jobs, those of pooled folds one by one."""
+        return [run for job in self.jobs for run in job.pooled or [job]]
+
+    @property
+    def counted(self) -> str:
+        """The number of scores, and of folds in each.
+
+        Example:
+            >>> fold = Job(0, {}, "val", 0.8, {}, "", "")
+            >>> Row([], 0.8, None, 1, [], [fold._replace(folds=5, pooled=[fold] * 4)]).counted
+            '4 of 5 folds'
+        """
+        scored = [job for job in self.jobs if job.miou is not None]
+        if not any(job.pooled for job in scored):
+            return str(self.n)
+        used = [job for job in scored if job.lacks_folds == self.lacks_folds]
+        counts = sorted({job.scored_folds for job in used})
+        folds = " to ".join(map(str, [*counts[:1], *counts[1:][-1:]])) + f" of {used[0].folds}" * self.lacks_folds
+        several = f"{self.n} x " if self.n > 1 else ""
+        left_out = f"; {len(self.jobs) - len(used)} incomplete" if len(used) < len(self.jobs) else ""
+        return f"{several}{folds} folds{left_out}"
 
 
 def best_first(folder: Path) -> list[dict[str, Any]]:
@@ -118,6 +174,17 @@ def read_jobs(folder: Path) -> list[Job]:
     return [_job(note) for note in read_notes(folder)]
 
 
+def ranked(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs, best score first; those that lack folds, or have no score, come last."""
+    return sorted(jobs, key=lambda job: (job.lacks_folds, _rank(job.miou)))
+
+
+def of_all_photos(job: Job) -> str:
+    """The command that trains what a job trained on all training photos, and scores the test photos."""
+    words = [word for word in shlex.split(job.command) if word.lstrip("+").partition("=")[0] not in (FOLD, "resume")]
+    return shlex.join([*words, f"{FOLD}=null"])
+
+
 def swept(jobs: Sequence[Job]) -> list[str]:
     """The keys whose values differ between jobs, except seeds, in the order of the command line."""
     keys = dict.fromkeys(key for job in jobs for key in job.values if key not in _REPEATS)
@@ -125,25 +192,28 @@ def swept(jobs: Sequence[Job]) -> list[str]:
 
 
 def fold(jobs: Sequence[Job], keys: Sequence[str]) -> list[Row]:
-    """One row for all jobs with equal values, best mean first, rows without a score last."""
+    """One row for all jobs with equal values, best mean first; rows that lack folds, or have no score, come last."""
     together: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
         together.setdefault(tuple(job.values.get(key, "") for key in keys), []).append(job)
     rows = [_row(list(values), same) for values, same in together.items()]
-    return sorted(rows, key=lambda row: _rank(row.mean))
+    return sorted(rows, key=lambda row: (row.lacks_folds, _rank(row.mean)))
 
 
 def cross_validated(jobs: Sequence[Job]) -> tuple[str, list[Job]]:
-    """The best configuration of which several folds were scored: its overrides as text, and its scored jobs.
+    """The best configuration of which several folds were scored: its overrides as text, and its scored runs.
+
+    Args:
+        jobs: the jobs of a sweep, those of folds pooled.
 
     Returns:
         An empty text and no jobs if there is none.
     """
-    scored = [job for job in jobs if job.set == "val" and job.miou is not None]
-    keys = [key for key in swept(jobs) if key != FOLD]
-    for row in fold(scored, keys):
-        if len({job.values.get(FOLD) for job in row.jobs}) > 1:
-            return ", ".join(f"{key}={value}" for key, value in zip(keys, row.values, strict=True)), row.jobs
+    keys = swept(jobs)
+    for row in fold(jobs, keys):
+        if any(job.scored_folds > 1 for job in row.jobs):
+            scored = [run for run in row.runs if run.miou is not None]
+            return ", ".join(f"{key}={value}" for key, value in zip(keys, row.values, strict=True)), scored
     return "", []
 
 
@@ -160,13 +230,14 @@ def spread(row: Row) -> str:
     """
     if row.mean is None:
         return "-"
-    return f"{row.mean:.3f}{f' ± {row.sd:.3f}' if row.sd is not None else ''} ({row.n})"
+    return f"{row.mean:.3f}{f' ± {row.sd:.3f}' if row.sd is not None else ''} ({row.counted})"
 
 
 def _row(values: list[str], jobs: list[Job]) -> Row:
-    scores = [job.miou for job in jobs if job.miou is not None]
-    names = next((job.classes for job in jobs if job.classes), {})
-    classes = [_mean([job.classes.get(name) for job in jobs]) for name in names] if len(names) <= MOST_CLASSES else []
+    used = [job for job in jobs if not job.lacks_folds and job.miou is not None] or jobs
+    scores = [job.miou for job in used if job.miou is not None]
+    names = next((job.classes for job in used if job.classes), {})
+    classes = [_mean([job.classes.get(name) for job in used]) for name in names] if len(names) <= MOST_CLASSES else []
     sd = statistics.stdev(scores) if len(scores) > 1 else None
     return Row(values, _mean(scores), sd, len(scores), classes, jobs)
 
@@ -180,11 +251,12 @@ def _job(note: Mapping[str, Any]) -> Job:
     run = Path(note["run"])
     record = read_result(run) or {}
     found: dict[str, Any] = next(iter((record.get("scores") or {}).values()), {})
-    pairs = (text.lstrip("+~").partition("=") for text in note["overrides"])
+    values = {key: value for key, _, value in (text.lstrip("+~").partition("=") for text in note["overrides"])}
+    fold = values.pop(FOLD) if values.get(FOLD, "").isdecimal() else None
     page = run / "report.html"
     return Job(
         number=note["job"],
-        values={key: value for key, _, value in pairs},
+        values=values,
         set=note["set"] or "",
         miou=note["miou"],
         classes=found.get("scores", {}).get("iou", {}),
@@ -193,4 +265,8 @@ def _job(note: Mapping[str, Any]) -> Job:
         photos=((record.get("data") or {}).get("photos") or {}).get("train", 0),
         floor=(found.get("floor") or {}).get("miou"),
         agreement=(found.get("agreement") or {}).get("miou"),
+        state=note["state"],
+        run=run,
+        fold=None if fold is None else int(fold),
+        folds=((record.get("config") or {}).get("data") or {}).get("folds", 0),
     )
