@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 COMMANDS = ("sbatch", "srun", "scontrol", "sacct", "scancel")
@@ -98,7 +99,7 @@ def _named(path, job, task, process):
 
 def srun(*words):
     """Run a command once for each task; signals reach all of them."""
-    words, paths = list(words), {}
+    words, paths, flags = list(words), {}, os.O_WRONLY | os.O_CREAT | os.O_APPEND
     while words[0].startswith("-"):
         option, _, value = words.pop(0).removeprefix("--").partition("=")
         if option in ("output", "error"):
@@ -106,7 +107,7 @@ def srun(*words):
     env, processes = os.environ, []
     ids = (env.get("SLURM_ARRAY_JOB_ID", env["SLURM_JOB_ID"]), env.get("SLURM_ARRAY_TASK_ID", ""))
     for rank in map(str, range(int(env["SLURM_NTASKS"]))):
-        streams = {option: Path(_named(path, *ids, rank)).open("a") for option, path in paths.items()}
+        streams = {option: os.open(_named(path, *ids, rank), flags) for option, path in paths.items()}
         names = {"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "SLURM_STEP_ID": "0"}
         how = {"stdout": streams.get("output"), "stderr": streams.get("error")}
         processes.append(subprocess.Popen(words, env={**env, **names}, **how))
@@ -121,7 +122,7 @@ def scontrol(verb, job):
 
 
 def sacct(*words):
-    jobs = [word for flag, word in zip(words, words[1:], strict=False) if flag == "-j"]
+    jobs = [word for flag, word in pairwise(words) if flag == "-j"]
     print("JobID|State|NodeList")
     for path in sorted(_file("x").parent.glob("*.json")):
         if path.stem.partition("_")[0] in jobs:

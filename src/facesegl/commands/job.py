@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, open_dict
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from facesegl.commands.train import train
 from facesegl.config.compose import Composed, assignment, literal

@@ -343,7 +343,10 @@ class _Conf:
             options = GlobalHydra.instance().config_loader().get_group_options(override.key_or_group)
         if override.value() in options or not options:
             return []
-        hint = "; its plugin is a package, e.g. hydra-submitit-launcher" if "launcher" in override.key_or_group else ""
+        hint = ""
+        if "launcher" in override.key_or_group:
+            extra = "pip install 'facesegl[launchers]' adds joblib, submitit_local and submitit_slurm"
+            hint = "; others are packages, plugins of Hydra" if "joblib" in options else f"; {extra}"
         return [f"{override.input_line}: none of that name is installed; there are: {', '.join(options)}{hint}"]
 
     def _is_choice(self, override: Override) -> bool:
