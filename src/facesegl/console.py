@@ -102,6 +102,7 @@ _NO_ACTION = (  # library warnings, each with the reason to ignore it
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
     r"Grad strides do not match bucket view strides.*",  # weights are channels last, DDP's buckets are not
     r"Checkpoint directory .* exists and is not empty.*",  # true of every resumed run
+    r"The `srun` command is available on your system but is not used.*",  # not needed for one process
     r"`ModelCheckpoint\(monitor=.* could not find the monitored key.*",  # an epoch without a validation
 )
 

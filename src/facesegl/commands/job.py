@@ -1,29 +1,21 @@
 """One training of a sweep: a run in a numbered folder, with a job.json that is written however it ends."""
 
-import contextlib
 import logging
-import os
 import shlex
-import signal
-import subprocess
-import sys
-import threading
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, open_dict
 
 from facesegl.commands.train import train
+from facesegl.commands.train_process import train_in_process
 from facesegl.config.compose import Composed, assignment, literal
-from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
+from facesegl.errors import ConfigError, FaceseglError, Stopped
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
 from facesegl.runs.result import SCHEMA, Result, Run, read_result
-from facesegl.runs.signals import handlers
-from facesegl.runs.slurm import PART_OF_SWEEP, handled
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -75,7 +67,7 @@ def run_job(
             if read_result(folder):  # a cluster has started this job before
                 composed.config.resume = "auto"
         if starts_processes(composed.config):
-            result = _in_own_process(composed, overrides, config_dirs, callbacks)
+            result = _train_in_process(composed, overrides, config_dirs, callbacks)
         else:
             with replaced_argv([program, "train", *overrides]):  # repeats this job alone
                 result = train(composed, callbacks=callbacks)
@@ -108,10 +100,9 @@ def starts_processes(config: DictConfig) -> bool:
     return any(trainer.get(key, values[0]) not in values for key, values in alone.items())
 
 
-def _in_own_process(
+def _train_in_process(
     composed: Composed, overrides: Sequence[str], config_dirs: Sequence[Path], callbacks: "Sequence[Callback]"
 ) -> Result:
-    """Train in a separate process, which Lightning starts again for each other rank; its errors are raised here."""
     config = composed.config
     if callbacks:
         raise ConfigError(
@@ -119,56 +110,7 @@ def _in_own_process(
             f"pruning needs; use one device, or do not prune."
         )
     folder = Path(config.paths.run)
-    words = [*overrides, assignment("paths.run", str(folder)), *(["resume=auto"] if config.resume else [])]
-    words += [word for path in config_dirs for word in ("--config-dir", str(path))]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "facesegl", "train", *words],
-        env={**os.environ, PART_OF_SWEEP: "1"},
-        stdout=subprocess.DEVNULL,  # its scores are in the table of the sweep
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="backslashreplace",
-        start_new_session=True,  # Ctrl-C reaches it once, from here
-    )
-    said: deque[str] = deque(maxlen=100)
-    relay = threading.Thread(target=_relay, args=(process.stderr, said))
-    received: list[signal.Signals] = []
-
-    def forward(signum: int, _frame: Any) -> None:
-        received.append(signal.Signals(signum))
-        process.send_signal(signum)
-
-    with handlers(dict.fromkeys([signal.SIGINT, signal.SIGTERM, *handled()], forward)):
-        relay.start()
-        try:
-            code = process.wait()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # ranks that outlived it
-            relay.join()
-    if received:
-        reasons = [line.removeprefix("stopped: ") for line in said if line.startswith("stopped: ")]
-        raise Stopped(reasons[-1] if reasons else f"by {received[-1].name}", received[-1])
-    if code:
-        raise _error(code, list(said))
+    dirs = [word for path in config_dirs for word in ("--config-dir", str(path))]
+    resume = ["resume=auto"] if config.resume else []
+    train_in_process([*overrides, assignment("paths.run", str(folder)), *resume, *dirs])
     return Result.of(Run(folder, record=read_result(folder) or {}))
-
-
-def _relay(stream: IO[str], said: "deque[str]") -> None:
-    """Pass lines on, except those that the sweep reports with the number of the job."""
-    for line in stream:
-        said.append(line.rstrip("\n"))
-        if not line.startswith(("error: ", "stopped: ")):
-            log.info("%s", line.rstrip())
-
-
-def _error(code: int, said: Sequence[str]) -> FaceseglError:
-    """The error that a process reported, with its exit code."""
-    if code < 0:
-        name = signal.Signals(-code).name
-        return MachineError(f"its process was killed by {name}; is there enough memory? resume=auto resumes the job.")
-    kinds = {kind.exit_code: kind for kind in FaceseglError.__subclasses__()}
-    problems = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-    if code not in kinds:
-        problems = [*said[-2:-1]]  # the last line of a traceback, before the request to report it
-    return kinds.get(code, FaceseglError)(*dict.fromkeys(problems or [f"its process ended with exit code {code}"]))
