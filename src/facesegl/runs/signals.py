@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -106,12 +106,12 @@ def _kept(trainer: pl.Trainer) -> str:
 
 
 @contextlib.contextmanager
-def handlers(of: Mapping[signal.Signals, Any]) -> Iterator[None]:
-    """Set signal handlers in a block; outside the main thread, which alone may set them, nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
+def handlers(chosen: dict[signal.Signals, Any]) -> Iterator[None]:
+    """Set signal handlers for a block; does nothing in a thread, where Python allows none."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    before = {signum: signal.signal(signum, handler) for signum, handler in of.items()}
+    before = {signum: signal.signal(signum, handler) for signum, handler in chosen.items()}
     try:
         yield
     finally:
