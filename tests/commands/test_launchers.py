@@ -203,7 +203,7 @@ def test_a_sweep_on_slurm_is_requeued_and_continues_in_its_folders(fasseg, clust
     command = [*SWEEP, "trainer.max_epochs=1,3", *disturbed(5, signal.SIGUSR2)]  # the second job has a fifth step
     ended = succeed(*command, "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=120")
     folder = sweep_folder()
-    assert stub.states(cluster) == {"1000_0": ("COMPLETED", 1), "1000_1": ("COMPLETED", 2)}
+    wait_for(lambda: stub.states(cluster) == {"1000_0": ("COMPLETED", 1), "1000_1": ("COMPLETED", 2)})
     assert ended.out.count("done") == 2
     (log,) = folder.glob(".submitit/*_1/*_log.err")
     assert f"job 1: resuming {folder.absolute()}/1 from" in log.read_text()

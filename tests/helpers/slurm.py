@@ -72,10 +72,12 @@ def slurmd(job):
     names |= {"SLURM_ARRAY_JOB_ID": array, "SLURM_ARRAY_TASK_ID": task} if task else {}
     names |= {"SLURM_JOB_NAME": options.get("job-name", "script"), "SLURM_NODELIST": "localhost"}
     path = options.get("output", "slurm-%A_%a.out" if task else "slurm-%j.out")
+    log = Path(_named(path, array, task, "0"))
+    log.parent.mkdir(parents=True, exist_ok=True)
     for starts in range(1, 6):
         _note(job, state="RUNNING", starts=starts, requeue=False)
         restarts = {"SLURM_RESTART_COUNT": str(starts - 1)} if starts > 1 else {}
-        with Path(_named(path, array, task, "0")).open("a") as out:
+        with log.open("a") as out:
             process = subprocess.Popen(
                 ["bash", about["script"]],
                 env={**os.environ, **names, **restarts},
