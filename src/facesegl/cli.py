@@ -116,7 +116,7 @@ def _run(arguments: Sequence[str]) -> None:
 def _train(given: Namespace) -> None:
     if answer(given, given.words):
         return None
-    if slurm.was_requeued() and not any(word.startswith("resume=") for word in given.words):
+    if slurm.was_requeued() and not any(word.lstrip("+").startswith("resume=") for word in given.words):
         given.words = [*given.words, "resume=auto"]
     from facesegl.commands.build import GIVEN, problems_of_parts
     from facesegl.commands.train import train

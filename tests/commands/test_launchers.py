@@ -263,7 +263,12 @@ def test_only_the_first_process_requeues_its_job_or_task(cluster, slurm_job, mon
     for name, value in variables.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     assert slurm.requeue() == job
-    for name, value in {"SLURM_PROCID": "1", "SUBMITIT_EXECUTOR": "slurm", slurm.PART_OF_SWEEP: "1"}.items():
+    for name, value in {
+        "SLURM_PROCID": "1",
+        "LOCAL_RANK": "1",
+        "SUBMITIT_EXECUTOR": "slurm",
+        slurm.PART_OF_SWEEP: "1",
+    }.items():
         with monkeypatch.context() as patch:
             patch.setenv(name, value)
             assert slurm.requeue() == ""

@@ -211,7 +211,9 @@ class _Conf:
             overrides += [override] if override and not found else []
         config = self._try(overrides)
         if isinstance(config, str):
-            refusals = [(o, refusal) for o in overrides if isinstance(refusal := self._try([o]), str)]
+            plugins = [o for o in overrides if o.is_hydra_override() and "/" in o.key_or_group]  # bring keys of theirs
+            alone = [(o, self._try([*(other for other in plugins if other is not o), o])) for o in overrides]
+            refusals = [(o, refusal) for o, refusal in alone if isinstance(refusal, str)]
             problems += [f"{o.input_line}: {self._reason(o, refusal)}" for o, refusal in refusals]
             overrides = [o for o in overrides if o not in [refused for refused, _ in refusals]]
             config = self._try(overrides)

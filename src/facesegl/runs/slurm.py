@@ -34,7 +34,8 @@ def requeue() -> str:
         MachineError: SLURM refuses, for example since the job was submitted with --no-requeue.
     """
     read = os.environ.get
-    if read("SLURM_PROCID", "0") != "0" or {"SUBMITIT_EXECUTOR", PART_OF_SWEEP} & os.environ.keys():
+    ranks = {read("SLURM_PROCID", "0"), read("LOCAL_RANK", "0")}  # of srun; of Lightning's own start or torchrun
+    if ranks != {"0"} or {"SUBMITIT_EXECUTOR", PART_OF_SWEEP} & os.environ.keys():
         return ""
     array = read("SLURM_ARRAY_JOB_ID")
     job = f"{array}_{read('SLURM_ARRAY_TASK_ID')}" if array else read("SLURM_JOB_ID", "")
