@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from facesegl.commands.job import run_job, starts_processes
 from facesegl.errors import Stopped
+from facesegl.provenance import command_line
 from facesegl.runs import slurm
 from helpers import slurm as stub
 from helpers.calling import TESTS, assert_reported, call, run, script, start, succeed, train
@@ -77,9 +78,7 @@ def test_ctrl_c_ends_parallel_jobs_and_they_resume(fasseg):
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     command = [*SWEEP, "trainer.max_epochs=40", "seed=0,1", *launcher]
     sweep = start(*command, start_new_session=True)
-    wait_for(lambda: len([*Path("runs").glob("*/*/*/checkpoints/last.ckpt")]) == 2)
-    os.killpg(sweep.pid, signal.SIGINT)
-    _, err = sweep.communicate(timeout=60)
+    err = interrupted(sweep, os.killpg, signal.SIGINT, saved=2)
     assert sweep.returncode == 130, err
     assert "Traceback" not in err
     assert "job 1: epoch " in err
@@ -87,6 +86,16 @@ def test_ctrl_c_ends_parallel_jobs_and_they_resume(fasseg):
     again = run(*command, "resume=auto")
     assert again.code == 0, again.err
     assert again.err.count("from /") == again.out.count("done") == 2
+
+
+def interrupted(sweep, kill, signum, saved):
+    """Send a sweep a signal once so many of its jobs have a checkpoint; returns what it says."""
+    try:
+        wait_for(lambda: len([*Path("runs").glob("*/*/*/checkpoints/last.ckpt")]) == saved)
+        kill(sweep.pid, signum)
+        return sweep.communicate(timeout=100)[1]
+    finally:
+        sweep.kill()
 
 
 def alive(group):
@@ -98,7 +107,7 @@ def alive(group):
 
 
 def wait_for(condition):
-    end = time.monotonic() + 90
+    end = time.monotonic() + 240
     while True:
         try:
             if condition():
@@ -126,9 +135,7 @@ def test_jobs_on_several_devices_have_processes_of_their_own(fasseg):
 def test_a_signal_ends_a_sweep_on_several_devices_and_it_resumes(fasseg, signum, code):
     command = [*SWEEP, *TWO_RANKS, "trainer.max_epochs=40", "seed=0,1", "trainer.limit_train_batches=2"]
     sweep = start(*command)
-    wait_for(lambda: [*Path("runs").glob("*/*/0/checkpoints/last.ckpt")])
-    sweep.send_signal(signum)
-    _, err = sweep.communicate(timeout=60)
+    err = interrupted(sweep, os.kill, signum, saved=1)
     assert sweep.returncode == code, err
     assert "Traceback" not in err
     assert err.count("stopped: ") == 1
@@ -201,6 +208,14 @@ def test_a_signal_reaches_the_process_of_a_job_and_ends_the_sweep(monkeypatch, s
 def test_a_process_that_its_job_left_behind_is_killed(monkeypatch):
     job_of(monkeypatch, "sleep 60 & echo $! > left; exit 9")
     wait_for(lambda: not Path(f"/proc/{Path('left').read_text().strip()}/cmdline").exists())
+
+
+def test_the_process_of_a_job_records_the_command_of_the_job(monkeypatch):
+    job_of(monkeypatch, 'printf %s "$FACESEGL_JOB_COMMAND" > command; exit 9')
+    words = Path("command").read_text().split()
+    assert words == ["facesegl", "train", *SMALL_UNET, *TWO_RANKS]
+    monkeypatch.setenv("FACESEGL_JOB_COMMAND", " ".join(words))
+    assert command_line() == " ".join(words)
 
 
 def test_callbacks_in_code_do_not_reach_other_processes(monkeypatch):
@@ -277,7 +292,7 @@ def test_only_the_first_process_requeues_its_job_or_task(cluster, slurm_job, mon
         "SLURM_PROCID": "1",
         "LOCAL_RANK": "1",
         "SUBMITIT_EXECUTOR": "slurm",
-        slurm.PART_OF_SWEEP: "1",
+        slurm.JOB_COMMAND: "1",
     }.items():
         with monkeypatch.context() as patch:
             patch.setenv(name, value)

@@ -66,10 +66,10 @@ def run_job(
             composed.config.paths.run = literal(str(folder))
             if read_result(folder):  # a cluster has started this job before
                 composed.config.resume = "auto"
-        if starts_processes(composed.config):
-            result = _train_in_process(composed, overrides, config_dirs, callbacks)
-        else:
-            with replaced_argv([program, "train", *overrides]):  # repeats this job alone
+        with replaced_argv([program, "train", *overrides]):  # repeats this job alone
+            if starts_processes(composed.config):
+                result = _train_in_process(composed, overrides, config_dirs, callbacks)
+            else:
                 result = train(composed, callbacks=callbacks)
         headline = next(iter(result.scores), None)
         miou: float | None = result.scores[headline]["scores"]["miou"] if headline else None

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from facesegl.errors import FaceseglError, MachineError, Stopped
+from facesegl.provenance import JOB_COMMAND, command_line
 from facesegl.runs.signals import handlers
-from facesegl.runs.slurm import PART_OF_SWEEP, handled
+from facesegl.runs.slurm import handled
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def train_in_process(words: Sequence[str]) -> None:
     with handlers(dict.fromkeys([signal.SIGINT, signal.SIGTERM, *handled()], forward)):
         process = subprocess.Popen(
             [sys.executable, "-m", "facesegl", "train", *words],
-            env={**os.environ, PART_OF_SWEEP: "1"},
+            env={**os.environ, JOB_COMMAND: command_line()},
             stdout=subprocess.DEVNULL,  # its scores are in result.json
             stderr=subprocess.PIPE,
             encoding="utf-8",

@@ -6,15 +6,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from facesegl.errors import MachineError
+from facesegl.provenance import JOB_COMMAND
 
 if TYPE_CHECKING:
     from lightning_fabric.plugins import ClusterEnvironment
 
 SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
 """What `sbatch --signal` sends before the time limit: by convention SIGUSR1; submitit sends SIGUSR2."""
-
-PART_OF_SWEEP = "FACESEGL_PART_OF_SWEEP"
-"""Set in the process of a sweep's job, which leaves it to the sweep to requeue."""
 
 
 def handled() -> list[signal.Signals]:
@@ -30,12 +28,14 @@ def was_requeued() -> bool:
 def requeue() -> str:
     """Put this job back into the queue, from its first process; returns its id, or an empty string.
 
+    A sweep's jobs leave it to submitit or to the sweep.
+
     Raises:
         MachineError: SLURM refuses, for example since the job was submitted with --no-requeue.
     """
     read = os.environ.get
     ranks = {read("SLURM_PROCID", "0"), read("LOCAL_RANK", "0")}  # of srun; of Lightning's own start or torchrun
-    if ranks != {"0"} or {"SUBMITIT_EXECUTOR", PART_OF_SWEEP} & os.environ.keys():
+    if ranks != {"0"} or {"SUBMITIT_EXECUTOR", JOB_COMMAND} & os.environ.keys():
         return ""
     array = read("SLURM_ARRAY_JOB_ID")
     job = f"{array}_{read('SLURM_ARRAY_TASK_ID')}" if array else read("SLURM_JOB_ID", "")
