@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -216,6 +217,12 @@ def test_the_process_of_a_job_records_the_command_of_the_job(monkeypatch):
     assert words == ["facesegl", "train", *SMALL_UNET, *TWO_RANKS]
     monkeypatch.setenv("FACESEGL_JOB_COMMAND", " ".join(words))
     assert command_line() == " ".join(words)
+
+
+@pytest.mark.parametrize("signum", [0, signal.SIGTERM])
+def test_what_stopped_a_job_reaches_the_process_that_launched_it(signum):
+    again = pickle.loads(pickle.dumps(Stopped("after a step", signum)))
+    assert (again.problems, again.exit_code) == (("after a step",), 128 + signum if signum else 0)
 
 
 def test_callbacks_in_code_do_not_reach_other_processes(monkeypatch):
