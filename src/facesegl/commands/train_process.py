@@ -1,7 +1,7 @@
 """One training in a separate process: its log lines, errors and signals are those of this one.
 
 Lightning starts the processes of further devices from the command line of the first, once for each process; a job of a
-sweep has no command line of its own.
+sweep has none.
 """
 
 import contextlib
