@@ -16,6 +16,7 @@ from facesegl import __version__
 from facesegl.command_line import answer, complete, parse, paths_and_keys
 from facesegl.console import configure_logging, open_closed_streams, print_errors, show, show_json
 from facesegl.errors import ConfigError, FaceseglError, MachineError, PartlyFailed, Stopped, memory_errors
+from facesegl.runs import slurm
 
 if TYPE_CHECKING:
     from facesegl.runs.result import Result
@@ -27,7 +28,8 @@ def main() -> int:
     configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # other ranks and workers do not import from the current folder either
-    signal.signal(signal.SIGTERM, _stop)
+    for signum in [signal.SIGTERM, *(slurm.SIGNALS if "SLURM_JOB_ID" in os.environ else ())]:
+        signal.signal(signum, _stop)
     sys.unraisablehook = _resend_signal
     try:
         with memory_errors(" ".join(sys.argv[1:2]), _LESS_MEMORY):
@@ -38,6 +40,8 @@ def main() -> int:
             return error.exit_code  # rank 0 reports it
         word = "stopped" if isinstance(error, Stopped) else "error"
         print_errors(*(f"{word}: {problem}" for problem in error.problems))
+        if error.exit_code - 128 in slurm.SIGNALS:
+            _requeue()
         return error.exit_code
     except KeyboardInterrupt:
         print_errors(f"stopped: by SIGINT; {_kept()}")
@@ -55,6 +59,15 @@ def main() -> int:
         print_errors("error: this is a bug of facesegl, not yours; please report it with the lines above.")
         return FaceseglError.exit_code
     return 0
+
+
+def _requeue() -> None:
+    """SLURM has announced the end of this job."""
+    try:
+        if job := slurm.requeue():
+            print_errors(f"SLURM job {job} is requeued, and resumes by itself")
+    except MachineError as error:
+        print_errors(f"error: {error}")
 
 
 def _kept() -> str:
@@ -102,6 +115,8 @@ def _run(arguments: Sequence[str]) -> None:
 def _train(given: Namespace) -> None:
     if answer(given, given.words):
         return None
+    if slurm.was_requeued() and not any(word.lstrip("+").startswith("resume=") for word in given.words):
+        given.words = [*given.words, "resume=auto"]
     from facesegl.config.compose import expand_folds
 
     if given.multirun or expand_folds(given.words, config_dirs=given.config_dir) != given.words:

@@ -80,15 +80,18 @@ def open_closed_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the process ends
 
 
-def configure_logging() -> None:
+def configure_logging(prefix: str = "") -> None:
     """Write the log of facesegl and Python's warnings to stderr, a plain line each; results go to stdout.
 
     File names that stdout cannot encode are written with escapes, as Python does on stderr.
+
+    Args:
+        prefix: the start of each line, for one of several processes that write to one stderr.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     for name in ("facesegl", "py.warnings"):
-        logging.getLogger(name).handlers[:] = [_Terminal(logging.INFO)]
+        logging.getLogger(name).handlers[:] = [_Terminal(prefix)]
     _log.setLevel(logging.DEBUG)  # for log.txt
     logging.captureWarnings(True)
     warnings.formatwarning = lambda message, *_args, **_kwargs: str(message).splitlines()[0]
@@ -99,6 +102,7 @@ _NO_ACTION = (  # library warnings, each with the reason to ignore it
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
     r"Grad strides do not match bucket view strides.*",  # weights are channels last, DDP's buckets are not
     r"Checkpoint directory .* exists and is not empty.*",  # true of every resumed run
+    r"The `srun` command is available on your system but is not used.*",  # not needed for one process
     r"`ModelCheckpoint\(monitor=.* could not find the monitored key.*",  # an epoch without a validation
 )
 
@@ -240,6 +244,11 @@ def _with_lines(items: Iterable[T], total: int | None, what: str, every_s: float
 class _Terminal(logging.Handler):
     """Log through the console, which does not break a live bar."""
 
+    def __init__(self, prefix: str) -> None:
+        super().__init__(logging.INFO)
+        self._prefix = prefix
+
     def emit(self, record: logging.LogRecord) -> None:
         word = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        console().print(word + printable(record.getMessage().rstrip()), markup=False, soft_wrap=True)
+        message = record.getMessage().rstrip().removeprefix(self._prefix)
+        console().print(word + printable(self._prefix + message), markup=False, soft_wrap=True)

@@ -81,13 +81,17 @@ class Stopped(BaseException):
 
     Args:
         problem: the message, with what was kept and how to resume.
-        signum: the signal's number, 2 (SIGINT) or 15 (SIGTERM); 0 for a time limit, which is no failure.
+        signum: the signal's number, e.g. 2 (SIGINT) or 15 (SIGTERM); 0 for a time limit, which is no failure.
     """
 
     def __init__(self, problem: str, signum: int) -> None:
         super().__init__(problem)
         self.problems = (problem,)
         self.exit_code = 128 + signum if signum else 0
+
+    def __reduce__(self) -> tuple[type["Stopped"], tuple[str, int]]:
+        """Pickle both arguments, for a launcher's process; an exception alone would pickle its message."""
+        return type(self), (self.problems[0], max(0, self.exit_code - 128))
 
 
 _NO_MEMORY = re.compile(

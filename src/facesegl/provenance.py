@@ -11,6 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+JOB_COMMAND = "FACESEGL_JOB_COMMAND"
+"""Set in the separate process of a sweep's job: the command line that repeats the job."""
+
 _PACKAGES = ("facesegl", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 _LONGEST = 1 << 26  # bytes read of a file of git; packed-refs has a line for each branch and tag
 
@@ -81,7 +84,9 @@ def _start_of(file: Path) -> str:
 
 
 def command_line() -> str:
-    """The command line of this process, as typed; `python -m facesegl` is the same command."""
+    """This process's command line, as typed, or that of a sweep's job; `python -m facesegl` is the same command."""
+    if job := os.environ.get(JOB_COMMAND):
+        return job
     name = Path(sys.argv[0]).name
     return shlex.join(["facesegl" if name == "__main__.py" else name, *sys.argv[1:]])
 

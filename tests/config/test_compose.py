@@ -162,3 +162,16 @@ def test_several_values_stay_several_unless_a_folder_has_that_name(tmp_path):
     ]
     assert sweep(["data.root=c,d"]) == [["data.root=c,d"]]
     assert problems("data.root=a,b")
+
+
+def test_an_unknown_launcher_without_plugins_says_what_to_install(monkeypatch):
+    loader = "hydra._internal.config_loader_impl.ConfigLoaderImpl.get_group_options"
+    monkeypatch.setattr(loader, lambda *_args, **_kwargs: ["basic"])
+    with pytest.raises(ConfigError, match=r"pip install 'facesegl\[launchers\]' adds joblib, submitit_local"):
+        compose(["hydra/launcher=submitit_slurm"])
+
+
+def test_a_wrong_key_of_a_launcher_is_the_only_one_reported():
+    keys = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.partitio=gpu"]
+    with pytest.raises(ConfigError, match=r"^hydra.launcher.partitio=gpu: Key 'partitio' not in 'SlurmQueueConf'$"):
+        compose(keys)

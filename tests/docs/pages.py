@@ -38,3 +38,9 @@ def inputs(words):
 
 
 WRITERS = {output(words): words for page in reversed(TASKS) for words in commands(text(page)) if output(words)}
+
+
+def trainings(source):
+    """All trainings in the bash blocks of a text, also those that torchrun or srun starts, as words after the verb."""
+    lines = "\n".join(blocks(source, "bash")).replace("\\\n", " ").splitlines()
+    return [shlex.split(words) for line in lines if (words := line.partition("facesegl train ")[2])]

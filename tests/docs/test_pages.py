@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import facesegl
-from docs.pages import ROOT, TASKS, WRITERS, blocks, commands, inputs, output, section, text
+from docs.pages import ROOT, TASKS, WRITERS, blocks, commands, inputs, output, section, text, trainings
+from facesegl.config.compose import Composed, sweep
 from facesegl.download.fetch import Outcome
 from helpers.calling import call, succeed
 from helpers.faces import write_faces
@@ -103,7 +104,7 @@ def test_mistakes_are_reported_as_the_page_says(page):
 
 
 @pytest.mark.parametrize(
-    "page", [*TASKS, *(f"docs/{name}.md" for name in ("extending", "fasseg", "reliability", "results"))]
+    "page", [*TASKS, *(f"docs/{name}.md" for name in ("extending", "fasseg", "reliability", "results", "scaling"))]
 )
 def test_what_a_page_links_to_is_there(page):
     for link in re.findall(r"\]\(([^)h][^)]*)\)", text(page)):
@@ -112,6 +113,23 @@ def test_what_a_page_links_to_is_there(page):
         assert target.exists(), link
         titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE) if anchor else []
         assert not anchor or anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("words", trainings(text("docs/scaling.md")), ids=" ".join)
+def test_every_training_of_the_page_on_clusters_composes(words):
+    for job in sweep([word for word in words if word != "-m"]):
+        trainer = Composed.of(job).config.trainer
+        assert ("strategy" in trainer) == ("trainer=ddp" in words)
+
+
+def test_the_arithmetic_of_the_page_on_clusters_is_right():
+    (photos, held_out, batch, epochs), numbers = (24_000, 6_000, 16, 20), text("docs/scaling.md").replace("\u202f", " ")
+    for gpus, slowdown in ((1, 1.0), (8, 1.1)):
+        steps, batches = -(-photos // (gpus * batch)), -(-held_out // (gpus * batch))
+        seconds = epochs * (steps * 0.25 * slowdown + batches * 0.08) + held_out * 0.3
+        for number in (steps, batches, epochs * steps, round(seconds)):
+            assert f"{number:,}".replace(",", " ") in numbers
+    assert round(30_000 * (512 * 512 * 4) / 1e9, 1) == 31.5
 
 
 def test_the_make_targets_of_readme_are_there():

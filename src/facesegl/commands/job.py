@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import open_dict
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from omegaconf import DictConfig, open_dict
 
 from facesegl.commands.train import train
-from facesegl.config.compose import Composed, literal
-from facesegl.errors import FaceseglError, Stopped
+from facesegl.commands.train_process import train_in_process
+from facesegl.config.compose import Composed, assignment, literal
+from facesegl.errors import ConfigError, FaceseglError, Stopped
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
-from facesegl.runs.result import SCHEMA
+from facesegl.runs.result import SCHEMA, Result, Run, read_result
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -31,6 +33,8 @@ def run_job(
     callbacks: "Sequence[Callback]" = (),
 ) -> float | None:
     """Train and score one job of a sweep. A failure is recorded in its job.json; a signal ends the whole sweep.
+
+    A job on several devices has a separate process. A job that a cluster starts a second time resumes in its folder.
 
     Args:
         folder: the run folder; its name is the job's number.
@@ -60,8 +64,13 @@ def run_job(
         composed = Composed.of(overrides, config_dirs=config_dirs)
         with open_dict(composed.config):
             composed.config.paths.run = literal(str(folder))
+            if read_result(folder):  # a cluster has started this job before
+                composed.config.resume = "auto"
         with replaced_argv([program, "train", *overrides]):  # repeats this job alone
-            result = train(composed, callbacks=callbacks)
+            if starts_processes(composed.config):
+                result = _train_in_process(composed, overrides, config_dirs, callbacks)
+            else:
+                result = train(composed, callbacks=callbacks)
         headline = next(iter(result.scores), None)
         miou: float | None = result.scores[headline]["scores"]["miou"] if headline else None
         note |= {"state": result.state, "set": headline, "miou": miou}
@@ -79,5 +88,29 @@ def run_job(
         error.add_note(f"in job {number} of the sweep in {folder.parent}")
         raise
     finally:
-        write_json(folder / "job.json", note)
+        if not getattr(rank_zero_only, "rank", 0):
+            write_json(folder / "job.json", note)
     return None
+
+
+def starts_processes(config: DictConfig) -> bool:
+    """Whether Lightning may train a config in several processes; it starts them from the command line."""
+    trainer = config.trainer
+    alone = {"devices": (1, "1"), "num_nodes": (1,), "strategy": ("auto",)}
+    return any(trainer.get(key, values[0]) not in values for key, values in alone.items())
+
+
+def _train_in_process(
+    composed: Composed, overrides: Sequence[str], config_dirs: Sequence[Path], callbacks: "Sequence[Callback]"
+) -> Result:
+    config = composed.config
+    if callbacks:
+        raise ConfigError(
+            f"trainer.devices={config.trainer.devices}: a job in several processes takes no callbacks from code, which "
+            f"pruning needs; use one device, or do not prune."
+        )
+    folder = Path(config.paths.run)
+    dirs = [word for path in config_dirs for word in ("--config-dir", str(path))]
+    resume = ["resume=auto"] if config.resume else []
+    train_in_process([*overrides, assignment("paths.run", str(folder)), *resume, *dirs])
+    return Result.of(Run(folder, record=read_result(folder) or {}))

@@ -4,11 +4,14 @@ Every job writes its job.json however it ends, under any launcher; when all jobs
 reports those that failed. The command line is kept in sweep.json, for `resume=auto`.
 """
 
+import contextlib
 import logging
 import math
 import os
 import shlex
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,11 +32,13 @@ from facesegl.config.compose import (
     quoted,
     swept,
 )
-from facesegl.errors import ConfigError, MachineError
+from facesegl.console import configure_logging, print_errors
+from facesegl.errors import ConfigError, MachineError, Stopped
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
 from facesegl.runs.result import SCHEMA, read_record
 from facesegl.runs.run_folder import is_live, locked, make_folder
+from facesegl.runs.slurm import SIGNALS
 from facesegl.runs.sweep_jobs import read_notes
 
 log = logging.getLogger(__name__)
@@ -97,12 +102,12 @@ def sweep(
     arguments = ["-m", *dirs, *loosen(given, config_dirs=config_dirs), f"hydra.sweep.dir={quoted(str(folder))}"]
     program = program or sys.argv[0]
     dirs_of_jobs = [Path(path) for path in config_dirs]
-    job = partial(_job, program=program, typed=given, swept_keys=[*counts], config_dirs=dirs_of_jobs)
+    job = partial(_job, pid=os.getpid(), program=program, typed=given, swept_keys=[*counts], config_dirs=dirs_of_jobs)
     with locked(folder) as free, replaced_argv([program, *arguments]):
         if not free:
             raise MachineError(f"{folder}: another process is running this sweep; wait for it, or stop it first.")
         write_json(folder / _ABOUT, {"schema": SCHEMA, "jobs": jobs, "overrides": lasting})
-        _run(job)
+        _run(job, folder)
     return folder
 
 
@@ -159,7 +164,7 @@ def _overrides_of(folder: Path) -> list[str] | None:
     return overrides if isinstance(overrides, list) else None
 
 
-def _run(job: Callable[[DictConfig], float | None]) -> None:
+def _run(job: Callable[[DictConfig], float | None], folder: Path) -> None:
     """Let Hydra run the jobs; what it, its sweeper or its launcher refuses is not a bug of facesegl."""
     import hydra
     from hydra.errors import HydraException
@@ -171,15 +176,21 @@ def _run(job: Callable[[DictConfig], float | None]) -> None:
     except Exception as error:
         if getattr(error, "__notes__", None):  # raised in a job
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, RuntimeError | OSError) and not isinstance(error, HydraException):
+        reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+        if not isinstance(error, RuntimeError | OSError) or isinstance(error, HydraException):
+            raise ConfigError(f"Hydra refuses this sweep: {' '.join(str(error).split()) or reason}") from error
+        if not any(path.name.isdecimal() for path in folder.iterdir()):
             raise MachineError(f"Hydra's launcher cannot run the jobs on this machine: {reason}") from error
-        raise ConfigError(f"Hydra refuses this sweep: {reason}") from error
+        raise MachineError(
+            f"Hydra's launcher has lost a job: {reason} Once no other job of it runs, the same command with "
+            f"resume=auto runs what is missing in {folder}."
+        ) from error
 
 
 def _job(
     _config: DictConfig,
     *,
+    pid: int,
     program: str,
     typed: Sequence[str],
     swept_keys: Collection[str],
@@ -193,4 +204,20 @@ def _job(
     keys = {key_of(text) for text in typed}
     overrides = [text if key_of(text) in keys else text.removeprefix("++") for text in job.overrides.task]
     values = [text for text in overrides if key_of(text) in swept_keys]
-    return run_job(Path(runtime["output_dir"]), overrides, values, program=program, config_dirs=config_dirs)
+    launched = os.getpid() != pid
+    if launched:  # several jobs may write to one terminal: lines, and no bars
+        os.environ["TERM"] = "dumb"
+        configure_logging(f"job {job.job.num}: ")
+    try:
+        return run_job(Path(runtime["output_dir"]), overrides, values, program=program, config_dirs=config_dirs)
+    except Stopped as error:
+        signum = error.exit_code - 128
+        if signum not in SIGNALS:
+            raise
+        with contextlib.suppress(Exception):  # submitit raises if it does not requeue the job
+            signal.raise_signal(signum)  # submitit, or the command in a SLURM job, requeues it and exits
+    except Exception:
+        if not launched:
+            raise
+        print_errors(*traceback.format_exc().splitlines())  # the other jobs continue
+    return None

@@ -43,6 +43,7 @@ from facesegl.runs.result import Result, Run
 from facesegl.runs.resume import find_run
 from facesegl.runs.run_folder import new_folder, recording, require_unused, run_of_rank_zero
 from facesegl.runs.signals import stop_after_step, stop_now
+from facesegl.runs.slurm import cluster_environments
 
 if TYPE_CHECKING:
     from facesegl.data.datamodule import FaceDataModule
@@ -185,7 +186,7 @@ def _fit(
         plan.trainer,
         logger=loggers or False,
         callbacks=sorted(built, key=lambda one: isinstance(one, LastCheckpoint)),  # last: it saves the others' state
-        plugins=[WholeCheckpointIO()],
+        plugins=[WholeCheckpointIO(), *cluster_environments()],
         **given,
     )
     with stop_after_step(trainer, "The same command with resume=auto resumes it."), lightning_refusals():

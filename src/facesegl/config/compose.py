@@ -240,7 +240,9 @@ class _Conf:
             overrides += [override] if override and not found else []
         config = self._try(overrides)
         if isinstance(config, str):
-            refusals = [(o, refusal) for o in overrides if isinstance(refusal := self._try([o]), str)]
+            plugins = [o for o in overrides if o.is_hydra_override() and "/" in o.key_or_group]  # bring keys of theirs
+            alone = [(o, self._try([*(other for other in plugins if other is not o), o])) for o in overrides]
+            refusals = [(o, refusal) for o, refusal in alone if isinstance(refusal, str)]
             problems += [f"{o.input_line}: {self._reason(o, refusal)}" for o, refusal in refusals]
             overrides = [o for o in overrides if o not in [refused for refused, _ in refusals]]
             config = self._try(overrides)
@@ -372,7 +374,10 @@ class _Conf:
             options = GlobalHydra.instance().config_loader().get_group_options(override.key_or_group)
         if override.value() in options or not options:
             return []
-        hint = "; its plugin is a package, e.g. hydra-submitit-launcher" if "launcher" in override.key_or_group else ""
+        hint = ""
+        if "launcher" in override.key_or_group:
+            extra = "pip install 'facesegl[launchers]' adds joblib, submitit_local and submitit_slurm"
+            hint = "; others are packages, plugins of Hydra" if "joblib" in options else f"; {extra}"
         return [f"{override.input_line}: none of that name is installed; there are: {', '.join(options)}{hint}"]
 
     def _is_choice(self, override: Override) -> bool:

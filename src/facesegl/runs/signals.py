@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a time limit end a training after the current step, with a checkpoint."""
+"""Ctrl-C, SIGTERM, a cluster's warning and a time limit end a training after the current step, with a checkpoint."""
 
 import contextlib
 import logging
@@ -13,6 +13,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from facesegl.errors import Stopped
 from facesegl.learning.callbacks import LastCheckpoint, TimeLimit
+from facesegl.runs.slurm import handled
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 @contextlib.contextmanager
 def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
     """Wrap `trainer.fit`: the first Ctrl-C, like SIGTERM, ends it after the current step; the second ends it at once.
+
+    So does a signal that announces the end of a cluster's job, if it has a handler, which is left to the caller.
 
     Args:
         trainer: the trainer.
@@ -41,8 +44,14 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.kill(os.getpid(), signal.SIGTERM)  # Lightning ends cleanly on SIGTERM
 
+    def announced(signum: int, _frame: Any) -> None:
+        nonlocal received
+        received = signal.Signals(signum)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    cluster: dict[signal.Signals, Any] = dict.fromkeys(handled(), announced)
     try:
-        with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
+        with handlers({signal.SIGINT: interrupt, signal.SIGTERM: terminate, **cluster}):
             yield
     except SIGTERMException:
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
@@ -97,11 +106,12 @@ def _kept(trainer: pl.Trainer) -> str:
 
 
 @contextlib.contextmanager
-def _handlers(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+def handlers(chosen: dict[signal.Signals, Any]) -> Iterator[None]:
+    """Set signal handlers for a block; does nothing in a thread, where Python allows none."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    before = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
+    before = {signum: signal.signal(signum, handler) for signum, handler in chosen.items()}
     try:
         yield
     finally:
