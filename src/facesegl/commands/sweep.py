@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from facesegl.commands.job import run_job
 from facesegl.config.compose import Composed, conf_dir, key_of, loosen, quoted, swept
+from facesegl.config.hydra_versions import version_base
 from facesegl.errors import ConfigError, MachineError
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
@@ -123,7 +124,7 @@ def _run(job: Callable[[DictConfig], float | None]) -> None:
     from hydra.errors import HydraException
 
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+        hydra.main(**version_base(), config_path=str(conf_dir()), config_name="train")(job)()
     except Exception as error:
         if getattr(error, "__notes__", None):  # raised in a job
             raise

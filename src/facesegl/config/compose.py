@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from facesegl.config.hydra_versions import register_resolver, version_base
 from facesegl.errors import ConfigError
 from facesegl.text import nearest, suggestion
 
@@ -364,14 +365,13 @@ def _initialized(folder: Path) -> Iterator[None]:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.utils import JobRuntime
     from hydra.version import VersionBase
-    from omegaconf import OmegaConf
     from platformdirs import user_cache_dir
 
-    OmegaConf.register_new_resolver("user_cache", lambda: user_cache_dir("facesegl"), replace=True)
+    register_resolver("user_cache", lambda: user_cache_dir("facesegl"))
     running, base, job = GlobalHydra.instance().hydra, version.getbase(), JobRuntime.instance().get("name")
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(folder), job_name=job, version_base="1.3"):
+        with initialize_config_dir(str(folder), job_name=job, **version_base()):
             yield
     finally:
         GlobalHydra.instance().hydra = running
