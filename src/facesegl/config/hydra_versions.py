@@ -19,7 +19,7 @@ def version_base() -> dict[str, str]:
 
 
 def execution_whitelist(node: DictConfig | Mapping[str, Any]) -> dict[str, list[str]]:
-    """The argument `_execution_whitelist_` of Hydra 1.4: each target in a node, as written and by its class; none for 1.3.
+    """The argument `_execution_whitelist_` of Hydra 1.4, which also names the classes of the targets; none for 1.3.
 
     In a plan these are the targets that passed the check.
 
@@ -50,5 +50,5 @@ def register_resolver(name: str, resolver: Callable[..., Any]) -> None:
     from omegaconf import OmegaConf
 
     # OmegaConf 2.3 has a deprecated function of the new one's name
-    register = OmegaConf.register_new_resolver if version_base() else OmegaConf.register_resolver
+    register: Any = OmegaConf.register_new_resolver if version_base() else OmegaConf.register_resolver
     register(name, resolver, replace=True)
