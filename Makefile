@@ -9,10 +9,10 @@ PHASE_1 ?= data.source.train=5000 data.source.test=100 data.source.height=144 da
 PHASE_2 ?= data.source.train=1800 data.source.test=50 trainer.max_epochs=2 optimizer.lr=2e-3
 PHASE_3 ?= data.source.train=1300 data.source.test=20 trainer.max_epochs=3 optimizer.lr=2e-3
 
-.PHONY: help install browser demo weights test test-slow lint format clean
+.PHONY: help install browser demo weights test test-slow test-versions lint format clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: .venv/installed  ## create .venv and install facesegl with its development tools
 
@@ -53,6 +53,23 @@ test: install browser  ## run the quick tests
 test-slow: install  ## run the slow tests: real trainings, also on the real photos if data/fasseg has them
 	$(BIN)/python -m pytest -q -m slow
 
+VERSIONS_TESTS ?= tests/config tests/conf/test_conf.py tests/commands/test_train.py tests/commands/test_predict.py \
+    tests/export/test_metadata.py tests/export/test_parity.py tests/reporting/test_report.py
+
+test-versions: .venv-next/installed .venv-lowest/installed  ## some quick tests with the versions of constraints-next.txt and constraints-lowest.txt: over 10 minutes
+	for name in next lowest; do \
+	    echo "constraints-$$name.txt" && .venv-$$name/bin/python -m pytest -q -n auto -m 'not slow' $(VERSIONS_TESTS) || exit 1; \
+	done
+
+.venv-%/installed: constraints-%.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	awk -F== '{name = tolower($$1); gsub("-", "_", name)} NR == FNR {own[name]; print} NR > FNR && !(name in own)' \
+	    constraints-$*.txt constraints.txt >.venv-$*/constraints.txt
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-$*/constraints.txt torch
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-$*/constraints.txt \
+	    -e '.[export,heic,launchers,report,tune]' hypothesis pytest pytest-timeout pytest-xdist
+	touch $@
+
 lint: install  ## run ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,5 +81,5 @@ format: install  ## fix and format with ruff
 	$(BIN)/ruff format .
 
 clean:  ## remove .venv, builds and caches of tools; keep runs and data
-	rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-next .venv-lowest dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './data/*' -prune -exec rm -rf {} +

@@ -88,6 +88,30 @@ def test_memory_is_level_while_synthetic_faces_are_rendered(run, tmp_path):
     assert memory["400 faces"]["allocated"] - memory["100 faces"]["allocated"] < leak / 2
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_memory_and_time_are_measured_over_photos_side_and_width_and_kept(run, tmp_path):
+    small = [
+        "--photos",
+        "10",
+        "30",
+        "--sides",
+        "16",
+        "--widths",
+        "4",
+        "--folder",
+        str(tmp_path),
+        "--json",
+        "found.json",
+    ]
+    printed = run("scaling.py", *small)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [*found["photos"]] == ["10", "30"]
+    assert all(seconds > 0 and memory > 0 for row in found["photos"].values() for seconds, memory in row.values())
+    assert re.search(r"exponent +data check +cache +epoch +predict", printed)
+    assert run("scaling.py", *small) == printed
+
+
 def test_the_sheet_of_synthetic_faces_is_drawn(monkeypatch, tmp_path):
     small = ["--rows", "1", "--columns", "2", "--height", "20", "-o", str(tmp_path / "sheet.jpg")]
     monkeypatch.setattr(sys, "argv", ["contact_sheet.py", *small])

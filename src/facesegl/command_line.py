@@ -458,6 +458,7 @@ def hand_to_hydra(config_name: str, arguments: Sequence[str]) -> None:
     import hydra
 
     from facesegl.config.compose import conf_dir
+    from facesegl.config.hydra_versions import version_base
 
     sys.argv = [sys.argv[0], *arguments]
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(lambda config: None)()
+    hydra.main(**version_base(), config_path=str(conf_dir()), config_name=config_name)(lambda config: None)()

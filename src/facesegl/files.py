@@ -5,7 +5,6 @@ import csv
 import errno
 import fcntl
 import functools
-import io
 import json
 import math
 import os
@@ -126,23 +125,24 @@ def write_json(path: Path, value: Any) -> None:
 
     File names with undecodable bytes survive the round trip: JSON escapes them.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_text(path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    # written in pieces, which together take many times the memory of the text
+    with replacing(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
 
 
 def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> None:
     """Write a CSV table atomically: floats with six decimals, NaN and None as empty cells."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    write_text(path, text.getvalue())
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(map(_cell, head))
+        writer.writerows([_cell(value) for value in row] for row in rows)
 
 
 def _cell(value: str | float | None) -> str | int:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6f}"
-    return "" if value is None else value
+    return "" if value is None else readable(value) if isinstance(value, str) else value
 
 
 def readable(name: str) -> str:

@@ -82,6 +82,9 @@ PARTS = """
         def __init__(self, net: torch.nn.Module, spare: Net | None = None) -> None:
             self.net, self.spare = net, spare
 
+    def holder(net: torch.nn.Module) -> torch.nn.Module:
+        return torch.nn.Sequential(net)
+
     def broken() -> None:
         raise RuntimeError("a bug")
 """

@@ -7,6 +7,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobRuntime
 
 from facesegl.config.compose import compose, conf_dir, help_text, loosen, sweep
+from facesegl.config.hydra_versions import version_base
 from facesegl.errors import ConfigError
 
 
@@ -79,7 +80,7 @@ def test_missing_custom_folder_and_broken_yaml_in_one_are_reported_in_one_line(t
 
 def test_hydra_that_runs_already_is_restored(tmp_path: Path):
     (tmp_path / "own.yaml").write_text("mine: 1")
-    with initialize_config_dir(str(tmp_path), job_name="notebook", version_base="1.3"):
+    with initialize_config_dir(str(tmp_path), job_name="notebook", **version_base()):
         running = GlobalHydra.instance().hydra
         assert compose(["seed=3"]).seed == 3
         problems("model=unnet")
@@ -92,7 +93,7 @@ def test_loosened_overrides_compose_with_hydra_alone(small_conf: Path):
     loose = loosen(["trainer.max_steps=5", "model=fcn", "+model.kernel=3", "~callbacks.progress", "hydra.verbose=true"])
     assert loose[0] == "++trainer.max_steps=5"
     assert loose[1:] == ["model=fcn", "+model.kernel=3", "~callbacks.progress", "hydra.verbose=true"]
-    with initialize_config_dir(str(small_conf), version_base="1.3"):
+    with initialize_config_dir(str(small_conf), **version_base()):
         assert hydra_compose("train", overrides=loose).trainer.max_steps == 5
 
 

@@ -1,5 +1,9 @@
+from functools import partial
+
+import hydra
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from facesegl.config.compose import compose
 from facesegl.config.instantiate import build
@@ -55,3 +59,39 @@ def test_facesegl_error_of_a_constructor_is_raised_unchanged():
 def test_a_bug_in_a_constructor_keeps_its_traceback():
     with pytest.raises(RuntimeError, match="a bug"):
         build({"_target_": "small_parts.broken"})
+
+
+NESTED = {
+    "_target_": "small_parts.holder",
+    "net": {
+        "_target_": "torch.nn.Sequential",
+        "_args_": [{"_target_": "torch.nn.ReLU"}, {"_target_": "torch.nn.GELU"}],
+    },
+}
+
+
+def test_nodes_inside_nodes_are_built_and_a_function_may_return_an_object_of_any_class():
+    (net,) = build(NESTED)
+    assert [type(part) for part in net] == [torch.nn.ReLU, torch.nn.GELU]
+
+
+def test_hydra_may_build_only_the_targets_of_the_node(monkeypatch):
+    allowed = []
+
+    def instantiate(node, _execution_whitelist_, **given):
+        allowed.extend(_execution_whitelist_)
+        return partial(dict)
+
+    monkeypatch.setattr(hydra, "__version__", "1.4.0")
+    monkeypatch.setattr("hydra.utils.instantiate", instantiate)
+    build(OmegaConf.create({"relu": "torch.nn.ReLU", "node": NESTED | {"spare": {"_target_": "${relu}"}}}).node)
+    written = ["small_parts.holder", "torch.nn.Sequential", "torch.nn.ReLU", "torch.nn.GELU", "torch.nn.ReLU"]
+    assert allowed[:5] == written
+    modules = ["container.Sequential", "activation.ReLU", "activation.GELU", "activation.ReLU"]
+    assert allowed[5:] == [f"torch.nn.modules.{name}" for name in modules]
+
+
+def test_a_node_that_brings_its_own_whitelist_is_refused():
+    node = {"_target_": "small_parts.Holder", "net": {"_target_": "torch.nn.ReLU"}}
+    with pytest.raises(ConfigError, match=r"_execution_whitelist_"):
+        build(node | {"_execution_whitelist_": ["os.system"]})

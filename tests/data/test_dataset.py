@@ -85,6 +85,13 @@ def test_every_epoch_has_each_photo_once_in_a_new_order(batch_size):
     assert len({tuple(epoch) for epoch in epochs}) == 6
 
 
+def test_an_epoch_is_shuffled_once_however_many_batches_it_has(monkeypatch):
+    shuffles = []
+    monkeypatch.setattr("facesegl.data.dataset.shuffled", lambda indices, *numbers: shuffles.append(1) or indices)
+    batches = order(batch_size=1)
+    assert [len(list(batches)), len(list(batches)), len(shuffles)] == [10, 10, 1]
+
+
 def test_seeds_differ_between_batches_and_ranks():
     seeds = [draw.seed for seed in (0, 1) for rank in (0, 1) for draw in order(seed=seed, rank=rank, world_size=2)]
     assert len(set(seeds)) == len(seeds) == 8

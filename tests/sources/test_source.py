@@ -13,6 +13,13 @@ def test_groups_join_along_chains():
     assert joined == {"a": "a", "b": "b", "c": "b", "d": "d", "e": "b", "f": "b"}
 
 
+@pytest.mark.timeout(20)
+def test_groups_of_many_identical_photos_join_in_linear_time():
+    names = [str(number) for number in range(40_000)]
+    joined = join_groups({name: name for name in names}, [("0", name) for name in names[1:]])
+    assert {*joined.values()} == {"0"}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -32,6 +32,7 @@ from facesegl.config.compose import (
     quoted,
     swept,
 )
+from facesegl.config.hydra_versions import version_base
 from facesegl.console import configure_logging, print_errors
 from facesegl.errors import ConfigError, MachineError, Stopped
 from facesegl.files import write_json
@@ -172,7 +173,7 @@ def _run(job: Callable[[DictConfig], float | None], folder: Path) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
     try:
         with preserved_hydra():
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+            hydra.main(**version_base(), config_path=str(conf_dir()), config_name="train")(job)()
     except Exception as error:
         if getattr(error, "__notes__", None):  # raised in a job
             raise

@@ -19,7 +19,7 @@ from facesegl.config.signatures import Signature, locate, path_keys
 from facesegl.config.values import fit
 from facesegl.errors import ConfigError, MachineError
 from facesegl.files import require_writable
-from facesegl.labels.taxonomy import RESERVED
+from facesegl.labels.taxonomy import NODE_KEYS
 from facesegl.labels.taxonomy_file import read_taxonomy_file
 from facesegl.text import nearest, suggestion
 
@@ -288,7 +288,7 @@ class _Walk:
         full = _join(key, name)
         if name in signature.hints:
             return self._value(value, signature.hints[name], full)
-        if not (name in RESERVED and target):
+        if not (name in NODE_KEYS and target):
             self._check_unknown_key(name, signature, key, target)
         return self._check_inside(value, full)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from facesegl.config.hydra_versions import register_resolver, version_base
 from facesegl.errors import ConfigError
 from facesegl.text import nearest, suggestion
 
@@ -412,12 +413,11 @@ def _initialized(folder: Path) -> Iterator[None]:
     """Initialize Hydra with a folder of configs."""
     from hydra import initialize_config_dir
     from hydra.core.utils import JobRuntime
-    from omegaconf import OmegaConf
     from platformdirs import user_cache_dir
 
-    OmegaConf.register_new_resolver("user_cache", lambda: user_cache_dir("facesegl"), replace=True)
+    register_resolver("user_cache", lambda: user_cache_dir("facesegl"))
     job = JobRuntime.instance().get("name")
-    with preserved_hydra(), initialize_config_dir(str(folder), job_name=job, version_base="1.3"):
+    with preserved_hydra(), initialize_config_dir(str(folder), job_name=job, **version_base()):
         yield
 
 

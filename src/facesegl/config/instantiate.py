@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from facesegl.config.hydra_versions import execution_whitelist
 from facesegl.errors import ConfigError, FaceseglError
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ def build(node: DictConfig | Mapping[str, Any] | None, **given: Any) -> Any:
     if "_target_" not in node:
         return {str(name): build(inner, **given) for name, inner in node.items() if inner is not None}
     try:
-        deferred = instantiate(node, _convert_="all", _partial_=True)  # Hydra would copy what is given into a config
-        return partial(deferred, **given) if node.get("_partial_") else deferred(**given)
+        deferred = instantiate(node, _convert_="all", _partial_=True, **execution_whitelist(node))
+        # Hydra would copy what is given into a config, and 1.4 would refuse what a function that builds nets returns
+        construct = partial(deferred.func, *deferred.args, **deferred.keywords | given)
+        return construct if node.get("_partial_") else construct()
     except Exception as error:
         cause: BaseException = error
         # Hydra wraps the constructor's exception

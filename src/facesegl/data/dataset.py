@@ -98,6 +98,7 @@ class BatchOrder(Sampler[BatchIndices]):
     def __init__(self, indices: np.ndarray, batch_size: int, seed: int | None, rank: int, world_size: int) -> None:
         self._indices, self._batch_size, self._seed = indices, batch_size, seed
         self._rank, self._world_size = rank, world_size
+        self._passes: dict[tuple[int, ...], np.ndarray] = {}
         self.start = 0
 
     def __len__(self) -> int:
@@ -124,7 +125,14 @@ class BatchOrder(Sampler[BatchIndices]):
 
     def _order(self, epoch: int) -> np.ndarray:
         """The indices of an epoch: (N,) int64."""
-        return self._indices if self._seed is None else shuffled(self._indices, self._seed, epoch)
+        return self._indices if self._seed is None else self._shuffled(self._indices, epoch)
+
+    def _shuffled(self, indices: np.ndarray, *numbers: int) -> np.ndarray:
+        """`shuffled` with the seed; the last orders are kept, since each of their batches needs them."""
+        if numbers not in self._passes:
+            self._passes = dict([*self._passes.items()][-3:])
+            self._passes[numbers] = shuffled(indices, self._seed or 0, *numbers)
+        return self._passes[numbers]
 
 
 class FaceLoader(DataLoader[CachedBatch]):

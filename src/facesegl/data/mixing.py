@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from facesegl.data.dataset import BatchOrder, shuffled
+from facesegl.data.dataset import BatchOrder
 
 _MOST, _ENOUGH = 0.5, 15  # the share at one photo, and the number of photos from which it is 0
 
@@ -75,5 +75,10 @@ class MixedOrder(BatchOrder):
     def _slice(self, indices: np.ndarray, start: int, stop: int, *numbers: int) -> np.ndarray:
         """The samples `start` to `stop` of endless shuffled passes over the indices; `numbers` vary their seeds."""
         passes = range(start // len(indices), -(-stop // len(indices)))
-        order = [shuffled(indices, self._seed or 0, each, *numbers) for each in passes]
-        return np.concatenate([indices[:0], *order])[start % len(indices) :][: stop - start]
+        first = start // len(indices) * len(indices)  # the sample at which the first of them begins
+        orders = (self._shuffled(indices, each, *numbers) for each in passes)
+        parts = [
+            order[max(start - first - i * len(indices), 0) : stop - first - i * len(indices)]
+            for i, order in enumerate(orders)
+        ]
+        return np.concatenate([indices[:0], *parts])

@@ -21,8 +21,11 @@ Colour = tuple[int, int, int]
 Raw = int | str | Colour
 """A class in a raw mask: a number, the name of a part's file, or a colour."""
 
-RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
-"""Keys that Hydra treats specially: no class may have such a name, and no card may hold one."""
+NODE_KEYS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+"""Keys that Hydra reads in a node."""
+
+RESERVED = NODE_KEYS | {"_isolate_", "_execution_whitelist_"}
+"""Keys that Hydra treats specially, in 1.3 or 1.4: no class may have such a name, and no card may hold one."""
 
 _TO_VOID = "void"  # in a remap: raw values to ignore
 _BACKGROUND = "background"

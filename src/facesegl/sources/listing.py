@@ -103,10 +103,12 @@ def is_heic(path: Path) -> bool:
 
 def _move_heic(listing: Listing) -> None:
     names = {name_key(found.name) for found in listing.files if not is_heic(found.path)}
-    for found in [found for found in listing.files if is_heic(found.path)]:
-        if name_key(found.name) in names or not reads_heic():
-            listing.files.remove(found)
-            listing.others.append(found)
+
+    def moves(found: Found) -> bool:
+        return is_heic(found.path) and (name_key(found.name) in names or not reads_heic())
+
+    listing.others.extend(filter(moves, listing.files))
+    listing.files[:] = [found for found in listing.files if not moves(found)]
 
 
 def expanded(path: str | Path) -> Path:

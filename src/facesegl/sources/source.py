@@ -193,10 +193,13 @@ def join_groups(groups: dict[str, str], same: Iterable[tuple[str, str]]) -> dict
         >>> join_groups({"a": "a", "b": "b", "c": "c"}, [("b", "c"), ("c", "x")])
         {'a': 'a', 'b': 'b', 'c': 'b'}
     """
-    order = {group: index for index, group in enumerate(dict.fromkeys(groups.values()))}
-    joined = dict(groups)
+    members: dict[str, list[str]] = {}
+    for sample, group in groups.items():
+        members.setdefault(group, []).append(sample)
+    order, joined = {group: index for index, group in enumerate(members)}, dict(groups)
     for one, other in same:
-        if one in joined and other in joined:
+        if one in joined and other in joined and joined[one] != joined[other]:
             first, second = sorted((joined[one], joined[other]), key=order.__getitem__)
-            joined = {sample: first if group == second else group for sample, group in joined.items()}
+            joined |= dict.fromkeys(members[second], first)
+            members[first] += members.pop(second)
     return joined
