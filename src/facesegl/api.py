@@ -23,8 +23,10 @@ def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:
     """
     from facesegl.commands.train import train
     from facesegl.config.compose import Composed
+    from facesegl.runs.ranks import ending_together
 
-    return train(Composed.of(overrides, config_dirs=config_dirs), command_of("train", overrides, config_dirs))
+    with ending_together():
+        return train(Composed.of(overrides, config_dirs=config_dirs), command_of("train", overrides, config_dirs))
 
 
 def evaluate(

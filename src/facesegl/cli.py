@@ -35,8 +35,6 @@ def main() -> int:
             _run(sys.argv[1:])
         sys.stdout.flush()
     except (FaceseglError, Stopped) as error:
-        if isinstance(error, Stopped) and os.environ.get("LOCAL_RANK", "0") != "0":
-            return error.exit_code  # rank 0 reports it
         word = "stopped" if isinstance(error, Stopped) else "error"
         print_errors(*(f"{word}: {problem}" for problem in error.problems))
         return error.exit_code
@@ -102,10 +100,18 @@ def _run(arguments: Sequence[str]) -> None:
 
 def _train(given: Namespace) -> None:
     if answer(given, given.words):
-        return None
+        return
+    from facesegl.runs.ranks import ending_together
+
+    with ending_together():
+        _check_and_train(given)
+
+
+def _check_and_train(given: Namespace) -> None:
     from facesegl.commands.build import GIVEN, problems_of_parts
     from facesegl.commands.train import train
     from facesegl.config.check import rehearse
+    from facesegl.runs.ranks import is_first, require_no_sweep
 
     configs = rehearse(
         given.words,
@@ -116,15 +122,19 @@ def _train(given: Namespace) -> None:
     )
     first = configs[0].config
     if given.multirun:
+        require_no_sweep()
         if first.paths.run:
             raise ConfigError(
                 f"paths.run={first.paths.run}: a sweep has many runs, each in its own folder; choose where with "
                 f"name=NAME and paths.runs=FOLDER."
             )
-        return _sweep(configs, given)
+        _sweep(configs, given)
+        return
     if first.choices.sweep:
         raise ConfigError(f"sweep={first.choices.sweep}: a sweep needs -m; type facesegl train -m ...")
-    return _show(train(configs[0]))
+    result = train(configs[0])
+    if is_first():
+        _show(result)
 
 
 def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
@@ -142,10 +152,8 @@ def _sweep(configs: "Sequence[Composed]", given: Namespace) -> None:
 
 def _show(result: "Result") -> None:
     from facesegl.reporting.terminal import show_result
-    from facesegl.runs.run_folder import run_of_rank_zero
 
-    if not run_of_rank_zero():  # only rank 0 prints
-        show_result(result)
+    show_result(result)
 
 
 def _evaluate(given: Namespace) -> None:

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from facesegl.errors import Stopped
-from facesegl.learning.callbacks import LastCheckpoint, TimeLimit
+from facesegl.learning.callbacks import LastCheckpoint, StopTogether, TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +28,24 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
     Raises:
         Stopped: a signal or the time limit ended the training.
     """
-    received, asked = signal.SIGTERM, False
+    received = signal.SIGTERM
 
     def terminate(_signum: int, _frame: Any) -> None:
-        if not trainer.received_sigterm:  # Lightning handles the signal once its first step is near
+        together = [one for one in trainer.callbacks if isinstance(one, StopTogether)]  # type: ignore[attr-defined]
+        if not trainer.received_sigterm and not any(
+            one.asked for one in together
+        ):  # Lightning handles the signal once its first step is near
             raise Stopped(f"by {received.name} before a step. {resume_hint}", received)
 
     def interrupt(_signum: int, _frame: Any) -> None:
-        nonlocal received, asked
-        received, asked = signal.SIGINT, True
+        nonlocal received
+        received = signal.SIGINT
         log.info("stopping after this step; press Ctrl-C again to stop at once")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.kill(os.getpid(), signal.SIGTERM)  # Lightning ends cleanly on SIGTERM
 
     try:
-        with _handlers({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
+        with handlers({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
             yield
     except SIGTERMException:
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
@@ -54,11 +57,6 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
         raise Stopped(f"at once by SIGINT. {resume_hint}", signal.SIGINT) from None
-    except RuntimeError:
-        if not asked or trainer.world_size == 1:
-            raise
-        # Ctrl-C reaches every rank, and the first one to end breaks the collectives of the others
-        raise Stopped(f"by {received.name} in the middle of a step. {resume_hint}", received) from None
 
 
 @contextlib.contextmanager
@@ -97,11 +95,12 @@ def _kept(trainer: pl.Trainer) -> str:
 
 
 @contextlib.contextmanager
-def _handlers(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+def handlers(chosen: dict[signal.Signals, Any]) -> Iterator[None]:
+    """Set signal handlers for a block; does nothing in a thread, where Python allows none."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    before = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
+    before = {signum: signal.signal(signum, handler) for signum, handler in chosen.items()}
     try:
         yield
     finally:
