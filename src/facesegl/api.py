@@ -23,10 +23,8 @@ def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:
     """
     from facesegl.commands.train import train
     from facesegl.config.compose import Composed
-    from facesegl.runs.ranks import ending_together
 
-    with ending_together():
-        return train(Composed.of(overrides, config_dirs=config_dirs), command_of("train", overrides, config_dirs))
+    return train(Composed.of(overrides, config_dirs=config_dirs), command_of("train", overrides, config_dirs))
 
 
 def evaluate(

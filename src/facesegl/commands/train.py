@@ -37,7 +37,15 @@ from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
 from facesegl.pretrained import FACES
 from facesegl.provenance import command_line
-from facesegl.runs.ranks import is_first, launched, require_devices, require_same, require_same_data, training_together
+from facesegl.runs.ranks import (
+    ending_together,
+    is_first,
+    launched,
+    require_devices,
+    require_same,
+    require_same_data,
+    training_together,
+)
 from facesegl.runs.result import Result, Run
 from facesegl.runs.resume import find_run
 from facesegl.runs.run_folder import new_folder, recording, require_unused, run_of_rank_zero, show_to_ranks
@@ -52,6 +60,7 @@ log = logging.getLogger(__name__)
 _OF_A_MACHINE = ("hydra", "paths")  # may differ between the machines of the ranks
 
 
+@ending_together()
 @quiet()
 def train(composed: Composed, command: str | None = None, callbacks: Sequence[pl.Callback] = ()) -> Result:
     """Train one model, score its last checkpoint, and keep both in a run folder.
@@ -82,7 +91,7 @@ def train(composed: Composed, command: str | None = None, callbacks: Sequence[pl
     joined = run_of_rank_zero()  # once rank 0 has built the cache
     faces.setup("fit")  # builds the cache; raises if the data are wrong
     require_batches(parts)
-    size = parts.trainer.world_size
+    size = parts.trainer.num_devices * parts.trainer.num_nodes
     identity = identity_of(config, faces.cache.key, mixed=faces.mixed, init=loaded, ranks=size)
     run = joined or find_run(plan, identity) or Run(new_folder(plan))
     if is_first():

@@ -38,7 +38,7 @@ _PATIENCE_S = 1800.0  # as torch.distributed's own for a collective
 _HANGING_S = 20.0
 _LOST = re.compile(r"gloo|nccl|socket|connection (closed|reset)|process group", re.IGNORECASE)
 _trainings = 0  # by this process: the store is that of all its trainings
-_started: "Ranks | None" = None  # by Lightning
+_started: "Ranks | None" = None  # by this process, through Lightning
 _parted = True  # rank 0 scores alone
 
 
@@ -127,7 +127,8 @@ class Ranks:
         torchrun ends all ranks as soon as one has ended, and the first is to print the error before.
         """
         try:
-            self.__dict__.setdefault("_store", self._connect(_FAREWELL_S))
+            if "_store" not in self.__dict__:
+                self.__dict__["_store"] = self._connect(_FAREWELL_S)
             self.send("failure", {"exit_code": error.exit_code, "problems": list(error.problems)})
             _close_collectives()  # or another rank would wait for this one
             until = time.monotonic() + _FAREWELL_S
@@ -198,9 +199,10 @@ def _launched() -> Ranks | None:
 
 def current() -> Ranks | None:
     """The ranks that this process is one of, whatever has started it; None if it is alone."""
-    return launched() or _started
+    return launched() or _started or _child_of_lightning()
 
 
+@functools.cache  # Lightning removes WORLD_SIZE
 def _child_of_lightning() -> Ranks | None:
     if not os.environ.get(RUN_FOLDER) or not (rank := int(os.environ.get("LOCAL_RANK", 0))):
         return None
@@ -254,7 +256,10 @@ def ending_together() -> Iterator[None]:
         FaceseglError, Stopped: as the block, also those of other ranks; without problems if another rank prints them.
     """
     global _trainings, _started, _parted
-    _trainings, _started, _parted = _trainings + 1, _child_of_lightning(), False
+    if not _parted:  # within such a block
+        yield
+        return
+    _trainings, _started, _parted = _trainings + 1, None, False
     try:
         yield
     except KeyboardInterrupt:
@@ -270,6 +275,8 @@ def ending_together() -> Iterator[None]:
             if not prints:
                 error.problems = ()
         raise
+    finally:
+        _parted = True
 
 
 @contextlib.contextmanager
