@@ -132,12 +132,15 @@ class Ranks:
             self.send("failure", {"exit_code": error.exit_code, "problems": list(error.problems)})
             _close_collectives()  # or another rank would wait for this one
             until = time.monotonic() + _FAREWELL_S
-            while None in (failed := [self._sent("failure", rank) for rank in range(self.size)]):
+            others = (
+                self.size if isinstance(error, FaceseglError) else 1
+            )  # a signal reaches all, and they print nothing
+            while None in (failed := [self._sent("failure", rank) for rank in range(others)]):
                 if time.monotonic() > until:
                     break
                 time.sleep(_POLL_S)
         except (KeyError, MachineError):  # rank 0 has not started the others yet, or was killed
-            return self.rank < 2
+            return self.rank < 2 and (self.rank == 0 or isinstance(error, FaceseglError))
         if self.rank:
             time.sleep(5 * _POLL_S)
         return not any(failed[: self.rank])
