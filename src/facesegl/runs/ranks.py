@@ -65,7 +65,7 @@ class Ranks:
         return self._connect(_START_S)
 
     def _connect(self, patience_s: float) -> "Store":
-        from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         until = time.monotonic() + patience_s
@@ -74,7 +74,7 @@ class Ranks:
                 return TCPStore(
                     host, port, None, self.hosts, timedelta(seconds=2), wait_for_workers=False, multi_tenant=self.hosts
                 )
-            except (DistError, RuntimeError) as error:
+            except RuntimeError as error:
                 if self.hosts or time.monotonic() > until:
                     reason = str(error).partition("\n")[0]
                     raise MachineError(
@@ -94,7 +94,8 @@ class Ranks:
 
     def send(self, topic: str, value: Any) -> None:
         """Send a JSON value to all ranks."""
-        self._store.set(_key(topic, self.rank), json.dumps(value))
+        with self._reached():
+            self._store.set(_key(topic, self.rank), json.dumps(value))
 
     def receive(self, topic: str, rank: int = 0, patience_s: float = float("inf")) -> Any:
         """Wait for a rank's value; raises as `gather` does."""
@@ -107,13 +108,18 @@ class Ranks:
         return sent
 
     def _sent(self, topic: str, rank: int) -> Any:
-        from torch.distributed import DistError
-
         key = _key(topic, rank)
-        try:
+        with self._reached():
             return json.loads(self._store.get(key)) if self._store.check([key]) else None
-        except (DistError, RuntimeError) as error:
-            raise MachineError(f"rank 0 has ended, and rank {self.rank} with it.") from error
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # of the store
+            raise MachineError(
+                f"rank 0 has ended, and rank {self.rank} with it. The same command with resume=auto resumes the run."
+            ) from error
 
     def raise_failure(self) -> None:
         """Raise the error of a rank that has ended with one, if there is one."""
@@ -134,7 +140,7 @@ class Ranks:
             until = time.monotonic() + _FAREWELL_S
             others = (
                 self.size if isinstance(error, FaceseglError) else 1
-            )  # a signal reaches all, and they print nothing
+            )  # a signal reaches all, and only rank 0 prints
             while None in (failed := [self._sent("failure", rank) for rank in range(others)]):
                 if time.monotonic() > until:
                     break
