@@ -108,8 +108,11 @@ def test_an_error_of_one_rank_alone_ends_all(fasseg):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([*SMALL_UNET], ["srun has started 2 processes, 2 on this node", "trainer=ddp trainer.devices=2"]),
-        (["-m", *SMALL_UNET, *TWO_RANKS, "seed=0,1"], ["-m: srun has started 2 processes", "without srun"]),
+        ([*SMALL_UNET], ["SLURM has started 2 processes, 2 on this node", "trainer=ddp trainer.devices=2"]),
+        (
+            ["-m", *SMALL_UNET, *TWO_RANKS, "seed=0,1"],
+            ["-m: SLURM has started 2 processes", "without torchrun or srun"],
+        ),
     ],
 )
 def test_ranks_are_refused_where_they_do_not_fit(fasseg, task, words, message):

@@ -50,7 +50,7 @@ class Ranks:
         rank: of this process.
         size: the number of processes.
         per_node: the number of processes on this node.
-        launcher: torchrun, srun or Lightning.
+        launcher: torchrun, SLURM or Lightning.
         hosts: whether this process is the one to host the store.
     """
 
@@ -82,7 +82,7 @@ class Ranks:
                         f"MASTER_PORT, and that rank 0 has started."
                     ) from error
 
-    def gather(self, topic: str, value: Any) -> list[Any]:
+    def gather(self, topic: str, value: Any, patience_s: float) -> list[Any]:
         """Exchange JSON values with all ranks: that of each, by rank.
 
         Raises:
@@ -90,7 +90,7 @@ class Ranks:
             MachineError: another rank does not answer.
         """
         self.send(topic, value)
-        return [self.receive(topic, rank, _PATIENCE_S) for rank in range(self.size)]
+        return [self.receive(topic, rank, patience_s) for rank in range(self.size)]
 
     def send(self, topic: str, value: Any) -> None:
         """Send a JSON value to all ranks."""
@@ -103,7 +103,10 @@ class Ranks:
         while (sent := self._sent(topic, rank)) is None:
             self.raise_failure()
             if time.monotonic() > until:
-                raise MachineError(f"rank {rank} of {self.size} did not answer within {patience_s / 60:.0f} minutes.")
+                raise MachineError(
+                    f"rank {rank} of {self.size} did not answer within {patience_s / 60:.0f} minutes. Was it started? "
+                    f"In a batch script of SLURM, srun starts all."
+                )
             time.sleep(_POLL_S)
         return sent
 
@@ -194,7 +197,7 @@ def _launched() -> Ranks | None:
             hosts = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" and found.global_rank() == 0
         elif SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1:
             found = SLURMEnvironment()
-            launcher, per_node = "srun", int(os.environ["SLURM_NTASKS_PER_NODE"])
+            launcher, per_node = "SLURM", int(os.environ["SLURM_NTASKS_PER_NODE"])
             hosts = found.global_rank() == 0
         else:
             return None
@@ -253,7 +256,7 @@ def require_no_sweep() -> None:
     if ranks := launched():
         raise ConfigError(
             f"-m: {ranks.launcher} has started {ranks.size} processes of this command, and each would run the whole "
-            f"sweep; start a sweep without {ranks.launcher}, its jobs have trainer=ddp."
+            f"sweep; start it without torchrun or srun, and trainer=ddp starts the ranks of each job."
         )
 
 
@@ -341,7 +344,7 @@ def require_same(ranks: Ranks, config: Mapping[str, Any]) -> None:
     if ranks.rank:
         ranks.send("config", mine)  # rank 0 compares
         return
-    for rank, theirs in enumerate(ranks.gather("config", mine)):
+    for rank, theirs in enumerate(ranks.gather("config", mine, _START_S)):
         different = [key for key in mine | theirs if mine.get(key) != theirs.get(key)]
         if different:
             values = ", ".join(f"{key}={theirs.get(key)} (rank 0: {mine.get(key)})" for key in different[:5])
@@ -354,7 +357,7 @@ def require_same_data(ranks: Ranks, identity: str) -> None:
     Raises:
         ConfigError: they differ.
     """
-    for rank, theirs in enumerate(ranks.gather("identity", identity)):
+    for rank, theirs in enumerate(ranks.gather("identity", identity, _PATIENCE_S)):
         if theirs != identity:
             raise ConfigError(
                 f"rank {rank} and rank {ranks.rank} have other data or weights to start from; expected the same files "
