@@ -23,7 +23,7 @@ class Launched:
     def __init__(self, processes):
         self.processes = processes
 
-    def end(self, timeout=120):
+    def end(self, timeout=300):
         """The first exit code that is not 0, and what all ranks have printed."""
         try:
             printed = [process.communicate(timeout=timeout) for process in self.processes]
