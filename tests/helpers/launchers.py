@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from facesegl.errors import TrainingError
 from helpers.calling import TESTS, Ended
 
 TWO_RANKS = ["data.batch_size=1", "trainer=ddp", "trainer.accelerator=cpu"]
@@ -80,6 +81,17 @@ class Kill(pl.Callback):
         if mine and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), self.signum)
+
+
+class Fail(pl.Callback):
+    """Raises an error of one rank in its second step."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_rank == self.rank and trainer.global_step == 2:
+            raise TrainingError("step 2: the loss is not finite.")
 
 
 def killed(rank, after_step, signum=signal.SIGKILL):

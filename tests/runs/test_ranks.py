@@ -70,6 +70,16 @@ def test_sigterm_of_one_rank_ends_all_after_the_same_step(launcher):
     assert record_of(Path("run"))["state"] == "stopped"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.usefixtures("fasseg")
+def test_an_error_of_one_rank_in_training_ends_all_with_its_exit_code(launcher):
+    fail = ["+callbacks.fail._target_=helpers.launchers.Fail", "+callbacks.fail.rank=1"]
+    ended = launch(launcher, *TRAIN, "paths.run=run", *fail).end()
+    assert_reported(ended, 1 if launcher == "torchrun" else 6, "rank 1: step 2: the loss is not finite.")
+    assert record_of(Path("run"))["failure"]["exit_code"] == 6
+
+
 class Remember(pl.Callback):
     def on_train_start(self, trainer, pl_module):
         self.step, self.weights = trainer.global_step, {k: v.clone() for k, v in pl_module.state_dict().items()}

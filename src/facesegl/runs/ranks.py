@@ -36,7 +36,9 @@ RUN_FOLDER, RUN_CHECKPOINT = "FACESEGL_RUN_FOLDER", "FACESEGL_RUN_CHECKPOINT"
 _START_S, _FAREWELL_S, _POLL_S = 300.0, 5.0, 0.1
 _PATIENCE_S = 1800.0  # as torch.distributed's own for a collective
 _HANGING_S = 20.0
-_LOST = re.compile(r"gloo|nccl|socket|connection (closed|reset)|process group", re.IGNORECASE)
+_LOST = re.compile(
+    r"(closed|reset) by peer|broken pipe|socket closed|timed out waiting|remote process exited", re.IGNORECASE
+)
 _trainings = 0  # by this process: the store is that of all its trainings
 _started: "Ranks | None" = None  # by this process, through Lightning
 _parted = True  # rank 0 scores alone
@@ -78,8 +80,8 @@ class Ranks:
                 if self.hosts or time.monotonic() > until:
                     reason = str(error).partition("\n")[0]
                     raise MachineError(
-                        f"rank {self.rank} found no rank 0 at {host}:{port} ({reason:.200}). Check MASTER_ADDR and "
-                        f"MASTER_PORT, and that rank 0 has started."
+                        f"rank {self.rank}: no connection at {host}:{port} ({reason:.200}). Check MASTER_ADDR and "
+                        f"MASTER_PORT, that the port is free, and that rank 0 has started."
                     ) from error
 
     def gather(self, topic: str, value: Any, patience_s: float) -> list[Any]:
@@ -141,9 +143,8 @@ class Ranks:
             self.send("failure", {"exit_code": error.exit_code, "problems": list(error.problems)})
             _close_collectives()  # or another rank would wait for this one
             until = time.monotonic() + _FAREWELL_S
-            others = (
-                self.size if isinstance(error, FaceseglError) else 1
-            )  # a signal reaches all, and only rank 0 prints
+            # a signal reaches all ranks, and only rank 0 prints it
+            others = self.size if isinstance(error, FaceseglError) else 1
             while None in (failed := [self._sent("failure", rank) for rank in range(others)]):
                 if time.monotonic() > until:
                     break
