@@ -282,14 +282,28 @@ def ending_together() -> Iterator[None]:
         stopped.problems = ()
         raise stopped from None
     except (FaceseglError, Stopped) as error:
-        if (ranks := current()) and not _parted:
-            with handlers({signal.SIGTERM: signal.SIG_IGN}):  # torchrun's, for the end of another rank
-                prints = ranks.farewell(error)
-            if not prints:
+        if (ranks := current()) is None or _parted:
+            raise
+        with handlers({signal.SIGTERM: signal.SIG_IGN}):  # torchrun's, for the end of another rank
+            error = _error_behind(error, ranks)
+            if not ranks.farewell(error):
                 error.problems = ()
-        raise
+        raise error from error.__cause__
     finally:
         _parted = True
+
+
+def _error_behind(error: "FaceseglError | Stopped", ranks: Ranks) -> "FaceseglError | Stopped":
+    """The end of another rank, if torchrun's SIGTERM came while it was handled; otherwise the error itself."""
+    behind = error.__context__ if isinstance(error, Stopped) else None
+    while behind is not None and not _LOST.search(str(behind)):
+        behind = behind.__context__
+    try:
+        if behind is not None:
+            ranks.raise_failure()
+    except (FaceseglError, Stopped) as failure:
+        return failure
+    return error if behind is None else MachineError(f"{_DEAD}.")
 
 
 @contextlib.contextmanager
