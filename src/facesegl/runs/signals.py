@@ -40,8 +40,9 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
     def interrupt(_signum: int, _frame: Any) -> None:
         nonlocal received
         received = signal.SIGINT
-        log.info("stopping after this step; press Ctrl-C again to stop at once")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        repeated = "TORCHELASTIC_RUN_ID" in os.environ  # torchrun sends it again, and SIGKILL after half a minute
+        log.info("stopping after this step%s", "" if repeated else "; press Ctrl-C again to stop at once")
+        signal.signal(signal.SIGINT, signal.SIG_IGN if repeated else signal.default_int_handler)
         os.kill(os.getpid(), signal.SIGTERM)  # Lightning ends cleanly on SIGTERM
 
     try:
