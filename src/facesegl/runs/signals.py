@@ -31,10 +31,9 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
     received = signal.SIGTERM
 
     def terminate(_signum: int, _frame: Any) -> None:
-        together = [one for one in trainer.callbacks if isinstance(one, StopTogether)]  # type: ignore[attr-defined]
-        if not trainer.received_sigterm and not any(
-            one.asked for one in together
-        ):  # Lightning handles the signal once its first step is near
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        asked = any(one.asked for one in callbacks if isinstance(one, StopTogether))
+        if not (trainer.received_sigterm or asked):  # Lightning handles the signal once its first step is near
             raise Stopped(f"by {received.name} before a step. {resume_hint}", received)
 
     def interrupt(_signum: int, _frame: Any) -> None:
