@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 RUN_FOLDER, RUN_CHECKPOINT = "FACESEGL_RUN_FOLDER", "FACESEGL_RUN_CHECKPOINT"
 """Where rank 0 puts its run for the ranks that Lightning starts; every child of rank 0 inherits them."""
 
-_START_S, _FAREWELL_S, _POLL_S = 300.0, 5.0, 0.1
+_START_S, _FAREWELL_S, _POLL_S = 300.0, 10.0, 0.1
 _PATIENCE_S = 1800.0  # as torch.distributed's own for a collective
 _HANGING_S = 20.0
 _LOST = re.compile(
