@@ -38,9 +38,8 @@ def test_paths_loggers_the_progress_bar_and_the_time_limit_do_not_count(override
 
 
 def test_the_batch_of_all_ranks_counts_and_not_their_number():
-    two = compose(["trainer=ddp", "data.batch_size=2", "+trainer.num_nodes=1"])
-    assert identity(two, "d", ranks=2) == of("data.batch_size=4") != identity(two, "d")
-    assert of("trainer=ddp", "trainer.devices=1") == of()
+    two = compose(["+trainer.strategy=ddp", "+trainer.devices=2", "+trainer.num_nodes=1", "data.batch_size=2"])
+    assert identity(two, "d", ranks=2) == of("+trainer.devices=1", "data.batch_size=4") != identity(two, "d")
 
 
 @pytest.mark.parametrize("override", ["seed=1", "optimizer.lr=3", "model=fcn", "~callbacks.early_stopping", "init=x"])

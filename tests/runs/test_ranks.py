@@ -16,7 +16,7 @@ from helpers.records import record_of
 
 EPOCHS = ["trainer.max_epochs=3", "callbacks.checkpoint.every_s=0"]
 TRAIN = ["train", *SMALL_UNET, *TWO_RANKS, *EPOCHS]
-ON_ONE = [*SMALL_UNET, *EPOCHS, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "data.batch_size=2"]
+ON_ONE = [*SMALL_UNET, *EPOCHS, "data.batch_size=2"]
 
 
 @pytest.fixture
