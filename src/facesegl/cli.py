@@ -36,8 +36,6 @@ def main() -> int:
             _run(sys.argv[1:])
         sys.stdout.flush()
     except (FaceseglError, Stopped) as error:
-        if isinstance(error, Stopped) and os.environ.get("LOCAL_RANK", "0") != "0":
-            return error.exit_code  # rank 0 reports it
         word = "stopped" if isinstance(error, Stopped) else "error"
         print_errors(*(f"{word}: {problem}" for problem in error.problems))
         if error.exit_code - 128 in slurm.SIGNALS:
@@ -114,21 +112,32 @@ def _run(arguments: Sequence[str]) -> None:
 
 def _train(given: Namespace) -> None:
     if answer(given, given.words):
-        return None
+        return
     if slurm.was_requeued() and not any(word.lstrip("+").startswith("resume=") for word in given.words):
         given.words = [*given.words, "resume=auto"]
     from facesegl.config.compose import expand_folds
+    from facesegl.runs.ranks import ending_together, require_no_sweep
 
-    if given.multirun or expand_folds(given.words, config_dirs=given.config_dir) != given.words:
-        return _sweep(given)
+    with ending_together():
+        if given.multirun or expand_folds(given.words, config_dirs=given.config_dir) != given.words:
+            require_no_sweep()
+            _sweep(given)
+        else:
+            _check_and_train(given)
+
+
+def _check_and_train(given: Namespace) -> None:
     from facesegl.commands.build import GIVEN, problems_of_parts
     from facesegl.commands.train import train
     from facesegl.config.check import rehearse
+    from facesegl.runs.ranks import is_first
 
     (composed,) = rehearse(given.words, config_dirs=given.config_dir, given=GIVEN, construct=problems_of_parts)
     if chosen := composed.config.choices.sweep:
         raise ConfigError(f"sweep={chosen}: a sweep needs -m; type facesegl train -m ...")
-    return _show(train(composed))
+    result = train(composed)
+    if is_first():
+        _show(result)
 
 
 def _sweep(given: Namespace) -> None:
@@ -146,10 +155,8 @@ def _sweep(given: Namespace) -> None:
 
 def _show(result: "Result") -> None:
     from facesegl.reporting.terminal import show_result
-    from facesegl.runs.run_folder import run_of_rank_zero
 
-    if not run_of_rank_zero():  # only rank 0 prints
-        show_result(result)
+    show_result(result)
 
 
 def _evaluate(given: Namespace) -> None:

@@ -49,7 +49,7 @@ def console() -> "Console":
 def print_errors(*lines: str) -> None:
     """Print lines on stderr, their control characters escaped; if it cannot be written, the exit code remains."""
     try:
-        print(*map(printable, lines), sep="\n", file=sys.stderr, flush=True)
+        print(*(f"{printable(line)}\n" for line in lines), sep="", end="", file=sys.stderr, flush=True)
     except OSError:
         _discard_stderr()
 

@@ -86,7 +86,7 @@ class Stopped(BaseException):
 
     def __init__(self, problem: str, signum: int) -> None:
         super().__init__(problem)
-        self.problems = (problem,)
+        self.problems: tuple[str, ...] = (problem,)
         self.exit_code = 128 + signum if signum else 0
 
     def __reduce__(self) -> tuple[type["Stopped"], tuple[str, int]]:

@@ -37,6 +37,11 @@ def test_paths_loggers_the_progress_bar_and_the_time_limit_do_not_count(override
     assert of(override) == of()
 
 
+def test_the_batch_of_all_ranks_counts_and_not_their_number():
+    two = compose(["+trainer.strategy=ddp", "+trainer.devices=2", "+trainer.num_nodes=1", "data.batch_size=2"])
+    assert identity(two, "d", ranks=2) == of("+trainer.devices=1", "data.batch_size=4") != identity(two, "d")
+
+
 @pytest.mark.parametrize("override", ["seed=1", "optimizer.lr=3", "model=fcn", "~callbacks.early_stopping", "init=x"])
 def test_what_changes_the_training_is_another_run(override: str):
     assert of(override) != of()

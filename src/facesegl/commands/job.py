@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, open_dict
 
 from facesegl.commands.train import train
@@ -15,6 +14,7 @@ from facesegl.config.compose import Composed, assignment, literal
 from facesegl.errors import ConfigError, FaceseglError, Stopped
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
+from facesegl.runs.ranks import is_first
 from facesegl.runs.result import SCHEMA, Result, Run, read_result
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def run_job(
         error.add_note(f"in job {number} of the sweep in {folder.parent}")
         raise
     finally:
-        if not getattr(rank_zero_only, "rank", 0):
+        if is_first():
             write_json(folder / "job.json", note)
     return None
 

@@ -31,7 +31,7 @@ from facesegl.evaluation.score_files import write_scores
 from facesegl.evaluation.scoring import save_counts, score, sets_to_score
 from facesegl.files import write_json
 from facesegl.labels.taxonomy import Taxonomy
-from facesegl.learning.callbacks import LastCheckpoint, WholeCheckpointIO, add_scores
+from facesegl.learning.callbacks import LastCheckpoint, StopTogether, WholeCheckpointIO, add_scores
 from facesegl.learning.checkpoint import read_checkpoint
 from facesegl.learning.module import SegmentationModule
 from facesegl.monitoring.loggers import log_scores, open_loggers
@@ -39,18 +39,31 @@ from facesegl.prediction.model import model_file
 from facesegl.prediction.predictor import Predictor
 from facesegl.pretrained import FACES
 from facesegl.provenance import command_line
+from facesegl.runs.ranks import (
+    ending_together,
+    is_first,
+    launched,
+    require_devices,
+    require_same,
+    require_same_data,
+    training_together,
+)
 from facesegl.runs.result import Result, Run
 from facesegl.runs.resume import find_run
-from facesegl.runs.run_folder import new_folder, recording, require_unused, run_of_rank_zero
+from facesegl.runs.run_folder import new_folder, recording, require_unused, run_of_rank_zero, show_to_ranks
 from facesegl.runs.signals import stop_after_step, stop_now
 from facesegl.runs.slurm import cluster_environments
+from facesegl.text import number
 
 if TYPE_CHECKING:
     from facesegl.data.datamodule import FaceDataModule
 
 log = logging.getLogger(__name__)
 
+_OF_A_MACHINE = ("hydra", "paths")  # may differ between the machines of the ranks
 
+
+@ending_together()
 @quiet()
 def train(composed: Composed, command: str | None = None, callbacks: Sequence[pl.Callback] = ()) -> Result:
     """Train one model, score its last checkpoint, and keep both in a run folder.
@@ -64,24 +77,31 @@ def train(composed: Composed, command: str | None = None, callbacks: Sequence[pl
         FaceseglError: any error; each subclass has an exit code. The run folder, if there is one, records it too.
         Stopped: a signal ended it. `trainer.max_time` ends it without an error, in the state `stopped`.
     """
-    joined = run_of_rank_zero()
-    if joined:
+    if not is_first():
         logging.getLogger("facesegl").setLevel(logging.WARNING)  # rank 0 logs for all
     config = composed.config
     plan = check(composed, given=GIVEN)  # reports all problems; nothing is written before this passes
     pl.seed_everything(plan.seed, verbose=False)
     parts = build_parts(plan)
+    require_devices(parts.trainer)
+    if ranks := launched():
+        require_same(ranks, {key: value for key, value in to_plain(config).items() if key not in _OF_A_MACHINE})
     faces, net, loss, _ = parts
     init = _initial(plan.init, net, faces.taxonomy)
     loaded = _load_matching(net, init) if init else None
-    if not plan.resume and not joined:
+    if not plan.resume and is_first():
         require_unused(plan)
+    joined = run_of_rank_zero()  # once rank 0 has built the cache
     faces.setup("fit")  # builds the cache; raises if the data are wrong
     require_batches(parts)
-    identity = identity_of(config, faces.cache.key, mixed=faces.mixed, init=loaded)
+    size = parts.trainer.num_devices * parts.trainer.num_nodes
+    identity = identity_of(config, faces.cache.key, mixed=faces.mixed, init=loaded, ranks=size)
     run = joined or find_run(plan, identity) or Run(new_folder(plan))
+    if is_first():
+        show_to_ranks(run)
     if run.is_done:
         return Result.of(run)
+    _log_change_of_ranks(run, faces.batch_size, size)
     plan = _plan_of(run, composed, faces)
     parameters = sum(weights.numel() for weights in net.parameters())
     result = Result(
@@ -94,22 +114,22 @@ def train(composed: Composed, command: str | None = None, callbacks: Sequence[pl
         parameters=parameters,
     )
     with _until_time_limit(run.folder), recording(result, run.checkpoint):
-        for line in faces.source.pairing:
-            log.debug("paired: %s", line)
-        _describe(run.folder, plan, faces)
+        if is_first():
+            _describe(run.folder, plan, faces)
         written: Any = OmegaConf.to_container(config)
         facts = faces.facts()
         if init:  # the mean of a few photos would shift the inputs that the weights were trained on
             facts["normalisation"] = init.card["normalisation"]
         card = make_card(written, result.config, facts, parameters, result.command, result.versions)
         module = SegmentationModule(net, loss, build(plan.optimizer), build(plan.schedule), card=card)
-        scores_it = not joined
         params = hyperparameters(config)
         with open_loggers(plan.logger or {}, run.folder, params) as loggers:
             if not run.is_trained:
+                if ranks:
+                    require_same_data(ranks, identity)
                 with result.phase("training"), memory_errors(*_memory_of(plan)):
-                    scores_it = _fit(plan, module, faces, run.checkpoint, callbacks, loggers).is_global_zero
-            if scores_it:
+                    _fit(plan, module, faces, run.checkpoint, callbacks, loggers)
+            if is_first():
                 score_again = "The same command with resume=auto scores it."
                 with (
                     stop_now("while it was scored; it is trained", score_again),
@@ -117,6 +137,18 @@ def train(composed: Composed, command: str | None = None, callbacks: Sequence[pl
                 ):
                     _score(result, plan, faces, loggers, params)
     return result
+
+
+def _log_change_of_ranks(run: Run, batch_size: int, size: int) -> None:
+    """Equal identities have equal batches: a rank's share of them says how many ranks there were."""
+    before = run.record["config"]["data"]["batch_size"] if run.checkpoint else batch_size
+    if before != batch_size and not run.is_trained:
+        log.info(
+            "resuming on %s what was trained on %s: batches have the same photos, but other random augmentation and "
+            "dropout",
+            number(size, "rank"),
+            number(batch_size * size // before, "rank"),
+        )
 
 
 @contextlib.contextmanager
@@ -142,6 +174,8 @@ def _plan_of(run: Run, composed: Composed, faces: FaceDataModule) -> DictConfig:
 
 
 def _describe(folder: Path, plan: DictConfig, faces: FaceDataModule) -> None:
+    for line in faces.source.pairing:
+        log.debug("paired: %s", line)
     write_json(
         folder / "folds.json",
         {
@@ -171,7 +205,7 @@ def _fit(
     checkpoint: Path | None,
     callbacks: Sequence[pl.Callback],
     loggers: list[Logger],
-) -> pl.Trainer:
+) -> None:
     unvalidated = "" if faces.val.size else "data.fold=null holds out no photo"
     if not unvalidated and plan.trainer.get("limit_val_batches") == 0:
         unvalidated = "trainer.limit_val_batches=0 leaves no photo"
@@ -189,9 +223,11 @@ def _fit(
         plugins=[WholeCheckpointIO(), *cluster_environments()],
         **given,
     )
-    with stop_after_step(trainer, "The same command with resume=auto resumes it."), lightning_refusals():
+    if trainer.world_size > 1:
+        trainer.callbacks.insert(0, StopTogether())  # type: ignore[attr-defined]
+    resume_hint = "The same command with resume=auto resumes it."
+    with stop_after_step(trainer, resume_hint), training_together(trainer), lightning_refusals():
         trainer.fit(module, datamodule=faces, ckpt_path=checkpoint, weights_only=True)
-    return trainer
 
 
 def _memory_of(plan: DictConfig) -> tuple[str, str]:

@@ -46,16 +46,20 @@ def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), init: str | None = None) -> str:
+def identity(
+    config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), init: str | None = None, ranks: int = 1
+) -> str:
     """12 hex digits that are equal if and only if two runs train the same thing on the same data.
 
     Paths, loggers, the progress bar, the time limit of a start, trusted packages and the order of keys do not count.
+    Nor does the number of ranks: what counts is the batch that they share.
 
     Args:
         config: as composed, before `auto` is resolved on one machine.
         data_key: the key of the data's content.
         mixed: identifies the synthetic faces in training batches; empty for none.
         init: the digest of the weights that the run starts from, in place of their path.
+        ranks: the number of processes, each with `data.batch_size` samples of a batch.
     """
     plain = _counted(config)
     unused = () if plain["data"].get("photos") is not None else ("photos", "photos_seed")  # not in older configs
@@ -64,10 +68,21 @@ def identity(config: DictConfig, data_key: str, *, mixed: Sequence[Any] = (), in
     for (*nodes, key), old in _LATER_KEYS.items():
         if (node := _below(plain, nodes)).get(key, ...) == old:
             del node[key]
+    _on_one_device(plain, ranks)
     if init:
         plain["init"] = init
     text = json.dumps([plain, data_key, *mixed], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _on_one_device(plain: dict[str, Any], ranks: int) -> None:
+    trainer = plain.get("trainer") or {}
+    if str(trainer.get("strategy")).startswith("ddp"):
+        del trainer["strategy"]
+    if ranks > 1:
+        plain["data"]["batch_size"] *= ranks
+        trainer["devices"] = 1
+        trainer.pop("num_nodes", None)
 
 
 def hyperparameters(config: DictConfig) -> dict[str, Any]:

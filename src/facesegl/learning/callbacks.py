@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,9 @@ class LastCheckpoint(ModelCheckpoint):
         if self._validation_is_due:
             _plan_validation(checkpoint["loops"]["fit_loop"])
         if not trainer.is_last_batch and (trainer.fit_loop.batch_idx + 1) % trainer.accumulate_grad_batches:
-            named = pl_module.named_parameters()
-            checkpoint["gradients"] = {name: weight.grad for name, weight in named if weight.grad is not None}
+            gradients = {name: weight.grad for name, weight in pl_module.named_parameters() if weight.grad is not None}
+            mean = partial(trainer.strategy.reduce, reduce_op="mean")  # each rank has those of its own samples
+            checkpoint["gradients"] = {name: mean(gradient.clone()) for name, gradient in gradients.items()}
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -252,6 +254,39 @@ class TimeLimit(Timer):
         remaining = self.time_remaining()
         if trainer.strategy.broadcast(remaining is not None and remaining <= 0) and not _is_over(trainer):
             self.ended = trainer._signal_connector.received_sigterm = True
+
+
+class StopTogether(pl.Callback):
+    """Ends all ranks after the same step if one of them got SIGTERM.
+
+    Lightning's handler starts a collective wherever the signal comes, while another rank may be in another one.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Take the place of Lightning's handler, which is set after this."""
+
+        def ask(signum: int, _frame: Any) -> None:
+            launcher = trainer.strategy.launcher
+            if launcher is not None and not self.asked:
+                launcher.kill(signum)  # the ranks that this one has started
+            self.asked = True
+
+        trainer._signal_connector._sigterm_notifier_fn = ask  # type: ignore[method-assign, assignment]
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        """Agree whether to end here."""
+        self._agree(trainer)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        """Agree whether to end here."""
+        self._agree(trainer)
+
+    def _agree(self, trainer: pl.Trainer) -> None:
+        if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
+            trainer._signal_connector.received_sigterm = True
 
 
 class EarlyStopping(LightningEarlyStopping):

@@ -139,12 +139,16 @@ class SegmentationModule(NormalizedNet, pl.LightningModule):
             self._step_plateau(loss)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the loss of the epoch so far."""
-        checkpoint["train_loss"] = [float(self._loss_sum), self._samples]
+        """Save the loss of the epoch so far, over all ranks."""
+        sums = torch.tensor([float(self._loss_sum), self._samples], device=self.device)
+        loss_sum, samples = self.trainer.strategy.reduce(sums, reduce_op="sum").tolist()
+        checkpoint["train_loss"] = [loss_sum, int(samples)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Read the loss of the epoch so far."""
-        self._loss_sum, self._samples = checkpoint.get("train_loss", [0.0, 0])
+        self._loss_sum, self._samples = (
+            total / self.trainer.world_size for total in checkpoint.get("train_loss", [0.0, 0])
+        )
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Loss and counts of one batch at the net's size."""

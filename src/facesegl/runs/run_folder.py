@@ -6,9 +6,9 @@ runs/<name>/<date_time>/          (a job of a sweep: runs/<name>/<date_time>/<jo
 
 A run whose state in result.json is `running` while nobody holds the lock has died.
 
-On several devices Lightning starts the command again for each other rank, with the environment of rank 0 and a
-LOCAL_RANK above 0. Rank 0 puts its run into two environment variables; a rank that finds them joins that run, and
-leaves records, log lines and output to rank 0. Any other child of rank 0 inherits LOCAL_RANK=0, and is no rank.
+The other ranks of a training join the run of rank 0, and leave records, log lines and output to it (ranks.py). Those
+that Lightning starts find it in two environment variables; any other child of rank 0 inherits LOCAL_RANK=0, and is no
+rank.
 """
 
 import contextlib
@@ -27,30 +27,50 @@ from omegaconf import DictConfig
 from facesegl.console import printable
 from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
 from facesegl.files import machine_errors, write_text
+from facesegl.runs.ranks import RUN_CHECKPOINT, RUN_FOLDER, is_first, launched
 from facesegl.runs.result import Result, Run, read_result
 
 log = logging.getLogger(__name__)
 
 _LOCK = ".lock"
-_FOLDER, _CHECKPOINT = "FACESEGL_RUN_FOLDER", "FACESEGL_RUN_CHECKPOINT"
 
 
 def run_of_rank_zero() -> Run | None:
-    """The run that this process joins as another rank; None on rank 0."""
-    folder, checkpoint = os.environ.get(_FOLDER), os.environ.get(_CHECKPOINT)
-    if not folder or os.environ.get("LOCAL_RANK", "0") == "0":
+    """The run that this process joins as another rank, for which it may wait; None on rank 0.
+
+    Raises:
+        FaceseglError, Stopped: rank 0 has ended with it.
+    """
+    if is_first():
         return None
-    return Run(Path(folder), Path(checkpoint) if checkpoint else None, read_result(Path(folder)) or {})
+    if ranks := launched():
+        return _run_of(ranks.receive("run"))
+    checkpoint = os.environ[RUN_CHECKPOINT]
+    folder = Path(os.environ[RUN_FOLDER])
+    return Run(folder, Path(checkpoint) if checkpoint else None, read_result(folder) or {})
+
+
+def show_to_ranks(run: Run) -> None:
+    """Give the run of rank 0 to the ranks that wait for it."""
+    if ranks := launched():
+        paths = {"folder": str(run.folder.absolute()), "checkpoint": run.checkpoint and str(run.checkpoint.absolute())}
+        ranks.send("run", run._asdict() | paths)
+
+
+def _run_of(sent: dict[str, Any]) -> Run:
+    checkpoint = sent["checkpoint"]
+    paths = {"folder": Path(sent["folder"]), "checkpoint": Path(checkpoint) if checkpoint else None}
+    return Run(**(sent | paths))
 
 
 @contextlib.contextmanager
 def _named_for_other_ranks(folder: Path, checkpoint: Path | None) -> Iterator[None]:
-    os.environ[_FOLDER] = str(folder.absolute())
-    os.environ[_CHECKPOINT] = str(checkpoint.absolute()) if checkpoint else ""
+    os.environ[RUN_FOLDER] = str(folder.absolute())
+    os.environ[RUN_CHECKPOINT] = str(checkpoint.absolute()) if checkpoint else ""
     try:
         yield
     finally:
-        del os.environ[_FOLDER], os.environ[_CHECKPOINT]
+        del os.environ[RUN_FOLDER], os.environ[RUN_CHECKPOINT]
 
 
 def new_folder(plan: DictConfig) -> Path:
@@ -145,7 +165,7 @@ def recording(result: Result, checkpoint: Path | None = None) -> Iterator[None]:
     Raises:
         MachineError: another process holds the folder.
     """
-    if run_of_rank_zero():
+    if not is_first():
         yield
         return
     with locked(result.folder) as free:

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from facesegl.errors import Stopped
-from facesegl.learning.callbacks import LastCheckpoint, TimeLimit
+from facesegl.learning.callbacks import LastCheckpoint, StopTogether, TimeLimit
 from facesegl.runs.slurm import handled
 
 log = logging.getLogger(__name__)
@@ -31,17 +31,20 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
     Raises:
         Stopped: a signal or the time limit ended the training.
     """
-    received, asked = signal.SIGTERM, False
+    received = signal.SIGTERM
 
     def terminate(_signum: int, _frame: Any) -> None:
-        if not trainer.received_sigterm:  # Lightning handles the signal once its first step is near
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        asked = any(one.asked for one in callbacks if isinstance(one, StopTogether))
+        if not (trainer.received_sigterm or asked):  # Lightning handles the signal once its first step is near
             raise Stopped(f"by {received.name} before a step. {resume_hint}", received)
 
     def interrupt(_signum: int, _frame: Any) -> None:
-        nonlocal received, asked
-        received, asked = signal.SIGINT, True
-        log.info("stopping after this step; press Ctrl-C again to stop at once")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        nonlocal received
+        received = signal.SIGINT
+        repeated = "TORCHELASTIC_RUN_ID" in os.environ  # torchrun sends it again, and SIGKILL after half a minute
+        log.info("stopping after this step%s", "" if repeated else "; press Ctrl-C again to stop at once")
+        signal.signal(signal.SIGINT, signal.SIG_IGN if repeated else signal.default_int_handler)
         os.kill(os.getpid(), signal.SIGTERM)  # Lightning ends cleanly on SIGTERM
 
     def announced(signum: int, _frame: Any) -> None:
@@ -63,11 +66,6 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
         raise Stopped(f"at once by SIGINT. {resume_hint}", signal.SIGINT) from None
-    except RuntimeError:
-        if not asked or trainer.world_size == 1:
-            raise
-        # Ctrl-C reaches every rank, and the first one to end breaks the collectives of the others
-        raise Stopped(f"by {received.name} in the middle of a step. {resume_hint}", received) from None
 
 
 @contextlib.contextmanager
