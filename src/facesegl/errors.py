@@ -11,6 +11,7 @@ together.
      +- MachineError        5  no such device, out of memory, disk full, no permission
      +- TrainingError       6  training stopped itself
     Stopped               130  a signal ended it, after a clean end (143 for SIGTERM; 0 for trainer.max_time)
+     +- Pruned              0  a search ended a training that is worse than the others
 """
 
 import contextlib
@@ -88,6 +89,17 @@ class Stopped(BaseException):
         super().__init__(problem)
         self.problems = (problem,)
         self.exit_code = 128 + signum if signum else 0
+
+
+class Pruned(Stopped):
+    """A search ended a training that is worse than the others; no failure.
+
+    Args:
+        problem: the message, with what was kept.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, 0)
 
 
 _NO_MEMORY = re.compile(

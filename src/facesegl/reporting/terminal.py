@@ -48,5 +48,18 @@ def show_sweep(folder: Path) -> None:
     show(f"page:        facesegl report {shlex.quote(str(_from_here(folder)))}")
 
 
+def show_study(folder: Path, selected: str, command: str) -> None:
+    """Print the trials of a study, best first, and the selected config as a command.
+
+    Args:
+        folder: the study's folder.
+        selected: the selected trial and its score in words; empty if no trial has a score.
+        command: the command that trains the selected config.
+    """
+    show_sweep(folder)
+    if selected:
+        show(Text(f"selected:    {selected}"), Text(f"train it:    {command}"))
+
+
 def _from_here(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

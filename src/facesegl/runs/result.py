@@ -49,7 +49,7 @@ class Result:
 
     Attributes:
         folder: the run's folder.
-        state: running, done, failed or stopped.
+        state: running, done, failed, stopped or pruned.
         command: the command line.
         config: the resolved config.
         identity: 12 hex digits that identify config and data on any machine.

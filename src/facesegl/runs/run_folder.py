@@ -25,7 +25,7 @@ import yaml
 from omegaconf import DictConfig
 
 from facesegl.console import printable
-from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
+from facesegl.errors import ConfigError, FaceseglError, MachineError, Pruned, Stopped
 from facesegl.files import machine_errors, write_text
 from facesegl.runs.result import Result, Run, read_result
 
@@ -111,9 +111,9 @@ def _set_aside(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[bool]:
+def locked(folder: Path, name: str = _LOCK) -> Iterator[bool]:
     """Hold the folder's lock, which the process releases when it ends; yields False if another process holds it."""
-    lock = filelock.FileLock(folder / _LOCK)
+    lock = filelock.FileLock(folder / name)
     try:
         with machine_errors(folder):
             lock.acquire(timeout=0)
@@ -126,11 +126,11 @@ def locked(folder: Path) -> Iterator[bool]:
         lock.release()
 
 
-def is_live(folder: Path) -> bool:
+def is_live(folder: Path, name: str = _LOCK) -> bool:
     """Whether a running process holds the folder."""
-    if not (folder / _LOCK).exists():
+    if not (folder / name).exists():
         return False
-    with locked(folder) as free:
+    with locked(folder, name) as free:
         return not free
 
 
@@ -167,7 +167,7 @@ def _recorded_end(result: Result) -> Iterator[None]:
         result.state = "done"
     except BaseException as error:
         stopped = isinstance(error, Stopped | KeyboardInterrupt)
-        result.state = "stopped" if stopped else "failed"
+        result.state = "pruned" if isinstance(error, Pruned) else "stopped" if stopped else "failed"
         code = getattr(error, "exit_code", 130 if stopped else FaceseglError.exit_code)
         result.failure = {"exit_code": code, "messages": _messages(error)}
         log.debug("the run ended with %r", error, exc_info=not isinstance(error, FaceseglError | Stopped))

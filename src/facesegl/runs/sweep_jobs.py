@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from facesegl.runs.result import read_record, read_result
+from facesegl.runs.run_folder import is_live
 from facesegl.text import number
 
 MOST_CLASSES = 12  # with more classes, a row has no class scores
@@ -78,11 +79,13 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
     """
     notes = []
     for run in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
-        if (note := read_record(run / "job.json")) is not None:
+        note = read_record(run / "job.json")
+        if note is not None and (note["state"] != "running" or is_live(folder, f".{run.name}.lock")):
             notes.append(note | {"run": str(run)})
         else:
-            died = {"state": "died", "messages": ["it has no readable job.json"], "exit_code": 70, "run": str(run)}
-            notes.append({"job": int(run.name), "overrides": [], "set": None, "miou": None, **died})
+            reason = "it was killed; resume=auto resumes it" if note else "it has no readable job.json"
+            died = {"state": "died", "messages": [reason], "exit_code": 70, "run": str(run)}
+            notes.append({"job": int(run.name), "overrides": [], "set": None, "miou": None, **(note or {}), **died})
     return notes
 
 
