@@ -13,6 +13,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime sends teleme
 if TYPE_CHECKING:
     from facesegl.api import evaluate as evaluate
     from facesegl.api import train as train
+    from facesegl.api import tune as tune
     from facesegl.config.compose import compose as compose
     from facesegl.data.datamodule import FaceDataModule as FaceDataModule
     from facesegl.errors import FaceseglError as FaceseglError
@@ -37,5 +38,6 @@ __getattr__, __dir__, __all__ = attach(
         "compose": "facesegl.config.compose",
         "evaluate": "facesegl.api",
         "train": "facesegl.api",
+        "tune": "facesegl.api",
     },
 )

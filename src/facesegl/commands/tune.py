@@ -4,6 +4,7 @@ The folder of a study is that of a sweep, with study.json: several processes wor
 """
 
 import logging
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ from facesegl.tuning.study import JOURNAL, Claim, Study, difference, hidden, req
 
 log = logging.getLogger(__name__)
 
-_ABOUT, _TESTED = "study.json", "test.json"
+_ABOUT, _TESTED, _LOCK = "study.json", "test.json", ".studies.lock"
 _ALIKE = 3  # trials that fail alike, from the first one on, end the search
 
 
@@ -59,6 +60,11 @@ class Search(NamedTuple):
     def about(self) -> dict[str, Any]:
         """What identifies the search."""
         return {"overrides": sorted(self.typed), "space": to_plain(self.space)}
+
+    def command(self, values: Sequence[str]) -> str:
+        """The command that trains with these values."""
+        fold = ["data.fold=all"] if self.folds else []
+        return command_of("train", [*self.fixed, *values, *fold], self.config_dirs)
 
 
 class Tuned(NamedTuple):
@@ -122,22 +128,13 @@ def tune(
         PartlyFailed: the first trials all failed alike.
         Stopped: a signal ended it.
     """
+    auto = _resume_of(overrides) == "auto"
     search = _read(overrides, config_dirs)
     if storage:
         require_storage(storage)
         storage = storage if "://" in storage else str(Path(storage).absolute())
-    where = _find(search, folder, trials, storage, auto=_resume_of(overrides) == "auto")
-    about = read_record(where / _ABOUT) or {}
-    epochs = int(search.first.trainer.max_epochs or 0)
-    study = Study(
-        where,
-        about["study"],
-        storage or _storage_of(where, about),
-        search.space,
-        search.about,
-        seed=int(search.first.seed),
-        warm_up=1 if search.folds else epochs // 5,
-    )
+    study = _open(search, folder, storage, auto=auto)
+    where = study.folder
     while True:
         with study.claim(trials) as claim:
             if claim is None:
@@ -208,25 +205,37 @@ def _resume_of(overrides: Sequence[str]) -> str | None:
     return given[-1].casefold() if given else None
 
 
-def _find(search: Search, folder: Path | None, trials: int, storage: str | None, *, auto: bool) -> Path:
-    """The study's folder with its study.json; processes that start at once find the same one."""
-    parent = folder.absolute() if folder else (Path(search.first.paths.runs) / search.first.name).absolute()
+def _open(search: Search, folder: Path | None, storage: str | None, *, auto: bool) -> Study:
+    """Open the study in its folder, or start it; processes that start at once find the same one."""
+    parent = folder or Path(search.first.paths.runs) / search.first.name
     with machine_errors(parent):
+        parent = parent.absolute()
         parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(parent / ".studies.lock"):
-            found = folder.absolute() if folder else _newest(parent, search) if auto else None
-            found = found or make_folder(parent)
+        with filelock.FileLock(parent / _LOCK):
+            found = parent if folder else (_newest(parent, search) if auto else None) or make_folder(parent)
             about = read_record(found / _ABOUT)
+            if about is None and any(path.name != _LOCK for path in found.iterdir()):
+                raise ConfigError(f"--study {folder}: a folder with other files; expected a new one, or a study's.")
+            if about and any(about.get(key) != value for key, value in search.about.items()):
+                raise ConfigError(f"--study {folder}: it {difference(about, search.about)}")
+            kept = about or {"storage": hidden(storage or JOURNAL), "study": f"{search.first.name}/{found.name}"}
+            try:
+                study = Study(
+                    found,
+                    kept["study"],
+                    storage or _storage_of(found, kept["storage"]),
+                    search.space,
+                    search.about,
+                    seed=int(search.first.seed),
+                    warm_up=1 if search.folds else int(search.first.trainer.max_epochs or 0) // 5,
+                )
+            except (ConfigError, MachineError):
+                if about is None:
+                    shutil.rmtree(found)  # nothing ran
+                raise
             if about is None:
-                if any(path.name not in (".studies.lock",) for path in found.iterdir()):
-                    raise ConfigError(f"--study {found}: a folder with other files; expected a new one, or a study's.")
-                name = f"{search.first.name}/{found.name}"
-                kept = hidden(storage or JOURNAL)
-                about = {"schema": SCHEMA, "study": name, "storage": kept, "folds": search.folds, **search.about}
-                write_json(found / _ABOUT, about)
-            elif {key: about.get(key) for key in search.about} != search.about:
-                raise ConfigError(f"--study {found}: it {difference(about, search.about)}")
-    return found
+                write_json(found / _ABOUT, {"schema": SCHEMA, **kept, "folds": search.folds, **search.about})
+    return study
 
 
 def _newest(parent: Path, search: Search) -> Path | None:
@@ -248,12 +257,9 @@ def _newest(parent: Path, search: Search) -> Path | None:
     return newest.parent
 
 
-def _storage_of(folder: Path, about: dict[str, Any]) -> str:
-    kept = str(about["storage"])
+def _storage_of(folder: Path, kept: str) -> str:
     if "***" in kept:
-        raise ConfigError(
-            f"--study {folder}: its storage {kept} has a password, which is not kept; give --storage again."
-        )
+        raise ConfigError(f"--study {folder}: the password of its storage {kept} is not kept; give --storage again.")
     return str(folder / kept) if kept == JOURNAL else kept
 
 
@@ -345,7 +351,7 @@ def _cross_validate(folder: Path, claim: Claim, study: Study, search: Search, *,
             message = f"by pruning after fold {fold}, at a pooled mIoU of {miou:.3f}"
             ended = {"state": "pruned", "exit_code": 0, "messages": [message]}
             break
-    return _start(folder, claim, **ended)
+    return _start(folder, claim, command=search.command(claim.overrides), **ended)
 
 
 def _require_not_all_alike(folder: Path) -> None:
@@ -364,9 +370,7 @@ def _selected(folder: Path, search: Search) -> Tuned:
     if not scored:
         return Tuned(folder)
     best = notes[0]
-    overrides = [*search.fixed, *best["overrides"], *(["data.fold=all"] if search.folds else [])]
-    command = command_of("train", overrides, search.config_dirs)
-    return Tuned(folder, command, best["job"], best["miou"], scored)
+    return Tuned(folder, search.command(best["overrides"]), best["job"], best["miou"], scored)
 
 
 def _score_on_test(folder: Path, search: Search, study: Study) -> Result:

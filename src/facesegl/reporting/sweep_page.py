@@ -9,7 +9,8 @@ from facesegl.provenance import versions
 from facesegl.reporting.charts import Charts, draw, map_chart, masks_chart, means, sweep_chart
 from facesegl.reporting.page import render
 from facesegl.reporting.scored_sets import cell, definition
-from facesegl.runs.result import read_result
+from facesegl.reporting.study_charts import states_in_words, study_charts
+from facesegl.runs.result import read_record, read_result
 from facesegl.runs.sweep_jobs import (
     MOST_CLASSES,
     PHOTOS,
@@ -49,11 +50,16 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = ()) -> str:
         )
     levels = dict(_level(baseline, record, what) for baseline in baselines)
     best = rows[0] if rows and rows[0].mean is not None else None
+    study = read_record(folder / "study.json") or {}
+    kind = "study" if study else "sweep"
+    score = f"mIoU on {what}"
+    charts = study_charts(jobs, study["space"], score) if study else _charts(jobs, keys, score, levels)
     return render(
         "sweep",
-        title=f"Sweep {folder.name}",
-        eyebrow="facesegl · sweep",
-        subtitle=f"{folder.parent.name} · {len(jobs)} jobs",
+        title=f"{kind.capitalize()} {folder.name}",
+        eyebrow=f"facesegl · {kind}",
+        subtitle=f"{folder.parent.name} · {states_in_words(jobs) if study else f'{len(jobs)} jobs'}",
+        study=study,
         version=versions()["facesegl"],
         problems=[*failures(folder), *filter(None, [out_of_time(folder)])],
         summary=_summary(rows, what),
@@ -63,7 +69,7 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = ()) -> str:
         definition=definition(),
         best_command=max(best.jobs, key=lambda job: -1 if job.miou is None else job.miou).command if best else "",
         best_words=_best_words(best, keys) if best else "",
-        charts=draw(folder, _charts(jobs, keys, f"mIoU on {what}", levels)),
+        charts=draw(folder, charts),
         facts=list(_facts(folder, record)),
     )
 

@@ -58,7 +58,7 @@ def show_study(folder: Path, selected: str, command: str) -> None:
     """
     show_sweep(folder)
     if selected:
-        show(Text(f"selected:    {selected}"), Text(f"train it:    {command}"))
+        show(f"selected:    {selected}", f"train it:    {command}")
 
 
 def _from_here(path: Path) -> Path:

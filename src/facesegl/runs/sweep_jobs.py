@@ -30,6 +30,7 @@ class Job(NamedTuple):
         photos: the number of photos it was trained on; 0 if unknown.
         floor: the mIoU of the floor on the same photos.
         agreement: the mIoU between two annotators on the same photos.
+        state: done, pruned, failed, stopped, running or died.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Job(NamedTuple):
     photos: int = 0
     floor: float | None = None
     agreement: float | None = None
+    state: str = ""
 
 
 class Row(NamedTuple):
@@ -175,9 +177,10 @@ def _job(note: Mapping[str, Any]) -> Job:
         set=note["set"] or "",
         miou=note["miou"],
         classes=found.get("scores", {}).get("iou", {}),
-        command=record.get("command", ""),
+        command=record.get("command") or note.get("command", ""),
         page=f"{run.name}/report.html" if page.is_file() else "",
         photos=((record.get("data") or {}).get("photos") or {}).get("train", 0),
         floor=(found.get("floor") or {}).get("miou"),
         agreement=(found.get("agreement") or {}).get("miou"),
+        state=note["state"],
     )

@@ -18,10 +18,10 @@ from facesegl.errors import ConfigError
 Space = dict[str, BaseDistribution]
 """Maps a key, with its `+` if it has one, to the distribution of its values; categories are text."""
 
-_UNSEARCHABLE = {
-    key: f"{key} chooses the validation photos, on which all trials are compared; data.fold=all compares them on all"
-    for key in ("data.fold", "data.folds", "data.fold_seed")
-}
+_UNSEARCHABLE = dict.fromkeys(
+    ("data.fold", "data.folds", "data.fold_seed"),
+    "it chooses the validation photos, which are the same for all trials; data.fold=all validates on all photos",
+)
 
 
 def read_space(overrides: Sequence[str], config_dirs: ConfigDirs = ()) -> tuple[Space, list[str]]:
@@ -55,7 +55,7 @@ def _distribution(sweep: Any, values: Sequence[str]) -> BaseDistribution:
     match sweep:
         case IntervalSweep(start=int(low), end=int(high)):
             return _numbers(IntDistribution, low, high, log=log)
-        case IntervalSweep(start=low, end=high):
+        case IntervalSweep(start=float(low), end=float(high)):
             return _numbers(FloatDistribution, low, high, log=log)
         case RangeSweep() if {type(number) for number in sweep.range()} == {int}:
             numbers, step = list(sweep.range()), abs(int(sweep.step))
