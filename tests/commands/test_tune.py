@@ -71,7 +71,7 @@ def test_trials_have_the_same_values_whoever_runs_them(fasseg):
 
 
 def test_a_stopped_trial_resumes_in_its_folder_with_its_values(fasseg):
-    command = [RATE, "--trials", 2, "--study", "study", *disturbed(5, signal.SIGTERM)]
+    command = [RATE, "--trials", 2, "--study", "study", *disturbed(3, signal.SIGTERM)]
     stopped = tune(*command)
     assert_reported(stopped, 143, "with a checkpoint of it. The same command with resume=auto resumes it")
     (before,) = notes("study")

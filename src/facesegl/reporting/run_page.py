@@ -96,7 +96,7 @@ def _state(folder: Path, record: Mapping[str, Any]) -> str:
 
 def _problems(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     if record.get("failure"):
-        ended = "was stopped" if record["state"] == "stopped" else "failed"
+        ended = {"stopped": "was stopped", "pruned": "was pruned"}.get(record["state"], "failed")
         yield from (f"The run {ended}: {message}" for message in record["failure"]["messages"])
     if not record["scores"]:
         yield f"No scores (state of the run: {_state(folder, record)})."
