@@ -378,8 +378,11 @@ def _score_on_test(folder: Path, search: Search, study: Study) -> Result:
 
     Which config that is, is written before, so that another best one of later trials is not scored as well.
     """
-    if running := sum(state is TrialState.RUNNING for state in study.states()):
+    states = study.states()
+    if running := sum(state is TrialState.RUNNING for state in states):
         raise PartlyFailed(f"--test: {number(running, 'trial')} still running; ask again when all have ended.")
+    if elsewhere := len(states) - len(read_notes(folder)):
+        raise PartlyFailed(f"--test: {number(elsewhere, 'trial')} not in {folder}; copy their folders there first.")
     best = best_first(folder)[0]
     asked = {"schema": SCHEMA, "trial": best["job"], "selected": best["miou"], "overrides": best["overrides"]}
     chosen = read_record(folder / _TESTED)

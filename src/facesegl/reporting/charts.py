@@ -312,6 +312,8 @@ def slice_chart(key: str, values: Sequence[float], scores: Sequence[float], what
     axes.plot(values, scores, "o", color=_SECOND, alpha=0.75)
     if log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # matplotlib's own are formulas
+        axes.xaxis.set_minor_formatter(lambda value, _: "")
     axes.margins(x=0.08, y=0.1)
     axes.set(xlabel=key, ylabel=what)
     return figure

@@ -56,6 +56,9 @@ def show_study(folder: Path, selected: str, command: str) -> None:
         selected: the selected trial and its score in words; empty if no trial has a score.
         command: the command that trains the selected config.
     """
+    if not best_first(folder):
+        show(f"no trial ran in {_from_here(folder)}; other machines of this study have them all")
+        return
     show_sweep(folder)
     if selected:
         show(f"selected:    {selected}", f"train it:    {command}")
