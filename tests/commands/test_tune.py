@@ -86,7 +86,7 @@ def test_a_stopped_trial_resumes_in_its_folder_with_its_values(fasseg):
 
 
 def test_a_hopeless_trial_is_pruned_with_its_checkpoint_and_not_scored(fasseg, monkeypatch):
-    monkeypatch.setattr(Study, "report", lambda study, claim, step, miou: claim.trial.number == 1 and step == 0)
+    monkeypatch.setattr(Study, "report", lambda study, claim, step, miou: claim.trial.number > 0 and step == 0)
     ended = tune(RATE, "--trials", 2, "--study", "study")
     assert ended.code == 0, ended.err
     assert [note["state"] for note in notes("study")] == ["done", "pruned"]
@@ -94,15 +94,8 @@ def test_a_hopeless_trial_is_pruned_with_its_checkpoint_and_not_scored(fasseg, m
     assert (record_of(Path("study/1"))["state"], record_of(Path("study/1"))["scores"]) == ("pruned", {})
     assert Path("study/1/checkpoints/last.ckpt").is_file()
     assert "pruned" in ended.out
-    monkeypatch.undo()
-    assert "2 trials: 1 done, 1 pruned" in succeed_report("study")
-    unpruned = tune(RATE, "--trials", 3, "--study", "study", "--no-prune")
-    assert notes("study")[2]["state"] == "done", unpruned.err
-
-
-def succeed_report(folder):
-    succeed("report", folder)
-    return Path(folder, "report.html").read_text(encoding="utf-8")
+    tune(RATE, "--trials", 3, "--study", "study", "--no-prune")
+    assert [note["state"] for note in notes("study")] == ["done", "pruned", "done"]
 
 
 def test_the_median_of_finished_trials_prunes(tmp_path):
@@ -277,13 +270,11 @@ def test_four_processes_work_on_one_study_and_a_killed_one_loses_nothing(fasseg,
     assert sum(text.count("training on") for text in logs) in (12, 13)  # 12 if it was killed between two trainings
 
 
-def test_a_lost_storage_is_reported_by_every_operation(tmp_path):
+def test_a_deleted_journal_is_not_made_again(tmp_path):
     space = {"lr": optuna.distributions.FloatDistribution(0, 1)}
     journal = tmp_path / "journal.log"
     study = Study(tmp_path, "study", str(journal), space, {"overrides": [], "space": {}}, seed=0, warm_up=0)
-    text = journal.read_bytes()
     journal.unlink()
-    journal.with_name("new").write_bytes(text)
-    journal.with_name("new").rename(journal)
     with pytest.raises(MachineError, match="deleted or replaced"), study.claim(1):
         pass
+    assert not journal.exists()

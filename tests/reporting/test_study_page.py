@@ -1,4 +1,4 @@
-"""The page of a study: history, importance and slices from its job.json files, states told apart."""
+"""The page of a study: history, importance and slices from its job.json files, with the states."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def study(tmp_path):
     return folder
 
 
-def test_the_page_has_history_importance_and_slices_and_tells_states_apart(study):
+def test_the_page_has_history_importance_and_slices_and_states(study):
     shown = page(study)
     pictures = sorted(file.stem for file in (study / "figures").iterdir())
     assert pictures == ["history", "importance", "slice_0", "slice_1", "slice_2"]

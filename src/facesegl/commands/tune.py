@@ -3,10 +3,11 @@
 The folder of a study is that of a sweep, with study.json: several processes work on it, and a killed one continues.
 """
 
+import functools
 import logging
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -289,17 +290,6 @@ def _log(claim: Claim, note: dict[str, Any], study: Study) -> None:
 
 
 def _train(folder: Path, claim: Claim, study: Study, search: Search, *, prune: bool) -> dict[str, Any]:
-    lost: list[str] = []
-
-    def is_hopeless(epoch: int, miou: float) -> bool:
-        try:
-            return study.report(claim, epoch, miou) and prune
-        except MachineError as error:  # the training is still worth its result
-            if not lost:
-                log.warning("%s", error)
-            lost.append(str(error))
-            return False
-
     _start(folder, claim)
     overrides = [*search.fixed, *claim.overrides, *_resumed(folder)]
     run_job(
@@ -308,9 +298,26 @@ def _train(folder: Path, claim: Claim, study: Study, search: Search, *, prune: b
         claim.overrides,
         program=sys.argv[0],
         config_dirs=search.config_dirs,
-        callbacks=[Pruning(is_hopeless)],
+        callbacks=[Pruning(_reporter(claim, study, prune=prune))],
     )
     return _note(folder)
+
+
+def _reporter(claim: Claim, study: Study, *, prune: bool) -> Callable[[int, float], bool]:
+    """Reports a score at a step; a trial whose storage is lost is still trained for its result."""
+
+    @functools.cache
+    def warn(problem: str) -> None:
+        log.warning("%s", problem)
+
+    def is_hopeless(step: int, miou: float) -> bool:
+        try:
+            return study.report(claim, step, miou) and prune
+        except MachineError as error:
+            warn(str(error))
+            return False
+
+    return is_hopeless
 
 
 def _resumed(folder: Path) -> list[str]:
@@ -336,6 +343,7 @@ def _cross_validate(folder: Path, claim: Claim, study: Study, search: Search, *,
     """Train one fold after another, in numbered folders below the trial's; the score is pooled over their photos."""
     _start(folder, claim)
     ended: dict[str, Any] = {}
+    is_hopeless = _reporter(claim, study, prune=prune)
     for fold in range(search.folds):
         run, choice = folder / str(fold), f"data.fold={fold}"
         overrides = [*search.fixed, *claim.overrides, choice, *_resumed(run)]
@@ -347,7 +355,7 @@ def _cross_validate(folder: Path, claim: Claim, study: Study, search: Search, *,
         miou = pool_runs([folder / str(each) for each in range(fold + 1)]).miou.value
         last = fold + 1 == search.folds
         ended = {"state": "done", "set": "val", "miou": miou} if last else {}
-        if not last and study.report(claim, fold, miou) and prune:
+        if not last and is_hopeless(fold, miou):
             message = f"by pruning after fold {fold}, at a pooled mIoU of {miou:.3f}"
             ended = {"state": "pruned", "exit_code": 0, "messages": [message]}
             break

@@ -116,7 +116,10 @@ class Study:
     def _left(self, held: contextlib.ExitStack) -> Claim | None:
         for frozen in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             here = self._is_here or (self.folder / str(frozen.number)).is_dir()
-            if here and held.enter_context(locked(self.folder, f".{frozen.number}.lock")):
+            if not here or not held.enter_context(locked(self.folder, f".{frozen.number}.lock")):
+                continue
+            now = self._study.get_trials(deepcopy=False)[frozen.number]  # it may have ended before we held the lock
+            if now.state is TrialState.RUNNING:
                 log.info("trial %d: no process works on it any more; resuming it", frozen.number)
                 self._study.sampler = self._sampler(frozen.number)
                 trial = optuna.Trial(self._study, frozen._trial_id)
@@ -198,9 +201,7 @@ def require_storage(storage: str) -> None:
     from sqlalchemy.exc import ArgumentError
 
     kind = storage.partition("://")[0]
-    expected = (
-        "expected the path of a journal file, or a URL such as sqlite:///FILE.db, postgresql://... or mysql://..."
-    )
+    expected = "expected the path of a journal file, or a URL, e.g. sqlite:///FILE.db, postgresql://... or mysql://..."
     if kind.startswith("redis"):
         raise ConfigError(
             "--storage redis://...: Optuna unpickles what it reads there, which may run code; " + expected
