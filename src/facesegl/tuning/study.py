@@ -7,6 +7,7 @@ claimed again, with its values, and resumes in its folder. Trials are claimed un
 
 import contextlib
 import hashlib
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -223,6 +224,9 @@ _PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2
 
 def _backend(storage: str) -> BaseStorage:
     if "://" not in storage:
+        if (file := Path(storage)).is_file() and file.stat().st_size:
+            with file.open(encoding="utf-8") as lines:
+                json.loads(next(lines))["op_code"]  # Optuna would append to any file of one line
         return JournalStorage(JournalFileBackend(storage))
     # SQLite gives up on a lock after five seconds otherwise
     return RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": 60}} if _file_of(storage) else {})
