@@ -40,11 +40,12 @@ def trials(folder, storage=None):
 
 
 def test_each_trial_is_a_run_of_the_study_and_the_best_is_a_command(fasseg):
-    ended = tune(RATE, "loss=ce,ce_dice", "--trials", 3)
+    ended = tune("loss=ce", "model.depth=3,4", RATE, "loss=ce,ce_dice", "model.depth=3", "--trials", 3)
     assert ended.code == 0, ended.err
     (folder,) = studies()
     assert [(note["state"], note["set"]) for note in notes(folder)] == [("done", "val")] * 3
     assert [trial.value for trial in trials(folder)] == [note["miou"] for note in notes(folder)]
+    assert all(len(note["overrides"]) == 2 for note in notes(folder))  # of several values for one key the last counts
     best = max(notes(folder), key=lambda note: note["miou"])
     assert f"selected:    val mIoU {best['miou']:.3f}, trial {best['job']} of 3" in ended.out
     (command,) = (line.partition(":")[2] for line in ended.out.splitlines() if line.startswith("train it:"))

@@ -148,7 +148,8 @@ def tune(
 
 def _read(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Search:
     """Check the space, and what it would train with every category and the ends of all numbers."""
-    typed = [text for text in overrides if _name_of(text) != "resume"]
+    last = {key_of(text): text for text in overrides if _name_of(text) != "resume"}  # of one key, as in Hydra
+    typed = [*last.values()]
     space, problems = read_space(typed, config_dirs)
     known = {*space, *(problem.partition(": ")[0] for problem in problems)}
     fixed = [text for text in typed if key_of(text) not in known and text.casefold() != "data.fold=all"]
