@@ -33,7 +33,9 @@ def test_version_is_shown_in_this_process_and_by_the_installed_command():
     assert call("--version") == run("--version") == (0, f"facesegl {__version__}\n", "")
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "compare", "report", "export", "info", "data"])
+@pytest.mark.parametrize(
+    "verb", ["train", "tune", "evaluate", "predict", "compare", "report", "export", "info", "data"]
+)
 def test_the_version_of_any_verb_is_ours(verb):
     assert call(verb, "--version") == (0, f"facesegl {__version__}\n", "")
 

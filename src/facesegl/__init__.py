@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from facesegl.api import report as report
     from facesegl.api import sweep as sweep
     from facesegl.api import train as train
+    from facesegl.api import tune as tune
     from facesegl.config.compose import compose as compose
     from facesegl.data.datamodule import FaceDataModule as FaceDataModule
     from facesegl.errors import FaceseglError as FaceseglError
@@ -47,5 +48,6 @@ __getattr__, __dir__, __all__ = attach(
         "report": "facesegl.api",
         "sweep": "facesegl.api",
         "train": "facesegl.api",
+        "tune": "facesegl.api",
     },
 )

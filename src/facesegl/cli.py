@@ -69,7 +69,7 @@ def _requeue() -> None:
 
 
 def _kept() -> str:
-    resumes = ". The same command with resume=auto resumes it." if sys.argv[1:2] == ["train"] else ""
+    resumes = ". The same command with resume=auto resumes it." if sys.argv[1:2] in (["train"], ["tune"]) else ""
     return f"finished files on the disk were kept{resumes}"
 
 
@@ -151,6 +151,31 @@ def _sweep(given: Namespace) -> None:
         raise PartlyFailed(*failed)
     if stopped := out_of_time(folder):
         raise Stopped(stopped, 0)
+
+
+def _tune(given: Namespace) -> None:
+    from facesegl.tuning import require_optuna
+
+    require_optuna()
+    from facesegl.commands.tune import tune
+    from facesegl.reporting.terminal import show_result, show_study
+    from facesegl.runs.sweep_jobs import failures
+
+    tuned = tune(
+        given.words,
+        trials=given.trials,
+        folder=given.study,
+        storage=given.storage,
+        prune=not given.no_prune,
+        test=given.test,
+        config_dirs=given.config_dir,
+    )
+    if tuned.test:
+        show_result(tuned.test)
+        show("")
+    show_study(tuned.folder, tuned.in_words(), tuned.command)
+    if failed := failures(tuned.folder):
+        raise PartlyFailed(*failed)
 
 
 def _show(result: "Result") -> None:
@@ -328,6 +353,7 @@ def _resend_signal(unraisable: "sys.UnraisableHookArgs") -> None:
 _VERBS = {
     "--version": lambda _: print(f"facesegl {__version__}"),
     "train": _train,
+    "tune": _tune,
     "evaluate": _evaluate,
     "predict": _predict,
     "compare": _compare,

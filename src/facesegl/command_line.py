@@ -188,6 +188,7 @@ def build_parser() -> Parser:
 
     # --help of these two prints the composed config
     _train(verb("train", "Train a model and score it, or with -m many", config="train", add_help=False))
+    _tune(verb("tune", "Search for the best hyperparameters", more=_TUNE, config="train"))
     _evaluate(verb("evaluate", "Score a checkpoint, or an ensemble of several", config="evaluate", add_help=False))
     _predict(verb("predict", "Segment your own photos", more=_PREDICT))
     _compare(verb("compare", "Compare models on the same photos", more=_COMPARE, config="evaluate"))
@@ -215,6 +216,10 @@ _EPILOG = """\
 First steps without any data:  facesegl train data=synthetic trainer.max_epochs=160 data.image_size=128
 Tab completion:                eval "$(facesegl -sc install=bash)"
 """
+_TUNE = """\
+Keys with several values are searched, in Hydra's sweep grammar; quote them for the shell:
+  'optimizer.lr=tag(log,interval(1e-4,1e-1))' 'model.channels=int(interval(8,24))' augment=none,face
+Several processes work on one study: start the same command again with resume=auto, or with --study."""
 _PREDICT = """\
 Writes an index mask, a colour mask and an overlay of each photo, and predictions.csv.
 Several models, or the folder of a sweep, are an ensemble: the mean of their probabilities."""
@@ -236,6 +241,26 @@ def _train(parser: Parser) -> None:
     _add_hydra(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="train one for each combination of values")
     parser.add_argument("words", nargs="*", metavar="key=value", help="keys and choices of conf/train.yaml")
+
+
+def _tune(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", metavar="key=value", help="keys and choices of conf/train.yaml")
+    parser.add_argument(
+        "--trials", type=_count, default=30, metavar="N", help="of the study, over all processes (default 30)"
+    )
+    parser.add_argument(
+        "--study", type=_path, metavar="FOLDER", help="the study's folder, new or to join (default: a new one by date)"
+    )
+    parser.add_argument(
+        "--storage",
+        metavar="URL|FILE",
+        help="a database or a journal file of Optuna (default: a journal in the folder)",
+    )
+    parser.add_argument("--no-prune", action="store_true", help="train every trial to its end")
+    parser.add_argument(
+        "--test", action="store_true", help="then train the best config on all photos, and score it on test, once"
+    )
+    _add_config_dir(parser)
 
 
 def _evaluate(parser: Parser) -> None:

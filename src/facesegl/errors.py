@@ -11,6 +11,7 @@ together.
      +- MachineError        5  no such device, out of memory, disk full, no permission
      +- TrainingError       6  training stopped itself
     Stopped               130  a signal ended it, after a clean end (143 for SIGTERM; 0 for trainer.max_time)
+     +- Pruned              0  a search ended a training that is worse than the others
 """
 
 import contextlib
@@ -92,6 +93,17 @@ class Stopped(BaseException):
     def __reduce__(self) -> tuple[type["Stopped"], tuple[str, int]]:
         """Pickle both arguments, for a launcher's process; an exception alone would pickle its message."""
         return type(self), (self.problems[0], max(0, self.exit_code - 128))
+
+
+class Pruned(Stopped):
+    """A search ended a training that is worse than the others; no failure.
+
+    Args:
+        problem: the message, with what was kept.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, 0)
 
 
 _NO_MEMORY = re.compile(

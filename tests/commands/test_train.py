@@ -13,7 +13,7 @@ import yaml
 
 import facesegl
 from facesegl.errors import DataError, Stopped
-from facesegl.runs.run_folder import locked
+from facesegl.runs.locks import locked
 from facesegl.sources import read_rgb
 from helpers.calling import half_files, run, runs, train_in
 from helpers.faces import CLASSES, write_faces

@@ -5,7 +5,10 @@ import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TASKS = ["README.md", *(f"docs/{name}.md" for name in ("data", "training", "sweeps", "evaluation", "prediction"))]
+TASKS = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("data", "training", "sweeps", "search", "evaluation", "prediction")),
+]
 
 
 def text(page):

@@ -32,7 +32,8 @@ def run(monkeypatch):
         few = ["data.photos=1,2"] if "sweep=label_efficiency" in words else []  # the tiny set has no twenty photos
         deep = {"init=facesegl:faces", "experiment=quick"} & {*words}  # for one image of 16 pixels too deep
         net = [*net_of_faces(), "data.image_size=32"] if deep else []
-        ended = succeed(*words[1:], *(SMALLER if words[1] == "train" else []), *few, *net)
+        one = ["--trials", "1"] if words[1] == "tune" else []
+        ended = succeed(*words[1:], *(SMALLER if words[1] in ("train", "tune") else []), *few, *net, *one)
         # the photos are cartoons
         assert not [line for line in ended.lines("warning") if "unlike the faces" not in line]
 
@@ -71,7 +72,7 @@ def here(written, run, tmp_path, monkeypatch):
 
 
 def marked(words, page):
-    slow = [pytest.mark.slow] if "-m" in words else []  # several trainings
+    slow = [pytest.mark.slow] if "-m" in words or words[1] == "tune" else []  # several trainings
     return pytest.param(words, id=f"{page}: {' '.join(words[1:])}", marks=slow)
 
 
@@ -86,8 +87,9 @@ def test_every_command_runs(words, run, here):
 
 @pytest.mark.parametrize(("page", "block"), PYTHON, ids=[page for page, _ in PYTHON])
 def test_every_python_block_runs(page, block, here, monkeypatch, capsys):
-    for verb in ("train", "sweep"):
-        small = functools.partial(lambda real, *overrides: real(*overrides, *SMALLER), getattr(facesegl, verb))
+    for verb in ("train", "sweep", "tune"):
+        real = getattr(facesegl, verb)
+        small = functools.partial(lambda real, *given, **how: real(*given, *SMALLER, **how), real)
         monkeypatch.setattr(facesegl, verb, small, raising=False)
     here(re.findall(r'"(runs/\w+)"', block))
     exec(compile(block, page, "exec"), {})  # our own page, not a stranger's file

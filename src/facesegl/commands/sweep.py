@@ -37,8 +37,9 @@ from facesegl.console import configure_logging, print_errors
 from facesegl.errors import ConfigError, MachineError, Stopped
 from facesegl.files import write_json
 from facesegl.provenance import replaced_argv
+from facesegl.runs.locks import is_live, locked
 from facesegl.runs.result import SCHEMA, read_record
-from facesegl.runs.run_folder import is_live, locked, make_folder
+from facesegl.runs.run_folder import make_folder
 from facesegl.runs.slurm import SIGNALS
 from facesegl.runs.sweep_jobs import read_notes
 

@@ -75,7 +75,8 @@ def train(composed: Composed, command: str | None = None, callbacks: Sequence[pl
 
     Raises:
         FaceseglError: any error; each subclass has an exit code. The run folder, if there is one, records it too.
-        Stopped: a signal ended it. `trainer.max_time` ends it without an error, in the state `stopped`.
+        Stopped: a signal ended it. `trainer.max_time` ends it without an error, in the state `stopped`, and a search
+            in the state `pruned`.
     """
     if not is_first():
         logging.getLogger("facesegl").setLevel(logging.WARNING)  # rank 0 logs for all

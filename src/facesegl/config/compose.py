@@ -175,6 +175,22 @@ def expand_folds(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> l
     return [*others, f"{key_of(typed[-1])}={','.join(map(str, every)) or 0}"]
 
 
+def searched(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> dict[str, tuple[Any, list[str]]]:
+    """The keys with several values, also those in `hydra.sweeper.params`, for a search.
+
+    Returns:
+        For each key, with its `+`, the sweep as Hydra's parser reads it, and its values as text (of an interval both
+        ends). Of several overrides with one key the last counts, as in Hydra.
+    """
+    conf = _Conf.of("train", config_dirs)
+    parsed = {key_of(text): _parse(text) for text in [*conf.swept_by_files(overrides), *overrides]}
+    return {
+        key: (override.value(), [text.partition("=")[2] for text in conf.swept_values(override)])
+        for key, override in parsed.items()
+        if override and override.is_sweep_override()
+    }
+
+
 def sweep_problems(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> list[str]:
     """What no sweep can run with: folders that facesegl chooses, and intervals for Hydra's basic sweeper."""
     conf = _Conf.of("train", config_dirs)

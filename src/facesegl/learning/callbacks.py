@@ -1,8 +1,9 @@
 """Lightning callbacks for averaged weights, `last.ckpt` and the end of a training; how a checkpoint is written."""
 
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,36 @@ class StopTogether(pl.Callback):
     def _agree(self, trainer: pl.Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
             trainer._signal_connector.received_sigterm = True
+
+
+class Pruning(pl.Callback):
+    """Reports the validation mIoU of each epoch to a search, which may end the training, with a checkpoint.
+
+    On several devices nothing is pruned: the search is known to one of them.
+
+    Args:
+        is_hopeless: reports an epoch, counted from 0, and its validation mIoU; whether the training is to end.
+
+    Attributes:
+        ended: whether it has ended the training.
+    """
+
+    def __init__(self, is_hopeless: Callable[[int, float], bool]) -> None:
+        self.ended = False
+        self._is_hopeless, self._miou = is_hopeless, math.nan
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the score until the epoch ends."""
+        if not trainer.sanity_checking:
+            self._miou = float(trainer.callback_metrics.get("val/miou", math.nan))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report the score, and end the training as SIGTERM does, unless it ends here anyway."""
+        if not math.isnan(self._miou) and trainer.world_size == 1:
+            hopeless = self._is_hopeless(trainer.current_epoch, self._miou)
+            if hopeless and not _is_over(trainer):
+                self.ended = trainer._signal_connector.received_sigterm = True
+        self._miou = math.nan
 
 
 class EarlyStopping(LightningEarlyStopping):

@@ -85,7 +85,7 @@ def loss_chart(history: Mapping[str, Curve]) -> "Figure | None":
     figure, axes = _figure(_WIDTH, _HEIGHT)
     for name, curve, colour in curves:
         _plot(axes, curve, color=colour, label=name)
-    _count_epochs(axes)
+    _count(axes, "epoch")
     axes.set(ylabel="loss")
     axes.legend(**_ABOVE)
     return figure
@@ -110,7 +110,7 @@ def iou_chart(history: Mapping[str, Curve], colours: Mapping[str, str]) -> "Figu
         if curve := history.get(f"val/iou/{name}"):
             label = _short(name, 16 if many else _LONGEST)
             _plot(axes, curve, color=colour, label=label, path_effects=_rim())
-    _count_epochs(axes)
+    _count(axes, "epoch")
     axes.set(ylabel=f"IoU {mean.removeprefix('val/miou').strip()}".strip(), ylim=(0, 1))
     longest = max(len(str(line.get_label())) for line in axes.lines)
     columns = max(1, min(4, (64 if many else 52) // (5 + longest)))
@@ -260,6 +260,66 @@ def map_chart(keys: tuple[str, str], cells: Mapping[tuple[Any, Any], float], wha
     return figure
 
 
+@_styled()
+def history_chart(scores: Mapping[int, float], unscored: Mapping[str, Sequence[int]], what: str) -> "Figure":
+    """The score of each trial of a search, the best so far, and which trials have no score.
+
+    Args:
+        scores: the score of each trial, by its number.
+        unscored: the numbers of the trials without a score, by their state.
+        what: the score's name.
+    """
+    figure, axes = _figure(_WIDTH, _HEIGHT)
+    numbers = sorted(scores)
+    best = list(itertools.accumulate((scores[number] for number in numbers), max))
+    axes.plot(numbers, best, color=_ACCENT, drawstyle="steps-post", label="best so far")
+    axes.plot(numbers, [scores[number] for number in numbers], "o", color=_SECOND, alpha=0.75, label="trials")
+    for (state, of_state), marker in zip(unscored.items(), itertools.cycle("|xvs"), strict=False):
+        at = [0.03] * len(of_state)
+        axes.plot(of_state, at, marker, color=_FAINT, label=state, transform=axes.get_xaxis_transform())
+    _count(axes, "trial")
+    axes.margins(x=0.05, y=0.12)
+    axes.set(ylabel=what)
+    axes.legend(**_ABOVE)
+    return figure
+
+
+@_styled()
+def importance_chart(importance: Mapping[str, float]) -> "Figure":
+    """How much each key matters for the score, as a bar for each."""
+    figure, axes = _figure(_WIDTH, 0.9 + 0.36 * len(importance))
+    ticks = np.arange(len(importance))[::-1]
+    axes.barh(ticks, list(importance.values()), 0.62, color=_ACCENT)
+    for tick, value in zip(ticks, importance.values(), strict=True):
+        axes.text(value, tick, f" {value:.2f}", va="center")
+    axes.set(yticks=ticks, yticklabels=list(map(_short, importance)), xlabel="importance", xlim=(0, 1.1))
+    axes.tick_params(axis="y", length=0, labelcolor=_INK)
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+@_styled()
+def slice_chart(key: str, values: Sequence[float], scores: Sequence[float], what: str, *, log: bool) -> "Figure":
+    """The score of every trial over one number that was searched.
+
+    Args:
+        key: the key of the number.
+        values: its value in each trial.
+        scores: the score of each trial.
+        what: the score's name.
+        log: whether it was searched on a logarithmic scale.
+    """
+    figure, axes = _figure(_WIDTH, _HEIGHT)
+    axes.plot(values, scores, "o", color=_SECOND, alpha=0.75)
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # matplotlib's own are formulas
+        axes.xaxis.set_minor_formatter(lambda value, _: "")
+    axes.margins(x=0.08, y=0.1)
+    axes.set(xlabel=key, ylabel=what)
+    return figure
+
+
 def draw(folder: Path, charts: Charts) -> list[tuple[str, str]]:
     """Write charts as PNG into `figures/`; return their titles, and the charts as SVG."""
     for name, _, figure in charts:
@@ -307,10 +367,10 @@ def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-def _count_epochs(axes: "Axes") -> None:
+def _count(axes: "Axes", what: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_xlabel("epoch")
+    axes.set_xlabel(what)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -14,7 +14,7 @@ from facesegl.reporting.html_tables import confusion_table, headline
 from facesegl.reporting.page import render
 from facesegl.reporting.pictures import Shown, file_as_data
 from facesegl.reporting.scored_sets import MEANS, Scores, cell, columns, definition
-from facesegl.runs.run_folder import is_live
+from facesegl.runs.locks import is_live
 from facesegl.text import spaced
 
 
@@ -96,7 +96,7 @@ def _state(folder: Path, record: Mapping[str, Any]) -> str:
 
 def _problems(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     if record.get("failure"):
-        ended = "was stopped" if record["state"] == "stopped" else "failed"
+        ended = {"stopped": "was stopped", "pruned": "was pruned"}.get(record["state"], "failed")
         yield from (f"The run {ended}: {message}" for message in record["failure"]["messages"])
     if not record["scores"]:
         yield f"No scores (state of the run: {_state(folder, record)})."

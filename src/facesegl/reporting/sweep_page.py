@@ -14,8 +14,9 @@ from facesegl.reporting.page import render
 from facesegl.reporting.pictures import Shown
 from facesegl.reporting.run_page import class_colours
 from facesegl.reporting.scored_sets import cell, definition
+from facesegl.reporting.study_charts import states_in_words, study_charts
 from facesegl.reporting.sweep_table import folds_in_words, ranges
-from facesegl.runs.result import read_result
+from facesegl.runs.result import read_record, read_result
 from facesegl.runs.sweep_jobs import (
     MOST_CLASSES,
     PHOTOS,
@@ -80,11 +81,16 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = (), suspects: Suspects 
         )
     levels = dict(_level(baseline, record, what) for baseline in baselines)
     best = rows[0] if rows and rows[0].mean is not None else None
+    study = read_record(folder / "study.json") or {}
+    kind = "study" if study else "sweep"
+    score = f"mIoU on {what}"
+    charts = study_charts(jobs, study["space"], score) if study else _charts(runs, keys, score, levels)
     return render(
         "sweep",
-        title=f"Sweep {folder.name}",
-        eyebrow="facesegl · sweep",
-        subtitle=f"{folder.parent.name} · {len(jobs)} jobs",
+        title=f"{kind.capitalize()} {folder.name}",
+        eyebrow=f"facesegl · {kind}",
+        subtitle=f"{folder.parent.name} · {states_in_words(jobs) if study else f'{len(jobs)} jobs'}",
+        study=study,
         version=versions()["facesegl"],
         problems=[*failures(folder), *filter(None, [out_of_time(folder)])],
         summary=_summary(rows, what),
@@ -101,7 +107,7 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = (), suspects: Suspects 
         ],
         best_command=_best_command(best) if best else "",
         best_words=_best_words(best, keys) if best else "",
-        charts=draw(folder, _charts(runs, keys, f"mIoU on {what}", levels)),
+        charts=draw(folder, charts),
         suspects=suspects,
         colours=class_colours(record) if suspects and suspects.pictures else {},
         facts=list(_facts(folder, record)),

@@ -38,7 +38,7 @@ def sweep_table(folder: Path) -> "Table":
     """A row for each job, best first: overrides, state and headline score."""
     notes = best_first(folder)
     scored = next((note["set"] for note in notes if note["set"]), "")
-    table = plain_table(f"Sweep {folder.name}")
+    table = plain_table(f"{'Study' if (folder / 'study.json').is_file() else 'Sweep'} {folder.name}")
     for column in ("job", "overrides", "state", f"mIoU on {scored}" if scored else "mIoU"):
         table.add_column(column, justify="right" if column.startswith("mIoU") else "left", overflow="fold")
     for note in notes:

@@ -90,5 +90,21 @@ def _show_pooled(job: Job) -> None:
         show(Text(paragraph), "")
 
 
+def show_study(folder: Path, selected: str, command: str) -> None:
+    """Print the trials of a study, best first, and the selected config as a command.
+
+    Args:
+        folder: the study's folder.
+        selected: the selected trial and its score in words; empty if no trial has a score.
+        command: the command that trains the selected config.
+    """
+    if not best_first(folder):
+        show(f"no trial ran in {_from_here(folder)}; other machines of this study have them all")
+        return
+    show_sweep(folder)
+    if selected:
+        show(f"selected:    {selected}", f"train it:    {command}")
+
+
 def _from_here(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

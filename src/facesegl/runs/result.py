@@ -49,7 +49,7 @@ class Result:
 
     Attributes:
         folder: the run's folder.
-        state: running, done, failed or stopped.
+        state: running, done, failed, stopped or pruned.
         command: the command line.
         config: the resolved config.
         identity: 12 hex digits that identify config and data on any machine.
@@ -111,7 +111,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 def warn_of_unfinished(model: Path) -> None:
     """Log a warning if a checkpoint is in the folder of a training that has not ended."""
     state = (read_result(model.parent.parent) or {}).get("state") if model.parent.name == "checkpoints" else None
-    if state in ("running", "stopped", "failed"):
+    if state in ("running", "stopped", "pruned", "failed"):
         log.warning("%s: its training has not ended (%s); with resume=auto it is resumed", model, state)
 
 

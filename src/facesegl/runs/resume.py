@@ -9,8 +9,9 @@ from omegaconf import DictConfig
 
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.learning.checkpoint import TRAINED, best_instead, read_checkpoint
+from facesegl.runs.locks import is_live
 from facesegl.runs.result import Run, read_result
-from facesegl.runs.run_folder import is_live, require_unused
+from facesegl.runs.run_folder import require_unused
 from facesegl.text import nearest
 
 log = logging.getLogger(__name__)

@@ -20,19 +20,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import filelock
 import yaml
 from omegaconf import DictConfig
 
 from facesegl.console import printable
-from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
+from facesegl.errors import ConfigError, FaceseglError, MachineError, Pruned, Stopped
 from facesegl.files import machine_errors, write_text
+from facesegl.runs.locks import locked
 from facesegl.runs.ranks import RUN_CHECKPOINT, RUN_FOLDER, is_first, launched
 from facesegl.runs.result import Result, Run, read_result
 
 log = logging.getLogger(__name__)
-
-_LOCK = ".lock"
 
 
 def run_of_rank_zero() -> Run | None:
@@ -131,30 +129,6 @@ def _set_aside(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock, which the process releases when it ends; yields False if another process holds it."""
-    lock = filelock.FileLock(folder / _LOCK)
-    try:
-        with machine_errors(folder):
-            lock.acquire(timeout=0)
-    except filelock.Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
-def is_live(folder: Path) -> bool:
-    """Whether a running process holds the folder."""
-    if not (folder / _LOCK).exists():
-        return False
-    with locked(folder) as free:
-        return not free
-
-
-@contextlib.contextmanager
 def recording(result: Result, checkpoint: Path | None = None) -> Iterator[None]:
     """Write config.yaml, result.json and log.txt; result.json is updated however the block ends.
 
@@ -187,7 +161,7 @@ def _recorded_end(result: Result) -> Iterator[None]:
         result.state = "done"
     except BaseException as error:
         stopped = isinstance(error, Stopped | KeyboardInterrupt)
-        result.state = "stopped" if stopped else "failed"
+        result.state = "pruned" if isinstance(error, Pruned) else "stopped" if stopped else "failed"
         code = getattr(error, "exit_code", 130 if stopped else FaceseglError.exit_code)
         result.failure = {"exit_code": code, "messages": _messages(error)}
         log.debug("the run ended with %r", error, exc_info=not isinstance(error, FaceseglError | Stopped))

@@ -11,8 +11,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from facesegl.errors import Stopped
-from facesegl.learning.callbacks import LastCheckpoint, StopTogether, TimeLimit
+from facesegl.errors import Pruned, Stopped
+from facesegl.learning.callbacks import LastCheckpoint, Pruning, StopTogether, TimeLimit
 from facesegl.runs.slurm import handled
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
 
     Raises:
         Stopped: a signal or the time limit ended the training.
+        Pruned: a search ended it.
     """
     received = signal.SIGTERM
 
@@ -61,6 +62,8 @@ def stop_after_step(trainer: pl.Trainer, resume_hint: str) -> Iterator[None]:
         if any(isinstance(one, TimeLimit) and one.ended for one in callbacks):
             reason = f"by trainer.max_time after step {trainer.global_step}, in {_epoch(trainer)}"
             raise Stopped(f"{reason}, {_kept(trainer)}. {resume_hint}", 0) from None
+        if any(isinstance(one, Pruning) and one.ended for one in callbacks):
+            raise Pruned(f"by pruning after {_epoch(trainer)}, {_kept(trainer)}.") from None
         raise Stopped(f"by {received.name} after a step, {_kept(trainer)}. {resume_hint}", received) from None
     except SystemExit as error:
         if not isinstance(error.__context__, KeyboardInterrupt):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from facesegl.runs.locks import is_live
 from facesegl.runs.result import read_record, read_result
 from facesegl.text import number
 
@@ -32,7 +33,7 @@ class Job(NamedTuple):
         photos: the number of photos it was trained on; 0 if unknown.
         floor: the mIoU of the floor on the same photos.
         agreement: the mIoU between two annotators on the same photos.
-        state: how it ended.
+        state: done, pruned, failed, stopped, running or died.
         run: its folder.
         fold: the fold that it held out, if that was swept.
         folds: the number of folds of its data; 0 if unknown.
@@ -136,11 +137,13 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
     """
     notes = []
     for run in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
-        if note := read_record(run / "job.json"):
+        note = read_record(run / "job.json")
+        if note and (note["state"] != "running" or is_live(folder, f".{run.name}.lock")):
             notes.append(note | {"run": str(run)})
         else:
-            died = {"state": "died", "messages": ["it has no readable job.json"], "exit_code": 70, "run": str(run)}
-            notes.append({"job": int(run.name), "overrides": [], "set": None, "miou": None, **died})
+            reason = "it was killed; resume=auto resumes it" if note else "it has no readable job.json"
+            died = {"state": "died", "messages": [reason], "exit_code": 70, "run": str(run)}
+            notes.append({"job": int(run.name), "overrides": [], "set": None, "miou": None, **(note or {}), **died})
     return notes
 
 
@@ -260,7 +263,7 @@ def _job(note: Mapping[str, Any]) -> Job:
         set=note["set"] or "",
         miou=note["miou"],
         classes=found.get("scores", {}).get("iou", {}),
-        command=record.get("command", ""),
+        command=record.get("command") or note.get("command", ""),
         page=f"{run.name}/report.html" if page.is_file() else "",
         photos=((record.get("data") or {}).get("photos") or {}).get("train", 0),
         floor=(found.get("floor") or {}).get("miou"),
