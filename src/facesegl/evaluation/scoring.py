@@ -154,12 +154,15 @@ def count_photos(faces: FaceDataModule, indices: Collection[int], *maskers: Mask
     Returns:
         For each masker, a dict from index to counts.
     """
-    counted: list[dict[int, PhotoCounts]] = [{} for _ in maskers]
-    for index in track(indices, total=len(indices), what="scoring"):
+    classes = faces.taxonomy.num_classes
+    # arrays: small tensors that are made between large ones would keep a page of memory each
+    counts = torch.empty(len(maskers), len(indices), classes, classes, dtype=torch.int64)
+    boundary = torch.empty(len(maskers), len(indices), classes, 4, dtype=torch.int64)
+    for row, index in enumerate(track(indices, total=len(indices), what="scoring")):
         image, truth = faces.native(index)
-        for counts, masker in zip(counted, maskers, strict=True):
-            counts[index] = _count(masker(image), truth, faces.taxonomy.num_classes)
-    return counted
+        for number, masker in enumerate(maskers):
+            counts[number, row], boundary[number, row] = _count(masker(image), truth, classes)
+    return [dict(zip(indices, map(PhotoCounts, *both), strict=True)) for both in zip(counts, boundary, strict=True)]
 
 
 def floor(faces: FaceDataModule) -> Masker:
