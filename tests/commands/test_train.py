@@ -83,10 +83,10 @@ def test_the_curves_have_the_documented_names(held_out):
     events = EventAccumulator(str(held_out.folder / "tensorboard"))
     events.Reload()
     tags = set(events.Tags()["scalars"])
-    assert tags >= {"train/loss", "val/loss", "lr-AdamW", "val/miou at 16x16", "val/iou/hair", "val/iou/mouth"}
-    assert "val/miou" not in tags
-    assert events.Tags()["images"] == ["panels/augmented", "panels/val"]
-    assert len(events.Scalars("train/loss")) == len(events.Scalars("val/loss")) == 3
+    assert tags >= {"loss/train", "loss/val", "run/lr-AdamW", "miou/val at 16x16", "per class/hair", "per class/mouth"}
+    assert "miou/val" not in tags
+    assert events.Tags()["images"] == ["panels/augmented", "panels/val", "panels/confusion_val"]
+    assert len(events.Scalars("loss/train")) == len(events.Scalars("loss/val")) == 3
 
 
 def test_nothing_is_held_out_with_fold_null_and_the_test_photos_are_scored(fasseg, caplog):

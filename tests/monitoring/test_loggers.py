@@ -62,13 +62,13 @@ def test_tensorboards_hparams_tab_compares_a_sweep_by_the_keys_that_differ(faces
     assert rows[0]["model"] == "unet"
     assert rows[0]["model.channels"] == 4
     scored = [json.loads((faces / f"sweep/{n}/result.json").read_text())["scores"]["val"]["scores"] for n in (0, 1)]
-    assert [row["final/val/miou"] for row in rows] == pytest.approx([one["miou"] for one in scored])
-    assert "val/miou at 16x16" in rows[0]
+    assert [row["score/val/miou"] for row in rows] == pytest.approx([one["miou"] for one in scored])
+    assert "miou/val at 16x16" in rows[0]
 
 
 def test_a_resumed_run_is_one_row_of_the_hparams_tab(logged):
     _, [row] = hparams_tab(logged.folder)
-    assert row["final/val/miou"] == pytest.approx(final(logged))
+    assert row["score/val/miou"] == pytest.approx(final(logged))
 
 
 def test_hyperparameters_have_no_paths_and_nothing_that_does_not_count(logged):

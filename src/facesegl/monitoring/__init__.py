@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from facesegl.monitoring.panels import PanelCallback as PanelCallback
     from facesegl.monitoring.progress import TrainingProgress as TrainingProgress
     from facesegl.monitoring.tensorboard import Charts as Charts
+    from facesegl.monitoring.tensorboard import TensorBoardLogger as TensorBoardLogger
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "Charts": "facesegl.monitoring.tensorboard",
         "PanelCallback": "facesegl.monitoring.panels",
+        "TensorBoardLogger": "facesegl.monitoring.tensorboard",
         "TrainingProgress": "facesegl.monitoring.progress",
         "draw_panel": "facesegl.drawing.panel",
         "draw_samples": "facesegl.drawing.panel",

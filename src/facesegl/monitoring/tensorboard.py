@@ -1,11 +1,23 @@
-"""The layout of TensorBoard's Custom Scalars: the losses and mIoU, and a chart of each class."""
+"""TensorBoard: its first screen has the losses and mIoU; its Custom Scalars have them and a chart of each class."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger as LightningTensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from facesegl.monitoring.tags import to_tag
+
+
+class TensorBoardLogger(LightningTensorBoardLogger):
+    """Lightning's, with tags in the order in which they are looked at (`facesegl.monitoring.tags`)."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics under their tags."""
+        super().log_metrics({to_tag(name): value for name, value in metrics.items()}, step)
 
 
 class Charts(pl.Callback):
@@ -22,9 +34,9 @@ class Charts(pl.Callback):
 def _layout(classes: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {
         "losses and mIoU": {
-            "loss: training and validation": ["Multiline", ["train/loss", "val/loss"]],
-            "validation mIoU": ["Multiline", ["val/miou.*"]],
-            "validation IoU of all classes": ["Multiline", ["val/iou/.*"]],
+            "loss: training and validation": ["Multiline", ["loss/train", "loss/val"]],
+            "validation mIoU": ["Multiline", ["miou/val.*"]],
+            "validation IoU of all classes": ["Multiline", ["per class/.*"]],
         },
-        "validation IoU of each class": {name: ["Multiline", [f"val/iou/{re.escape(name)}$"]] for name in classes},
+        "validation IoU of each class": {name: ["Multiline", [f"per class/{re.escape(name)}$"]] for name in classes},
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from facesegl.monitoring.tags import to_name
 from facesegl.text import finite
 
 
@@ -56,14 +57,13 @@ def _from_events(folder: Path) -> Iterator[tuple[str, int, float]]:
 
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1})
     events.Reload()
-    names = events.Tags()["scalars"]
-    if "epoch" not in names:
-        return
-    epoch_of = {event.step: int(event.value) + 1 for event in events.Scalars("epoch") if math.isfinite(event.value)}
-    for name in names:
-        for event in events.Scalars(name):
-            if name != "epoch" and event.step in epoch_of and math.isfinite(event.value):
-                yield name, epoch_of[event.step], event.value
+    tags = events.Tags()["scalars"]
+    epochs = (event for tag in tags if to_name(tag) == "epoch" for event in events.Scalars(tag))
+    epoch_of = {event.step: int(event.value) + 1 for event in epochs if math.isfinite(event.value)}
+    for tag in tags:
+        for event in events.Scalars(tag):
+            if to_name(tag) != "epoch" and event.step in epoch_of and math.isfinite(event.value):
+                yield to_name(tag), epoch_of[event.step], event.value
 
 
 def _from_csv(file: Path) -> Iterator[tuple[str, int, float]]:
