@@ -103,6 +103,7 @@ _NO_ACTION = (  # library warnings, each with the reason to ignore it
     r"Grad strides do not match bucket view strides.*",  # weights are channels last, DDP's buckets are not
     r"Checkpoint directory .* exists and is not empty.*",  # true of every resumed run
     r"The `srun` command is available on your system but is not used.*",  # not needed for one process
+    r"The ``noload`` loader strategy is deprecated.*",  # MLflow's own use of SQLAlchemy
     r"`ModelCheckpoint\(monitor=.* could not find the monitored key.*",  # an epoch without a validation
 )
 

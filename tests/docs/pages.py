@@ -25,8 +25,12 @@ def blocks(source, language):
 
 def commands(source):
     """The facesegl commands of a text, as words, without comments."""
-    lines = [shlex.split(line, comments=True) for block in blocks(source, "bash") for line in block.splitlines()]
-    return [words for words in lines if words[:1] == ["facesegl"]]
+    return [words for line in _lines(source) if (words := shlex.split(line, comments=True))[:1] == ["facesegl"]]
+
+
+def _lines(source):
+    """The lines of the bash blocks of a text, those that continue joined."""
+    return "\n".join(blocks(source, "bash")).replace("\\\n", " ").splitlines()
 
 
 def output(words):
@@ -45,5 +49,4 @@ WRITERS = {output(words): words for page in reversed(TASKS) for words in command
 
 def trainings(source):
     """All trainings in the bash blocks of a text, also those that torchrun or srun starts, as words after the verb."""
-    lines = "\n".join(blocks(source, "bash")).replace("\\\n", " ").splitlines()
-    return [shlex.split(words) for line in lines if (words := line.partition("facesegl train ")[2])]
+    return [shlex.split(words) for line in _lines(source) if (words := line.partition("facesegl train ")[2])]

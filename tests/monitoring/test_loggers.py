@@ -138,7 +138,6 @@ def test_wandb_offline_has_config_scores_and_pictures_and_a_resumed_run_keeps_it
     assert not Path("wandb").exists()
 
 
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # MLflow's own
 def test_mlflow_has_params_scores_and_pictures_of_one_run_after_a_resume(faces):
     mlflow = pytest.importorskip("mlflow")
     result = train_and_resume(faces, "logger=mlflow", f"paths.run={faces / 'runs/one'}", "name=faces")

@@ -82,9 +82,9 @@ def test_a_sweep_that_is_no_cross_validation_has_no_suspects(tmp_path, jobs):
 
 
 def test_a_job_with_damaged_counts_is_left_out_with_a_warning(tmp_path, caplog):
-    folder = cross_validated(tmp_path / "sweep")
+    folder = cross_validated(tmp_path / "sweep", [*FOLDS, (["data.fold=2"], 0.5)])
     (folder / "0" / "counts.npz").write_bytes(b"damaged")
-    assert "4 photos, predicted by 1 model." in page(folder)
+    assert "predicted by 2 models." in page(folder)
     assert "not counts of facesegl, or truncated" in caplog.text
 
 
