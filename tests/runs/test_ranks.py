@@ -81,6 +81,21 @@ def test_an_error_of_one_rank_in_training_ends_all_with_its_exit_code(launcher):
     assert record_of(Path("run"))["failure"]["exit_code"] == 6
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signum", "code", "message"),
+    [
+        (signal.SIGINT, 130, "by SIGINT"),
+        (signal.SIGKILL, 5, "another rank of this training"),
+        (0, 3, "a.png: it is gone"),
+    ],
+)
+@pytest.mark.usefixtures("fasseg")
+def test_the_end_of_a_rank_before_all_have_started_is_reported_once(signum, code, message):
+    fail = ["+callbacks.fail._target_=helpers.launchers.FailBefore", f"+callbacks.fail.signum={int(signum)}"]
+    assert_reported(launch("Lightning", *TRAIN, *fail).end(), code, message)
+
+
 class Remember(pl.Callback):
     def on_train_start(self, trainer, pl_module):
         self.step, self.weights = trainer.global_step, {k: v.clone() for k, v in pl_module.state_dict().items()}
