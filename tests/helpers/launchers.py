@@ -14,7 +14,6 @@ from helpers.calling import TESTS, Ended
 
 TWO_RANKS = ["data.batch_size=1", "trainer=ddp", "trainer.accelerator=cpu"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-LAUNCHERS = ["Lightning", "torchrun", "srun"]
 _jobs = itertools.count(os.getpid() % 5000)
 
 
