@@ -28,6 +28,7 @@ def main() -> int:
     configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # other ranks and workers do not import from the current folder either
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no stack of C++ where another rank has ended
     for signum in [signal.SIGTERM, *(slurm.SIGNALS if "SLURM_JOB_ID" in os.environ else ())]:
         signal.signal(signum, _stop)
     sys.unraisablehook = _resend_signal
