@@ -7,6 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from facesegl import cli
 from facesegl.commands.train import train
 from facesegl.config.compose import Composed
 from facesegl.runs import ranks
@@ -143,6 +144,17 @@ def test_an_error_of_one_rank_alone_ends_all(fasseg):
     ended = launch("srun", *TRAIN, by_rank=([], ["optimizer.lr=abc"])).end()
     assert_reported(ended, 2, "rank 1: optimizer.lr: 'abc' is not a number")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_that_reaches_all_ranks_is_printed_once(monkeypatch, rank):
+    def interrupt(_words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("LOCAL_RANK", str(rank))
+    monkeypatch.setattr(cli, "_run", interrupt)
+    ended = call("train")
+    assert (ended.code, len(ended.lines("stopped"))) == (130, 1 - rank)
 
 
 @pytest.mark.parametrize(
