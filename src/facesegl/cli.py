@@ -28,6 +28,7 @@ def main() -> int:
     configure_logging()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises the original error
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # other ranks and workers do not import from the current folder either
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no stack of C++ where another rank has ended
     for signum in [signal.SIGTERM, *(slurm.SIGNALS if "SLURM_JOB_ID" in os.environ else ())]:
         signal.signal(signum, _stop)
     sys.unraisablehook = _resend_signal
@@ -36,20 +37,22 @@ def main() -> int:
             _run(sys.argv[1:])
         sys.stdout.flush()
     except (FaceseglError, Stopped) as error:
-        word = "stopped" if isinstance(error, Stopped) else "error"
-        print_errors(*(f"{word}: {problem}" for problem in error.problems))
+        if isinstance(error, FaceseglError):
+            print_errors(*(f"error: {problem}" for problem in error.problems))
+        else:
+            _report_stop(*error.problems)
         if error.exit_code - 128 in slurm.SIGNALS:
             _requeue()
         return error.exit_code
     except KeyboardInterrupt:
-        print_errors(f"stopped: by SIGINT; {_kept()}")
+        _report_stop(f"by SIGINT; {_kept()}")
         return 130
     except BrokenPipeError:  # the reader closed the pipe, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if stop := _signal_behind(error):
-            print_errors(f"stopped: by a signal; {_kept()}")
+            _report_stop(f"by a signal; {_kept()}")
             return getattr(stop, "exit_code", 130)
         if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
             return _report_machine_error(error)
@@ -57,6 +60,11 @@ def main() -> int:
         print_errors("error: this is a bug of facesegl, not yours; please report it with the lines above.")
         return FaceseglError.exit_code
     return 0
+
+
+def _report_stop(*reasons: str) -> None:
+    if slurm.is_first_process():  # a signal reaches all ranks
+        print_errors(*(f"stopped: {reason}" for reason in reasons))
 
 
 def _requeue() -> None:

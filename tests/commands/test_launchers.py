@@ -121,28 +121,27 @@ def wait_for(condition):
 
 @pytest.mark.slow
 def test_jobs_on_several_devices_have_processes_of_their_own(fasseg):
-    command = [*SWEEP, *TWO_RANKS, "trainer.max_epochs=1", "data.fold=null", "data.photos=7,4,2"]
+    command = [*SWEEP, *TWO_RANKS, "trainer.max_epochs=1", "data.fold=null", "data.photos=7,2"]
     ended = call(*command)
-    assert_reported(ended, 1, "job 0: data.photos=7", ["job 0 (data.photos=7) failed", "expected 6 or fewer"], "1 of 3")
+    assert_reported(ended, 1, "job 0: data.photos=7", ["job 0 (data.photos=7) failed", "expected 6 or fewer"], "1 of 2")
     folder = sweep_folder()
     assert note_of(folder / "0")["exit_code"] == 2
-    scores = [record_of(folder / job)["scores"]["test_clean"]["scores"]["miou"] for job in "12"]
-    assert [note_of(folder / job)["miou"] for job in "12"] == scores
-    assert ended.out.count("done") == 2
+    score = record_of(folder / "1")["scores"]["test_clean"]["scores"]["miou"]
+    assert note_of(folder / "1")["miou"] == score
+    assert ended.out.count("done") == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_sweep_on_several_devices_and_it_resumes(fasseg, signum, code):
+def test_ctrl_c_ends_a_sweep_on_several_devices_and_it_resumes(fasseg):
     command = [*SWEEP, *TWO_RANKS, "trainer.max_epochs=40", "seed=0,1", "trainer.limit_train_batches=2"]
     sweep = start(*command)
-    err = interrupted(sweep, os.kill, signum, saved=1)
-    assert sweep.returncode == code, err
+    err = interrupted(sweep, os.kill, signal.SIGINT, saved=1)
+    assert sweep.returncode == 130, err
     assert "Traceback" not in err
     assert err.count("stopped: ") == 1
     folder = sweep_folder()
     note = note_of(folder / "0")
-    assert (note["state"], note["exit_code"], (folder / "1").exists()) == ("stopped", code, False)
+    assert (note["state"], note["exit_code"], (folder / "1").exists()) == ("stopped", 130, False)
     again = run(*command, "resume=auto")
     assert again.code == 0, again.err
     assert "from " in next(

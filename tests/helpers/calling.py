@@ -114,7 +114,7 @@ def start(*arguments, environment=None, **how):
 def run(*arguments, **how):
     """Run the installed command in a new process, to its end."""
     process = start(*arguments, **how)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=240)
     return Ended(process.returncode, out or "", err or "")
 
 

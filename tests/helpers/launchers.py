@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from facesegl.errors import TrainingError
+from facesegl.errors import DataError, TrainingError
 from helpers.calling import TESTS, Ended
 
 TWO_RANKS = ["data.batch_size=1", "trainer=ddp", "trainer.accelerator=cpu"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-LAUNCHERS = ["Lightning", "torchrun", "srun"]
 _jobs = itertools.count(os.getpid() % 5000)
 
 
@@ -92,6 +91,16 @@ class Fail(pl.Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if trainer.global_rank == self.rank and trainer.global_step == 2:
             raise TrainingError("step 2: the loss is not finite.")
+
+
+class FailBefore(pl.Callback):
+    """Ends rank 1 before the ranks have met: by a signal, or with an error if that is 0."""
+
+    def __init__(self, signum: int) -> None:
+        if os.environ.get("LOCAL_RANK") == "1":
+            if signum:
+                os.kill(os.getpid(), signum)
+            raise DataError("a.png: it is gone.")
 
 
 def killed(rank, after_step, signum=signal.SIGKILL):

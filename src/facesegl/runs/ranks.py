@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from facesegl.console import print_errors
 from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
 from facesegl.runs.signals import handlers
+from facesegl.runs.slurm import SIGNALS
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
@@ -35,7 +36,7 @@ RUN_FOLDER, RUN_CHECKPOINT = "FACESEGL_RUN_FOLDER", "FACESEGL_RUN_CHECKPOINT"
 
 _START_S, _FAREWELL_S, _POLL_S = 300.0, 10.0, 0.1
 _PATIENCE_S = 1800.0  # as torch.distributed's own for a collective
-_HANGING_S = 20.0
+_HANGING_S, _NEAR_S = 20.0, 3.0
 _LOST = re.compile(
     r"(closed|reset) by peer|broken pipe|socket closed|timed out waiting|remote process exited", re.IGNORECASE
 )
@@ -70,6 +71,8 @@ class Ranks:
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        if self.launcher == "Lightning":
+            patience_s = _NEAR_S  # rank 0 of this machine answers at once, or has died
         until = time.monotonic() + patience_s
         while True:  # short attempts: no signal interrupts one
             try:
@@ -335,16 +338,26 @@ _DEAD = (
 
 
 def _report_before_killing() -> None:
-    """Lightning kills all ranks, this one included, as soon as one has ended: before any can say why."""
+    """Lightning kills all ranks, this one included, as soon as one has ended: before any can say why.
+
+    Until all have started, this one waits in a call that no signal interrupts.
+    """
+    import torch.distributed as dist
     from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 
     def terminate_all(observer: Any) -> None:
-        time.sleep(_HANGING_S)  # gloo's collectives fail at once, and this thread ends with the process
+        # gloo's collectives fail at once, and are closed then; this thread ends with the process
+        time.sleep(_HANGING_S if dist.is_initialized() else _NEAR_S)
         if not _parted:
-            print_errors(f"error: {_DEAD}.")
+            code = next(process.returncode for process in observer._child_processes if process.returncode)
+            if (signum := code - 128 if code > 0 else -code) in (signal.SIGINT, signal.SIGTERM, *SIGNALS):
+                name, code = signal.Signals(signum).name, 128 + signum
+                print_errors(f"stopped: by {name}. The same command with resume=auto resumes it.")
+            elif code < 0:
+                print_errors(f"error: {_DEAD}.")  # otherwise the rank has printed its error
             for process in observer._child_processes:
                 process.kill()
-            os._exit(MachineError.exit_code)
+            os._exit(code if code > 0 else MachineError.exit_code)
 
     _ChildProcessObserver._terminate_all = terminate_all  # type: ignore[method-assign, assignment]
 

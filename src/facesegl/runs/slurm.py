@@ -25,6 +25,12 @@ def was_requeued() -> bool:
     return os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
 
 
+def is_first_process() -> bool:
+    """Whether this process is the first of its node or job, or alone; unlike `ranks.is_first` it imports nothing."""
+    # of srun; of Lightning's own start or torchrun
+    return {os.environ.get(name, "0") for name in ("SLURM_PROCID", "LOCAL_RANK")} == {"0"}
+
+
 def requeue() -> str:
     """Put this job back into the queue, from its first process; returns its id, or an empty string.
 
@@ -33,10 +39,9 @@ def requeue() -> str:
     Raises:
         MachineError: SLURM refuses, for example since the job was submitted with --no-requeue.
     """
-    read = os.environ.get
-    ranks = {read("SLURM_PROCID", "0"), read("LOCAL_RANK", "0")}  # of srun; of Lightning's own start or torchrun
-    if ranks != {"0"} or {"SUBMITIT_EXECUTOR", JOB_COMMAND} & os.environ.keys():
+    if not is_first_process() or {"SUBMITIT_EXECUTOR", JOB_COMMAND} & os.environ.keys():
         return ""
+    read = os.environ.get
     array = read("SLURM_ARRAY_JOB_ID")
     job = f"{array}_{read('SLURM_ARRAY_TASK_ID')}" if array else read("SLURM_JOB_ID", "")
     try:
