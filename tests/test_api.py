@@ -48,11 +48,24 @@ def test_compare_report_and_export_return_what_they_made(here, tmp_path):
     assert certificate.to_dict()
 
 
+def test_a_list_of_models_is_exported_as_one_graph(here, tmp_path):
+    facesegl.export(["run", Path("run")], tmp_path / "two.onnx", "paths.data=data")
+    assert (tmp_path / "two.onnx").is_file()
+
+
+def test_a_study_takes_the_path_of_a_journal_and_at_least_one_trial(here, tmp_path):
+    words = [*SMALL_UNET, "seed=0,1", "logger=none"]
+    with pytest.raises(ConfigError, match="trials=0: expected 1 or more"):
+        facesegl.tune(*words, trials=0)
+    facesegl.tune(*words, trials=1, study=tmp_path / "study", storage=tmp_path / "journal.log")
+    assert (tmp_path / "journal.log").is_file()
+
+
 def test_errors_are_raised_as_those_of_the_command(here, tmp_path):
     with pytest.raises(CheckpointError, match="no such file or folder"):
         facesegl.predict("gone.ckpt", "data/fasseg/V2/Test_RGB", tmp_path)
     with pytest.raises(ConfigError, match="1 to compare"):
-        facesegl.compare(["run"])
+        facesegl.compare("run")
     with pytest.raises(ConfigError, match=r"optimizer\.lrr"):
         facesegl.sweep(*SMALL_UNET, "optimizer.lrr=1,2")
     with pytest.raises(ConfigError, match="a sweep has many runs"):

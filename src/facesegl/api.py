@@ -98,7 +98,7 @@ def tune(
     *overrides: str,
     trials: int = 30,
     study: "str | Path | None" = None,
-    storage: str | None = None,
+    storage: "str | Path | None" = None,
     prune: bool = True,
     test: bool = False,
     config_dirs: Sequence["str | Path"] = (),
@@ -131,7 +131,7 @@ def tune(
         overrides,
         trials=trials,
         folder=None if study is None else Path(study),
-        storage=storage,
+        storage=None if storage is None else str(storage),
         prune=prune,
         test=test,
         config_dirs=[Path(folder) for folder in config_dirs],
@@ -203,7 +203,7 @@ def compare(
     """
     from facesegl.commands.compare import compare
 
-    return compare(models, set=set, overrides=overrides, config_dirs=config_dirs)
+    return compare(_several(models), set=set, overrides=overrides, config_dirs=config_dirs)
 
 
 def report(
@@ -232,7 +232,7 @@ def report(
 
 
 def export(
-    model: "str | Path",
+    model: "str | Path | Sequence[str | Path]",
     output: "str | Path",
     *overrides: str,
     whole: bool = False,
@@ -247,7 +247,7 @@ def export(
     """Export a model to ONNX or safetensors as `facesegl export` does, with a certificate that it predicts the same.
 
     Args:
-        model: a checkpoint, weights, or a run folder.
+        model: a checkpoint, weights, or a run folder; several in a list become one graph.
         output: the file to write, `.onnx` or `.safetensors`.
         *overrides: keys and groups of conf/evaluate.yaml for the photos it is compared on: `"paths.data=FOLDER"`.
         whole: include resizing, upsampling and argmax in the graph; for ONNX.
@@ -265,7 +265,7 @@ def export(
     from facesegl.commands.export import export
 
     return export(
-        Path(model),
+        _several(model),
         Path(output),
         whole=whole,
         int8=int8,

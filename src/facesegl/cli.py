@@ -138,11 +138,13 @@ def _check_and_train(given: Namespace) -> None:
     from facesegl.commands.build import GIVEN, problems_of_parts
     from facesegl.commands.train import train
     from facesegl.config.check import rehearse
+    from facesegl.config.compose import swept
     from facesegl.runs.ranks import is_first
 
     (composed,) = rehearse(given.words, config_dirs=given.config_dir, given=GIVEN, construct=problems_of_parts)
-    if chosen := composed.config.choices.sweep:
-        raise ConfigError(f"sweep={chosen}: a sweep needs -m; type facesegl train -m ...")
+    if keys := swept(given.words, config_dirs=given.config_dir):  # a job of a sweep sets them all
+        chosen = composed.config.choices.sweep
+        raise ConfigError(f"sweep={chosen}: a sweep over {', '.join(keys)} needs -m; type facesegl train -m ...")
     result = train(composed)
     if is_first():
         _show(result)

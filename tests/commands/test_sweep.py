@@ -1,4 +1,5 @@
 import json
+import shlex
 import shutil
 import signal
 import statistics
@@ -50,6 +51,29 @@ def test_one_seed_alone_has_no_spread(fasseg):
 def test_shipped_sweeps_sweep(fasseg, name, count):
     _, jobs = sweep(f"sweep={name}", "logger=none", "trainer.limit_train_batches=1")
     assert len(jobs) == count
+
+
+def test_the_command_of_a_job_of_a_shipped_sweep_repeats_it_without_m(fasseg):
+    _, jobs = sweep("sweep=label_efficiency", "data.photos=1", "seed=1", "logger=none")
+    again = succeed(*shlex.split(jobs[0]["command"])[1:], "paths.run=again")
+    assert not again.lines("warning")
+    assert record_of(Path("again"))["identity"] == jobs[0]["identity"]
+
+
+def test_a_sweep_without_m_is_refused(fasseg):
+    ended = call("train", *SMALL_UNET, "sweep=label_efficiency", "seed=1")
+    assert_reported(ended, 2, "sweep=label_efficiency: a sweep over data.photos needs -m")
+
+
+def test_ctrl_c_before_the_training_starts_stops_a_job(fasseg, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facesegl.commands.job.train", interrupted)
+    ended = call("train", "-m", *SMALL_UNET, "seed=0,1")
+    (note,) = Path("runs").glob("*/*/*/job.json")
+    assert {"state": "stopped", "exit_code": 130}.items() <= json.loads(note.read_text()).items()
+    assert ended.code == 130
 
 
 def test_label_efficiency_trains_on_a_few_photos_chosen_by_each_seed(fasseg):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,31 @@ def test_a_sweep_of_one_job_is_that_model_and_any_other_model_is_itself():
         assert member_files(model) == [checkpoint]
     with pytest.raises(CheckpointError, match=r"s: the folder of a sweep, .* expected one model, such as s/0\."):
         open_model("s")
+
+
+def write_study():
+    """A study over two folds: a finished trial, and one that ended in its first fold."""
+    for trial, state in enumerate(("done", "failed")):
+        write_job("s", trial, f"optimizer.lr=0.{trial + 1}", state=state, checkpoint=False)
+        write_job(f"s/{trial}", 0, "data.fold=0", state=state)
+    write_job("s/0", 1, "data.fold=1")
+    Path("s/study.json").write_text("{}")
+
+
+def test_a_study_of_one_cross_validated_trial_is_the_ensemble_of_its_folds():
+    write_study()
+    shutil.rmtree("s/1")
+    assert member_files("s") == member_files("s/0") == [Path(f"s/0/{fold}/checkpoints/last.ckpt") for fold in (0, 1)]
+
+
+def test_a_study_of_several_configurations_names_its_best_trial():
+    write_study()
+    with pytest.raises(ConfigError, match=r"s: a study of 2 configurations; .* but none has a score yet\.$"):
+        member_files("s")
+    note = Path("s/0/job.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"miou": 0.5}))
+    with pytest.raises(ConfigError, match=r"name one of its trials, e\.g\. the best, s/0\.$"):
+        member_files("s")
 
 
 def test_the_folder_of_a_sweep_is_a_model_among_photos():

@@ -79,6 +79,9 @@ def run_job(
     except Stopped as error:
         note |= {"state": "stopped", "exit_code": error.exit_code, "messages": list(error.problems)}
         raise
+    except KeyboardInterrupt:  # before or after the training, which turns it into Stopped
+        note |= {"state": "stopped", "exit_code": 130, "messages": ["by SIGINT"]}
+        raise
     except FaceseglError as error:
         note |= {"state": "failed", "exit_code": error.exit_code, "messages": list(error.problems)}
         for problem in error.problems:

@@ -144,6 +144,8 @@ def _same(sweeps: Path, typed: Sequence[str]) -> list[Path]:
 
 
 def _difference(folder: Path, overrides: Sequence[str], typed: Sequence[str]) -> str:
+    if overrides == typed:
+        return f" ({folder.name} has them, but another process is running it)"
     other = [text for text in overrides if text not in typed]
     return f" (the newest there, {folder.name}, has {shlex.join(other) or 'fewer of them, or another order'})"
 

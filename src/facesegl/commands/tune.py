@@ -129,6 +129,8 @@ def tune(
         PartlyFailed: the first trials all failed alike.
         Stopped: a signal ended it.
     """
+    if trials < 1:
+        raise ConfigError(f"trials={trials}: expected 1 or more.")
     auto = _resume_of(overrides) == "auto"
     search = _read(overrides, config_dirs)
     if storage:

@@ -332,7 +332,10 @@ class _Walk:
 def _hint(key: str, value: object) -> str:
     if key == "data.fold" and isinstance(value, str):
         if value.casefold() == "all":
-            return "; data.fold=all is for facesegl train alone, one run per fold, without other values of data.fold"
+            return (
+                "; data.fold=all is for facesegl train alone, one run per fold, without other values of data.fold; in "
+                "Python for facesegl.sweep"
+            )
         return "; did you mean data.fold=all?"
     return "; did you mean resume=auto?" if key == "resume" else ""
 

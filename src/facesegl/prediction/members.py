@@ -1,4 +1,7 @@
-"""The files of a model: one, or of a sweep's folder the checkpoints of its finished jobs, which are an ensemble."""
+"""The files of a model: one, or of a sweep's folder the checkpoints of its finished jobs, which are an ensemble.
+
+In a study over `data.fold=all` each trial is itself a sweep of folds.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,7 +12,7 @@ from facesegl.errors import CheckpointError, ConfigError
 from facesegl.prediction.model import is_sweep, model_file
 from facesegl.pretrained import model_path
 from facesegl.runs.result import read_record
-from facesegl.runs.sweep_jobs import Job, fold, read_jobs, read_notes, swept
+from facesegl.runs.sweep_jobs import Job, best_first, fold, read_jobs, read_notes, swept
 from facesegl.text import a_few, number
 
 log = logging.getLogger(__name__)
@@ -34,8 +37,7 @@ def member_files(model: "str | Path") -> list[Path]:
     notes = read_notes(folder)
     died = {note["job"] for note in notes if note["state"] == "died"}  # without overrides
     _require_one_configuration(folder, [job for job in read_jobs(folder) if job.number not in died])
-    checkpoints = {note["job"]: Path(note["run"]) / "checkpoints" / "last.ckpt" for note in notes}
-    left_out = {note["job"]: reason for note in notes if (reason := _unusable(note, checkpoints[note["job"]]))}
+    left_out = {note["job"]: reason for note in notes if (reason := _unusable(note))}
     reasons = [f"job {job} ({reason})" for job, reason in left_out.items()]
     jobs = int((read_record(folder / "sweep.json") or {}).get("jobs", len(notes)))
     if jobs > len(notes):
@@ -52,14 +54,15 @@ def member_files(model: "str | Path") -> list[Path]:
             number(max(jobs, len(notes)), "job"),
             a_few(reasons),
         )
-    return [file for job, file in checkpoints.items() if job not in left_out]
+    return [file for note in notes if note["job"] not in left_out for file in member_files(note["run"])]
 
 
-def _unusable(note: Mapping[str, Any], checkpoint: Path) -> str:
+def _unusable(note: Mapping[str, Any]) -> str:
     """Why a job is not in the ensemble; empty if it is."""
     if note["state"] != "done":
         return "unfinished" if note["state"] == "died" else str(note["state"])
-    return "" if checkpoint.is_file() else "no last.ckpt"
+    run = Path(note["run"])
+    return "" if is_sweep(run) or (run / "checkpoints" / "last.ckpt").is_file() else "no last.ckpt"
 
 
 def _require_one_configuration(folder: Path, jobs: Sequence[Job]) -> None:
@@ -67,6 +70,10 @@ def _require_one_configuration(folder: Path, jobs: Sequence[Job]) -> None:
     rows = sorted(fold(jobs, keys), key=lambda row: row.jobs[0].number)
     if len(rows) < 2:
         return
+    if (folder / "study.json").is_file():
+        best = best_first(folder)[0]
+        named = f"e.g. the best, {best['run']}" if best["miou"] is not None else "but none has a score yet"
+        raise ConfigError(f"{folder}: a study of {len(rows)} configurations; name one of its trials, {named}.")
     ways = [
         f"{' '.join(f'{key}={value}' for key, value in zip(keys, row.values, strict=True))}: "
         f"{' '.join(str(folder / str(job.number)) for job in row.jobs)}"
