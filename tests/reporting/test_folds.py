@@ -84,7 +84,7 @@ def test_the_page_has_pooled_scores_and_the_command_that_trains_on_all_photos(tm
     assert "a point for each cross-validation" in shown
     assert '<td class="words">3 of 3</td>' in shown
     assert len(re.findall("2 x 3 folds", shown)) >= 2
-    configurations, cross_validations = (
+    configurations, cross_validations, *_ = (
         re.sub(r"<.*?>", "", body) for body in re.findall(r"<tbody>.*?</tbody>", shown, re.DOTALL)
     )
     assert "6-11" in configurations

@@ -149,7 +149,7 @@ def test_jobs_that_their_time_limit_stopped_are_named(tmp_path):
     assert "failed" not in shown
 
 
-@pytest.mark.parametrize("note", ["{}", '{"job": 0, "overrides": 3}'])
+@pytest.mark.parametrize("note", ['{"job": 0, "state": "done"}', '{"job": 0, "overrides": 3}'])
 def test_a_malformed_note_is_reported(tmp_path, note):
     folder = write_sweep(tmp_path / "sweep", JOBS)
     (folder / "0" / "job.json").write_text(note)

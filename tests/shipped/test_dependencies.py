@@ -67,7 +67,9 @@ def test_every_import_is_required():
 
 
 def test_dependencies_of_extras_are_imported_only_when_needed():
-    assert {(file, name) for file, name, inside in used() if name in OF_EXTRAS - NEEDED and not inside and file not in LAZY} == set()
+    assert {
+        (file, name) for file, name, inside in used() if name in OF_EXTRAS - NEEDED and not inside and file not in LAZY
+    } == set()
 
 
 def test_every_requirement_is_used():

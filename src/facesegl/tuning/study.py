@@ -277,13 +277,13 @@ def hidden(storage: str) -> str:
 
 def difference(known: Any, about: Mapping[str, Any]) -> str:
     """How another search differs from this one, and what to do, as the end of a message."""
-    theirs, ours = _words(known), _words(about)
-    other, own = ", ".join(theirs - ours), ", ".join(ours - theirs)
+    theirs, ours = known["overrides"], about["overrides"]
+    if theirs == ours:  # the sweep of a config file has changed
+        theirs, ours = ([f"{key} {value}" for key, value in each["space"].items()] for each in (known, about))
+    other, own = (
+        ", ".join(word for word in one if word not in another) for one, another in ((theirs, ours), (ours, theirs))
+    )
     return (
         f"searches {other or 'less'}, this command {own or 'less'}. A study is continued with its own overrides; "
         f"start another one with --study FOLDER."
     )
-
-
-def _words(about: Any) -> set[str]:
-    return {*about["overrides"], *(f"{key} {value}" for key, value in about["space"].items())}
