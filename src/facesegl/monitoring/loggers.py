@@ -24,6 +24,7 @@ _log = logging.getLogger("facesegl")
 
 _RUN_ID = {"WandbLogger": "id", "MLFlowLogger": "run_id"}  # the argument that continues a run
 _QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+_SQLITE = "sqlite:///"
 _METHODS = ("log_metrics", "log_hyperparams", "log_image", "save", "finalize", "after_save_checkpoint")
 
 
@@ -72,8 +73,11 @@ def _open(name: str, node: Mapping[str, Any], run_id: str | None, params: Mappin
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
     argument = _RUN_ID.get(node["_target_"].rpartition(".")[2])
+    given = {argument: run_id} if argument and run_id else {}
+    if (uri := str(node.get("tracking_uri"))).startswith(_SQLITE):  # MLflow keeps the database of a relative path
+        given["tracking_uri"] = f"{_SQLITE}{Path(uri.removeprefix(_SQLITE)).absolute()}"
     try:
-        logger: Logger = build(node, **({argument: run_id} if argument and run_id else {}))
+        logger: Logger = build(node, **given)
         _log_config(logger, params)
     except (FaceseglError, OSError):
         raise
