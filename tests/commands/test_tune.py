@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from facesegl.errors import MachineError
 from facesegl.tuning.study import Study
 from helpers.calling import assert_reported, call, start, succeed
-from helpers.records import record_of
+from helpers.records import page, record_of
 from helpers.trainings import SMALL_UNET, disturbed
 
 QUICK = [*SMALL_UNET, "trainer.max_epochs=2", "logger=none"]
@@ -231,6 +231,10 @@ def test_trials_of_all_folds_have_the_pooled_score(fasseg):
     assert sorted(path.parent.name for path in Path("study/0").glob("*/result.json")) == ["0", "1"]
     assert [trial.intermediate_values.keys() for trial in trials("study")] == [{0}, {0}]
     assert "data.fold=all" in ended.out.partition("train it:")[2]
+    shown = page(Path("study"))
+    assert "cross-validated over 6 photos" in shown
+    assert "Masks to check" in shown
+    assert '<th scope="col"><button type="button">mouth</button></th>' in shown
 
 
 def test_test_photos_are_scored_once_for_the_selected_config_alone(fasseg):

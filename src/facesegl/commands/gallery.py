@@ -11,7 +11,7 @@ import torch
 from facesegl.commands.datasets import open_models
 from facesegl.errors import CheckpointError, ConfigError, DataError, FaceseglError
 from facesegl.evaluation.counts_file import SavedCounts, read_counts
-from facesegl.evaluation.cross_validation import pool_folds
+from facesegl.evaluation.cross_validation import pool_folds, pool_trials
 from facesegl.evaluation.score_files import worst_first
 from facesegl.evaluation.suspects import HELD_OUT, Suspect, rank_suspects
 from facesegl.files import write_csv
@@ -106,9 +106,9 @@ def find_suspects(
     Returns:
         The most suspect photos, with pictures if photos and models are there; None if the sweep has no folds.
     """
-    configuration, jobs = cross_validated(pool_folds(read_jobs(folder)))
+    configuration, jobs = cross_validated(pool_folds(pool_trials(read_jobs(folder))))
     counts: dict[Path, SavedCounts] = {}
-    for run in (folder / str(job.number) for job in jobs):
+    for run in (job.run for job in jobs):
         try:
             counts[run] = read_counts(run)
         except CheckpointError as error:

@@ -14,8 +14,9 @@ import torch
 from facesegl.errors import CheckpointError, ConfigError
 from facesegl.evaluation.comparison import pick
 from facesegl.evaluation.counts_file import SavedCounts, read_counts
+from facesegl.prediction.model import is_sweep
 from facesegl.runs.result import read_result
-from facesegl.runs.sweep_jobs import Job
+from facesegl.runs.sweep_jobs import Job, read_jobs
 from facesegl.scores.bootstrap import FEWEST, interval, resampled_scores
 from facesegl.scores.summary import Scores, summarise
 from facesegl.text import a_few
@@ -93,6 +94,16 @@ def pool_folds(jobs: Sequence[Job]) -> list[Job]:
         same = job.number if job.fold is None else frozenset(job.values.items())
         together.setdefault(same, []).append(job)
     return [one for same in together.values() for one in (_pooled(same) if same[0].fold is not None else same)]
+
+
+def pool_trials(jobs: Sequence[Job]) -> list[Job]:
+    """Replace each scored trial of a search over all folds, whose folds are below its folder, by its pooled folds."""
+    return [_trial(job) if job.miou is not None and is_sweep(job.run) else job for job in jobs]
+
+
+def _trial(job: Job) -> Job:
+    pooled = _pooled(read_jobs(job.run))
+    return pooled[0]._replace(number=job.number, state=job.state) if len(pooled) == 1 else job
 
 
 def _pooled(jobs: Sequence[Job]) -> Sequence[Job]:

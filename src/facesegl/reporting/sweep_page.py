@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from facesegl.errors import ConfigError
 from facesegl.evaluation.comparison import LEVEL_IN_WORDS
-from facesegl.evaluation.cross_validation import pool_folds
+from facesegl.evaluation.cross_validation import pool_folds, pool_trials
 from facesegl.evaluation.suspects import Suspect
 from facesegl.provenance import versions
 from facesegl.reporting.charts import Charts, draw, map_chart, masks_chart, means, sweep_chart
@@ -69,8 +69,9 @@ def sweep_page(folder: Path, baselines: Sequence[Path] = (), suspects: Suspects 
         ConfigError: a baseline without a score on the photos of the sweep, or in a sweep that has no such chart.
     """
     jobs = read_jobs(folder)
-    runs = pool_folds(jobs)
-    record = next((found for job in jobs if (found := read_result(folder / str(job.number)))), {})
+    runs = pool_folds(pool_trials(jobs))
+    parts = [part for run in runs for part in run.pooled or [run]]
+    record = next((found for part in parts if (found := read_result(part.run))), {})
     what = next((job.set for job in jobs if job.set), "")
     keys = swept(runs)
     rows = fold(runs, keys)
