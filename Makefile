@@ -51,7 +51,7 @@ test: install browser  ## run the quick tests
 	$(BIN)/python -m pytest -q -n auto -m 'not slow'
 
 test-slow: install  ## run the slow tests: real trainings, also on the real photos if data/fasseg has them
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n auto -m slow
 
 VERSIONS_TESTS ?= tests/config tests/conf/test_conf.py tests/commands/test_train.py tests/commands/test_predict.py \
     tests/export/test_metadata.py tests/export/test_parity.py tests/reporting/test_report.py

@@ -180,10 +180,10 @@ def _tune(given: Namespace) -> None:
         test=given.test,
         config_dirs=given.config_dir,
     )
-    if tuned.test:
-        show_result(tuned.test)
-        show("")
     show_study(tuned.folder, tuned.in_words(), tuned.command)
+    if tuned.test:
+        show("")
+        show_result(tuned.test)
     if failed := failures(tuned.folder):
         raise PartlyFailed(*failed)
 

@@ -105,8 +105,9 @@ def folds(tmp_path_factory):
 def test_the_most_suspect_photos_are_shown_as_the_models_that_never_saw_them_predict_them(folds):
     shown = page(folds)
     assert len(table(folds)) == 9
-    assert shown.count("<figure>") == 8
-    for photo in [row["photo"] for row in table(folds)][:8]:
+    suspects = [row["photo"] for row in table(folds) if float(row["disagreement"])][:8]
+    assert shown.count("<figure>") == len(suspects) > 0
+    for photo in suspects:
         assert f"{photo}: the predicted mask" in shown
     assert "No pictures" not in shown
 
@@ -124,5 +125,5 @@ def test_photos_that_have_moved_are_found_by_an_override(folds, tmp_path):
     assert "No pictures are shown: " in lost
     assert table(copied) == table(folds)
     assert "<figure>" not in lost
-    assert page(copied, f"paths.data={tmp_path / 'moved'}").count("<figure>") == 8
+    assert page(copied, f"paths.data={tmp_path / 'moved'}").count("<figure>") == page(folds).count("<figure>")
     assert_reported(call("report", copied, "paths.dat=x"), 2, "paths.dat")

@@ -118,7 +118,8 @@ def find_suspects(
         return None
     head = ["photo", "disagreement", "miou", "class", "iou", "fact", "models"]
     write_csv(folder / CSV, head, ranked)
-    worst = ranked[:SUSPECTS]
+    listed = [one for one in ranked[:LISTED] if one.disagreement > 0]
+    worst = listed[:SUSPECTS]
     try:
         pictures, note = _out_of_fold(counts, worst, overrides, config_dirs), ""
     except FaceseglError as error:
@@ -126,7 +127,7 @@ def find_suspects(
             raise
         log.warning("no pictures of the suspects in the report: %s", error.problems[0])
         pictures, note = {}, f"No pictures are shown: {error.problems[0]}"
-    return Suspects(ranked[:LISTED], len(ranked), configuration, len(counts), pictures, note)
+    return Suspects(listed, len(ranked), configuration, len(counts), pictures, note)
 
 
 def _out_of_fold(

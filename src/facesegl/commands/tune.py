@@ -96,7 +96,7 @@ class Tuned(NamedTuple):
         """
         if self.trial is None or self.miou is None:
             return ""
-        caution = "the best of many is optimistic: score it on test once, with --test"
+        caution = "the best of many is optimistic" + (": score it on test once, with --test" if not self.test else "")
         return f"val mIoU {self.miou:.3f}, trial {self.trial} of {self.trials} ({caution})"
 
 

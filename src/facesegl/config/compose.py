@@ -352,8 +352,12 @@ class _Conf:
         return f"{override.key_or_group} is already in the config; write it without the +" if known else refusal
 
     def _problems(self, override: Override) -> list[str]:
+        from hydra.core.override_parser.types import IntervalSweep
+
         key, text = override.key_or_group, override.input_line
         if override.is_sweep_override():
+            if isinstance(override.value(), IntervalSweep):
+                return [f"{text}: an interval where one value is expected; facesegl tune searches it"]
             return [f"{text}: several values where one is expected; sweep with -m, or write a list as {key}=[a,b]"]
         if self._is_choice(override):
             if (value := override.value()) is None:
@@ -496,8 +500,8 @@ def _sweep_problem(override: Override, *, basic: bool) -> str:
         return f"{override.input_line}: facesegl chooses the folder; name it with name=NAME and paths.runs=FOLDER"
     if basic and isinstance(value, IntervalSweep):
         return (
-            f"{override.input_line}: an interval needs an optimizing sweeper (hydra/sweeper=NAME, from a plugin of "
-            f"Hydra); list the values, as in {key}={value.start:g},{value.end:g}"
+            f"{override.input_line}: an interval needs facesegl tune, or an optimizing sweeper (hydra/sweeper=NAME, "
+            f"from a plugin of Hydra); list the values, as in {key}={value.start:g},{value.end:g}"
         )
     return ""
 

@@ -76,6 +76,7 @@ def _open(name: str, node: Mapping[str, Any], run_id: str | None, params: Mappin
     given = {argument: run_id} if argument and run_id else {}
     if (uri := str(node.get("tracking_uri"))).startswith(_SQLITE):  # MLflow keeps the database of a relative path
         given["tracking_uri"] = f"{_SQLITE}{Path(uri.removeprefix(_SQLITE)).absolute()}"
+    logging.getLogger("pytorch_lightning.loggers.mlflow").setLevel(logging.ERROR)  # says that it makes an experiment
     try:
         logger: Logger = build(node, **given)
         _log_config(logger, params)

@@ -126,7 +126,7 @@ def _summary(rows: Sequence[Row], what: str) -> str:
     ranked = f", best first by mIoU on {what}" if what else ""
     if photos:
         ranked += f", cross-validated over {number(photos, 'photo')}: the counts of all folds are pooled"
-    return f"{len(rows)} configurations, {scored} scored runs{ranked}.{note}"
+    return f"{number(len(rows), 'configuration')}, {scored} scored runs{ranked}.{note}"
 
 
 def _best_command(best: Row) -> str:

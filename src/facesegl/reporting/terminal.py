@@ -72,6 +72,8 @@ def _show_cross_validated(folder: Path, jobs: Sequence[Job]) -> None:
     show(
         "No test photo was scored. To report the best configuration, train it on all training photos:",
         of_all_photos(ranked(best.jobs)[0]),
+        "The page below lists the masks to check."
+        + (" The folder is an ensemble for facesegl evaluate, predict and export." if len(jobs) == 1 else ""),
         "",
     )
 
