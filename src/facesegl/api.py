@@ -10,11 +10,9 @@ from facesegl.runs.sweep_jobs import Job
 
 if TYPE_CHECKING:
     from facesegl.commands.predict import Predicted
+    from facesegl.commands.tune import Tuned
     from facesegl.evaluation.comparison import Comparison
     from facesegl.exporting.certificate import Certificate
-
-if TYPE_CHECKING:
-    from facesegl.commands.tune import Tuned
 
 
 def train(*overrides: str, config_dirs: Sequence["str | Path"] = ()) -> Result:

@@ -106,6 +106,11 @@ class Pruned(Stopped):
         super().__init__(problem, 0)
 
 
+def error_class(exit_code: int) -> type[FaceseglError]:
+    """The class of the errors with an exit code; FaceseglError for any other code."""
+    return next((kind for kind in FaceseglError.__subclasses__() if kind.exit_code == exit_code), FaceseglError)
+
+
 _NO_MEMORY = re.compile(
     r"out of (shared )?memory|allocate memory|not enough memory|bad_alloc|ALLOC_FAILED|failed to allocate"
     r"|killed by signal: Killed",  # what the OOM killer leaves of a data loader's worker

@@ -64,7 +64,7 @@ def run_job(
         composed = Composed.of(overrides, config_dirs=config_dirs)
         with open_dict(composed.config):
             composed.config.paths.run = literal(str(folder))
-            if read_result(folder):  # a cluster has started this job before
+            if read_result(folder):  # a cluster, or a process of a search that was killed, has started it before
                 composed.config.resume = "auto"
         with replaced_argv([program, "train", *overrides]):  # repeats this job alone
             if starts_processes(composed.config):

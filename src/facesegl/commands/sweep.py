@@ -28,6 +28,7 @@ from facesegl.config.compose import (
     expand_folds,
     key_of,
     loosen,
+    name_of,
     preserved_hydra,
     quoted,
     swept,
@@ -90,8 +91,8 @@ def sweep(
     """
     first = configs[0].config
     sweeps = Path(first.paths.runs) / first.name
-    typed = [text for text in overrides if _name_of(text) != "resume"]
-    lasting = [text for text in typed if _name_of(text) != "trainer.max_time"]  # which counts from each start
+    typed = [text for text in overrides if name_of(text) != "resume"]
+    lasting = [text for text in typed if name_of(text) != "trainer.max_time"]  # which counts from each start
     typed = expand_folds(asked := typed, config_dirs=config_dirs)
     if typed != asked:
         require_folds(configs[0])
@@ -111,10 +112,6 @@ def sweep(
         write_json(folder / _ABOUT, {"schema": SCHEMA, "jobs": jobs, "overrides": lasting})
         _run(job, folder)
     return folder
-
-
-def _name_of(override: str) -> str:
-    return key_of(override).lstrip("+")
 
 
 def _find(resume: str, sweeps: Path, typed: Sequence[str], jobs: int) -> Path | None:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import IO, Any
 
-from facesegl.errors import FaceseglError, MachineError, Stopped
+from facesegl.errors import FaceseglError, MachineError, Stopped, error_class
 from facesegl.provenance import JOB_COMMAND, command_line
 from facesegl.runs.signals import handlers
 from facesegl.runs.slurm import handled
@@ -79,8 +79,7 @@ def _error(code: int, said: Sequence[str]) -> FaceseglError:
     if code < 0:
         name = signal.Signals(-code).name
         return MachineError(f"its process was killed by {name}; is there enough memory? resume=auto resumes it.")
-    kinds = {kind.exit_code: kind for kind in FaceseglError.__subclasses__()}
     problems = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-    if code not in kinds:
+    if (kind := error_class(code)) is FaceseglError:
         problems = [*said[-2:-1]]  # the last line of a traceback, before the request to report it
-    return kinds.get(code, FaceseglError)(*dict.fromkeys(problems or [f"its process ended with exit code {code}"]))
+    return kind(*dict.fromkeys(problems or [f"its process ended with exit code {code}"]))

@@ -19,7 +19,7 @@ from facesegl.commands.build import GIVEN, problems_of_parts, require_folds
 from facesegl.commands.job import run_job, starts_processes
 from facesegl.commands.train import train
 from facesegl.config.check import rehearse
-from facesegl.config.compose import Composed, assignment, key_of, literal
+from facesegl.config.compose import Composed, assignment, key_of, literal, name_of
 from facesegl.errors import ConfigError, MachineError, PartlyFailed
 from facesegl.evaluation.cross_validation import pool_runs
 from facesegl.files import machine_errors, write_json
@@ -150,12 +150,12 @@ def tune(
 
 def _read(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Search:
     """Check the space, and what it would train with every category and the ends of all numbers."""
-    last = {key_of(text): text for text in overrides if _name_of(text) != "resume"}  # of one key, as in Hydra
+    last = {key_of(text): text for text in overrides if name_of(text) != "resume"}  # of one key, as in Hydra
     typed = [*last.values()]
     space, problems = read_space(typed, config_dirs)
     known = {*space, *(problem.partition(": ")[0] for problem in problems)}
     fixed = [text for text in typed if key_of(text) not in known and text.casefold() != "data.fold=all"]
-    problems += [f"{text}: {reason}." for text in fixed if (reason := _refusal(_name_of(text)))]
+    problems += [f"{text}: {reason}." for text in fixed if (reason := _refusal(name_of(text)))]
     if not known:
         require_keys(space)
     configs = []
@@ -199,12 +199,8 @@ def _unscored(config: DictConfig) -> Iterator[str]:
         yield "callbacks.checkpoint=null: a trial without last.ckpt has no score; leave it out."
 
 
-def _name_of(override: str) -> str:
-    return key_of(override).lstrip("+")
-
-
 def _resume_of(overrides: Sequence[str]) -> str | None:
-    given = [text.partition("=")[2] for text in overrides if _name_of(text) == "resume"]
+    given = [text.partition("=")[2] for text in overrides if name_of(text) == "resume"]
     if given and given[-1].casefold() not in ("auto", "null"):
         raise ConfigError(f"resume={given[-1]}: a study is continued with resume=auto, or with --study FOLDER.")
     return given[-1].casefold() if given else None
@@ -295,7 +291,7 @@ def _log(claim: Claim, note: dict[str, Any], study: Study) -> None:
 
 def _train(folder: Path, claim: Claim, study: Study, search: Search, *, prune: bool) -> dict[str, Any]:
     _start(folder, claim)
-    overrides = [*search.fixed, *claim.overrides, *_resumed(folder)]
+    overrides = [*search.fixed, *claim.overrides]
     run_job(
         folder,
         overrides,
@@ -325,10 +321,6 @@ def _reporter(claim: Claim, study: Study, *, prune: bool) -> Callable[[int, floa
     return is_hopeless
 
 
-def _resumed(folder: Path) -> list[str]:
-    return ["resume=auto"] if (folder / "result.json").is_file() else []
-
-
 def _start(folder: Path, claim: Claim, **facts: Any) -> dict[str, Any]:
     """Write the job.json of a trial that runs."""
     note = {"schema": SCHEMA, "job": claim.trial.number, "overrides": claim.overrides, "run": str(folder)}
@@ -351,7 +343,7 @@ def _cross_validate(folder: Path, claim: Claim, study: Study, search: Search, *,
     is_hopeless = _reporter(claim, study, prune=prune)
     for fold in range(search.folds):
         run, choice = folder / str(fold), f"data.fold={fold}"
-        overrides = [*search.fixed, *claim.overrides, choice, *_resumed(run)]
+        overrides = [*search.fixed, *claim.overrides, choice]
         run_job(run, overrides, [*claim.overrides, choice], program=sys.argv[0], config_dirs=search.config_dirs)
         note = _note(run)
         if note["state"] != "done":
@@ -407,7 +399,7 @@ def _score_on_test(folder: Path, search: Search, study: Study) -> Result:
             "better on the validation photos by now",
             *(chosen["trial"], best["job"]),
         )
-    fixed = [text for text in search.fixed if _name_of(text) != "data.fold"]
+    fixed = [text for text in search.fixed if name_of(text) != "data.fold"]
     overrides = [*fixed, *chosen["overrides"], "data.fold=null", "resume=auto"]
     composed = Composed.of(overrides, config_dirs=search.config_dirs)
     with open_dict(composed.config):

@@ -158,7 +158,7 @@ def expand_folds(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) -> l
     """
     from omegaconf import OmegaConf
 
-    typed = [text for text in overrides if key_of(text).lstrip("+") == "data.fold"]
+    typed = [text for text in overrides if name_of(text) == "data.fold"]
     if not typed or typed[-1].partition("=")[2].strip("'\"").casefold() != "all":  # the last one counts, as in Hydra
         return list(overrides)
     others = [text for text in overrides if text not in typed]
@@ -202,6 +202,11 @@ def sweep_problems(overrides: Sequence[str], *, config_dirs: ConfigDirs = ()) ->
 def key_of(text: str) -> str:
     """The key of an override, with its `+` or `++`."""
     return text.partition("=")[0]
+
+
+def name_of(text: str) -> str:
+    """The key of an override, without its `+` or `++`."""
+    return key_of(text).lstrip("+")
 
 
 def quoted(text: str) -> str:

@@ -146,7 +146,9 @@ class LastCheckpoint(ModelCheckpoint):
             _plan_validation(checkpoint["loops"]["fit_loop"])
         if not trainer.is_last_batch and (trainer.fit_loop.batch_idx + 1) % trainer.accumulate_grad_batches:
             gradients = {name: weight.grad for name, weight in pl_module.named_parameters() if weight.grad is not None}
-            mean = partial(trainer.strategy.reduce, reduce_op="mean")  # each rank has those of its own samples
+            mean = partial(
+                trainer.strategy.reduce, reduce_op="mean"
+            )  # each rank has the gradients of its share of the batch
             checkpoint["gradients"] = {name: mean(gradient.clone()) for name, gradient in gradients.items()}
 
     def on_load_checkpoint(

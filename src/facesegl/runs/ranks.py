@@ -21,7 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from facesegl.console import print_errors
-from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped
+from facesegl.errors import ConfigError, FaceseglError, MachineError, Stopped, error_class
 from facesegl.runs.signals import handlers
 from facesegl.runs.slurm import SIGNALS
 
@@ -167,8 +167,7 @@ def _error_of(rank: int, failure: Mapping[str, Any]) -> "FaceseglError | Stopped
     code, problems = failure["exit_code"], failure["problems"]
     if code == 0 or code > 128:
         return Stopped(problems[0], max(code - 128, 0))
-    kinds = {kind.exit_code: kind for kind in FaceseglError.__subclasses__()}
-    return kinds.get(code, FaceseglError)(*(f"rank {rank}: {problem}" if rank else problem for problem in problems))
+    return error_class(code)(*(f"rank {rank}: {problem}" if rank else problem for problem in problems))
 
 
 def _close_collectives() -> None:
